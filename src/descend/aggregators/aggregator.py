@@ -1,0 +1,40 @@
+"""The contract of an aggregator: several losses into one."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor
+
+from descend.types import State
+
+
+@dataclass(frozen=True)
+class Aggregator(ABC):
+    """Weights λ for the losses; with λ held fixed the total is λ·losses and its gradient λᵀJ.
+
+    Every optimizer therefore sees one scalar function and never learns that there were several losses. Written for
+    one run; `float` fields may hold 0-d tensors in a stacked sweep.
+
+    Attributes:
+        uses_jacobian: whether the weights depend on the gradients of the losses. An aggregated direction is then not
+            the gradient of one scalar over a whole line, so methods with a line search refuse it.
+    """
+
+    uses_jacobian: ClassVar[bool] = False
+
+    def init(self, losses: Tensor, names: tuple[str, ...]) -> State:
+        """Return the state before the first step, given the losses at the start, shape [m], and their names."""
+        return {}
+
+    @abstractmethod
+    def weights(self, losses: Tensor, jacobian: Callable[[], Tensor], state: State) -> tuple[Tensor, State]:
+        """Return the weights λ, shape [m], and the new state.
+
+        Args:
+            losses: the losses, shape [m], without a graph.
+            jacobian: returns their gradients, shape [m, n], rows over all parameters raveled; computed when called,
+                and once.
+            state: what `init` or the last call returned.
+        """

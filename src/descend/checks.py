@@ -1,0 +1,46 @@
+"""Range checks for the fields of configured objects, each failing in one whole sentence."""
+
+from numbers import Real
+from typing import Any
+
+from descend.errors import ConfigurationError
+
+
+def check_number(
+    owner: Any,
+    field: str,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+) -> None:
+    """Require that `owner.field` is a number within the stated bounds.
+
+    Raises:
+        ConfigurationError: naming the class, the field, the value found and the range expected.
+    """
+    value = getattr(owner, field)
+    check_value(f"{type(owner).__name__}.{field}", value, above=above, at_least=at_least, below=below, at_most=at_most)
+
+
+def check_value(
+    name: str,
+    value: Any,
+    *,
+    above: float | None = None,
+    at_least: float | None = None,
+    below: float | None = None,
+    at_most: float | None = None,
+) -> None:
+    """Like `check_number`, for a value that is not a field of its own (an element of a pair, say)."""
+    bounds = [
+        (f"above {above}", above is None or (isinstance(value, Real) and value > above)),
+        (f"at least {at_least}", at_least is None or (isinstance(value, Real) and value >= at_least)),
+        (f"below {below}", below is None or (isinstance(value, Real) and value < below)),
+        (f"at most {at_most}", at_most is None or (isinstance(value, Real) and value <= at_most)),
+    ]
+    stated = [text for text, _ in bounds if not text.endswith("None")]
+    if not isinstance(value, Real) or isinstance(value, bool) or not all(holds for _, holds in bounds):
+        expected = " and ".join(stated) or "a number"
+        raise ConfigurationError(f"{name} is {value!r}, but it must be {expected}; change that value.")

@@ -1,0 +1,67 @@
+"""The contract of an objective: what is minimised."""
+
+import copy
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from descend.types import Batch, Losses, Params
+
+
+class Objective(ABC):
+    """A family of named scalar losses over named parameters.
+
+    An objective is a frozen dataclass written for one run. Its fields annotated `float` may hold 0-d tensors when a
+    sweep stacks runs, so `losses` uses them in arithmetic only; fields of any other type are structure. Tensors it
+    keeps (data, targets) are attributes made in `__post_init__`; `to` moves them.
+
+    Attributes:
+        dtype: the precision that `dtype: auto` selects; float64 for functions, float32 for nets.
+    """
+
+    dtype: ClassVar[torch.dtype] = torch.float64
+
+    @abstractmethod
+    def init(self, generator: torch.Generator) -> Params:
+        """Return starting parameters in float64 on the generator's device; the experiment moves them.
+
+        All randomness comes from `generator`, so that a seed gives the same start on every device and precision.
+        """
+
+    @abstractmethod
+    def losses(self, params: Params, batch: Batch) -> Losses:
+        """Return the named losses, each of shape [], at `params` on one batch; `batch=None` means the whole data.
+
+        Differentiable in `params`, free of side effects and of `if` on tensor values.
+        """
+
+    def batches(self, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield the batch of each step, for ever. Data objectives yield index tensors, gathered inside `losses`."""
+        return itertools.repeat(None)
+
+    def evaluate(self, params: Params) -> dict[str, Tensor]:
+        """Return test metrics by name (accuracy, error…), each of shape []; none by default."""
+        return {}
+
+    @property
+    def minimum(self) -> float | None:
+        """The known minimum of the sum of the losses, or None."""
+        return None
+
+    @property
+    def batch_size(self) -> int:
+        """Examples in a step, from which the number of threads is chosen; 1 for a function."""
+        return 1
+
+    def to(self, dtype: torch.dtype, device: torch.device) -> Self:
+        """Return a copy whose tensors lie on `device`, the floating ones in `dtype`."""
+        moved = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                target = dtype if value.is_floating_point() else value.dtype
+                object.__setattr__(moved, name, value.to(device=device, dtype=target))
+        return moved

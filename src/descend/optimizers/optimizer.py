@@ -1,0 +1,43 @@
+"""The contract of an optimizer: one update, as a pure function."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+from descend.checks import check_number
+from descend.types import Loss, Params, State
+
+
+@dataclass(frozen=True)
+class Optimizer(ABC):
+    """One update rule, its fields the hyperparameters.
+
+    A method is a frozen dataclass written for one run. Its `float` fields (also those inside a tuple) may hold 0-d
+    tensors when a sweep stacks runs, so `step` uses them in arithmetic only. Numbers that change from step to step
+    (counters, powers of β) are in the state: Python numbers to begin with, tensors once a step is traced.
+
+    Args:
+        lr: learning rate, > 0; a schedule multiplies it.
+
+    Attributes:
+        batchable: whether `step` is made of tensor operations alone, so that many runs can be stacked into one program.
+    """
+
+    batchable: ClassVar[bool] = True
+
+    lr: float = 1e-3
+
+    def __post_init__(self) -> None:
+        check_number(self, "lr", above=0)
+
+    @abstractmethod
+    def init(self, params: Params) -> State:
+        """Return the state before the first step; its tensors take dtype and device from `params`."""
+
+    @abstractmethod
+    def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
+        """Return new parameters and state; nothing passed in is changed.
+
+        Runs without autograd. `loss` is the scalar function whose gradient was given, for line searches and curvature;
+        first-order methods never call it.
+        """
