@@ -1,6 +1,7 @@
 """Names for the shapes of data that every part of descend hands to the next. No logic lives here."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
@@ -19,3 +20,34 @@ State = Any
 
 Loss = Callable[[Params], Tensor]
 """One scalar function of the parameters, differentiable in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a step saw, before its update: all that a metric may look at.
+
+    Attributes:
+        step: how many updates were made before this point.
+        params: the parameters, without a graph.
+        losses: the raw losses by name, each of shape [], without a graph.
+        weights: the aggregator's weights λ, shape [m], in the order of `losses`.
+        gradients: the gradient of λ·losses, by parameter, before clipping.
+        previous: the gradients of the step before; zeros at the first.
+        update: new minus old parameters, or None at the end of a run, where no update follows.
+        lr: the learning rate after the schedule.
+        loss: the function λ·losses of the parameters on this batch, λ held fixed.
+        jacobian: returns the gradients of the single losses, shape [m, n]; computed when called.
+        evaluate: returns the objective's test metrics; computed when called.
+    """
+
+    step: int | Tensor
+    params: Params
+    losses: Losses
+    weights: Tensor
+    gradients: Params
+    previous: Params
+    update: Params | None
+    lr: float | Tensor
+    loss: Loss
+    jacobian: Callable[[], Tensor]
+    evaluate: Callable[[], dict[str, Tensor]]

@@ -1,0 +1,43 @@
+"""Records: what a run yields while it goes, as columns of numbers with their steps."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+SCHEMA = {"run": pl.Int64, "step": pl.Int64, "name": pl.String, "value": pl.Float64}
+
+
+class Column(NamedTuple):
+    """One name's values: `steps` int64 [k], `values` float64 [k] (scalars) or [k, 2, bins] (histograms)."""
+
+    steps: np.ndarray
+    values: np.ndarray
+
+
+@dataclass(frozen=True)
+class Records:
+    """The rows of some steps in a row, by name.
+
+    Attributes:
+        scalars: name -> Column with values [k].
+        histograms: name -> Column with values [k, 2, bins]: right edges of the bins, then counts.
+    """
+
+    scalars: dict[str, Column] = field(default_factory=dict)
+    histograms: dict[str, Column] = field(default_factory=dict)
+
+
+def frame(blocks: Iterable[Records], run: int = 0) -> pl.DataFrame:
+    """Return the scalars of `blocks` in long form: one row (run, step, name, value) per number."""
+    parts = [
+        pl.DataFrame(
+            {"run": np.full(len(c.steps), run, np.int64), "step": c.steps, "name": name, "value": c.values},
+            schema=SCHEMA,
+        )
+        for block in blocks
+        for name, c in block.scalars.items()
+    ]
+    return pl.concat(parts) if parts else pl.DataFrame(schema=SCHEMA)

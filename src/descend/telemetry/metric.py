@@ -1,0 +1,31 @@
+"""The contract of a metric: something worth looking at while a run goes."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from descend.checks import check_number
+from descend.types import Observation
+
+
+@dataclass(frozen=True)
+class Metric(ABC):
+    """A pure function of what a step saw, computed at every `every`-th step and at the end.
+
+    Args:
+        every: steps between two values, ≥ 1.
+    """
+
+    every: int = 1
+
+    def __post_init__(self) -> None:
+        check_number(self, "every", at_least=1)
+
+    @abstractmethod
+    def __call__(self, observation: Observation) -> dict[str, Tensor]:
+        """Return values by name: shape [] for a scalar, [2, bins] (right edges, counts) for a histogram.
+
+        A name's part before the first slash is its group in TensorBoard. Values stay on the device: no `.item()`.
+        The names depend on nothing but the names and shapes of the parameters and on whether an update follows.
+        """

@@ -1,0 +1,98 @@
+"""When a run ends before its last step."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from descend.checks import check_number
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a run ended: `status` and `reason` as in result.json, and the step it ended at."""
+
+    status: str
+    reason: str
+    step: int
+
+
+@dataclass
+class Watch:
+    """The lowest total so far (`best`), and the value and step at which it last fell by enough to count."""
+
+    best: float = math.inf
+    mark: float = math.inf
+    step: int = 0
+
+
+@dataclass(frozen=True)
+class Stopping:
+    """Rules that end a run early; None switches a rule off.
+
+    Args:
+        gradient_norm: converged once ‖∇f‖₂ is at most this.
+        value: converged once the total is at most this.
+        seconds: finished once the loop has run this long (looked at between blocks of steps).
+        plateau: finished once the lowest total has not fallen for this many steps.
+        plateau_tolerance: a fall counts when it is larger than this fraction of the lowest total's size.
+    """
+
+    gradient_norm: float | None = None
+    value: float | None = None
+    seconds: float | None = None
+    plateau: int | None = None
+    plateau_tolerance: float = 1e-4
+
+    def __post_init__(self) -> None:
+        for name, bounds in {
+            "gradient_norm": {"at_least": 0},
+            "value": {},
+            "seconds": {"above": 0},
+            "plateau": {"at_least": 1},
+        }.items():
+            if getattr(self, name) is not None:
+                check_number(self, name, **bounds)
+        check_number(self, "plateau_tolerance", at_least=0)
+
+    def first(self, steps: np.ndarray, values: np.ndarray, norms: np.ndarray | None, watch: Watch) -> Verdict | None:
+        """Return the verdict at the first step where a rule holds, or None.
+
+        Args:
+            steps: int64 [k], consecutive.
+            values: the total at each, float64 [k].
+            norms: the gradient norm at each, [k], or None where that rule is off.
+            watch: the lowest total so far; brought up to date.
+        """
+        found = [v for v in (self._diverged(steps, values), self._reached(steps, values, norms)) if v is not None]
+        if self.plateau is not None:
+            found += [v for v in [self._stalled(steps, values, watch)] if v is not None]
+        verdict = min(found, key=lambda v: v.step, default=None)
+        seen = values if verdict is None else values[steps <= verdict.step]
+        watch.best = min([watch.best, *seen[np.isfinite(seen)].min(initial=math.inf, keepdims=True)])
+        return verdict
+
+    def _diverged(self, steps: np.ndarray, values: np.ndarray) -> Verdict | None:
+        bad = np.flatnonzero(~np.isfinite(values))
+        if not bad.size:
+            return None
+        step = int(steps[bad[0]])
+        return Verdict("diverged", f"the total became {values[bad[0]]} at step {step}", step)
+
+    def _reached(self, steps: np.ndarray, values: np.ndarray, norms: np.ndarray | None) -> Verdict | None:
+        rules = [("the total", values, self.value), ("the gradient norm", norms, self.gradient_norm)]
+        found = []
+        for quantity, numbers, bound in rules:
+            hits = np.flatnonzero(numbers <= bound) if numbers is not None and bound is not None else np.empty(0, int)
+            if hits.size:
+                sentence = f"{quantity} fell to {numbers[hits[0]]:.6g}, at most {bound:g}, at step {steps[hits[0]]}"
+                found.append(Verdict("converged", sentence, int(steps[hits[0]])))
+        return min(found, key=lambda v: v.step, default=None)
+
+    def _stalled(self, steps: np.ndarray, values: np.ndarray, watch: Watch) -> Verdict | None:
+        for step, value in zip(steps.tolist(), values.tolist(), strict=True):
+            if math.isinf(watch.mark) or value < watch.mark - self.plateau_tolerance * abs(watch.mark):
+                watch.mark, watch.step = value, step
+            elif step - watch.step >= self.plateau:
+                return Verdict("finished", f"the lowest total has not fallen for {self.plateau} steps", step)
+        return None
