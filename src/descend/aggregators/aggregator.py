@@ -18,14 +18,20 @@ class Aggregator(ABC):
     one run; `float` fields may hold 0-d tensors in a stacked sweep.
 
     Attributes:
+        batchable: whether `weights` is made of tensor operations alone, of shapes that do not depend on values, so that
+            many runs can be stacked into one program.
         uses_jacobian: whether the weights depend on the gradients of the losses. An aggregated direction is then not
             the gradient of one scalar over a whole line, so methods with a line search refuse it.
     """
 
+    batchable: ClassVar[bool] = True
     uses_jacobian: ClassVar[bool] = False
 
     def init(self, losses: Tensor, names: tuple[str, ...]) -> State:
-        """Return the state before the first step, given the losses at the start, shape [m], and their names."""
+        """Return the state before the first step, given the losses at the start, shape [m], and their names.
+
+        A state is nested dicts of tensors and numbers; its tensors take dtype and device from `losses`.
+        """
         return {}
 
     @abstractmethod
