@@ -1,0 +1,64 @@
+"""A block of steps: the unit that is run eagerly, replayed, stacked over runs, or compiled."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from descend.training.experiment import Experiment
+from descend.training.step import Carry, advance, observe
+from descend.types import Batch, Loss
+
+Due = tuple[tuple[str, ...], ...]
+"""For each step of a block, the names of the metrics due at it."""
+
+
+class Block(NamedTuple):
+    """What k steps found, on the device.
+
+    Attributes:
+        values: the raw losses, shape [k, m].
+        weights: the aggregator's weights, [k, m].
+        norms: ‖gradient‖₂ of the total, [k]; None where no stopping rule asks for it.
+        observed: for each step of the block at which metrics were due, their values by name.
+    """
+
+    values: Tensor
+    weights: Tensor
+    norms: Tensor | None
+    observed: dict[int, dict[str, Tensor]]
+
+
+def due(experiment: Experiment, step: int, size: int) -> Due:
+    """Return which metrics are due at each of `size` steps from `step` on."""
+    everys = {name: metric.every for name, metric in experiment.metrics.items()}
+    return tuple(
+        tuple(name for name, every in everys.items() if (step + i) % every == 0) for i in range(size)
+    )
+
+
+def take(
+    experiment: Experiment, carry: Carry, batches: Sequence[Batch], metrics_due: Due, count: Callable[[Loss], Loss]
+) -> tuple[Carry, Block]:
+    """Make one step for each batch; pure, so that the same block can be taken again from the same carry."""
+    values, weights, norms, observed = [], [], [], {}
+    with torch.no_grad():
+        for i, batch in enumerate(batches):
+            before = carry
+            carry, taken = advance(experiment, before, batch, count)
+            values.append(taken.values)
+            weights.append(taken.weights)
+            if experiment.stop.gradient_norm is not None:
+                norms.append(norm(taken.gradients))
+            if metrics_due[i]:
+                observation = observe(experiment, before, taken, carry, batch)
+                observed[i] = {}
+                for name in metrics_due[i]:
+                    observed[i].update(experiment.metrics[name](observation))
+        return carry, Block(torch.stack(values), torch.stack(weights), torch.stack(norms) if norms else None, observed)
+
+
+def norm(gradients: dict[str, Tensor]) -> Tensor:
+    """Return the Euclidean norm over all entries, shape []."""
+    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients.values()]))

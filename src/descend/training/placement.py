@@ -1,0 +1,64 @@
+"""Where and in which precision a run computes, chosen by name or by the size of the problem."""
+
+import torch
+
+from descend.errors import ConfigurationError
+
+# Multiply-adds of one step (parameters × examples). Below a million, the cost of waking a second thread is more than
+# the step itself (measured: 5 to 13 times slower on nets of some thousand parameters); an accelerator's launch
+# overhead wants more work still.
+THREADS_PAY = 2_000_000
+ACCELERATOR_PAYS = 20_000_000
+
+
+def choose_device(name: str, work: int) -> torch.device:
+    """Return the device named, or for `auto` an accelerator where one is present and the problem is large.
+
+    Raises:
+        ConfigurationError: torch does not know the name, or this machine lacks the device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() and work >= ACCELERATOR_PAYS else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"device is {name!r}, but torch knows no such device; use auto, cpu, cuda, cuda:1 or mps."
+        ) from error
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigurationError(
+            f"device is {name!r}, but this machine offers torch {torch.cuda.device_count()} CUDA devices; "
+            "use device=cpu, or install a CUDA build of torch on a machine with a GPU."
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ConfigurationError("device is 'mps', but this machine has no Metal device; use device=cpu.")
+    return device
+
+
+def choose_dtype(name: str, default: torch.dtype) -> torch.dtype:
+    """Return the floating dtype named, or `default` for `auto`.
+
+    Raises:
+        ConfigurationError: the name is not that of a floating torch dtype.
+    """
+    if name == "auto":
+        return default
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ConfigurationError(
+            f"dtype is {name!r}, but derivatives need a floating dtype; use auto, float32 or float64."
+        )
+    return dtype
+
+
+def choose_threads(threads: str | int, work: int) -> int:
+    """Return the number of CPU threads: as given, or for `auto` one for small problems and all for large.
+
+    Raises:
+        ConfigurationError: neither `auto` nor a positive whole number.
+    """
+    if threads == "auto":
+        return 1 if work < THREADS_PAY else torch.get_num_threads()
+    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+        raise ConfigurationError(f"threads is {threads!r}, but it must be auto or a whole number of at least 1.")
+    return threads

@@ -1,0 +1,128 @@
+"""The pure step: parameters and states in, parameters and states out."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from descend.objectives.objective import Objective
+from descend.training.experiment import Experiment
+from descend.types import Batch, Loss, Losses, Observation, Params, State
+
+
+class Carry(NamedTuple):
+    """All that goes from one step to the next; `gradients` are those of the last step, `step` counts updates."""
+
+    params: Params
+    optimizer: State
+    aggregator: State
+    gradients: Params
+    step: int | Tensor
+
+
+class LossGradients:
+    """The losses at one point with their graph: their Jacobian when asked, and any weighted gradient."""
+
+    def __init__(self, objective: Objective, params: Params, batch: Batch) -> None:
+        with torch.enable_grad():
+            self.leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
+            self.losses = objective.losses(self.leaves, batch)
+        self.values = torch.stack([loss.detach() for loss in self.losses.values()])
+        self._jacobian: Tensor | None = None
+
+    def jacobian(self) -> Tensor:
+        """Return the gradients of the losses as rows, shape [m, n]; a loss that no parameter moves has a row of zeros."""
+        if self._jacobian is None:
+            rows = [self._gradient((loss,), None, keep=True) for loss in self.losses.values()]
+            self._jacobian = torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows])
+        return self._jacobian
+
+    def combined(self, weights: Tensor) -> Params:
+        """Return λᵀJ by name: from the Jacobian's rows where they are known, else by one backward seeded with λ."""
+        if self._jacobian is None:
+            return dict(zip(self.leaves, self._gradient(tuple(self.losses.values()), weights, keep=False), strict=True))
+        flat = weights @ self._jacobian
+        parts = flat.split([x.numel() for x in self.leaves.values()])
+        return {name: part.view_as(x) for (name, x), part in zip(self.leaves.items(), parts, strict=True)}
+
+    def _gradient(self, losses: tuple[Tensor, ...], weights: Tensor | None, keep: bool) -> tuple[Tensor, ...]:
+        leaves = tuple(self.leaves.values())
+        seeds = weights.unbind() if weights is not None else (None,) * len(losses)
+        moved = [(loss, seed) for loss, seed in zip(losses, seeds, strict=True) if loss.requires_grad]
+        if not moved:
+            return tuple(torch.zeros_like(x) for x in leaves)
+        outputs, seeds = zip(*moved, strict=True)
+        return torch.autograd.grad(
+            outputs, leaves, seeds, retain_graph=keep, allow_unused=True, materialize_grads=True
+        )
+
+
+def total(objective: Objective, weights: Tensor, batch: Batch) -> Loss:
+    """Return λ·losses as a function of the parameters, λ and the batch held fixed."""
+
+    def loss(params: Params) -> Tensor:
+        return (weights * torch.stack(tuple(objective.losses(params, batch).values()))).sum()
+
+    return loss
+
+
+def start(experiment: Experiment, params: Params) -> Carry:
+    """Return the carry before the first step of an experiment that is in its place."""
+    with torch.no_grad():
+        losses = experiment.objective.losses(params, None)
+        values = torch.stack(tuple(losses.values()))
+    return Carry(
+        params=params,
+        optimizer=experiment.optimizer.init(params),
+        aggregator=experiment.aggregator.init(values, tuple(losses)),
+        gradients={name: torch.zeros_like(x) for name, x in params.items()},
+        step=0,
+    )
+
+
+class Taken(NamedTuple):
+    """What an evaluation of the losses found: their names, values [m], weights [m], and the weighted gradient."""
+
+    names: tuple[str, ...]
+    values: Tensor
+    weights: Tensor
+    gradients: Params
+
+
+def evaluate(experiment: Experiment, params: Params, batch: Batch, state: State) -> tuple[Taken, State]:
+    """Return the losses at `params`, the aggregator's weights, the gradient of λ·losses, and the aggregator's state."""
+    found = LossGradients(experiment.objective, params, batch)
+    weights, state = experiment.aggregator.weights(found.values, found.jacobian, state)
+    return Taken(tuple(found.losses), found.values, weights, found.combined(weights)), state
+
+
+def advance(experiment: Experiment, carry: Carry, batch: Batch, count: Callable[[Loss], Loss]) -> tuple[Carry, Taken]:
+    """Make one update; runs without autograd around it.
+
+    Args:
+        count: wraps the scalar function handed to the optimizer, to count its evaluations.
+    """
+    taken, aggregator = evaluate(experiment, carry.params, batch, carry.aggregator)
+    loss = count(total(experiment.objective, taken.weights, batch))
+    optimizer = experiment.optimizer_at(carry.step)
+    params, state = optimizer.step(carry.params, experiment.clip(taken.gradients), carry.optimizer, loss)
+    return Carry(params, state, aggregator, taken.gradients, carry.step + 1), taken
+
+
+def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | None, batch: Batch) -> Observation:
+    """Return what metrics may look at: the point `before`, what was found there, and the update, if one followed."""
+    update = None if after is None else {name: after.params[name] - x for name, x in before.params.items()}
+    return Observation(
+        step=before.step,
+        params=before.params,
+        losses=dict(zip(taken.names, taken.values.unbind(), strict=True)),
+        weights=taken.weights,
+        gradients=taken.gradients,
+        previous=before.gradients,
+        update=update,
+        lr=experiment.optimizer_at(before.step).lr,
+        loss=total(experiment.objective, taken.weights, batch),
+        jacobian=lambda: LossGradients(experiment.objective, before.params, batch).jacobian(),
+        evaluate=lambda: experiment.objective.evaluate(before.params),
+    )
