@@ -1,0 +1,37 @@
+"""Telling classes apart."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+from torch.nn import functional
+
+from descend.errors import ConfigurationError
+from descend.objectives.supervised import Supervised
+from descend.types import Losses
+
+
+@dataclass(frozen=True)
+class Classification(Supervised):
+    """Cross-entropy of the softmax of a network's outputs: −(1/n) Σᵢ log softmax(outputsᵢ)[targetᵢ], in nats."""
+
+    def __post_init__(self) -> None:
+        if self.data.classes is None:
+            raise ConfigurationError(
+                f"{type(self.data).__name__} has numbers for targets, but Classification needs classes: "
+                "choose a data set with classes, or descend.objectives.regression.Regression."
+            )
+        super().__post_init__()
+
+    def outputs(self) -> int:
+        return self.data.classes
+
+    def data_losses(self, outputs: Tensor, targets: Tensor) -> Losses:
+        return {"cross_entropy": functional.cross_entropy(outputs, targets)}
+
+    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        accuracy = (outputs.argmax(dim=1) == targets).to(outputs.dtype).mean()
+        return {
+            "accuracy": accuracy,
+            "error": 1 - accuracy,
+            "test_cross_entropy": functional.cross_entropy(outputs, targets),
+        }

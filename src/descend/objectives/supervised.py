@@ -1,0 +1,93 @@
+"""What learning from examples shares: data, a network, minibatches and an L2 penalty."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from descend.checks import check_number
+from descend.errors import ConfigurationError
+from descend.objectives.data import Dataset
+from descend.objectives.networks import Network
+from descend.objectives.objective import Objective
+from descend.types import Batch, Losses, Params
+
+
+@dataclass(frozen=True)
+class Supervised(Objective):
+    """The mean loss of a network over training examples, and an L2 penalty on its weights.
+
+    Args:
+        data: the examples.
+        network: maps inputs to outputs.
+        batch_size: examples in a step, drawn without replacement within each epoch; an epoch's last examples, too few
+            for a batch, are left out of it, so that every batch has one shape. None takes all examples at every step.
+        l2: λ ≥ 0 of a second loss λ/2 Σ w² over the weights, biases and scales left out; at 0 there is no such loss.
+
+    Attributes:
+        train_inputs, train_targets, test_inputs, test_targets: the split, as `Split` has it.
+    """
+
+    dtype: ClassVar[torch.dtype] = torch.float32
+    train_inputs: ClassVar[Tensor]
+    train_targets: ClassVar[Tensor]
+    test_inputs: ClassVar[Tensor]
+    test_targets: ClassVar[Tensor]
+
+    data: Dataset
+    network: Network
+    batch_size: int | None = None
+    l2: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, tensor in vars(self.data.split()).items():
+            object.__setattr__(self, name, tensor)
+        examples = len(self.train_targets)
+        if self.batch_size is None:
+            object.__setattr__(self, "batch_size", examples)
+        check_number(self, "batch_size", at_least=1)
+        check_number(self, "l2", at_least=0)
+        if self.batch_size > examples:
+            raise ConfigurationError(
+                f"batch_size is {self.batch_size}, but {type(self.data).__name__} has {examples} training examples: "
+                f"set batch_size to at most {examples}, or to null for all of them."
+            )
+
+    @abstractmethod
+    def outputs(self) -> int:
+        """Return how many numbers the network gives for each example."""
+
+    @abstractmethod
+    def data_losses(self, outputs: Tensor, targets: Tensor) -> Losses:
+        """Return the named losses of outputs [n, outputs] against targets [n], each of shape []."""
+
+    @abstractmethod
+    def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return the test metrics by name, each of shape []."""
+
+    def init(self, generator: torch.Generator) -> Params:
+        return self.network.init(generator, self.train_inputs.shape[1:], self.outputs())
+
+    def losses(self, params: Params, batch: Batch) -> Losses:
+        inputs, targets = self.train_inputs, self.train_targets
+        if batch is not None:
+            inputs, targets = inputs[batch], targets[batch]
+        losses = self.data_losses(self.network(params, inputs), targets)
+        if isinstance(self.l2, Tensor) or self.l2 != 0:
+            losses["l2_penalty"] = self.l2 / 2 * sum((w * w).sum() for w in params.values() if w.ndim > 1)
+        return losses
+
+    def batches(self, generator: torch.Generator) -> Iterator[Batch]:
+        examples = len(self.train_targets)
+        if self.batch_size == examples:
+            yield from super().batches(generator)
+        while True:
+            order = torch.randperm(examples, generator=generator, device=generator.device)
+            yield from (batch for batch in order.split(self.batch_size) if len(batch) == self.batch_size)
+
+    def evaluate(self, params: Params) -> dict[str, Tensor]:
+        with torch.no_grad():
+            return self.metrics(self.network(params, self.test_inputs), self.test_targets)
