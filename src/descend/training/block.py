@@ -33,9 +33,7 @@ class Block(NamedTuple):
 def due(experiment: Experiment, step: int, size: int) -> Due:
     """Return which metrics are due at each of `size` steps from `step` on."""
     everys = {name: metric.every for name, metric in experiment.metrics.items()}
-    return tuple(
-        tuple(name for name, every in everys.items() if (step + i) % every == 0) for i in range(size)
-    )
+    return tuple(tuple(name for name, every in everys.items() if (step + i) % every == 0) for i in range(size))
 
 
 def take(

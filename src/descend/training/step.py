@@ -8,7 +8,7 @@ from torch import Tensor
 
 from descend.objectives.objective import Objective
 from descend.training.experiment import Experiment
-from descend.types import Batch, Loss, Losses, Observation, Params, State
+from descend.types import Batch, Loss, Observation, Params, State
 
 
 class Carry(NamedTuple):
@@ -32,7 +32,7 @@ class LossGradients:
         self._jacobian: Tensor | None = None
 
     def jacobian(self) -> Tensor:
-        """Return the gradients of the losses as rows, shape [m, n]; a loss that no parameter moves has a row of zeros."""
+        """Return the gradients of the losses as rows, shape [m, n]; a loss that no parameter moves has zeros."""
         if self._jacobian is None:
             rows = [self._gradient((loss,), None, keep=True) for loss in self.losses.values()]
             self._jacobian = torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows])
@@ -53,9 +53,7 @@ class LossGradients:
         if not moved:
             return tuple(torch.zeros_like(x) for x in leaves)
         outputs, seeds = zip(*moved, strict=True)
-        return torch.autograd.grad(
-            outputs, leaves, seeds, retain_graph=keep, allow_unused=True, materialize_grads=True
-        )
+        return torch.autograd.grad(outputs, leaves, seeds, retain_graph=keep, allow_unused=True, materialize_grads=True)
 
 
 def total(objective: Objective, weights: Tensor, batch: Batch) -> Loss:

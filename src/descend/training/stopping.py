@@ -69,7 +69,7 @@ class Stopping:
             found += [v for v in [self._stalled(steps, values, watch)] if v is not None]
         verdict = min(found, key=lambda v: v.step, default=None)
         seen = values if verdict is None else values[steps <= verdict.step]
-        watch.best = min([watch.best, *seen[np.isfinite(seen)].min(initial=math.inf, keepdims=True)])
+        watch.best = min(watch.best, float(seen[np.isfinite(seen)].min(initial=math.inf)))
         return verdict
 
     def _diverged(self, steps: np.ndarray, values: np.ndarray) -> Verdict | None:

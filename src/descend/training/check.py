@@ -1,0 +1,70 @@
+"""What must hold at the start of a run, looked at once before the first step."""
+
+import math
+
+import torch
+
+from descend.errors import ConfigurationError
+from descend.training.experiment import Experiment
+from descend.training.step import LossGradients
+from descend.types import Params
+
+
+def check_floating(params: Params) -> None:
+    """Require floating parameters: no derivative exists with respect to whole numbers.
+
+    Raises:
+        ConfigurationError: naming the parameter and its dtype.
+    """
+    for name, x in params.items():
+        if not x.is_floating_point():
+            raise ConfigurationError(
+                f"The parameter {name!r} has dtype {x.dtype}, but only floating point numbers have derivatives; "
+                f"start it from floating point numbers (3.0 instead of 3)."
+            )
+
+
+def check_start(experiment: Experiment, params: Params) -> tuple[str, ...]:
+    """Require named, scalar, finite losses with a finite gradient at the start, and return their names.
+
+    Raises:
+        ConfigurationError: naming the loss or gradient and what is wrong with it.
+    """
+    found = losses_at(experiment, params)
+    objective = type(experiment.objective).__name__
+    for name, value in zip(found.losses, found.values.tolist(), strict=True):
+        if not math.isfinite(value):
+            raise ConfigurationError(
+                f"The loss {name!r} of {objective} is {value} at the start; choose a start where it is finite."
+            )
+    if not any(loss.requires_grad for loss in found.losses.values()):
+        raise ConfigurationError(
+            f"No loss of {objective} depends on its parameters, so no gradient exists; "
+            "check that the losses are computed from the parameters by torch operations, without detach."
+        )
+    for name, gradient in found.combined(torch.ones_like(found.values)).items():
+        if not torch.isfinite(gradient).all():
+            raise ConfigurationError(
+                f"The gradient of {objective} in {name!r} is not finite at the start; choose another start."
+            )
+    return tuple(found.losses)
+
+
+def losses_at(experiment: Experiment, params: Params) -> LossGradients:
+    """Return the losses over the whole data, having checked that they are named scalars."""
+    with torch.enable_grad():
+        leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
+        losses = experiment.objective.losses(leaves, None)
+    objective = type(experiment.objective).__name__
+    if not isinstance(losses, dict) or not losses:
+        raise ConfigurationError(
+            f"{objective}.losses returned {type(losses).__name__}, but it must return a dict of named scalar tensors."
+        )
+    for name, loss in losses.items():
+        if not isinstance(loss, torch.Tensor) or loss.dim() != 0:
+            found = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, torch.Tensor) else type(loss).__name__
+            raise ConfigurationError(
+                f"The loss {name!r} of {objective} is {found}, but a loss is one number: a tensor of shape []; "
+                "take its sum or mean."
+            )
+    return LossGradients(experiment.objective, params, None)

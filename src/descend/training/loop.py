@@ -1,0 +1,176 @@
+"""The training loop: yields records, knows no sink."""
+
+import itertools
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from torch import Tensor
+
+from descend.records import Records
+from descend.training.block import Block, due, norm, take
+from descend.training.check import check_floating, check_start
+from descend.training.experiment import Experiment
+from descend.training.gather import gather, until
+from descend.training.result import Result
+from descend.training.step import Carry, Taken, evaluate, observe, start
+from descend.training.stopping import Verdict, Watch
+from descend.types import Batch, Loss, Params
+
+# A block is as long as this takes, so that values leave the device, records reach their sinks and the clock is looked
+# at some times a second; never longer than MOST_STEPS, so that taking one again stays cheap.
+BLOCK_SECONDS = 0.1
+MOST_STEPS = 1000
+
+# Results carry the parameters themselves only where a person would read them.
+MOST_PARAMETERS = 32
+
+
+@dataclass
+class Evaluations:
+    """How often the optimization evaluated what; the names are those of result.json."""
+
+    function: int = 0
+    gradient: int = 0
+    hvp: int = 0
+    hessian: int = 0
+
+    def counted(self, loss: Loss) -> Loss:
+        """Return `loss`, counting its calls, and a gradient with each call that keeps a graph."""
+
+        def counting(params: Params) -> Tensor:
+            self.function += 1
+            self.gradient += torch.is_grad_enabled() and any(x.requires_grad for x in params.values())
+            return loss(params)
+
+        return counting
+
+
+class Loop:
+    """One run of an experiment. Iterating yields records; `result` tells how it stands, at the end or when cut short.
+
+    Raises:
+        ConfigurationError: on construction, if the experiment cannot start.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        generator = experiment.generator()
+        drawn = experiment.objective.init(generator)
+        check_floating(drawn)
+        self.experiment, params, self.threads = experiment.placed(drawn)
+        self.names = check_start(self.experiment, params)
+        self.batches = self.experiment.objective.batches(generator)
+        self.carry: Carry = start(self.experiment, params)
+        self.verdict: Verdict | None = None
+        self.watch = Watch()
+        self.evaluations = Evaluations()
+        self.seconds = 0.0
+        self.final: Taken | None = None
+
+    def __iter__(self) -> Iterator[Records]:
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads)
+        try:
+            yield from self._blocks()
+        finally:
+            torch.set_num_threads(before)
+
+    def _blocks(self) -> Iterator[Records]:
+        size, steps = 1, self.experiment.steps
+        # A method with memory outside its state cannot take a block again, so it is looked at after every step.
+        most = MOST_STEPS if self.experiment.optimizer.batchable else 1
+        while self.verdict is None and self.carry.step < steps:
+            size = min(size, steps - self.carry.step)
+            began = time.perf_counter()
+            records = self._block(list(itertools.islice(self.batches, size)))
+            took = time.perf_counter() - began
+            self.seconds += took
+            self._look_at_clock()
+            yield records
+            size = min(most, max(1, 2 * size if took < BLOCK_SECONDS / 2 else int(size * BLOCK_SECONDS / took)))
+        if self.verdict is None:
+            self.verdict = Verdict("finished", f"all {steps} steps were made", steps)
+        yield self._finish()
+
+    def _block(self, batches: list[Batch]) -> Records:
+        """Take one block; where a rule ends the run inside it, take it again from its start up to that step."""
+        began, counts = self.carry, replace(self.evaluations)
+        metrics_due = due(self.experiment, began.step, len(batches))
+        carry, block = take(self.experiment, began, batches, metrics_due, self._count)
+        records = gather(block, began.step, self.names)
+        column = records.scalars["value"]
+        norms = None if block.norms is None else block.norms.double().cpu().numpy()
+        self.verdict = self.experiment.stop.first(column.steps, column.values, norms, self.watch)
+        if self.verdict is None:
+            self.carry = carry
+            self._add(len(batches))
+            return records
+        kept = self.verdict.step - began.step
+        self.evaluations = counts
+        if kept:
+            self.carry, _ = take(self.experiment, began, batches[:kept], ((),) * kept, self._count)
+            self._add(kept)
+        if self.verdict.status == "diverged":
+            bad = [n for n, x in zip(self.names, block.values[kept].tolist(), strict=True) if x - x != 0]
+            if bad:
+                self.verdict = replace(
+                    self.verdict, reason=f"the loss {bad[0]!r} was not finite at step {began.step + kept}"
+                )
+        return until(records, self.verdict.step)
+
+    def _count(self, loss: Loss) -> Loss:
+        return self.evaluations.counted(loss)
+
+    def _add(self, steps: int) -> None:
+        self.evaluations.function += steps
+        self.evaluations.gradient += steps
+
+    def _look_at_clock(self) -> None:
+        limit = self.experiment.stop.seconds
+        if self.verdict is None and limit is not None and self.seconds >= limit:
+            self.verdict = Verdict("finished", f"the time budget of {limit:g} s was used up", self.carry.step)
+
+    def _finish(self) -> Records:
+        """Evaluate the losses over the whole data and every metric at the last parameters, and record them."""
+        with torch.no_grad():
+            final = self._evaluate()
+            observation = observe(self.experiment, self.carry, final, None, None)
+            observed: dict[str, Tensor] = {}
+            for metric in self.experiment.metrics.values():
+                observed |= metric(observation)
+        block = Block(final.values[None], final.weights[None], None, {0: observed})
+        return gather(block, self.carry.step, self.names)
+
+    def _evaluate(self) -> Taken:
+        """Evaluate the losses over the whole data at the last parameters, once."""
+        if self.final is None:
+            with torch.no_grad():
+                self.final, _ = evaluate(self.experiment, self.carry.params, None, self.carry.aggregator)
+            self._add(1)
+        return self.final
+
+    def result(self) -> Result:
+        """Return how the run ended, or how it stands where it was cut short."""
+        final, params = self._evaluate(), self.carry.params
+        verdict = self.verdict or Verdict(
+            "interrupted", f"it was stopped after step {self.carry.step}", self.carry.step
+        )
+        value = float((final.weights * final.values).sum())
+        small = sum(x.numel() for x in params.values()) <= MOST_PARAMETERS
+        with torch.no_grad():
+            tested = self.experiment.objective.evaluate(params)
+        return Result(
+            status=verdict.status,
+            reason=verdict.reason,
+            steps=self.carry.step,
+            value=value,
+            best_value=min(self.watch.best, value if math.isfinite(value) else math.inf),
+            losses=dict(zip(self.names, final.values.tolist(), strict=True)),
+            gradient_norm=float(norm(final.gradients)),
+            evaluations=asdict(self.evaluations),
+            seconds=self.seconds,
+            parameters={name: x.tolist() for name, x in params.items()} if small else None,
+            metrics={name: float(x) for name, x in tested.items()},
+        )
