@@ -11,7 +11,8 @@ SCHEMA = {"run": pl.Int64, "step": pl.Int64, "name": pl.String, "value": pl.Floa
 
 
 class Column(NamedTuple):
-    """One name's values: `steps` int64 [k], `values` float64 [k] (scalars) or [k, 2, bins] (histograms)."""
+    """One name's values: `steps` int64 [k], `values` float64 [k] (scalars) or [k, 2, bins] (histograms), or PNG files
+    as objects [k] (images)."""
 
     steps: np.ndarray
     values: np.ndarray
@@ -24,10 +25,12 @@ class Records:
     Attributes:
         scalars: name -> Column with values [k].
         histograms: name -> Column with values [k, 2, bins]: right edges of the bins, then counts.
+        images: name -> Column with values [k], each the bytes of a PNG file.
     """
 
     scalars: dict[str, Column] = field(default_factory=dict)
     histograms: dict[str, Column] = field(default_factory=dict)
+    images: dict[str, Column] = field(default_factory=dict)
 
 
 def frame(blocks: Iterable[Records], run: int = 0) -> pl.DataFrame:

@@ -1,0 +1,24 @@
+"""The angle between successive gradients."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from descend.telemetry.metric import Metric
+from descend.telemetry.metrics.vectors import dot, norm
+from descend.types import Observation
+
+
+@dataclass(frozen=True)
+class GradientCosine(Metric):
+    """cos ∠(gₜ, gₜ₋₁) = ⟨gₜ, gₜ₋₁⟩ / (‖gₜ‖ ‖gₜ₋₁‖): near 1 the steps go one way, near −1 they zigzag.
+
+    0 where a gradient is zero, as at the first step, which has no predecessor.
+    """
+
+    def __call__(self, observation: Observation) -> dict[str, Tensor]:
+        product = dot(observation.gradients, observation.previous)
+        lengths = norm(observation.gradients) * norm(observation.previous)
+        cosine = torch.where(lengths == 0, torch.zeros_like(product), product / lengths)
+        return {"gradient/cosine": cosine}

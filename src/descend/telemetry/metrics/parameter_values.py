@@ -1,0 +1,33 @@
+"""Where the parameters are, when they are few."""
+
+import itertools
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from descend.telemetry.metric import Metric
+from descend.types import Observation, Params
+
+LIMIT = 32
+"""As many numbers as result.json lists; beyond, curves of single parameters tell nobody anything."""
+
+
+def names(params: Params) -> list[str]:
+    """Return the name of each number, in flattened order: `parameter/x[0]`, `parameter/A[1,2]`."""
+    return [
+        f"parameter/{name}" + (f"[{','.join(map(str, index))}]" if index else "")
+        for name, x in params.items()
+        for index in itertools.product(*map(range, x.shape))
+    ]
+
+
+@dataclass(frozen=True)
+class ParameterValues(Metric):
+    """Every parameter as a scalar of its own, when they are at most 32 numbers in all."""
+
+    def __call__(self, observation: Observation) -> dict[str, Tensor]:
+        params = observation.params
+        if sum(x.numel() for x in params.values()) > LIMIT:
+            return {}
+        numbers = [number for x in params.values() for number in x.flatten().unbind()]
+        return dict(zip(names(params), numbers, strict=True))
