@@ -1,5 +1,6 @@
 """Range checks for the fields of configured objects, each failing in one whole sentence."""
 
+from collections.abc import Sequence
 from numbers import Real
 from typing import Any
 
@@ -22,6 +23,17 @@ def check_number(
     """
     value = getattr(owner, field)
     check_value(f"{type(owner).__name__}.{field}", value, above=above, at_least=at_least, below=below, at_most=at_most)
+
+
+def check_pair(owner: Any, field: str, **bounds: float) -> None:
+    """Require that `owner.field` is two numbers, each within the bounds of `check_number`, and keep it as a tuple."""
+    value = getattr(owner, field)
+    name = f"{type(owner).__name__}.{field}"
+    if isinstance(value, str) or not isinstance(value, Sequence) or len(value) != 2:
+        raise ConfigurationError(f"{name} is {value!r}, but it must be a pair of numbers; write {field}: [a, b].")
+    for i, element in enumerate(value):
+        check_value(f"{name}[{i}]", element, **bounds)
+    object.__setattr__(owner, field, tuple(value))
 
 
 def check_value(

@@ -1,0 +1,63 @@
+"""RAdam: Adam with a rectified variance."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from descend.optimizers.arithmetic import add_scaled, root_plus
+from descend.optimizers.moments import Moments
+from descend.optimizers.weight_decay import decayed, penalised
+from descend.scalars import Scalar, choose
+from descend.types import Loss, Params, State
+
+# Above this length of the approximated moving average its variance is tractable; the paper says 4, its authors' code 5.
+TRACTABLE = 5.0
+
+
+@dataclass(frozen=True)
+class RAdam(Moments):
+    """x ← x − lr · rₜ · m̂ / ((√v + ε)/√(1−β₂ᵗ)) while ρₜ > 5, else x ← x − lr · m̂, where
+
+    ρ∞ = 2/(1−β₂) − 1, ρₜ = ρ∞ − 2t β₂ᵗ/(1−β₂ᵗ), rₜ² = (ρₜ−4)(ρₜ−2)ρ∞ / ((ρ∞−4)(ρ∞−2)ρₜ); m, v and m̂ are Adam's.
+
+    Liu et al., "On the Variance of the Adaptive Learning Rate and Beyond" (ICLR 2020), Algorithm 2.
+
+    Args:
+        lr: learning rate, > 0.
+        betas: decay of the first and second moment, each in [0, 1).
+        eps: added to √v, ≥ 0.
+        weight_decay: λ ≥ 0.
+        decoupled_weight_decay: shrink x by 1 − lr · λ (as AdamW) instead of adding λx to the gradient.
+    """
+
+    decoupled_weight_decay: bool = False
+
+    def init(self, params: Params) -> State:
+        return super().init(params) | {"step": 0.0}
+
+    def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
+        if self.decoupled_weight_decay:
+            params = decayed(params, self.lr * self.weight_decay)
+        else:
+            gradients = penalised(gradients, params, self.weight_decay)
+        state = self.averaged(gradients, state) | {"step": state["step"] + 1}
+        bias = 1 - state["power2"]
+        limit = 2 / (1 - self.betas[1]) - 1
+        length = limit - 2 * state["step"] * state["power2"] / bias
+        tractable = length > TRACTABLE
+        rate = self.lr / (1 - state["power1"])
+        rate = choose(tractable, lambda: rate * rectification(length, limit) * bias**0.5, lambda: rate)
+        new = {}
+        for name, x in params.items():
+            m, v = state["first"][name], state["second"][name]
+            new[name] = add_scaled(x, self.direction(m, v, tractable), -rate)
+        return new, state
+
+    def direction(self, m: Tensor, v: Tensor, tractable: bool | Tensor) -> Tensor:
+        """m / (√v + ε) where the variance is tractable, else m."""
+        return choose(tractable, lambda: m / root_plus(v, self.eps), lambda: m)
+
+
+def rectification(length: Scalar, limit: Scalar) -> Scalar:
+    """rₜ from ρₜ and ρ∞."""
+    return ((length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length)) ** 0.5
