@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
@@ -15,7 +16,12 @@ class Metric(ABC):
 
     Args:
         every: steps between two values, ≥ 1.
+
+    Attributes:
+        batchable: whether it is made of tensor operations alone, so that it can be traced and stacked over runs.
     """
+
+    batchable: ClassVar[bool] = True
 
     every: int = 1
 
@@ -27,5 +33,6 @@ class Metric(ABC):
         """Return values by name: shape [] for a scalar, [2, bins] (right edges, counts) for a histogram.
 
         A name's part before the first slash is its group in TensorBoard. Values stay on the device: no `.item()`.
-        The names depend on nothing but the names and shapes of the parameters and on whether an update follows.
+        The names depend on nothing but the names of the losses, the names and shapes of the parameters, and on whether
+        an update follows.
         """

@@ -1,0 +1,153 @@
+"""The picture of a run on a function of two numbers: its path over the contours."""
+
+import io
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from descend.derivatives.flat import unravel
+from descend.records import Records
+from descend.telemetry.metrics.parameter_values import names
+from descend.types import Loss, Params
+
+SIDE = 240
+"""Grid points to a side; contours look smooth from about 200."""
+FEWEST_POINTS = 10
+"""A shorter path tells less than drawing it costs: half a second, most of it importing matplotlib."""
+FURTHEST = 20.0
+"""A path that runs away is followed to this many times its median distance from the start."""
+LEVELS = 25
+
+
+def path_picture(
+    loss: Loss,
+    params: Params,
+    blocks: Iterable[Records],
+    minimizers: Sequence[Sequence[float]] = (),
+    title: str = "",
+) -> bytes | None:
+    """Draw the contours of `loss` with the path of a run on it, and beside them the value by step.
+
+    Args:
+        loss: the function whose contours are drawn.
+        params: names, shapes, dtype and device of the parameters.
+        blocks: the records of the run, with `value` and the parameters' values.
+        minimizers: known global minimisers, marked.
+        title: printed above.
+
+    Returns:
+        A PNG file; None where the parameters are not two numbers or the path has fewer than ten points.
+    """
+    if sum(x.numel() for x in params.values()) != 2:
+        return None
+    blocks = list(blocks)
+    path = np.stack([curve(blocks, name)[1] for name in names(params)], axis=1)
+    path = path[np.isfinite(path).all(axis=1)]
+    if len(path) < FEWEST_POINTS:
+        return None
+    targets = np.array(minimizers, dtype=np.float64).reshape(-1, 2)
+    x, y = (np.linspace(low, high, SIDE) for low, high in window(path, targets))
+    heights = surface(loss, params, x, y)
+    return _draw(x, y, heights, path, targets, curve(blocks, "value"), [*names(params), title])
+
+
+def curve(blocks: Iterable[Records], name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the steps and values of one name over all blocks, each [k]."""
+    columns = [block.scalars[name] for block in blocks if name in block.scalars]
+    if not columns:
+        return np.empty(0, np.int64), np.empty(0)
+    return np.concatenate([c.steps for c in columns]), np.concatenate([c.values for c in columns])
+
+
+def window(path: np.ndarray, targets: np.ndarray) -> list[tuple[float, float]]:
+    """Return the lowest and highest coordinate to show on each axis: the path and the minimisers, with a margin."""
+    distance = np.linalg.norm(path - path[0], axis=1)
+    near = path[distance <= FURTHEST * max(np.median(distance), np.finfo(np.float64).tiny)]
+    points = np.concatenate([near if len(near) else path[:1], targets])
+    low, high = points.min(axis=0), points.max(axis=0)
+    spread = high - low
+    # A path along one axis still needs some breadth to show the valley it runs in.
+    breadth = np.maximum(spread, max(spread.max() / 3, 1e-3 * np.abs(points).max(), 1e-12))
+    middle = (low + high) / 2
+    return list(zip(middle - 0.62 * breadth, middle + 0.62 * breadth, strict=True))
+
+
+def surface(loss: Loss, params: Params, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the loss over the grid, float64 [len(y), len(x)], in one batch."""
+    like = next(iter(params.values()))
+    grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
+    points = torch.tensor(grid, dtype=like.dtype, device=like.device)
+
+    def value(point: Tensor) -> Tensor:
+        return loss(unravel(point, params))
+
+    with torch.no_grad():
+        heights = torch.func.vmap(value, chunk_size=8192)(points)
+    return heights.double().cpu().numpy().reshape(len(y), len(x))
+
+
+def _draw(
+    x: np.ndarray,
+    y: np.ndarray,
+    heights: np.ndarray,
+    path: np.ndarray,
+    targets: np.ndarray,
+    values: tuple[np.ndarray, np.ndarray],
+    texts: Sequence[str],
+) -> bytes:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(10, 4.6), dpi=110, layout="constrained")
+    FigureCanvasAgg(figure)
+    left, right = figure.subplots(1, 2, width_ratios=[3, 2])
+    _contours(left, x, y, heights)
+    _path(left, path, targets)
+    left.set(xlim=x[[0, -1]], ylim=y[[0, -1]], xlabel=_short(texts[0]), ylabel=_short(texts[1]))
+    left.legend(loc="best", framealpha=0.9, fontsize=8)
+    _values(right, *values)
+    figure.suptitle(texts[2])
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    return file.getvalue()
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("parameter/")
+
+
+def _contours(axes, x, y, heights) -> None:
+    from matplotlib.colors import LogNorm
+
+    finite = heights[np.isfinite(heights)]
+    if not finite.size or finite.min() == finite.max():
+        return
+    lowest = finite.min()
+    # Levels are spaced evenly in the logarithm of the height above the lowest point, so that a valley's floor and its
+    # walls both show.
+    gaps = np.where(np.isfinite(heights), heights - lowest, np.inf)
+    above = gaps[np.isfinite(gaps) & (gaps > 0)]
+    high = np.percentile(above, 99)
+    low = max(np.percentile(above, 0.1), high * 1e-6)
+    levels = np.geomspace(low, high, LEVELS)
+    gaps = np.clip(gaps, low, high)
+    axes.contourf(x, y, gaps, levels=levels, norm=LogNorm(low, high), cmap="Blues_r", alpha=0.9)
+    axes.contour(x, y, gaps, levels=levels, colors="white", linewidths=0.4, alpha=0.7)
+
+
+def _path(axes, path, targets) -> None:
+    axes.plot(*path.T, color="white", linewidth=2.6, alpha=0.8)
+    axes.plot(*path.T, color="crimson", linewidth=1.2, marker=".", markersize=3 if len(path) < 200 else 0)
+    axes.plot(*targets.T, "*", color="gold", markeredgecolor="black", markersize=15, label="minimum", zorder=3)
+    axes.plot(*path[0], "o", color="white", markeredgecolor="black", markersize=7, label="start", zorder=4)
+    axes.plot(*path[-1], "X", color="crimson", markeredgecolor="white", markersize=8, label="end", zorder=4)
+
+
+def _values(axes, steps, values) -> None:
+    axes.plot(steps, values, color="crimson", linewidth=1.2)
+    axes.set(xlabel="step", ylabel="value")
+    if np.nanmin(values, initial=np.inf) > 0:
+        axes.set_yscale("log")
+    axes.grid(alpha=0.3)

@@ -1,0 +1,64 @@
+"""The result of a run, for a person to read."""
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from descend.training.result import Result
+
+COLOURS = {"converged": "green", "finished": "green"}
+
+
+def show(result: "Result", folder: Path | None, console: Console | None = None) -> None:
+    """Print the result and the command that opens it in TensorBoard; one line where nobody sits at a terminal.
+
+    Args:
+        folder: the run's folder, or None where nothing was kept.
+        console: where to print.
+    """
+    console = console or Console()
+    if not console.is_terminal:
+        place = "" if folder is None else f"; {folder}"
+        console.print(
+            f"{result.status}: {result.reason}; value {result.value:.6g}{place}",
+            soft_wrap=True,
+            markup=False,
+            highlight=False,
+        )
+        return
+    table = Table(show_header=False, title=f"[{COLOURS.get(result.status, 'red')}]{result.status}[/]: {result.reason}")
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, text in rows(result).items():
+        table.add_row(name, text)
+    console.print(table)
+    if folder is not None:
+        console.print(f"kept in {folder}", markup=False, highlight=False, soft_wrap=True)
+        if any(folder.glob("events.out.tfevents.*")):
+            command = f"tensorboard --logdir {shlex.quote(str(folder))}"
+            console.print(f"see it: [bold]{command}[/]", highlight=False, soft_wrap=True)
+
+
+def rows(result: "Result") -> dict[str, str]:
+    """Return the lines of the table, name and text."""
+    rate = f", {result.steps / result.seconds:,.0f} steps/s" if result.seconds > 0 else ""
+    lines = {
+        "steps": f"{result.steps:,} in {result.seconds:.3g} s{rate}",
+        "value": f"{result.value:.10g}",
+        "lowest value seen": f"{result.best_value:.10g}",
+    }
+    if len(result.losses) > 1:
+        lines |= {f"loss {name}": f"{loss:.10g}" for name, loss in result.losses.items()}
+    lines["gradient norm"] = f"{result.gradient_norm:.6g}"
+    lines |= {name.replace("_", " "): f"{number:.6g}" for name, number in (result.metrics | result.values).items()}
+    lines |= {name: _text(value) for name, value in (result.parameters or {}).items()}
+    lines["evaluations"] = ", ".join(f"{count:,} {name}" for name, count in result.evaluations.items() if count)
+    return lines
+
+
+def _text(value: float | list) -> str:
+    return f"[{', '.join(map(_text, value))}]" if isinstance(value, list) else f"{value:.8g}"
