@@ -5,13 +5,12 @@ Both give the same result to rounding; whole numbers become float64 first, becau
 
 import math
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 Scalar = float | Tensor
-T = TypeVar("T", float, Tensor)
 
 
 def is_zero(x: Scalar) -> bool:
@@ -34,7 +33,7 @@ def cosine(x: Scalar) -> Scalar:
     return x.cos() if isinstance(x, Tensor) else math.cos(x)
 
 
-def choose(condition: bool | Tensor, yes: Callable[[], T], no: Callable[[], T]) -> T | Tensor:
+def choose(condition: bool | Tensor, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
     """yes() where the condition holds, no() elsewhere; a Python condition evaluates only the one it chooses."""
     if isinstance(condition, Tensor):
         return torch.where(condition, yes(), no())
