@@ -1,0 +1,68 @@
+"""The command line: `python run.py …` and `descend …`."""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+# Torch takes longer to import than all the rest: the help text does without it, and so does this module.
+
+
+def main() -> None:
+    """Do what the command line says; exit with 2 for a mistake in it, 1 for a run that failed, 130 for Ctrl-C."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        from descend.menu import FOLDER
+        from descend.menu.help import help_text
+
+        print(help_text(FOLDER))
+        return
+    sys.path.insert(0, str(Path.cwd()))  # a user's own objective lies in the folder they are in
+    run_hydra()
+
+
+def run_hydra() -> None:
+    """Let Hydra parse, compose and call back; turn its complaints into one sentence each."""
+    import hydra
+
+    from descend.menu import FOLDER
+    from descend.menu.compose import MISTAKES, sentence
+    from descend.menu.schema import register
+
+    register()
+    os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's documented way to raise what it would print
+    try:
+        hydra.main(version_base="1.3", config_path=str(FOLDER), config_name="config")(task)()
+    except MISTAKES as error:
+        print(f"descend: {sentence(error)}", file=sys.stderr)
+        sys.exit(2)
+
+
+def task(config: "DictConfig") -> float:
+    """Run one configuration into the folder that Hydra made, and return its final value."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+
+    from descend.menu.build import trackers
+    from descend.menu.ready import Ready, prepare
+    from descend.telemetry.result_file import ResultFile
+    from descend.telemetry.trackers import open_sinks
+    from descend.training.checkpoint import save
+    from descend.training.run import drive
+
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    loop = Ready.take() or prepare(config, HydraConfig.get().overrides.task)
+    sinks = open_sinks(trackers(config), folder, OmegaConf.to_container(config, resolve=True))
+    try:
+        result = drive(loop, [*sinks, ResultFile(folder)])
+    except Exception as error:
+        (folder / "error.txt").write_text(traceback.format_exc())
+        print(f"descend: the run failed: {type(error).__name__}: {error} (see {folder / 'error.txt'})", file=sys.stderr)
+        sys.exit(1)
+    save(loop.carry, folder / "checkpoint.pt")
+    if result.status == "interrupted":
+        sys.exit(130)
+    return result.value

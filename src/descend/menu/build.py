@@ -1,0 +1,115 @@
+"""From a composed configuration to an experiment and its trackers."""
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from descend.aggregators.aggregator import Aggregator
+from descend.errors import ConfigurationError
+from descend.menu.fields import check_fields
+from descend.objectives.objective import Objective
+from descend.optimizers.clipping import Clipping
+from descend.optimizers.optimizer import Optimizer
+from descend.schedules.schedule import Schedule
+from descend.telemetry.metric import Metric
+from descend.telemetry.trackers import Tracker
+from descend.training.experiment import Experiment
+from descend.training.stopping import Stopping
+
+SETTINGS = ("steps", "seed", "dtype", "device", "threads", "compile")
+PARTS = {
+    "objective": Objective,
+    "optimizer": Optimizer,
+    "schedule": Schedule,
+    "clip": Clipping,
+    "aggregator": Aggregator,
+}
+
+
+def build(config: DictConfig, overrides: list[str]) -> Experiment:
+    """Return the experiment that a composed configuration describes.
+
+    Args:
+        config: the whole configuration, without the `hydra` node.
+        overrides: the overrides it was composed with. Where one of them sets a group's `_target_`, only the fields set
+            by other overrides go with it: the rest belong to the class it replaced.
+
+    Raises:
+        ConfigurationError: a field does not exist, has a value of the wrong type, or was refused by its class.
+    """
+    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    parts = {group: make(group, retargeted(group, plain[group], overrides), base) for group, base in PARTS.items()}
+    nodes = {f"metrics.{name}": node for name, node in (plain["metrics"] or {}).items()}
+    nodes |= {f"derivatives.{name}": node for name, node in (plain["derivatives"] or {}).items()}
+    metrics = {path: make(path, node, Metric) for path, node in nodes.items() if node}
+    settings = {name: plain[name] for name in SETTINGS}
+    return Experiment(**parts, metrics=metrics, stop=Stopping(**plain["stop"]), **settings)
+
+
+def trackers(config: DictConfig) -> dict[str, Tracker]:
+    """Return the trackers that the configuration names, each waiting for the run's folder."""
+    plain = OmegaConf.to_container(config.tracker, resolve=True)
+    return {name: make(f"tracker.{name}", node, object) for name, node in plain.items() if node}
+
+
+def retargeted(group: str, node: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+    """Return a group's node, without the fields of a class that an override of `_target_` replaced."""
+    keys = {override.lstrip("+").split("=", 1)[0] for override in overrides}
+    if f"{group}._target_" not in keys:
+        return node
+    set_by_user = {key.removeprefix(f"{group}.").split(".")[0] for key in keys if key.startswith(f"{group}.")}
+    return {name: value for name, value in node.items() if name in set_by_user}
+
+
+def make(path: str, node: Any, base: type) -> Any:
+    """Return the object that a node's `_target_` names, which must be a `base`, made of the node's other fields."""
+    check_node(path, node)
+    if "_target_" not in node:
+        raise ConfigurationError(f"{path} names no class; give it one: {path}._target_=module.Class.")
+    try:
+        made = instantiate(node, _convert_="all")
+    except HydraException as error:
+        raise ConfigurationError(explain(path, error)) from error
+    if not isinstance(made, base):
+        raise ConfigurationError(
+            f"{path}._target_ is {node['_target_']}, but only a subclass of "
+            f"{base.__module__}.{base.__name__} can stand there; let it inherit from that class."
+        )
+    return made
+
+
+def check_node(path: str, value: Any) -> None:
+    """Hold every node inside `value` that names a class against the fields of that class."""
+    if isinstance(value, list):
+        for i, item in enumerate(value):
+            check_node(f"{path}[{i}]", item)
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            fields = {name: item for name, item in value.items() if name not in ("_target_", "_partial_")}
+            check_fields(path, named(path, value["_target_"]), fields)
+        for name, item in value.items():
+            check_node(f"{path}.{name}", item)
+
+
+def named(path: str, target: Any) -> Any:
+    """Return the class or function of a dotted name."""
+    module, _, name = str(target).rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigurationError(
+            f"{path}._target_ is {target!r}, but nothing of that name can be imported ({error}); check its spelling, "
+            "and that its file lies in the folder you are in or on PYTHONPATH."
+        ) from error
+
+
+def explain(path: str, error: BaseException) -> str:
+    """Return the sentence at the root of a failed instantiation."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    return str(cause) if isinstance(cause, ConfigurationError) else f"{path} could not be made: {cause}"

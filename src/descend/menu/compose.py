@@ -1,0 +1,76 @@
+"""Composing the menu, and telling in a sentence why it cannot be composed."""
+
+from collections.abc import Sequence
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
+
+from descend.errors import ConfigurationError
+from descend.menu import FOLDER
+from descend.menu.fields import unknown
+from descend.menu.schema import register
+
+MISTAKES = (HydraException, OmegaConfBaseException, ConfigurationError, ValueError)
+"""What a wrong override or choice raises; Hydra itself raises a bare ValueError for a choice that is a number."""
+
+
+def compose(overrides: Sequence[str]) -> DictConfig:
+    """Return the configuration that `overrides` make of the menu.
+
+    Raises:
+        ConfigurationError: saying what is wrong with an override.
+    """
+    register()
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(FOLDER), version_base="1.3"):
+            return hydra_compose("config", list(overrides))
+    except MISTAKES as error:
+        raise ConfigurationError(sentence(error)) from error
+
+
+def sentence(error: BaseException) -> str:
+    """Return what is wrong, and what would be right, for any of `MISTAKES`."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConfigurationError):
+            return str(cause)
+        if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
+            return missing(cause)
+        if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key:
+            return no_such_field(cause)
+        if isinstance(cause, ValidationError) and cause.full_key:
+            return f"{cause.full_key}: {str(cause).splitlines()[0]}; give it a value of that type."
+        if isinstance(cause, OverrideParseException):
+            return f"The override {cause.override!r} cannot be read: {str(cause).splitlines()[0]}; mind the quotes."
+        cause = cause.__cause__
+    return " ".join(str(error).split())
+
+
+def missing(error: MissingConfigException) -> str:
+    """Return a sentence on a choice or group that does not exist."""
+    group, _, choice = error.missing_cfg_file.rpartition("/")
+    if not (FOLDER / group).is_dir():
+        group, _, choice = error.missing_cfg_file.partition("/")
+    if not (FOLDER / group).is_dir():
+        return unknown(f"The group {group}", group, groups(), "the menu has the groups")
+    choices = [str(path.relative_to(FOLDER / group).with_suffix("")) for path in (FOLDER / group).rglob("*.yaml")]
+    return unknown(f"{group}={choice}", choice, choices, f"the group {group} has the choices")
+
+
+def no_such_field(error: OmegaConfBaseException) -> str:
+    """Return a sentence on a field that does not exist, with those that do."""
+    parent, _, field = str(error.full_key).rpartition(".")
+    node = error.parent_node
+    known = [str(key) for key in node if key != "_target_"] if OmegaConf.is_dict(node) else []
+    has = f"{parent} has the fields" if parent else "the menu has"
+    return unknown(str(error.full_key), field, known or [*groups(), "steps"], has)
+
+
+def groups() -> list[str]:
+    """Return the names of the menu's groups."""
+    return [folder.name for folder in FOLDER.iterdir() if folder.is_dir()]

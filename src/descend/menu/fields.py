@@ -1,0 +1,77 @@
+"""A node of the menu held against the class it names, so that a mistake is told by its field."""
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Iterable
+from typing import Any
+
+from descend.errors import ConfigurationError
+
+NUMBERS = (int, float)
+
+
+def check_fields(path: str, target: type, given: dict[str, Any]) -> None:
+    """Require that every field given exists in the dataclass `target` and holds a value of its type.
+
+    Only fields annotated with plain types (bool, int, float, str, None and unions and sequences of them) are checked;
+    what a field of another type accepts is for its class to say.
+
+    Raises:
+        ConfigurationError: naming `path`, the field, what was found and what was expected.
+    """
+    if not dataclasses.is_dataclass(target):
+        return
+    names = [field.name for field in dataclasses.fields(target) if field.init]
+    hints = typing.get_type_hints(target)
+    for name, value in given.items():
+        if name not in names:
+            raise ConfigurationError(unknown(f"{path}.{name}", name, names, f"{target.__name__} has the fields"))
+        if not fits(value, hints[name]):
+            raise ConfigurationError(
+                f"{path}.{name} is {value!r}, but {target.__name__} expects {spelled(hints[name])} there; "
+                "change that value."
+            )
+
+
+def unknown(path: str, name: str, known: Iterable[str], has: str) -> str:
+    """Return a sentence on a name that does not exist, with the ones that do and the nearest of them."""
+    known = sorted(set(known))
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    nearest = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{path} does not exist: {has} {', '.join(known) or 'none'}.{nearest}"
+
+
+def fits(value: Any, hint: Any) -> bool:
+    """Tell whether a value read from YAML may stand in a field annotated `hint`."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return any(fits(value, argument) for argument in arguments)
+    if origin is tuple and arguments and arguments[-1] is not Ellipsis:
+        pairs = zip(value, arguments, strict=False) if isinstance(value, list | tuple) else ()
+        return isinstance(value, list | tuple) and len(value) == len(arguments) and all(fits(v, a) for v, a in pairs)
+    if origin in (tuple, list, typing.get_origin(typing.Sequence[int])):
+        return isinstance(value, list | tuple) and all(fits(item, arguments[0]) for item in value)
+    if hint is float:
+        return isinstance(value, NUMBERS) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (bool, str):
+        return isinstance(value, hint)
+    if hint is type(None):
+        return value is None
+    return True
+
+
+def spelled(hint: Any) -> str:
+    """Return a type annotation in words a user knows from YAML."""
+    names = {float: "a number", int: "a whole number", bool: "true or false", str: "text", type(None): "null"}
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(spelled(argument) for argument in arguments)
+    if origin is tuple and arguments and arguments[-1] is not Ellipsis:
+        return f"a list of {len(arguments)}: {', '.join(spelled(argument) for argument in arguments)}"
+    if arguments:
+        return f"a list with {spelled(arguments[0])} in each place"
+    return names.get(hint, getattr(hint, "__name__", str(hint)))

@@ -1,0 +1,43 @@
+"""The text of `--help`: the whole menu, read from the YAML itself. Imports neither torch nor Hydra."""
+
+from pathlib import Path
+
+USAGE = """\
+descend: a lab bench for derivatives and optimizers in PyTorch.
+
+  python run.py                                        train on real handwritten digits
+  python run.py optimizer=adam optimizer.lr=0.01       choose from the menu, set a field
+  python run.py objective=rosenbrock steps=5000        another objective
+  python run.py -m optimizer=sgd,adam seed='range(0,4)'  every combination
+  python run.py --cfg job optimizer=adam               show every field of a configuration
+  python run.py --hydra-help                           Hydra's own flags
+
+`descend …` does the same from any folder. Results land in outputs/; look at them with: tensorboard --logdir outputs
+"""
+
+
+def help_text(folder: Path) -> str:
+    """Return usage, the groups with a line on each of their choices, and the settings with their defaults."""
+    parts = [USAGE]
+    for group in sorted(path for path in folder.iterdir() if path.is_dir()):
+        choices = sorted(group.rglob("*.yaml"))
+        names = [str(path.relative_to(group).with_suffix("")) for path in choices]
+        width = max(map(len, names), default=0)
+        lines = [f"  {name:<{width}}  {first_comment(path)}" for name, path in zip(names, choices, strict=True)]
+        parts.append("\n".join([f"{group.name}=", *lines]))
+    parts.append("settings\n" + "\n".join(f"  {line}" for line in settings(folder / "config.yaml")))
+    return "\n\n".join(parts)
+
+
+def first_comment(path: Path) -> str:
+    """Return the one-line description a YAML file begins with."""
+    with path.open() as file:
+        return file.readline().lstrip("# ").rstrip()
+
+
+def settings(path: Path) -> list[str]:
+    """Return the lines of config.yaml between its defaults list and its `hydra` node."""
+    lines = path.read_text().splitlines()
+    after = next(i for i, line in enumerate(lines) if line.startswith("steps:"))
+    before = next(i for i, line in enumerate(lines) if line.startswith("hydra:"))
+    return [line for line in lines[after:before] if line]

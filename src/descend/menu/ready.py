@@ -1,0 +1,38 @@
+"""Making a run ready before its folder is made, so that a mistake leaves nothing behind."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig, OmegaConf
+
+from descend.menu.build import build
+from descend.menu.compose import MISTAKES, sentence
+from descend.training.loop import Loop
+
+
+class Ready(Callback):
+    """Hydra calls this before it makes the run's folder; the loop waits here for the task that follows."""
+
+    _loop: ClassVar[Loop | None] = None
+
+    def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        try:
+            Ready._loop = prepare(own, config.hydra.overrides.task)
+        except MISTAKES as error:
+            # Hydra turns an exception of a callback into a warning and goes on; an exit it lets pass.
+            print(f"descend: {sentence(error)}", file=sys.stderr)
+            sys.exit(2)
+
+    @staticmethod
+    def take() -> Loop | None:
+        """Return the loop made ready, once."""
+        loop, Ready._loop = Ready._loop, None
+        return loop
+
+
+def prepare(config: DictConfig, overrides: Sequence[str]) -> Loop:
+    """Return the loop of a composed configuration, ready to start."""
+    return Loop(build(config, list(overrides)))

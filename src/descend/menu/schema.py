@@ -1,0 +1,45 @@
+"""The types of the top-level settings."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+@dataclass
+class Stop:
+    """The rules of `descend.training.stopping.Stopping`."""
+
+    gradient_norm: float | None = None
+    value: float | None = None
+    seconds: float | None = None
+    plateau: int | None = None
+    plateau_tolerance: float = 1e-4
+
+
+@dataclass
+class Menu:
+    """The top level of a configuration. Each group's node is checked against the class it names."""
+
+    objective: Any = MISSING
+    op: Any = MISSING
+    derivatives: Any = None
+    optimizer: Any = MISSING
+    schedule: Any = MISSING
+    clip: Any = MISSING
+    aggregator: Any = MISSING
+    metrics: Any = MISSING
+    tracker: Any = MISSING
+    stop: Stop = field(default_factory=Stop)
+    steps: int = 1000
+    seed: int = 0
+    dtype: str = "auto"
+    device: str = "auto"
+    threads: str | int = "auto"
+    compile: str | bool = "auto"
+
+
+def register() -> None:
+    """Make the types known to Hydra; config.yaml names them first in its defaults."""
+    ConfigStore.instance().store(name="schema", node=Menu)

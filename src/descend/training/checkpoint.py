@@ -1,0 +1,32 @@
+"""The state of a run on disk."""
+
+import os
+from pathlib import Path
+
+import torch
+
+from descend.training.step import Carry
+
+
+def save(carry: Carry, path: Path) -> None:
+    """Write parameters and states atomically, in a form that `torch.load(path, weights_only=True)` reads.
+
+    States that hold more than tensors, numbers and containers of them (an adapter's optimizer object) are left out.
+    """
+    content = {"params": carry.params, "step": carry.step, "aggregator": carry.aggregator, "gradients": carry.gradients}
+    content |= {"optimizer": carry.optimizer} if plain(carry.optimizer) else {}
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        torch.save(content, file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def plain(state: object) -> bool:
+    """Tell whether a state is made of tensors, numbers, text and containers alone."""
+    if isinstance(state, dict):
+        return all(plain(item) for item in state.values())
+    if type(state) in (list, tuple):
+        return all(plain(item) for item in state)
+    return state is None or isinstance(state, torch.Tensor | int | float | str)
