@@ -15,7 +15,7 @@ class Classification(Supervised):
     """Cross-entropy of the softmax of a network's outputs: −(1/n) Σᵢ log softmax(outputsᵢ)[targetᵢ], in nats."""
 
     def __post_init__(self) -> None:
-        if self.data.classes is None:
+        if self.data.classes == 0:
             raise ConfigurationError(
                 f"{type(self.data).__name__} has numbers for targets, but Classification needs classes: "
                 "choose a data set with classes, or descend.objectives.regression.Regression."

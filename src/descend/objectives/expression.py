@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -27,6 +27,9 @@ class Expression(Objective):
     Raises:
         ConfigurationError: where a formula or a start is wrong; says which, and at which column.
     """
+
+    formulas: ClassVar[dict[str, Formula]]
+    first: ClassVar[Params]
 
     formula: str | Mapping[str, str]
     start: Mapping[str, float | Sequence[Any] | Tensor] | None = None
@@ -58,7 +61,7 @@ class Expression(Objective):
             )
 
     def _check_value(self, loss: str) -> None:
-        formula: Formula = self.formulas[loss]
+        formula = self.formulas[loss]
         try:
             value = formula(self.first)
         except (ArithmeticError, IndexError, RuntimeError, TypeError, ValueError) as error:
@@ -92,17 +95,12 @@ def _as_parameter(name: str, value: Any) -> Tensor:
             )
         return value.detach().to(device="cpu", dtype=torch.float64, copy=True)
     try:
-        numbers = torch.tensor(_plain(value), device="cpu")
-        if numbers.dtype == torch.bool or numbers.is_complex():
-            raise ValueError(f"it is of {numbers.dtype}")
+        as_given = torch.tensor(value, device="cpu")
+        if as_given.dtype == torch.bool or as_given.is_complex():
+            raise ValueError(f"it is of {as_given.dtype}")
+        return torch.tensor(value, dtype=torch.float64, device="cpu")
     except (TypeError, ValueError, RuntimeError) as error:
         raise ConfigurationError(
             f"The parameter {name!r} starts at {value!r}, which is not a number or a list of numbers ({error}): "
             f"give one, as in {{{name}: 2.0}} or {{{name}: [1.0, -2.0]}}."
         ) from error
-    return torch.tensor(_plain(value), dtype=torch.float64, device="cpu")
-
-
-def _plain(value: Any) -> Any:
-    """Nested sequences of any class, such as a configuration's, as lists."""
-    return [_plain(item) for item in value] if isinstance(value, Sequence) and not isinstance(value, str) else value

@@ -37,11 +37,20 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], int]] = {
 }
 """What a formula may call, with the number of arguments."""
 
+
+def power(base: Value, exponent: Value) -> Value:
+    """base ** exponent; of numbers in floating point, so that a tower of them overflows and fills no memory."""
+    if isinstance(base, Tensor) or isinstance(exponent, Tensor):
+        return base**exponent
+    return math.pow(base, exponent)
+
+
 OPERATORS: dict[type, Callable[[Value, Value], Value]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
+    ast.Pow: power,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
     ast.Lt: operator.lt,
@@ -157,16 +166,16 @@ class _Translator(ast.NodeVisitor):
     def visit_BinOp(self, node: ast.BinOp) -> Evaluate:
         if isinstance(node.op, ast.BitXor):
             self.refuse(node, "has '^' in the part", "write a power as **")
-        combine = _power if isinstance(node.op, ast.Pow) else OPERATORS.get(type(node.op))
-        if combine is None:
+        if type(node.op) not in OPERATORS:
             self.generic_visit(node)
+        combine = OPERATORS[type(node.op)]
         left, right = self.visit(node.left), self.visit(node.right)
         return lambda values: combine(left(values), right(values))
 
     def visit_Compare(self, node: ast.Compare) -> Evaluate:
-        compare = [OPERATORS.get(type(op)) for op in node.ops]
-        if None in compare:
-            self.refuse(node, "has a comparison that no gradient passes", "compare by <, <=, > or >=")
+        if not all(type(op) in OPERATORS for op in node.ops):
+            self.refuse(node, "has another comparison", "compare by <, <=, > or >=")
+        compare = [OPERATORS[type(op)] for op in node.ops]
         sides = [self.visit(side) for side in (node.left, *node.comparators)]
 
         def evaluate(values: Mapping[str, Value]) -> Value:
@@ -217,12 +226,18 @@ class _Translator(ast.NodeVisitor):
 
     def sum_over_range(self, node: ast.GeneratorExp) -> Evaluate:
         """Σ of the body over a counter, unrolled: `sum(x**i for i in range(1, 6))`."""
-        loop, *more = node.generators
-        calls_range = isinstance(loop.iter, ast.Call) and getattr(loop.iter.func, "id", None) == "range"
-        if more or loop.ifs or not isinstance(loop.target, ast.Name) or not calls_range or loop.iter.keywords:
-            self.refuse(node, "has a loop of another form", "write it as sum(… for i in range(1, 6))")
-        ends = [self.visit(end) for end in loop.iter.args]
-        self.counters.append(loop.target.id)
+        match node.generators:
+            case [
+                ast.comprehension(
+                    target=ast.Name(id=counter),
+                    iter=ast.Call(func=ast.Name(id="range"), args=arguments, keywords=[]),
+                    ifs=[],
+                )
+            ]:
+                ends = [self.visit(end) for end in arguments]
+            case _:
+                self.refuse(node, "has a loop of another form", "write it as sum(… for i in range(1, 6))")
+        self.counters.append(counter)
         body = self.visit(node.elt)
         self.counters.pop()
 
@@ -233,16 +248,9 @@ class _Translator(ast.NodeVisitor):
             counts = range(*bounds)
             if len(counts) > LONGEST_LOOP:
                 self.refuse(node, f"sums {len(counts)} terms", f"sum at most {LONGEST_LOOP}")
-            return sum(body({**values, loop.target.id: i}) for i in counts)
+            return sum(body({**values, counter: i}) for i in counts)
 
         return evaluate
-
-
-def _power(base: Value, exponent: Value) -> Value:
-    if isinstance(base, Tensor) or isinstance(exponent, Tensor):
-        return base**exponent
-    # In floating point, so that a tower of whole numbers overflows at once instead of filling the memory.
-    return math.pow(base, exponent)
 
 
 def _as_tensor(value: Value, like: Tensor) -> Tensor:

@@ -39,20 +39,20 @@ class Supervised(Objective):
 
     data: Dataset
     network: Network
-    batch_size: int | None = None
+    batch_size: int | None = None  # type: ignore[assignment]  # an int once made
     l2: float = 0.0
 
     def __post_init__(self) -> None:
         for name, tensor in vars(self.data.split()).items():
             object.__setattr__(self, name, tensor)
         examples = len(self.train_targets)
-        if self.batch_size is None:
-            object.__setattr__(self, "batch_size", examples)
+        batch_size = examples if self.batch_size is None else self.batch_size
+        object.__setattr__(self, "batch_size", batch_size)
         check_number(self, "batch_size", at_least=1)
         check_number(self, "l2", at_least=0)
-        if self.batch_size > examples:
+        if batch_size > examples:
             raise ConfigurationError(
-                f"batch_size is {self.batch_size}, but {type(self.data).__name__} has {examples} training examples: "
+                f"batch_size is {batch_size}, but {type(self.data).__name__} has {examples} training examples: "
                 f"set batch_size to at most {examples}, or to null for all of them."
             )
 
@@ -77,7 +77,8 @@ class Supervised(Objective):
             inputs, targets = inputs[batch], targets[batch]
         losses = self.data_losses(self.network(params, inputs), targets)
         if isinstance(self.l2, Tensor) or self.l2 != 0:
-            losses["l2_penalty"] = self.l2 / 2 * sum((w * w).sum() for w in params.values() if w.ndim > 1)
+            squares = [(w * w).sum() for w in params.values() if w.ndim > 1]
+            losses["l2_penalty"] = self.l2 / 2 * torch.stack(squares).sum()
         return losses
 
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:

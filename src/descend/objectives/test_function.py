@@ -50,9 +50,10 @@ class TestFunction(Objective):
     def value(self, x: Tensor) -> Tensor:
         """Return f(x), shape [], of the point `x`, shape [dim]."""
 
-    @abstractmethod
     def customary_start(self) -> Sequence[float]:
-        """Return the start used in the literature, `dim` numbers."""
+        """Return the start used in the literature, `dim` numbers; where there is none, three quarters up the domain."""
+        lower, upper = self.bounds()
+        return (lower + 0.75 * (upper - lower)).tolist()
 
     @property
     def minimizers(self) -> Sequence[Sequence[float]] | None:

@@ -1,0 +1,24 @@
+"""Booth's function."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from descend.objectives.test_function import TestFunction
+
+
+@dataclass(frozen=True)
+class Booth(TestFunction):
+    """f(x, y) = (x + 2y − 7)² + (2x + y − 5)²: a quadratic of condition number 9.
+
+    Jamil & Yang, "A literature survey of benchmark functions for global optimisation problems", Int. J. Mathematical
+    Modelling and Numerical Optimisation 4 (2013), no. 17.
+    """
+
+    domain = ((-10.0, 10.0),)
+    minimum = 0.0
+    minimizers = ((1.0, 3.0),)
+
+    def value(self, x: Tensor) -> Tensor:
+        x, y = x.unbind()
+        return (x + 2 * y - 7) ** 2 + (2 * x + y - 5) ** 2

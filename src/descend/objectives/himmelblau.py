@@ -1,0 +1,29 @@
+"""Himmelblau's function."""
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from descend.objectives.test_function import TestFunction
+
+
+@dataclass(frozen=True)
+class Himmelblau(TestFunction):
+    """f(x, y) = (x² + y − 11)² + (x + y² − 7)²: four minima of one height.
+
+    Himmelblau, "Applied nonlinear programming" (1972). Three of the minimisers are roots of a cubic, given to double
+    precision.
+    """
+
+    domain = ((-5.0, 5.0),)
+    minimum = 0.0
+    minimizers = (
+        (3.0, 2.0),
+        (-2.805118086952745, 3.131312518250573),
+        (-3.779310253377747, -3.2831859912861696),
+        (3.5844283403304917, -1.8481265269644036),
+    )
+
+    def value(self, x: Tensor) -> Tensor:
+        x, y = x.unbind()
+        return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
