@@ -12,6 +12,7 @@ from torch import Tensor
 from descend.records import Records
 from descend.training.block import Block, due, norm, take
 from descend.training.check import check_floating, check_start
+from descend.training.compiled import CompiledBlocks, choose_compile
 from descend.training.experiment import Experiment
 from descend.training.gather import gather, until
 from descend.training.result import Result
@@ -63,6 +64,9 @@ class Loop:
         self.names = check_start(self.experiment, params)
         self.batches = self.experiment.objective.batches(generator)
         self.carry: Carry = start(self.experiment, params)
+        self.step = 0
+        self.compiled = choose_compile(self.experiment, params)
+        self._take = CompiledBlocks(self.experiment).take if self.compiled else take
         self.verdict: Verdict | None = None
         self.watch = Watch()
         self.evaluations = Evaluations()
@@ -81,8 +85,8 @@ class Loop:
         size, steps = 1, self.experiment.steps
         # A method with memory outside its state cannot take a block again, so it is looked at after every step.
         most = MOST_STEPS if self.experiment.optimizer.batchable else 1
-        while self.verdict is None and self.carry.step < steps:
-            size = min(size, steps - self.carry.step)
+        while self.verdict is None and self.step < steps:
+            size = min(size, steps - self.step)
             began = time.perf_counter()
             records = self._block(list(itertools.islice(self.batches, size)))
             took = time.perf_counter() - began
@@ -97,27 +101,26 @@ class Loop:
     def _block(self, batches: list[Batch]) -> Records:
         """Take one block; where a rule ends the run inside it, take it again from its start up to that step."""
         began, counts = self.carry, replace(self.evaluations)
-        metrics_due = due(self.experiment, began.step, len(batches))
-        carry, block = take(self.experiment, began, batches, metrics_due, self._count)
-        records = gather(block, began.step, self.names)
+        metrics_due = due(self.experiment, self.step, len(batches))
+        carry, block = self._take(self.experiment, began, batches, metrics_due, self._count)
+        records = gather(block, self.step, self.names)
         column = records.scalars["value"]
         norms = None if block.norms is None else block.norms.double().cpu().numpy()
         self.verdict = self.experiment.stop.first(column.steps, column.values, norms, self.watch)
         if self.verdict is None:
             self.carry = carry
             self._add(len(batches))
+            self.step += len(batches)
             return records
-        kept = self.verdict.step - began.step
-        self.evaluations = counts
+        kept = self.verdict.step - self.step
+        self.evaluations, self.step = counts, self.verdict.step
         if kept:
-            self.carry, _ = take(self.experiment, began, batches[:kept], ((),) * kept, self._count)
+            self.carry, _ = self._take(self.experiment, began, batches[:kept], ((),) * kept, self._count)
             self._add(kept)
         if self.verdict.status == "diverged":
             bad = [n for n, x in zip(self.names, block.values[kept].tolist(), strict=True) if x - x != 0]
             if bad:
-                self.verdict = replace(
-                    self.verdict, reason=f"the loss {bad[0]!r} was not finite at step {began.step + kept}"
-                )
+                self.verdict = replace(self.verdict, reason=f"the loss {bad[0]!r} was not finite at step {self.step}")
         return until(records, self.verdict.step)
 
     def _count(self, loss: Loss) -> Loss:
@@ -130,7 +133,7 @@ class Loop:
     def _look_at_clock(self) -> None:
         limit = self.experiment.stop.seconds
         if self.verdict is None and limit is not None and self.seconds >= limit:
-            self.verdict = Verdict("finished", f"the time budget of {limit:g} s was used up", self.carry.step)
+            self.verdict = Verdict("finished", f"the time budget of {limit:g} s was used up", self.step)
 
     def _finish(self) -> Records:
         """Evaluate the losses over the whole data and every metric at the last parameters, and record them."""
@@ -141,7 +144,7 @@ class Loop:
             for metric in self.experiment.metrics.values():
                 observed |= metric(observation)
         block = Block(final.values[None], final.weights[None], None, {0: observed})
-        return gather(block, self.carry.step, self.names)
+        return gather(block, self.step, self.names)
 
     def _evaluate(self) -> Taken:
         """Evaluate the losses over the whole data at the last parameters, once."""
@@ -155,7 +158,7 @@ class Loop:
         """Return how the run ended, or how it stands where it was cut short."""
         final, params = self._evaluate(), self.carry.params
         verdict = self.verdict or Verdict(
-            "interrupted", f"it was stopped after step {self.carry.step}", self.carry.step
+            "interrupted", f"it was stopped after step {self.step}", self.step
         )
         value = float((final.weights * final.values).sum())
         small = sum(x.numel() for x in params.values()) <= MOST_PARAMETERS
@@ -164,7 +167,7 @@ class Loop:
         return Result(
             status=verdict.status,
             reason=verdict.reason,
-            steps=self.carry.step,
+            steps=self.step,
             value=value,
             best_value=min(self.watch.best, value if math.isfinite(value) else math.inf),
             losses=dict(zip(self.names, final.values.tolist(), strict=True)),

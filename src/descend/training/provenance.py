@@ -13,7 +13,7 @@ from descend.training.experiment import Experiment
 from descend.types import Params
 
 
-def provenance(experiment: Experiment, params: Params, threads: int) -> dict[str, Any]:
+def provenance(experiment: Experiment, params: Params, threads: int, compiled: bool) -> dict[str, Any]:
     """Return what one needs to know to get a result again; `params` tell device and dtype as they were chosen."""
     some = next(iter(params.values()))
     return {
@@ -25,6 +25,7 @@ def provenance(experiment: Experiment, params: Params, threads: int) -> dict[str
         "device_name": torch.cuda.get_device_name(some.device) if some.device.type == "cuda" else platform.machine(),
         "dtype": str(some.dtype).removeprefix("torch."),
         "threads": threads,
+        "compiled": compiled,
         "seed": experiment.seed,
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }

@@ -47,5 +47,5 @@ def drive(loop: Loop, sinks: Sequence[Sink]) -> Result:
 
 def finished(loop: Loop, blocks: list[Records]) -> Result:
     """Return the loop's result with its records and where it comes from."""
-    origin = provenance(loop.experiment, loop.carry.params, loop.threads)
+    origin = provenance(loop.experiment, loop.carry.params, loop.threads, loop.compiled)
     return dataclasses.replace(loop.result(), provenance=origin, blocks=blocks)
