@@ -1,0 +1,50 @@
+"""The full matrix of second derivatives."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from descend.derivatives.flat import ravel
+from descend.derivatives.gradient import gradient_graph
+from descend.derivatives.memory import require_memory
+from descend.derivatives.vjp import batched_vjp
+from descend.types import Loss, Params
+
+
+def hessian(f: Loss, params: Params, chunk: int = 128) -> Tensor:
+    """Hessian [n, n] of `f` at `params`, detached, rows and columns in dict order, dtype and device of `params`.
+
+    Reverse over reverse: the gradient's graph is built once on detached copies and differentiated again, `chunk` rows
+    to one batched backward, which bounds the memory needed beside the result. `torch.func.hessian` (forward over
+    reverse under vmap) is wrong through layer norm and batch norm; this route is right wherever it runs, and faster.
+    By symmetry each pair of parameter tensors is computed once and mirrored. Rows are zero for parameters that `f`
+    does not depend on, or only linearly.
+
+    Raises ConfigurationError where the matrix does not fit in memory, where an operation has no second derivative, and
+    where `f` does not return a scalar.
+    """
+    flat = ravel(params)
+    size = len(flat)
+    require_memory(size, flat.dtype, flat.device)
+    inputs, gradients = gradient_graph(f, params)
+    matrix = flat.new_empty(size, size)
+    start = 0
+    for index, piece in enumerate(inputs):
+        stop = start + piece.numel()
+        block = matrix[start:stop, :stop]
+        for rows, vectors in _unit_vectors(piece, chunk):
+            columns = batched_vjp([gradients[index]], inputs[: index + 1], [vectors])
+            block[rows] = torch.cat([column.reshape(len(vectors), -1) for column in columns], dim=1)
+        matrix[:start, start:stop] = block[:, :start].T
+        start = stop
+    return matrix
+
+
+def _unit_vectors(like: Tensor, chunk: int) -> Iterator[tuple[slice, Tensor]]:
+    """The unit vectors of `like`'s space, at most `chunk` at a time: which ones, and [rows, *like.shape]."""
+    for first in range(0, like.numel(), chunk):
+        rows = slice(first, min(first + chunk, like.numel()))
+        unit = torch.zeros(rows.stop - first, like.numel(), dtype=like.dtype, device=like.device)
+        unit.diagonal(first).fill_(1)
+        yield rows, unit.view(-1, *like.shape)

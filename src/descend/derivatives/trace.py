@@ -1,0 +1,61 @@
+"""Trace and Frobenius norm of a symmetric matrix known by its products, with the errors of the estimates."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from descend.derivatives.products import Product
+from descend.derivatives.spectrum import Spectrum
+from descend.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number known up to chance."""
+
+    value: float
+    error: float  # standard error; 0 where the value is exact
+
+
+@dataclass(frozen=True)
+class Moments:
+    """The first two moments of the spectrum, each n times its mean."""
+
+    trace: Estimate  # tr H = Σ λ
+    squared_norm: Estimate  # tr H² = Σ λ² = ‖H‖²_F
+
+
+def moments(product: Product, generator: torch.Generator, probes: int = 10, known: Spectrum | None = None) -> Moments:
+    """Trace and squared Frobenius norm of `product`, from `probes` products and what is `known` of its spectrum.
+
+    tr H = tr QHQᵀ + E zᵀHz and ‖H‖² = ‖HQᵀ‖² + E ‖Hz‖², where Q [m, n] is the basis that Lanczos built (no products
+    are needed there) and z a Rademacher vector projected on its complement (Hutchinson 1990; the split is that of
+    Hutch++, Meyer et al. 2021, with the Krylov space as the sketch: it holds the large eigenvalues already). The
+    standard errors come from the spread over the probes. Where the basis is complete nothing is left to estimate.
+
+    Raises ConfigurationError for fewer than two probes, which have no spread.
+    """
+    if probes < 2:
+        raise ConfigurationError(f"{probes} probes have no spread to tell the error by. Ask for at least 2.")
+    inner_trace, inner_norm = 0.0, 0.0
+    if known is not None:
+        inner_trace = float(known.basis_values.sum())
+        inner_norm = float(known.basis_values.square().sum()) + known.remainder**2
+        if len(known.basis) == product.size:
+            return Moments(Estimate(inner_trace, 0.0), Estimate(inner_norm, 0.0))
+    traces, norms = [], []
+    for _ in range(probes):
+        signs = torch.randint(0, 2, (product.size,), generator=generator, device=product.device)
+        probe = (2 * signs - 1).to(product.dtype)
+        if known is not None:
+            probe = probe - (known.basis @ probe) @ known.basis
+        image = product(probe)
+        traces.append(probe @ image)
+        norms.append(image @ image)
+    return Moments(_estimate(torch.stack(traces), inner_trace), _estimate(torch.stack(norms), inner_norm))
+
+
+def _estimate(samples: Tensor, offset: float) -> Estimate:
+    samples = samples.double()
+    return Estimate(offset + float(samples.mean()), float(samples.std()) / len(samples) ** 0.5)
