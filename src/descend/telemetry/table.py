@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 if TYPE_CHECKING:
@@ -30,17 +31,18 @@ def show(result: "Result", folder: Path | None, console: Console | None = None) 
             highlight=False,
         )
         return
-    table = Table(show_header=False, title=f"[{COLOURS.get(result.status, 'red')}]{result.status}[/]: {result.reason}")
+    status = f"[{COLOURS.get(result.status, 'red')}]{result.status}[/]: {escape(result.reason)}"
+    table = Table(show_header=False, title=status)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, text in rows(result).items():
-        table.add_row(name, text)
+        table.add_row(escape(name), escape(text))
     console.print(table)
     if folder is not None:
         console.print(f"kept in {folder}", markup=False, highlight=False, soft_wrap=True)
         if any(folder.glob("events.out.tfevents.*")):
             command = f"tensorboard --logdir {shlex.quote(str(folder))}"
-            console.print(f"see it: [bold]{command}[/]", highlight=False, soft_wrap=True)
+            console.print(f"see it: [bold]{escape(command)}[/]", highlight=False, soft_wrap=True)
 
 
 def rows(result: "Result") -> dict[str, str]:

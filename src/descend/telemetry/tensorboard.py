@@ -40,16 +40,19 @@ class EventFile:
             self.flush()
 
     def flush(self) -> None:
+        """Write what is pending; where that fails, close the file, for half a record ends it."""
         left = bytes(self._pending)
         self._pending.clear()
-        while left:
-            left = left[self._file.write(left) :]
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError:
+            self._file.close()
+            raise
 
     def close(self) -> None:
-        try:
-            self.flush()
-        finally:
-            self._file.close()
+        self.flush()
+        self._file.close()
 
 
 class TensorBoard:
