@@ -9,49 +9,20 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
-import torch._inductor
 import torch.utils._pytree as pytree
 from torch import Tensor
 from torch.fx import GraphModule
-from torch.fx.experimental.proxy_tensor import make_fx
 
-from descend.errors import ConfigurationError
 from descend.training.block import Block, Due, take
 from descend.training.experiment import Experiment
 from descend.training.step import Carry
-from descend.types import Batch, Loss, Params
+from descend.types import Batch, Loss
 
 # Steps in one program: fewer pay Python's call too often, more compile for longer and gain little.
 STEPS = 8
 MOST_STEPS = 16
 # A pattern of metrics is compiled once it has come up this often; rare ones stay eager.
 WORTH_COMPILING = 50
-
-
-# `auto` compiles where the run is so long and its step so small that some seconds of compiling are won back twice over.
-# The rule looks at the configuration alone: a result must not depend on how busy the machine was.
-LONG_RUN = 100_000
-SMALL_STEP = 20_000
-
-
-def choose_compile(experiment: Experiment, params: Params) -> bool:
-    """Return whether to compile the steps: as the experiment says, or for `auto` where it wins over the whole run.
-
-    Raises:
-        ConfigurationError: compiling was asked for, but the optimizer or aggregator cannot be traced.
-    """
-    traceable = experiment.optimizer.batchable and experiment.aggregator.batchable
-    if experiment.compile == "auto":
-        work = experiment.objective.batch_size * sum(x.numel() for x in params.values())
-        return traceable and experiment.steps >= LONG_RUN and work <= SMALL_STEP
-    if not isinstance(experiment.compile, bool):
-        raise ConfigurationError(f"compile is {experiment.compile!r}, but it must be auto, true or false.")
-    if experiment.compile and not traceable:
-        part = experiment.aggregator if experiment.optimizer.batchable else experiment.optimizer
-        raise ConfigurationError(
-            f"compile is true, but {type(part).__name__} is not made of tensor operations alone; set compile=false."
-        )
-    return experiment.compile
 
 
 def lift(carry: Carry) -> Carry:
@@ -91,6 +62,8 @@ def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]
     Raises:
         RuntimeError: the function depends on the value of a tensor in Python (`if`, `.item()`).
     """
+    from torch.fx.experimental.proxy_tensor import make_fx  # half a second that eager runs need not pay
+
     examples: list[Any] = []
 
     def flat(*leaves: Tensor) -> list[Tensor]:
@@ -110,13 +83,15 @@ class Program:
     """
 
     def __init__(self, experiment: Experiment, carry: Carry, batches: Sequence[Batch], pattern: Due) -> None:
+        from torch import _inductor
+
         def steps(carry: Carry, batches: Sequence[Batch]) -> tuple[Carry, Block]:
             return take(experiment, carry, batches, pattern, uncounted)
 
         graph, self._example = trace(steps, carry, list(batches))
         self._pattern = pattern
         with torch.no_grad():
-            self._call = torch._inductor.compile(graph, tensors((carry, list(batches))))
+            self._call = _inductor.compile(graph, tensors((carry, list(batches))))
 
     def repeat(self, carry: Carry, batches: Sequence[Batch]) -> tuple[Carry, Block]:
         """Take the program's steps again and again until the batches, a multiple of k, are used up."""

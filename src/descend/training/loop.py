@@ -3,7 +3,7 @@
 import itertools
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 
 import torch
@@ -12,9 +12,9 @@ from torch import Tensor
 from descend.records import Records
 from descend.training.block import Block, due, norm, take
 from descend.training.check import check_floating, check_start
-from descend.training.compiled import CompiledBlocks, choose_compile
 from descend.training.experiment import Experiment
 from descend.training.gather import gather, until
+from descend.training.placement import choose_compile
 from descend.training.result import Result
 from descend.training.step import Carry, Taken, evaluate, observe, start
 from descend.training.stopping import Verdict, Watch
@@ -66,12 +66,17 @@ class Loop:
         self.carry: Carry = start(self.experiment, params)
         self.step = 0
         self.compiled = choose_compile(self.experiment, params)
-        self._take = CompiledBlocks(self.experiment).take if self.compiled else take
+        self._take = self._compiled_take() if self.compiled else take
         self.verdict: Verdict | None = None
         self.watch = Watch()
         self.evaluations = Evaluations()
         self.seconds = 0.0
         self.final: Taken | None = None
+
+    def _compiled_take(self) -> Callable[..., tuple[Carry, Block]]:
+        from descend.training.compiled import CompiledBlocks  # brings in a second's worth of compiler
+
+        return CompiledBlocks(self.experiment).take
 
     def __iter__(self) -> Iterator[Records]:
         before = torch.get_num_threads()
@@ -157,9 +162,7 @@ class Loop:
     def result(self) -> Result:
         """Return how the run ended, or how it stands where it was cut short."""
         final, params = self._evaluate(), self.carry.params
-        verdict = self.verdict or Verdict(
-            "interrupted", f"it was stopped after step {self.step}", self.step
-        )
+        verdict = self.verdict or Verdict("interrupted", f"it was stopped after step {self.step}", self.step)
         value = float((final.weights * final.values).sum())
         small = sum(x.numel() for x in params.values()) <= MOST_PARAMETERS
         with torch.no_grad():

@@ -1,14 +1,25 @@
-"""Where and in which precision a run computes, chosen by name or by the size of the problem."""
+"""Where, in which precision and how a run computes, chosen by name or by the size of the problem."""
+
+from typing import TYPE_CHECKING
 
 import torch
 
 from descend.errors import ConfigurationError
+from descend.types import Params
+
+if TYPE_CHECKING:
+    from descend.training.experiment import Experiment
 
 # Multiply-adds of one step (parameters × examples). Below a million, the cost of waking a second thread is more than
 # the step itself (measured: 5 to 13 times slower on nets of some thousand parameters); an accelerator's launch
 # overhead wants more work still.
 THREADS_PAY = 2_000_000
 ACCELERATOR_PAYS = 20_000_000
+
+# `auto` compiles where the run is so long and its step so small that some seconds of compiling are won back twice over.
+# The rule looks at the configuration alone: a result must not depend on how busy the machine was.
+LONG_RUN = 100_000
+SMALL_STEP = 20_000
 
 
 def choose_device(name: str, work: int) -> torch.device:
@@ -62,3 +73,23 @@ def choose_threads(threads: str | int, work: int) -> int:
     if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
         raise ConfigurationError(f"threads is {threads!r}, but it must be auto or a whole number of at least 1.")
     return threads
+
+
+def choose_compile(experiment: "Experiment", params: Params) -> bool:
+    """Return whether to compile the steps: as the experiment says, or for `auto` where it wins over the whole run.
+
+    Raises:
+        ConfigurationError: compiling was asked for, but the optimizer or aggregator cannot be traced.
+    """
+    traceable = experiment.optimizer.batchable and experiment.aggregator.batchable
+    if experiment.compile == "auto":
+        work = experiment.objective.batch_size * sum(x.numel() for x in params.values())
+        return traceable and experiment.steps >= LONG_RUN and work <= SMALL_STEP
+    if not isinstance(experiment.compile, bool):
+        raise ConfigurationError(f"compile is {experiment.compile!r}, but it must be auto, true or false.")
+    if experiment.compile and not traceable:
+        part = experiment.aggregator if experiment.optimizer.batchable else experiment.optimizer
+        raise ConfigurationError(
+            f"compile is true, but {type(part).__name__} is not made of tensor operations alone; set compile=false."
+        )
+    return experiment.compile

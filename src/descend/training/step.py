@@ -28,39 +28,38 @@ class LossGradients:
         with torch.enable_grad():
             self.leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
             self.losses = objective.losses(self.leaves, batch)
-        self.values = torch.stack([loss.detach() for loss in self.losses.values()])
+            self._stacked = torch.stack(tuple(self.losses.values()))
+        self.values = self._stacked.detach()
         self._jacobian: Tensor | None = None
 
     def jacobian(self) -> Tensor:
         """Return the gradients of the losses as rows, shape [m, n]; a loss that no parameter moves has zeros."""
         if self._jacobian is None:
-            rows = [self._gradient((loss,), None, keep=True) for loss in self.losses.values()]
+            rows = [self._gradient(loss, keep=True) for loss in self.losses.values()]
             self._jacobian = torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows])
         return self._jacobian
 
     def combined(self, weights: Tensor) -> Params:
-        """Return λᵀJ by name: from the Jacobian's rows where they are known, else by one backward seeded with λ."""
+        """Return λᵀJ by name: from the Jacobian's rows where they are known, else by one backward of λ·losses."""
         if self._jacobian is None:
-            return dict(zip(self.leaves, self._gradient(tuple(self.losses.values()), weights, keep=False), strict=True))
-        flat = weights @ self._jacobian
-        parts = flat.split([x.numel() for x in self.leaves.values()])
+            with torch.enable_grad():
+                weighted = torch.dot(weights, self._stacked)
+            return dict(zip(self.leaves, self._gradient(weighted, keep=False), strict=True))
+        parts = (weights @ self._jacobian).split([x.numel() for x in self.leaves.values()])
         return {name: part.view_as(x) for (name, x), part in zip(self.leaves.items(), parts, strict=True)}
 
-    def _gradient(self, losses: tuple[Tensor, ...], weights: Tensor | None, keep: bool) -> tuple[Tensor, ...]:
+    def _gradient(self, scalar: Tensor, keep: bool) -> tuple[Tensor, ...]:
         leaves = tuple(self.leaves.values())
-        seeds = weights.unbind() if weights is not None else (None,) * len(losses)
-        moved = [(loss, seed) for loss, seed in zip(losses, seeds, strict=True) if loss.requires_grad]
-        if not moved:
+        if not scalar.requires_grad:
             return tuple(torch.zeros_like(x) for x in leaves)
-        outputs, seeds = zip(*moved, strict=True)
-        return torch.autograd.grad(outputs, leaves, seeds, retain_graph=keep, allow_unused=True, materialize_grads=True)
+        return torch.autograd.grad(scalar, leaves, retain_graph=keep, allow_unused=True, materialize_grads=True)
 
 
 def total(objective: Objective, weights: Tensor, batch: Batch) -> Loss:
     """Return λ·losses as a function of the parameters, λ and the batch held fixed."""
 
     def loss(params: Params) -> Tensor:
-        return (weights * torch.stack(tuple(objective.losses(params, batch).values()))).sum()
+        return torch.dot(weights, torch.stack(tuple(objective.losses(params, batch).values())))
 
     return loss
 
