@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,15 @@ def entries(path: Path) -> dict[str, Metric]:
 METRICS = {f"{path.parent.name}/{path.stem}:{name}": metric for path in MENU for name, metric in entries(path).items()}
 # Metrics that differ in their interval alone are one metric here.
 METRICS = {repr(dataclasses.replace(metric, every=1)): metric for metric in METRICS.values()}
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """As the loop has it for small problems: threads that wait for each other would take most of the time."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(params=METRICS.values(), ids=METRICS.keys())
