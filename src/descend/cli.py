@@ -3,11 +3,16 @@
 import os
 import sys
 import traceback
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+
+    from descend.records import Records
+    from descend.training.loop import Loop
+    from descend.training.result import Result
 
 # Torch takes longer to import than all the rest: the help text does without it, and so does this module.
 
@@ -48,7 +53,9 @@ def task(config: "DictConfig") -> float:
 
     from descend.menu.build import trackers
     from descend.menu.ready import Ready, prepare
+    from descend.telemetry.progress import ProgressBar
     from descend.telemetry.result_file import ResultFile
+    from descend.telemetry.table import show
     from descend.telemetry.trackers import open_sinks
     from descend.training.checkpoint import save
     from descend.training.run import drive
@@ -56,13 +63,36 @@ def task(config: "DictConfig") -> float:
     folder = Path(HydraConfig.get().runtime.output_dir)
     loop = Ready.take() or prepare(config, HydraConfig.get().overrides.task)
     sinks = open_sinks(trackers(config), folder, OmegaConf.to_container(config, resolve=True))
+    bar = ProgressBar(loop.experiment.steps)
     try:
-        result = drive(loop, [*sinks, ResultFile(folder)])
+        result = drive(loop, [bar, *sinks, ResultFile(folder)], partial(draw, folder))
     except Exception as error:
         (folder / "error.txt").write_text(traceback.format_exc())
         print(f"descend: the run failed: {type(error).__name__}: {error} (see {folder / 'error.txt'})", file=sys.stderr)
         sys.exit(1)
     save(loop.carry, folder / "checkpoint.pt")
+    show(result, relative(folder))
     if result.status == "interrupted":
         sys.exit(130)
     return result.value
+
+
+def draw(folder: Path, loop: "Loop", result: "Result") -> "Records":
+    """Return the picture of a run on a function of two numbers, and leave it in the run's folder too."""
+    import numpy as np
+
+    from descend.records import Column, Records
+    from descend.telemetry.pictures import path_picture
+
+    objective = loop.experiment.objective
+    minimizers = getattr(objective, "minimizers", None) or ()
+    picture = path_picture(loop.loss, loop.carry.params, result.blocks, minimizers, type(objective).__name__)
+    if picture is None:
+        return Records()
+    (folder / "path.png").write_bytes(picture)
+    return Records(images={"path": Column(np.array([result.steps]), np.array([picture], dtype=object))})
+
+
+def relative(folder: Path) -> Path:
+    """Return the folder as seen from here, where that is shorter to type."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder

@@ -16,7 +16,7 @@ from descend.training.experiment import Experiment
 from descend.training.gather import gather, until
 from descend.training.placement import choose_compile
 from descend.training.result import Result
-from descend.training.step import Carry, Taken, evaluate, observe, start
+from descend.training.step import Carry, Taken, evaluate, observe, start, total
 from descend.training.stopping import Verdict, Watch
 from descend.types import Batch, Loss, Params
 
@@ -72,6 +72,11 @@ class Loop:
         self.evaluations = Evaluations()
         self.seconds = 0.0
         self.final: Taken | None = None
+
+    @property
+    def loss(self) -> Loss:
+        """The total over the whole data as a function of the parameters, at the weights of the end."""
+        return total(self.experiment.objective, self._evaluate().weights, None)
 
     def _compiled_take(self) -> Callable[..., tuple[Carry, Block]]:
         from descend.training.compiled import CompiledBlocks  # brings in a second's worth of compiler

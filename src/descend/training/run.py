@@ -1,7 +1,7 @@
 """One run from start to result, its records handed to sinks as they come."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from descend.records import Records
@@ -25,24 +25,39 @@ def run(experiment: Experiment, sinks: Sequence[Sink] = ()) -> Result:
     return drive(Loop(experiment), sinks)
 
 
-def drive(loop: Loop, sinks: Sequence[Sink]) -> Result:
-    """Run a loop that is ready to start."""
+def drive(loop: Loop, sinks: Sequence[Sink], draw: Callable[[Loop, Result], Records] | None = None) -> Result:
+    """Run a loop that is ready to start.
+
+    Args:
+        draw: makes the last records, pictures, from how the run ended.
+    """
     blocks: list[Records] = []
     try:
         with suppress(KeyboardInterrupt):
             for records in loop:
                 blocks.append(records)
-                for sink in sinks:
-                    sink.write(records)
+                spread(records, sinks)
+        result = finished(loop, blocks)
+        if draw is not None:
+            spread(draw(loop, result), sinks)
     except Exception as error:
         failed = dataclasses.replace(finished(loop, blocks), status="failed", reason=f"{type(error).__name__}: {error}")
-        for sink in sinks:
-            sink.close(failed)
+        close(sinks, failed)
         raise
-    result = finished(loop, blocks)
+    close(sinks, result)
+    return result
+
+
+def spread(records: Records, sinks: Sequence[Sink]) -> None:
+    """Hand records to every sink."""
+    for sink in sinks:
+        sink.write(records)
+
+
+def close(sinks: Sequence[Sink], result: Result) -> None:
+    """Close every sink in its order."""
     for sink in sinks:
         sink.close(result)
-    return result
 
 
 def finished(loop: Loop, blocks: list[Records]) -> Result:
