@@ -1,1 +1,47 @@
-"""A lab bench for derivatives and optimizers in PyTorch, driven by a YAML menu."""
+"""A lab bench for derivatives and optimizers in PyTorch, driven by a YAML menu.
+
+>>> import descend
+>>> result = descend.run(["objective=rosenbrock", "optimizer=adam", "steps=100"])
+>>> result.steps
+100
+"""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from descend.telemetry.sink import Sink
+    from descend.training.experiment import Experiment
+    from descend.training.result import Result
+
+__all__ = ["Experiment", "run"]
+
+
+def run(what: "Experiment | Sequence[str]", sinks: "Sequence[Sink]" = ()) -> "Result":
+    """Run an experiment, or what the menu makes of a list of overrides, and return its result. No folder is made.
+
+    Args:
+        what: an `Experiment`, or overrides as on the command line: `["objective=rosenbrock", "steps=100"]`.
+        sinks: where records go while it runs.
+
+    Raises:
+        ConfigurationError: the experiment cannot start; nothing was computed.
+    """
+    from descend.training.experiment import Experiment
+    from descend.training.run import run as run_experiment
+
+    if isinstance(what, Experiment):
+        return run_experiment(what, sinks)
+    from descend.menu.build import build
+    from descend.menu.compose import compose
+
+    return run_experiment(build(compose(what), list(what)), sinks)
+
+
+def __getattr__(name: str) -> Any:
+    # Torch is imported with the first name that needs it, so that `descend --help` does without.
+    if name == "Experiment":
+        from descend.training.experiment import Experiment
+
+        return Experiment
+    raise AttributeError(f"module 'descend' has no attribute {name!r}")
