@@ -15,7 +15,7 @@ from descend.types import State
 
 @dataclass(frozen=True)
 class NashMtl(Aggregator):
-    """λ > 0 with G λ = 1/λ, elementwise: the direction whose gains for the losses have the greatest product.
+    """λ > 0 with G λ ∝ 1/λ, elementwise: the direction whose gains for the losses have the greatest product.
 
     Navon et al., "Multi-Task Learning as a Bargaining Game" (ICML 2022), Algorithm 1. Solved by successive convex
     problems from the λ of the step before.
