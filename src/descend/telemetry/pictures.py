@@ -14,10 +14,12 @@ from descend.types import Loss, Params
 
 SIDE = 240
 """Grid points to a side; contours look smooth from about 200."""
-FEWEST_POINTS = 10
+FEWEST_POINTS = 3
 """A shorter path tells less than drawing it costs: half a second, most of it importing matplotlib."""
 FURTHEST = 20.0
-"""A path that runs away is followed to this many times its median distance from the start."""
+"""A path that runs away is followed to this many times the distance from the start to the nearest minimiser."""
+LARGEST_VALUE = 1e100
+"""Larger values are drawn as this: matplotlib's logarithmic axis overflows before float64 does."""
 LEVELS = 25
 
 
@@ -38,7 +40,7 @@ def path_picture(
         title: printed above.
 
     Returns:
-        A PNG file; None where the parameters are not two numbers or the path has fewer than ten points.
+        A PNG file; None where the parameters are not two numbers or the path has fewer than three points.
     """
     if sum(x.numel() for x in params.values()) != 2:
         return None
@@ -63,9 +65,11 @@ def curve(blocks: Iterable[Records], name: str) -> tuple[np.ndarray, np.ndarray]
 
 def window(path: np.ndarray, targets: np.ndarray) -> list[tuple[float, float]]:
     """Return the lowest and highest coordinate to show on each axis: the path and the minimisers, with a margin."""
-    distance = np.linalg.norm(path - path[0], axis=1)
-    near = path[distance <= FURTHEST * max(np.median(distance), np.finfo(np.float64).tiny)]
-    points = np.concatenate([near if len(near) else path[:1], targets])
+    distances = np.hypot(*(path - path[0]).T)
+    scale = np.hypot(*(targets - path[0]).T).min(initial=np.inf)
+    if not 0 < scale < np.inf:
+        scale = np.median(distances)
+    points = np.concatenate([path[distances <= FURTHEST * scale], targets])
     low, high = points.min(axis=0), points.max(axis=0)
     spread = high - low
     # A path along one axis still needs some breadth to show the valley it runs in.
@@ -75,7 +79,10 @@ def window(path: np.ndarray, targets: np.ndarray) -> list[tuple[float, float]]:
 
 
 def surface(loss: Loss, params: Params, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the loss over the grid, float64 [len(y), len(x)], in one batch."""
+    """Return the loss over the grid, float64 [len(y), len(x)]: in one batch, or point by point where vmap refuses it.
+
+    Vmap refuses control flow that depends on data.
+    """
     like = next(iter(params.values()))
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
     points = torch.tensor(grid, dtype=like.dtype, device=like.device)
@@ -84,7 +91,10 @@ def surface(loss: Loss, params: Params, x: np.ndarray, y: np.ndarray) -> np.ndar
         return loss(unravel(point, params))
 
     with torch.no_grad():
-        heights = torch.func.vmap(value, chunk_size=8192)(points)
+        try:
+            heights = torch.func.vmap(value, chunk_size=8192)(points)
+        except RuntimeError:
+            heights = torch.stack([value(point) for point in points])
     return heights.double().cpu().numpy().reshape(len(y), len(x))
 
 
@@ -130,7 +140,7 @@ def _contours(axes, x, y, heights) -> None:
     gaps = np.where(np.isfinite(heights), heights - lowest, np.inf)
     above = gaps[np.isfinite(gaps) & (gaps > 0)]
     high = np.percentile(above, 99)
-    low = max(np.percentile(above, 0.1), high * 1e-6)
+    low = max(np.percentile(above, 0.5), high * 1e-6)
     levels = np.geomspace(low, high, LEVELS)
     gaps = np.clip(gaps, low, high)
     axes.contourf(x, y, gaps, levels=levels, norm=LogNorm(low, high), cmap="Blues_r", alpha=0.9)
@@ -140,14 +150,17 @@ def _contours(axes, x, y, heights) -> None:
 def _path(axes, path, targets) -> None:
     axes.plot(*path.T, color="white", linewidth=2.6, alpha=0.8)
     axes.plot(*path.T, color="crimson", linewidth=1.2, marker=".", markersize=3 if len(path) < 200 else 0)
-    axes.plot(*targets.T, "*", color="gold", markeredgecolor="black", markersize=15, label="minimum", zorder=3)
+    if len(targets):
+        axes.plot(*targets.T, "*", color="gold", markeredgecolor="black", markersize=15, label="minimum", zorder=3)
     axes.plot(*path[0], "o", color="white", markeredgecolor="black", markersize=7, label="start", zorder=4)
     axes.plot(*path[-1], "X", color="crimson", markeredgecolor="white", markersize=8, label="end", zorder=4)
 
 
 def _values(axes, steps, values) -> None:
+    finite = np.isfinite(values)
+    steps, values = steps[finite], values[finite].clip(-LARGEST_VALUE, LARGEST_VALUE)
     axes.plot(steps, values, color="crimson", linewidth=1.2)
     axes.set(xlabel="step", ylabel="value")
-    if np.nanmin(values, initial=np.inf) > 0:
+    if 0 < 10 * values.min(initial=np.inf) < values.max(initial=-np.inf):
         axes.set_yscale("log")
     axes.grid(alpha=0.3)
