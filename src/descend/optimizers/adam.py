@@ -39,15 +39,15 @@ class Adam(Moments):
             params = decayed(params, self.lr * self.weight_decay)
         else:
             gradients = penalised(gradients, params, self.weight_decay)
-        state = self.averaged(gradients, state)
-        if self.amsgrad:
-            state["largest"] = {name: torch.maximum(x, state["second"][name]) for name, x in state["largest"].items()}
-        squares = state["largest"] if self.amsgrad else state["second"]
+        powers = self.powers(state)
         # √(1−β₂ᵗ) multiplies lr and ε instead of dividing √v: one pass over memory less (section 2 of the paper).
-        correction = (1 - state["power2"]) ** 0.5
-        rate, eps = self.lr * correction / (1 - state["power1"]), self.eps * correction
-        new = {
-            name: add_quotient(x, state["first"][name], root_plus(squares[name], eps), -rate)
-            for name, x in params.items()
-        }
-        return new, state
+        correction = (1 - powers["power2"]) ** 0.5
+        rate, eps = self.lr * correction / (1 - powers["power1"]), self.eps * correction
+        new, first, second, largest = {}, {}, {}, {}
+        for name, x in params.items():
+            first[name], second[name] = self.averages(name, gradients[name], state)
+            square = second[name]
+            if self.amsgrad:
+                square = largest[name] = torch.maximum(state["largest"][name], square)
+            new[name] = add_quotient(x, first[name], root_plus(square, eps), -rate)
+        return new, {"first": first, "second": second, "largest": largest} | powers

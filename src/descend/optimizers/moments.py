@@ -3,10 +3,12 @@
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from descend.checks import check_number, check_pair
 from descend.optimizers.arithmetic import moving_average, moving_square
 from descend.optimizers.optimizer import Optimizer
+from descend.scalars import Scalar
 from descend.types import Params, State
 
 
@@ -40,14 +42,13 @@ class Moments(Optimizer):
             "power2": 1.0,
         }
 
-    def averaged(self, gradients: Params, state: State) -> State:
-        """Return the state with m, v, β₁ᵗ and β₂ᵗ brought to this step."""
+    def powers(self, state: State) -> dict[str, Scalar]:
+        """Return β₁ᵗ and β₂ᵗ, as running products: a power for each run of a sweep would cost more than the step."""
         beta1, beta2 = self.betas
-        first, second = state["first"], state["second"]
-        # β₁ᵗ and β₂ᵗ are carried as running products: a power for each run of a sweep would cost more than the step.
-        return state | {
-            "first": {name: moving_average(first[name], g, beta1) for name, g in gradients.items()},
-            "second": {name: moving_square(second[name], g, beta2) for name, g in gradients.items()},
-            "power1": state["power1"] * beta1,
-            "power2": state["power2"] * beta2,
-        }
+        return {"power1": state["power1"] * beta1, "power2": state["power2"] * beta2}
+
+    def averages(self, name: str, gradient: Tensor, state: State) -> tuple[Tensor, Tensor]:
+        """Return m and v of one parameter."""
+        beta1, beta2 = self.betas
+        first = moving_average(state["first"][name], gradient, beta1)
+        return first, moving_square(state["second"][name], gradient, beta2)

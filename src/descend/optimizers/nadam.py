@@ -40,19 +40,19 @@ class NAdam(Moments):
             params = decayed(params, self.lr * self.weight_decay)
         else:
             gradients = penalised(gradients, params, self.weight_decay)
-        state = self.averaged(gradients, state)
-        beta1, _ = self.betas
+        powers = self.powers(state)
         factor = 0.96**self.momentum_decay
         warmup = state["warmup"] * factor
-        momentum, momentum_next = beta1 * (1 - 0.5 * warmup), beta1 * (1 - 0.5 * warmup * factor)
+        momentum, following = (self.betas[0] * (1 - 0.5 * power) for power in (warmup, warmup * factor))
         product = state["product"] * momentum
-        correction = (1 - state["power2"]) ** 0.5
-        rate = self.lr * correction
+        correction = (1 - powers["power2"]) ** 0.5
+        rate, eps = self.lr * correction, self.eps * correction
         gradient_rate = rate * (1 - momentum) / (1 - product)
-        momentum_rate = rate * momentum_next / (1 - product * momentum_next)
-        new = {}
+        momentum_rate = rate * following / (1 - product * following)
+        new, first, second = {}, {}, {}
         for name, x in params.items():
-            denominator = root_plus(state["second"][name], self.eps * correction)
+            first[name], second[name] = self.averages(name, gradients[name], state)
+            denominator = root_plus(second[name], eps)
             ahead = add_quotient(x, gradients[name], denominator, -gradient_rate)
-            new[name] = add_quotient(ahead, state["first"][name], denominator, -momentum_rate)
-        return new, state | {"product": product, "warmup": warmup}
+            new[name] = add_quotient(ahead, first[name], denominator, -momentum_rate)
+        return new, {"first": first, "second": second, "product": product, "warmup": warmup} | powers

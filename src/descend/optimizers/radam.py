@@ -40,18 +40,18 @@ class RAdam(Moments):
             params = decayed(params, self.lr * self.weight_decay)
         else:
             gradients = penalised(gradients, params, self.weight_decay)
-        state = self.averaged(gradients, state) | {"step": state["step"] + 1}
-        bias = 1 - state["power2"]
+        powers, step = self.powers(state), state["step"] + 1
+        bias = 1 - powers["power2"]
         limit = 2 / (1 - self.betas[1]) - 1
-        length = limit - 2 * state["step"] * state["power2"] / bias
+        length = limit - 2 * step * powers["power2"] / bias
         tractable = length > TRACTABLE
-        rate = self.lr / (1 - state["power1"])
-        rate = choose(tractable, lambda: rate * rectification(length, limit) * bias**0.5, lambda: rate)
-        new = {}
+        factor = choose(tractable, lambda: rectification(length, limit) * bias**0.5, lambda: 1.0)
+        rate = self.lr * factor / (1 - powers["power1"])
+        new, first, second = {}, {}, {}
         for name, x in params.items():
-            m, v = state["first"][name], state["second"][name]
+            m, v = first[name], second[name] = self.averages(name, gradients[name], state)
             new[name] = add_scaled(x, self.direction(m, v, tractable), -rate)
-        return new, state
+        return new, {"first": first, "second": second, "step": step} | powers
 
     def direction(self, m: Tensor, v: Tensor, tractable: bool | Tensor) -> Tensor:
         """m / (√v + ε) where the variance is tractable, else m."""

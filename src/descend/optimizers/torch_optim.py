@@ -127,7 +127,7 @@ def is_method(value: Any) -> TypeGuard[type[torch.optim.Optimizer]]:
 
 @functools.cache
 def needs_closure(name: str) -> bool:
-    """Tell whether the class's `step` cannot do without the closure that evaluates the loss: others would waste an evaluation."""
+    """Tell whether `step` demands the closure that evaluates the loss; given it, others would waste an evaluation."""
     closure = inspect.signature(resolve(name).step).parameters.get("closure")
     return closure is not None and closure.default is inspect.Parameter.empty
 
