@@ -1,0 +1,45 @@
+"""The contract of test problems with several losses of one vector, whose best compromises are known."""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from descend.objectives.test_function import TestFunction
+from descend.types import Batch, Losses, Params
+
+
+@dataclass(frozen=True)
+class ParetoProblem(TestFunction):
+    """Losses f1, f2… of one vector `x` of shape [dim], and the points where none can fall without another rising.
+
+    Attributes:
+        boxed: whether the problem is posed on its domain alone. The losses of a point outside are then those of the
+            nearest point inside, so that a step over the edge ends on it.
+    """
+
+    boxed: ClassVar[bool] = False
+
+    @abstractmethod
+    def values(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Return the losses of a point of shape [dim], each of shape []."""
+
+    @abstractmethod
+    def pareto_set(self, count: int) -> Tensor:
+        """Return Pareto optimal points spread over the whole set, float64 on the CPU, shape [count, dim]."""
+
+    def pareto_front(self, count: int) -> Tensor:
+        """Return the losses at `pareto_set(count)`, shape [count, m]."""
+        return torch.stack([torch.stack(self.values(x)) for x in self.pareto_set(count)])
+
+    def value(self, x: Tensor) -> Tensor:
+        return torch.stack(tuple(self.losses({"x": x}, None).values())).sum()
+
+    def losses(self, params: Params, batch: Batch) -> Losses:
+        x = params["x"]
+        if self.boxed:
+            low, high = self.domain[0]
+            x = x.clamp(low, high)
+        return {f"f{i}": value for i, value in enumerate(self.values(x), start=1)}
