@@ -7,6 +7,7 @@ from torch import Tensor
 
 from descend.derivatives.flat import ravel, unravel
 from descend.derivatives.gradient import gradient_graph, leaves
+from descend.derivatives.graph import require_twice_differentiable
 from descend.derivatives.vjp import vjp
 from descend.types import Params
 
@@ -19,6 +20,8 @@ class GaussNewtonProduct:
     curvature matrix-vector products"; Martens 2020, "New insights and perspectives on the natural gradient", §8).
     Reverse mode throughout, on kept graphs: J v is the derivative of Jᵀu by u, which is right where forward mode is
     not. Where `loss` is convex the matrix is positive semi-definite.
+
+    Raises ConfigurationError where a backward of `outputs`, or a gradient of `loss`, cannot be differentiated.
     """
 
     def __init__(self, outputs: Callable[[Params], Tensor], loss: Callable[[Tensor], Tensor], params: Params) -> None:
@@ -27,6 +30,7 @@ class GaussNewtonProduct:
         self._inputs = list(roots.values())
         with torch.enable_grad():
             self._outputs = outputs(roots)
+        require_twice_differentiable(self._outputs)
         self._seed = torch.zeros_like(self._outputs).requires_grad_()
         self._pulled = vjp([self._outputs], self._inputs, [self._seed], create_graph=True)
         at = {"outputs": self._outputs.detach()}

@@ -28,8 +28,8 @@ def nodes(output: Tensor) -> Iterator[Node]:
 def require_twice_differentiable(output: Tensor) -> None:
     """Raise ConfigurationError if `output` went through a Function whose backward is `once_differentiable`.
 
-    Autograd itself is silent where the incoming gradient is a constant: it then treats the first derivative as
-    constant too, and the second comes out as zero.
+    Autograd itself is silent when asked for the gradient at given inputs: it takes the first derivative for a
+    constant, and the second comes out as zero.
     """
     for node in nodes(output):
         function = getattr(type(node), "_forward_cls", None)

@@ -24,11 +24,10 @@ def hessian(f: Loss, params: Params, chunk: int = 128) -> Tensor:
     Raises ConfigurationError where the matrix does not fit in memory, where an operation has no second derivative, and
     where `f` does not return a scalar.
     """
-    flat = ravel(params)
-    size = len(flat)
-    require_memory(size, flat.dtype, flat.device)
+    first, size = next(iter(params.values())), sum(value.numel() for value in params.values())
+    require_memory(size, first.dtype, first.device)
     inputs, gradients = gradient_graph(f, params)
-    matrix = flat.new_empty(size, size)
+    matrix = ravel(params).new_empty(size, size)
     start = 0
     for index, piece in enumerate(inputs):
         stop = start + piece.numel()

@@ -29,7 +29,9 @@ def vjp(
         )
 
 
-def batched_vjp(outputs: Sequence[Tensor], inputs: Sequence[Tensor], vectors: Sequence[Tensor]) -> list[Tensor]:
+def batched_vjp(
+    outputs: Sequence[Tensor], inputs: Sequence[Tensor], vectors: Sequence[Tensor], create_graph: bool = False
+) -> list[Tensor]:
     """`vjp` for k vectors at once: each vector [k, *output.shape], each result [k, *input.shape].
 
     One backward batched by vmap, or one backward a vector where vmap refuses an operation (group norm, in-place
@@ -41,7 +43,13 @@ def batched_vjp(outputs: Sequence[Tensor], inputs: Sequence[Tensor], vectors: Se
         roots, seeds = zip(*connected, strict=True)
         try:
             results = torch.autograd.grad(
-                roots, inputs, seeds, retain_graph=True, is_grads_batched=True, allow_unused=True
+                roots,
+                inputs,
+                seeds,
+                retain_graph=True,
+                create_graph=create_graph,
+                is_grads_batched=True,
+                allow_unused=True,
             )
         except RuntimeError:
             pass  # either vmap refuses, or there is no such derivative: the loop below knows which
@@ -51,5 +59,7 @@ def batched_vjp(outputs: Sequence[Tensor], inputs: Sequence[Tensor], vectors: Se
                 value.new_zeros(count + value.shape) if result is None else result
                 for value, result in zip(inputs, results, strict=True)
             ]
-    rows = [vjp(outputs, inputs, row) for row in zip(*(vector.unbind() for vector in vectors), strict=True)]
+    rows = [
+        vjp(outputs, inputs, row, create_graph) for row in zip(*(vector.unbind() for vector in vectors), strict=True)
+    ]
     return [torch.stack(column) for column in zip(*rows, strict=True)]

@@ -1,0 +1,64 @@
+import pytest
+import torch
+from derivative_problems import Network, generator, layer_norm, quadratic, symmetric, with_spectrum
+from scipy.stats import norm
+
+from descend.derivatives import Density, HessianProduct, density, hessian
+
+
+def product_of(matrix):
+    return HessianProduct(quadratic(matrix), {"x": torch.zeros(len(matrix), dtype=matrix.dtype)})
+
+
+def test_a_complete_quadrature_has_the_eigenvalues_for_nodes():
+    matrix = symmetric(12)
+    found = density(product_of(matrix), generator(), probes=1)
+    torch.testing.assert_close(found.nodes, torch.linalg.eigvalsh(matrix), rtol=0, atol=1e-12)
+    assert float(found.weights.sum()) == pytest.approx(1)
+
+
+def test_moments_are_those_of_the_spectrum():
+    values = torch.linspace(-1, 3, 400).double()
+    found = density(product_of(with_spectrum(values)), generator(), steps=20, probes=30)
+    for power in range(1, 6):
+        assert float((found.weights * found.nodes**power).sum()) == pytest.approx(
+            float((values**power).mean()), rel=0.05, abs=0.03
+        )
+
+
+def test_the_quadrature_stays_right_after_orthogonality_is_lost():
+    """300 steps on 2 outliers and a bulk: the recurrence finds the outliers many times over, and their weight once."""
+    values = torch.cat([torch.linspace(0, 0.1, 398), torch.tensor([50.0, 80.0])]).double()
+    found = density(product_of(with_spectrum(values)), generator(), steps=300, probes=40)
+    copies = (found.nodes > 70).sum() / 40
+    assert copies > 3
+    assert float(found.weights[found.nodes > 70].sum()) == pytest.approx(1 / 400, rel=0.5)
+    assert float(found.weights[found.nodes < 1].sum()) == pytest.approx(398 / 400, rel=2e-3)
+
+
+def test_smoothing_is_a_mixture_of_gaussians():
+    measure = Density(torch.tensor([0.0, 2.0]).double(), torch.tensor([0.25, 0.75]).double())
+    grid = torch.linspace(-3, 5, 50).double()
+    expected = 0.25 * norm.pdf(grid.numpy(), 0, 0.3) + 0.75 * norm.pdf(grid.numpy(), 2, 0.3)
+    torch.testing.assert_close(measure.smoothed(grid, 0.3), torch.from_numpy(expected))
+
+
+def test_four_probes_suffice_for_the_picture_of_a_networks_spectrum():
+    network = Network(layer_norm)
+    params = network.init()
+    values = torch.linalg.eigvalsh(hessian(network.loss, params))
+    grid, width = torch.linspace(-1, 2, 300).double(), 0.05
+    exact = Density(values, torch.full_like(values, 1 / len(values))).smoothed(grid, width)
+    found = density(HessianProduct(network.loss, params), generator(), steps=40, probes=4).smoothed(grid, width)
+    assert float((found - exact).abs().sum() * (grid[1] - grid[0])) < 0.15
+
+
+def test_invariant_subspaces_end_the_recurrence():
+    found = density(product_of(3 * torch.eye(50).double()), generator(), steps=20, probes=2)
+    torch.testing.assert_close(found.nodes, torch.tensor([3.0, 3.0]).double())
+    zero = density(product_of(torch.zeros(50, 50)), generator(), steps=20, probes=1)
+    assert zero.nodes.tolist() == [0]
+
+
+def test_what_is_not_finite_has_nan_for_nodes():
+    assert density(product_of(torch.full((10, 10), torch.nan)), generator(), probes=1).nodes.isnan().all()

@@ -1,0 +1,64 @@
+import pytest
+import torch
+from derivative_problems import Network, batch_norm, layer_norm, normal, rosenbrock
+from scipy.optimize import rosen_der
+
+from descend.derivatives import gradient, jacobian, ravel, unravel, value_and_gradient
+from descend.errors import ConfigurationError
+
+
+def test_gradient_is_scipys():
+    x = normal(7)
+    value, slopes = value_and_gradient(rosenbrock, {"x": x})
+    torch.testing.assert_close(slopes["x"].numpy(), rosen_der(x.numpy()), rtol=1e-13, atol=0)
+    assert torch.equal(value, rosenbrock({"x": x}))
+    assert not value.requires_grad
+    assert not slopes["x"].requires_grad
+
+
+@pytest.mark.parametrize("normalisation", [None, layer_norm, batch_norm])
+def test_gradient_is_that_of_functorch(normalisation):
+    network = Network(normalisation)
+    expected = torch.func.grad(network.loss)(network.init())
+    torch.testing.assert_close(gradient(network.loss, network.init()), expected, rtol=1e-12, atol=1e-15)
+
+
+def test_parameters_without_influence_have_gradient_zero():
+    params = {"used": normal(2), "unused": normal(3)}
+    assert gradient(lambda p: p["used"].sum(), params)["unused"].tolist() == [0, 0, 0]
+    assert gradient(lambda p: torch.ones(()), params)["used"].tolist() == [0, 0]
+
+
+def test_gradient_works_where_gradients_are_off():
+    with torch.no_grad():
+        assert gradient(lambda p: p["x"] ** 2, {"x": torch.tensor(3.0)})["x"] == 6
+
+
+def test_jacobian_is_that_of_functorch_in_any_chunks():
+    network = Network(layer_norm)
+    params = network.init()
+    outputs = lambda p: network.logits(p).flatten()  # noqa: E731
+    expected = torch.func.jacrev(lambda flat: outputs(unravel(flat, params)))(ravel(params))
+    for chunk in (1, 5, 128):
+        torch.testing.assert_close(jacobian(outputs, params, chunk), expected, rtol=1e-12, atol=1e-14)
+
+
+def test_jacobian_of_constants_is_zero():
+    assert torch.equal(jacobian(lambda p: torch.ones(2), {"x": normal(3)}), torch.zeros(2, 3, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(
+    ("f", "params", "sentence"),
+    [
+        (lambda p: p["x"], {"x": torch.ones(3)}, r"shape \[3\]"),
+        (lambda p: p["x"].sum(), {"x": torch.ones(3, dtype=torch.int64)}, "Parameter 'x' has dtype torch.int64"),
+    ],
+)
+def test_what_has_no_gradient_is_refused_in_a_sentence(f, params, sentence):
+    with pytest.raises(ConfigurationError, match=sentence):
+        gradient(f, params)
+
+
+def test_jacobian_of_a_matrix_is_refused_in_a_sentence():
+    with pytest.raises(ConfigurationError, match=r"shape \[2, 2\]"):
+        jacobian(lambda p: p["x"].outer(p["x"]), {"x": torch.ones(2)})

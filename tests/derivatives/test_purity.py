@@ -1,0 +1,82 @@
+"""Taking derivatives leaves no trace in the model, its parameters or any generator."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+from derivative_problems import generator, normal
+
+from descend.derivatives import (
+    GaussNewtonProduct,
+    HessianProduct,
+    density,
+    gradient,
+    hessian,
+    jacobian,
+    moments,
+    spectrum,
+)
+
+
+class Model(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.last = torch.nn.Linear(3, 20), torch.nn.Linear(20, 2)
+        self.norm = torch.nn.BatchNorm1d(20, track_running_stats=False)
+        self.register_buffer("seen", torch.zeros(1))
+
+    def forward(self, x):
+        return self.last(self.norm(self.first(x)).tanh())
+
+
+def outputs_of(model):
+    inputs = normal(6, 3, dtype=torch.float32)
+    return lambda params: torch.func.functional_call(model, params, (inputs,))
+
+
+ROUTES = {
+    "gradient": lambda f, outputs, params: gradient(f, params),
+    "jacobian": lambda f, outputs, params: jacobian(lambda p: outputs(p).flatten(), params),
+    "hessian": lambda f, outputs, params: hessian(f, params),
+    "gauss_newton": lambda f, outputs, params: GaussNewtonProduct(outputs, lambda z: z.square().sum(), params)(
+        torch.ones(162)
+    ),
+    "spectrum": lambda f, outputs, params: spectrum(HessianProduct(f, params), generator(), top=2, bottom=1),
+    "moments": lambda f, outputs, params: moments(HessianProduct(f, params), generator()),
+    "density": lambda f, outputs, params: density(HessianProduct(f, params), generator(), steps=5),
+}
+
+
+def photograph(model):
+    state = {name: value.clone() for name, value in model.state_dict().items()}
+    slopes = {name: value.grad.clone() for name, value in model.named_parameters()}
+    flags = {name: (value.requires_grad, value.is_leaf, value._version) for name, value in model.named_parameters()}
+    numpy_state = np.random.get_state()[1].tolist()  # noqa: NPY002
+    return state, slopes, flags, model.training, torch.get_rng_state(), numpy_state, random.getstate()
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize("route", ROUTES)
+def test_nothing_is_touched(route, training):
+    model = Model().train(training)
+    for value in model.parameters():
+        value.grad = torch.full_like(value, 7.0)
+    outputs, params = outputs_of(model), dict(model.named_parameters())
+    before, grad_mode = photograph(model), torch.is_grad_enabled()
+    ROUTES[route](lambda p: outputs(p).square().mean(), outputs, params)
+    after = photograph(model)
+    torch.testing.assert_close(after[0], before[0], rtol=0, atol=0)
+    torch.testing.assert_close(after[1], before[1], rtol=0, atol=0)
+    assert after[2:4] == before[2:4]
+    assert torch.equal(after[4], before[4])
+    assert after[5:] == before[5:]
+    assert torch.is_grad_enabled() is grad_mode
+
+
+def test_results_hold_no_graph():
+    model = Model()
+    outputs, params = outputs_of(model), dict(model.named_parameters())
+    f = lambda p: outputs(p).square().mean()  # noqa: E731
+    results = [*gradient(f, params).values(), hessian(f, params), HessianProduct(f, params)(torch.ones(162))]
+    assert not any(result.requires_grad for result in results)

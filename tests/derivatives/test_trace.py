@@ -1,0 +1,67 @@
+import math
+
+import pytest
+import torch
+from derivative_problems import generator, quadratic, symmetric, with_spectrum
+
+from descend.derivatives import HessianProduct, moments, spectrum
+from descend.errors import ConfigurationError
+
+
+def product_of(matrix):
+    return HessianProduct(quadratic(matrix), {"x": torch.zeros(len(matrix), dtype=matrix.dtype)})
+
+
+def outlying(size):
+    return torch.cat([torch.linspace(-0.01, 0.1, size - 3), torch.tensor([9.0, 7.0, 4.0])]).double()
+
+
+def test_a_complete_basis_leaves_nothing_to_estimate():
+    matrix = symmetric(20)
+    product = product_of(matrix)
+    found = moments(product, generator(), known=spectrum(product, generator(), top=1))
+    assert found.trace.error == found.squared_norm.error == 0
+    assert found.trace.value == pytest.approx(float(matrix.trace()), abs=1e-11)
+    assert found.squared_norm.value == pytest.approx(float(matrix.square().sum()), rel=1e-12)
+
+
+def test_diagonal_matrices_have_an_exact_hutchinson_estimate():
+    """zᵀDz = Σ d_i z_i² does not depend on the signs."""
+    found = moments(product_of(torch.arange(100.0).double().diag()), generator(), probes=2)
+    assert found.trace.value == pytest.approx(4950)
+    assert found.trace.error == pytest.approx(0, abs=1e-10)
+
+
+@pytest.mark.parametrize("deflated", [False, True])
+def test_estimates_are_unbiased_and_their_errors_honest(deflated):
+    values = outlying(200)
+    product = product_of(with_spectrum(values))
+    known = spectrum(product, generator(), top=3) if deflated else None
+    scores = []
+    for seed in range(100):
+        found = moments(product, generator(seed), probes=8, known=known)
+        scores.append(
+            [
+                (found.trace.value - float(values.sum())) / found.trace.error,
+                (found.squared_norm.value - float(values.square().sum())) / found.squared_norm.error,
+            ]
+        )
+    scores = torch.tensor(scores)
+    # Student's t with 7 degrees of freedom: standard deviation √(7/5); its mean over 100 is within 4 standard errors.
+    assert (scores.mean(0).abs() < 4 * math.sqrt(7 / 5) / 10 + 0.3).all()
+    assert ((scores.std(0) > 0.8) & (scores.std(0) < 1.8)).all()
+
+
+def test_what_is_known_of_the_spectrum_makes_the_trace_sharper_for_as_many_products():
+    values = outlying(300)
+    product = product_of(with_spectrum(values))
+    known = spectrum(product, generator(), top=3)
+    deflated = moments(product, generator(), probes=5, known=known)
+    plain = moments(product, generator(), probes=5 + len(known.basis))
+    assert deflated.trace.error < plain.trace.error / 5
+    assert deflated.squared_norm.error < plain.squared_norm.error / 5
+
+
+def test_one_probe_is_refused_in_a_sentence():
+    with pytest.raises(ConfigurationError, match="at least 2"):
+        moments(product_of(symmetric(3)), generator(), probes=1)
