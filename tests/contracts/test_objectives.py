@@ -20,6 +20,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 
+from descend.objectives.expression import Expression
 from descend.objectives.objective import Objective
 from descend.objectives.test_function import TestFunction
 from descend.types import Batch, Losses, Params
@@ -27,7 +28,6 @@ from descend.types import Batch, Losses, Params
 CONF = Path(__file__).parents[2] / "conf"
 FOLDER = CONF / "objective"
 MENU = sorted(str(path.relative_to(FOLDER).with_suffix("")) for path in FOLDER.rglob("*.yaml"))
-SMALL = 16
 NOT_THE_DERIVATIVE = {"detached"}
 """Choices made to show a gradient that isn't the function's own."""
 FACTORIES = {
@@ -57,10 +57,6 @@ def a_batch(objective: Objective, seed: int = 0) -> Batch:
     return batch[:16] if isinstance(batch, Tensor) else batch
 
 
-def size(params: Params) -> int:
-    return sum(x.numel() for x in params.values())
-
-
 def shaken(objective: Objective, seed: int) -> Params:
     """The start of a seed, each number moved by up to a tenth, so that fixed starts differ too."""
     generator = seeded(seed)
@@ -84,6 +80,17 @@ def total(objective: Objective, params: Params, batch: Batch) -> Tensor:
 
 def close(found: Any, expected: Any, rtol: float = 1e-9, atol: float = 1e-9) -> None:
     torch.testing.assert_close(found, expected, rtol=rtol, atol=atol)
+
+
+def class_of(part: Any) -> type:
+    module, _, name = part._target_.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+TEST_FUNCTIONS = [name for name in MENU if issubclass(class_of(node(name)), TestFunction)]
+EXPRESSIONS = [name for name in MENU if issubclass(class_of(node(name)), Expression)]
+DERIVABLE = [name for name in (*TEST_FUNCTIONS, *EXPRESSIONS) if name not in NOT_THE_DERIVATIVE]
+WITH_FLOATS = [name for name in MENU if any(field.type is float for field in dataclasses.fields(class_of(node(name))))]
 
 
 @pytest.fixture(params=MENU)
@@ -114,8 +121,7 @@ def test_a_choice_says_what_it_is_and_states_every_field(name: str) -> None:
     assert first_line.startswith("# ")
     assert 10 <= len(first_line) <= 120
     for part in nodes_with_a_class(node(name)):
-        module, _, cls = part._target_.rpartition(".")
-        fields = dataclasses.fields(getattr(importlib.import_module(module), cls))
+        fields = dataclasses.fields(class_of(part))
         assert set(part) - {"_target_"} == {field.name for field in fields if field.init}
 
 
@@ -168,10 +174,10 @@ def test_batches_depend_on_the_seed_alone(objective: Objective) -> None:
     assert {len(batch) for batch in first} == {objective.batch_size}
 
 
-def test_gradient_is_the_limit_of_differences(name: str, objective: Objective) -> None:
+@pytest.mark.parametrize("name", [name for name in MENU if name not in NOT_THE_DERIVATIVE])
+def test_gradient_is_the_limit_of_differences(name: str) -> None:
     """Central differences at h and h/2 with Richardson's extrapolation, along drawn directions."""
-    if name in NOT_THE_DERIVATIVE:
-        pytest.skip("shows another gradient on purpose")
+    objective = made(name)
     params, batch = shaken(objective, seed=1), a_batch(objective)
     _, gradients = losses_and_gradients(objective, params, batch)
     generator = seeded(2)
@@ -192,14 +198,12 @@ def test_gradient_is_the_limit_of_differences(name: str, objective: Objective) -
         close(found, expected, rtol=1e-6, atol=1e-9 + 100 * noise)
 
 
-def test_first_and_second_derivatives_pass_gradcheck(name: str, objective: Objective) -> None:
-    if name in NOT_THE_DERIVATIVE:
-        pytest.skip("shows another gradient on purpose")
+@pytest.mark.parametrize("name", DERIVABLE)
+def test_first_and_second_derivatives_pass_gradcheck(name: str) -> None:
+    objective = made(name)
     batch = a_batch(objective)
     for seed in range(3):
         params = shaken(objective, seed)
-        if size(params) > SMALL:
-            pytest.skip("directions are drawn for larger problems")
 
         def value(*leaves: Tensor, names: tuple[str, ...] = tuple(params)) -> Tensor:
             return total(objective, dict(zip(names, leaves, strict=True)), batch)
@@ -232,10 +236,10 @@ def with_fields(objective: Objective, values: dict[str, Any]) -> Objective:
     return changed
 
 
-def test_float_fields_may_differ_between_runs(objective: Objective) -> None:
+@pytest.mark.parametrize("name", WITH_FLOATS)
+def test_float_fields_may_differ_between_runs(name: str) -> None:
+    objective = made(name)
     names = [field.name for field in dataclasses.fields(objective) if field.type is float]
-    if not names:
-        pytest.skip("no field is a float")
     params, batch = shaken(objective, seed=0), a_batch(objective)
     runs = [{name: getattr(objective, name) + shift for name in names} for shift in (0.5, 1.5)]
     stacked = {name: torch.tensor([run[name] for run in runs], dtype=torch.float64) for name in names}
@@ -292,17 +296,18 @@ def test_evaluation_gives_named_finite_scalars(objective: Objective) -> None:
     assert all(value.shape == () and torch.isfinite(value) and not value.requires_grad for value in metrics.values())
 
 
-def sized(objective: Objective) -> list[Objective]:
-    """A test function in the dimensions 4 and 8 too, where it exists in all."""
-    if not isinstance(objective, TestFunction) or objective.dims[1] is not None:
-        return [objective]
-    return [objective, *(dataclasses.replace(objective, dim=dim) for dim in (4, 8))]
+def in_several_dimensions(name: str) -> list[TestFunction]:
+    """A test function as it is, and in 4 and 8 dimensions where it exists in all."""
+    function = made(name)
+    others = () if function.dims[1] is not None else (4, 8)
+    return [function, *(dataclasses.replace(function, dim=dim) for dim in others)]
 
 
-def test_known_minimum_stands_at_its_minimisers_and_nowhere_lower(objective: Objective) -> None:
-    if not isinstance(objective, TestFunction) or objective.minimum is None:
-        pytest.skip("not a test function of known minimum")
-    for function in sized(objective):
+@pytest.mark.parametrize("name", TEST_FUNCTIONS)
+def test_known_minimum_stands_at_its_minimisers_and_nowhere_lower(name: str) -> None:
+    if made(name).minimum is None:
+        pytest.skip("several losses have no one minimum")
+    for function in in_several_dimensions(name):
         assert function.minimizers
         lower, upper = function.bounds()
         width = upper - lower
@@ -320,9 +325,9 @@ def test_known_minimum_stands_at_its_minimisers_and_nowhere_lower(objective: Obj
             assert float((gradient * width).abs().max()) <= 1e-6 * spread
 
 
-def test_known_minimum_of_a_formula_is_where_a_search_ends(objective: Objective) -> None:
-    if isinstance(objective, TestFunction) or objective.minimum is None:
-        pytest.skip("no minimum is known, or its place is")
+@pytest.mark.parametrize("name", [name for name in EXPRESSIONS if node(name).minimum is not None])
+def test_known_minimum_of_a_formula_is_where_a_search_ends(name: str) -> None:
+    objective = made(name)
     start = objective.init(seeded(0))
     sizes = [x.numel() for x in start.values()]
 
@@ -336,10 +341,9 @@ def test_known_minimum_of_a_formula_is_where_a_search_ends(objective: Objective)
     assert found.fun == pytest.approx(objective.minimum, abs=1e-8)
 
 
-def test_a_test_function_starts_inside_its_domain(objective: Objective) -> None:
-    if not isinstance(objective, TestFunction):
-        pytest.skip("not a test function")
-    for function in sized(objective):
+@pytest.mark.parametrize("name", TEST_FUNCTIONS)
+def test_a_test_function_starts_inside_its_domain(name: str) -> None:
+    for function in in_several_dimensions(name):
         lower, upper = function.bounds()
         drawn = dataclasses.replace(function, random_start=True)
         for start in (function.init(seeded(0))["x"], drawn.init(seeded(0))["x"], drawn.init(seeded(1))["x"]):
