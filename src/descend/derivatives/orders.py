@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from descend.derivatives.graph import require_twice_differentiable
-from descend.derivatives.series import DecomposedNormalisation, expand
+from descend.derivatives.series import DecomposedNormalisation, expand, root
 from descend.derivatives.vjp import vjp
 from descend.errors import ConfigurationError
 
@@ -47,7 +47,7 @@ def nested_derivative(f: Pointwise, order: int) -> Pointwise:
     def differentiated(points: Tensor) -> Tensor:
         graph = torch.is_grad_enabled()
         with torch.enable_grad(), right_at_any_order(order):
-            points = points if points.requires_grad else points.detach().requires_grad_()
+            points = root(points)
             value = _checked(f(points), points)
             if order > 1:
                 require_twice_differentiable(value)

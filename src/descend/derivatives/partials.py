@@ -10,7 +10,7 @@ from torch import Tensor
 
 from descend.derivatives.graph import require_twice_differentiable
 from descend.derivatives.orders import gradient_of_sum, right_at_any_order
-from descend.derivatives.series import expand
+from descend.derivatives.series import expand, root
 from descend.errors import ConfigurationError
 
 Field = Callable[[Tensor], Tensor]
@@ -47,7 +47,7 @@ def nested_partials(u: Field, points: Tensor, indices: Iterable[MultiIndex]) -> 
     indices = _checked(points, indices)
     zero = (0,) * points.shape[1]
     with torch.enable_grad(), right_at_any_order(max(map(sum, indices), default=0)):
-        points = points if points.requires_grad else points.detach().requires_grad_()
+        points = root(points)
         values = u(points)
         if any(sum(index) > 1 for index in indices):
             require_twice_differentiable(values)

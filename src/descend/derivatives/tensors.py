@@ -54,7 +54,7 @@ def _check(size: int, order: int) -> None:
         raise ConfigurationError(f"A derivative of order {order} was asked for. Give an order of 0 or more.")
     if size**order > LARGEST:
         raise ConfigurationError(
-            f"The derivatives of order {order} in {size} parameters are {size}^{order} = {size**order:.3g} numbers, and "
+            f"The derivatives of order {order} in {size} parameters are {size**order:.3g} numbers, and "
             f"at most {LARGEST:.3g} are computed. Ask for a lower order, or for the Taylor coefficients along one "
             "direction (descend.derivatives.taylor), which have any order at any size."
         )

@@ -1,0 +1,21 @@
+"""Truncated Taylor arithmetic: ordinary torch code, evaluated on series instead of numbers."""
+
+from descend.derivatives.series import (  # noqa: F401, each enters its rules
+    activations,
+    arithmetic,
+    elementwise,
+    gradient,
+    joint,
+    linear,
+    losses,
+    normalisation,
+    piecewise,
+    products,
+    reductions,
+)
+from descend.derivatives.series.expansion import expand
+from descend.derivatives.series.gradient import root
+from descend.derivatives.series.normalisation import DecomposedNormalisation
+from descend.derivatives.series.series import Series
+
+__all__ = ["DecomposedNormalisation", "Series", "expand", "root"]

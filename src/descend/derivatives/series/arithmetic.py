@@ -1,0 +1,153 @@
+"""Sums, products, quotients and powers of series, with constants and with each other."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from descend.derivatives.series import elementary
+from descend.derivatives.series.convolution import convolve
+from descend.derivatives.series.fallback import differentiate_nested
+from descend.derivatives.series.rules import decomposition, functions_named, primitive
+from descend.derivatives.series.series import Variable
+
+
+def lift(rows: Tensor, dimensions: int) -> Tensor:
+    """`rows` [m, *shape] as [m, 1, …, 1, *shape] with `dimensions` axes after the first, ready to broadcast."""
+    missing = dimensions + 1 - rows.dim()
+    return rows.reshape(rows.shape[0], *[1] * missing, *rows.shape[1:]) if missing > 0 else rows
+
+
+def paired_rows(t: Variable, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    """The coefficients of both, [m, *shape] and [n, *shape]: of one dtype (torch's promotion), broadcast together."""
+    dtype, dimensions = torch.result_type(a, b), max(a.dim(), b.dim())
+    first, second = (lift(t.rows(x), dimensions).to(dtype) for x in (a, b))
+    if first.shape[1:] != second.shape[1:]:
+        shape = torch.broadcast_shapes(first.shape[1:], second.shape[1:])
+        first, second = first.expand(-1, *shape), second.expand(-1, *shape)
+    return first, second
+
+
+@primitive(*functions_named("add", "__add__", "__radd__"))
+def add(t: Variable, a: Tensor | float, other: Tensor | float, *, alpha: float = 1) -> Tensor:
+    """a + alpha other. A constant only moves x_0."""
+    other = other if alpha == 1 else other * alpha
+    if not (t.owns(a) and t.owns(other)):
+        return _add_constant(t, *((a, other) if t.owns(a) else (other, a)))
+    first, second = paired_rows(t, a, other)
+    if first.shape[0] < second.shape[0]:
+        first, second = second, first
+    n = second.shape[0]
+    return t.series(torch.cat([first[:n] + second, first[n:]]) if n < first.shape[0] else first + second)
+
+
+def _add_constant(t: Variable, series: Tensor, constant: Tensor | float) -> Tensor:
+    rows = series.coefficients
+    moved = rows[0] + constant
+    if moved.dtype != rows.dtype or moved.shape != rows.shape[1:]:
+        rows = lift(rows, moved.dim()).to(moved.dtype).expand(-1, *moved.shape)
+    return t.series(torch.cat([moved[None], rows[1:]]))
+
+
+@decomposition(*functions_named("sub", "subtract", "__sub__"))
+def subtract(a: Tensor | float, other: Tensor | float, *, alpha: float = 1) -> Tensor:
+    """a − alpha other."""
+    return a + -alpha * other
+
+
+@decomposition(*functions_named("rsub", "__rsub__"))
+def subtract_from(a: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tensor:
+    """other − alpha a."""
+    return -alpha * a + other
+
+
+@primitive(*functions_named("neg", "negative", "__neg__"))
+def negate(t: Variable, x: Tensor) -> Tensor:
+    """−x."""
+    return t.series(-x.coefficients)
+
+
+@primitive(*functions_named("mul", "multiply", "__mul__", "__rmul__"))
+def multiply(t: Variable, a: Tensor | float, other: Tensor | float) -> Tensor:
+    """A convolution of coefficients, or a scaling by a constant."""
+    if t.owns(a) and t.owns(other):
+        return t.series(convolve(*paired_rows(t, a, other), t.order))
+    series, constant = (a, other) if t.owns(a) else (other, a)
+    return t.series(_rows_for(series, constant) * constant)
+
+
+@primitive(*functions_named("div", "divide", "true_divide", "__truediv__", "__div__"))
+def divide(t: Variable, a: Tensor | float, other: Tensor | float, *, rounding_mode: str | None = None) -> Tensor:
+    """By a constant, or times the reciprocal series."""
+    if rounding_mode is not None:
+        return torch.div(t.constant_term(a), t.constant_term(other), rounding_mode=rounding_mode)
+    return a * torch.reciprocal(other) if t.owns(other) else t.series(_rows_for(a, other) / other)
+
+
+@decomposition(*functions_named("__rdiv__", "__rtruediv__"))
+def divide_into(a: Tensor, other: Tensor | float) -> Tensor:
+    """other / a."""
+    return torch.reciprocal(a) * other
+
+
+def _rows_for(series: Tensor, constant: Any) -> Tensor:
+    """Coefficients with axes enough for `constant` to broadcast against them, in torch's promoted dtype."""
+    if not isinstance(constant, Tensor):
+        return series.coefficients
+    return lift(series.coefficients, constant.dim()).to(torch.result_type(series, constant))
+
+
+@primitive(*functions_named("pow", "__pow__"))
+def power(t: Variable, base: Tensor | float, exponent: Tensor | float) -> Tensor:
+    """base^exponent. A whole number multiplies, so that base = 0 is no singularity; a series goes by exp and log."""
+    if not t.owns(exponent) and not isinstance(exponent, Tensor):
+        if float(exponent).is_integer():
+            return _whole_power(base, int(exponent))
+        return t.series(elementary.power(float(exponent))(base.coefficients, t.order)[0])
+    if t.owns(base) and t.owns(exponent):
+        return torch.exp(exponent * torch.log(base))
+    if not isinstance(base, Tensor) and base > 0:
+        return torch.exp(exponent * torch.log(torch.as_tensor(base, dtype=exponent.dtype, device=exponent.device)))
+    return differentiate_nested(t, torch.pow, (base, exponent), {})
+
+
+def _whole_power(base: Tensor, exponent: int) -> Tensor:
+    """By squaring, in about 2 log2(exponent) products."""
+    if exponent < 0:
+        return torch.reciprocal(_whole_power(base, -exponent))
+    if exponent == 0:
+        return torch.ones_like(base)
+    if exponent == 1:
+        return base
+    half = _whole_power(base, exponent // 2)
+    return half * half * base if exponent % 2 else half * half
+
+
+@decomposition(*functions_named("__rpow__"))
+def power_of(exponent: Tensor, base: Tensor | float) -> Tensor:
+    """base^exponent, arguments the other way round."""
+    return torch.pow(base, exponent)
+
+
+@decomposition(*functions_named("square"))
+def square(x: Tensor) -> Tensor:
+    """x²."""
+    return x * x
+
+
+@decomposition(*functions_named("addcmul"))
+def addcmul(x: Tensor, a: Tensor, b: Tensor, *, value: float = 1) -> Tensor:
+    """x + value a b."""
+    return x + value * a * b
+
+
+@decomposition(*functions_named("addcdiv"))
+def addcdiv(x: Tensor, a: Tensor, b: Tensor, *, value: float = 1) -> Tensor:
+    """x + value a / b."""
+    return x + value * a / b
+
+
+@decomposition(*functions_named("lerp"))
+def lerp(start: Tensor, end: Tensor, weight: Tensor | float) -> Tensor:
+    """start + weight (end − start)."""
+    return start + weight * (end - start)

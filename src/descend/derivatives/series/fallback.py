@@ -1,0 +1,93 @@
+"""What happens to a torch function without a rule: nested differentiation, of that function only."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from descend.derivatives.graph import require_twice_differentiable
+from descend.errors import ConfigurationError
+
+
+def name_of(func: Callable) -> str:
+    """What a user would call `func`: torch.linalg.det, Tensor.scatter, MyFunction.apply."""
+    return torch.overrides.resolve_name(func) or getattr(func, "__qualname__", str(func))
+
+
+def refuse_in_place(func: Callable, kwargs: dict[str, Any]) -> None:
+    """Raise when `func` would write into its argument: a series is a value, and views of it would not follow."""
+    name = getattr(func, "__name__", "")
+    operator = name in {"__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__idiv__", "__ipow__"}
+    if (
+        operator
+        or (name.endswith("_") and not name.endswith("__"))
+        or kwargs.get("inplace")
+        or kwargs.get("out") is not None
+    ):
+        raise ConfigurationError(
+            f"{name_of(func)} writes into a tensor whose Taylor series is being computed, which is possible for values "
+            "only. Write it out of place (x = x + y for x += y, torch.where or torch.cat for x[i] = y, inplace=False)."
+        )
+
+
+def differentiate_nested(t: Any, func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """The series of func(x(t)) by repeated reverse mode in the scalar t.
+
+    φ(v) = Σ v·func(x(t)) is differentiated k times in t, and once in the weights v, in which it is linear: that gives
+    every entry of the k-th derivative at once. Its cost doubles or triples with each order. Piecewise constant and
+    integer results stay constants.
+
+    Raises:
+        ConfigurationError: when torch cannot differentiate `func` `t.order` times, or not here; it names `func`.
+    """
+
+    if torch._C._are_functorch_transforms_active():
+        raise ConfigurationError(
+            f"{name_of(func)} has no Taylor rule, and the nested differentiation it needs instead does not work inside "
+            "torch.func transforms such as vmap. Trace the function with make_fx, and transform the trace."
+        )
+
+    def at(value: Any) -> Any:
+        return _horner(value.coefficients, s) if t.owns(value) else value
+
+    first = next(each for each in _leaves((args, kwargs)) if t.owns(each))
+    s = torch.zeros((), dtype=first.dtype, device=first.device, requires_grad=True)
+    try:
+        value = func(*tree_map(at, args), **tree_map(at, kwargs))
+        return tree_map(lambda y: t.series(_coefficients(y, s, t.order)) if isinstance(y, Tensor) else y, value)
+    except RuntimeError as error:
+        raise ConfigurationError(
+            f"{name_of(func)} has no Taylor rule and torch cannot differentiate it {t.order} times: {error} "
+            "Ask for a lower order, or write the function with operations that can be differentiated."
+        ) from error
+
+
+def _leaves(arguments: Any) -> list[Any]:
+    return torch.utils._pytree.tree_leaves(arguments)
+
+
+def _horner(rows: Tensor, s: Tensor) -> Tensor:
+    value = rows[-1]
+    for k in range(rows.shape[0] - 2, -1, -1):
+        value = rows[k] + s * value
+    return value
+
+
+def _coefficients(y: Tensor, s: Tensor, order: int) -> Tensor:
+    if not y.requires_grad:
+        return y[None]
+    if order > 1:
+        require_twice_differentiable(y)
+    weights = torch.ones_like(y, requires_grad=True)
+    phi = (weights * y).sum()
+    rows = [y]
+    for k in range(1, order + 1):
+        (phi,) = torch.autograd.grad(phi, s, create_graph=True, allow_unused=True)
+        if phi is None or not phi.requires_grad:
+            break
+        (row,) = torch.autograd.grad(phi, weights, create_graph=True)
+        rows.append(row / math.factorial(k))
+    return torch.stack(rows)

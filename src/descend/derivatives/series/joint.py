@@ -1,0 +1,54 @@
+"""Functions linear in several tensors together, such as concatenation: row k of the result takes row k of each."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
+
+from descend.derivatives.series.rules import functions_named, primitive
+from descend.derivatives.series.series import Variable
+
+
+def _row(t: Variable, value: Any, k: int) -> Any:
+    """x_k of a series; of a constant, itself for k = 0 and zero after."""
+    if t.owns(value):
+        rows = value.coefficients
+        return rows[k] if k < rows.shape[0] else torch.zeros_like(rows[0])
+    if k == 0:
+        return value
+    return torch.zeros_like(value) if isinstance(value, Tensor) else type(value)(0)
+
+
+def _jointly_linear(func: Callable, positions: tuple[int, ...], names: tuple[str, ...]) -> Callable[..., Any]:
+    def rule(t: Variable, *args: Any, **kwargs: Any) -> Any:
+        def at(k: int) -> Any:
+            row = lambda value: _row(t, value, k)  # noqa: E731
+            positional = [tree_map(row, arg) if i in positions else arg for i, arg in enumerate(args)]
+            named = {name: tree_map(row, arg) if name in names else arg for name, arg in kwargs.items()}
+            return func(*positional, **named)
+
+        count = max(each.coefficients.shape[0] for each in tree_leaves((args, kwargs)) if t.owns(each))
+        return tree_map(lambda *rows: t.series(torch.stack(rows)), *(at(k) for k in range(count)))
+
+    return rule
+
+
+_LISTS = ("cat", "concat", "concatenate", "stack", "hstack", "vstack", "dstack", "column_stack", "row_stack")
+_TENSORS = ("block_diag", "meshgrid", "broadcast_tensors")
+_SCATTERED = ("scatter", "scatter_add", "index_add", "index_copy")
+
+for names, positions, keywords in (
+    (_LISTS, (0,), ("tensors",)),
+    (_TENSORS, tuple(range(100)), ()),
+    (("where",), (1, 2), ("self", "input", "other")),
+    (("masked_fill",), (0, 2), ("value",)),
+    (("masked_scatter", "index_put"), (0, 2), ("source", "values")),
+    (_SCATTERED, (0, 3), ("src", "source", "value")),
+    (("slice_scatter", "select_scatter", "diagonal_scatter"), (0, 1), ("src",)),
+    (("embedding",), (1,), ("weight",)),
+    (("nll_loss",), (0,), ()),
+):
+    for function in functions_named(*names):
+        primitive(function)(_jointly_linear(function, positions, keywords))

@@ -1,0 +1,140 @@
+"""Functions linear in their tensor argument: the coefficients go through one by one, or all in one call."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from descend.derivatives.series.rules import functions_named, primitive
+from descend.derivatives.series.series import Variable
+
+
+def rowwise(t: Variable, func: Callable[[Tensor], Any], rows: Tensor) -> Any:
+    """`func` of each coefficient, whatever tree of tensors it returns, stacked into series again."""
+    results = [func(row) for row in rows.unbind(0)]
+    return tree_map(lambda *leaves: t.series(torch.stack(leaves)), *results)
+
+
+def _linear_in_first(func: Callable) -> Callable[..., Any]:
+    def rule(t: Variable, x: Tensor, *args: Any, **kwargs: Any) -> Any:
+        args, kwargs = tree_map(t.constant_term, (args, kwargs))
+        return (
+            rowwise(t, lambda row: func(row, *args, **kwargs), x.coefficients)
+            if t.owns(x)
+            else func(x, *args, **kwargs)
+        )
+
+    return rule
+
+
+_SHAPES = (
+    "permute",
+    "movedim",
+    "moveaxis",
+    "swapaxes",
+    "swapdims",
+    "expand",
+    "expand_as",
+    "repeat",
+    "tile",
+    "unflatten",
+)
+_SHAPES += (
+    "broadcast_to",
+    "flatten",
+    "ravel",
+    "repeat_interleave",
+    "view_as",
+    "reshape_as",
+    "flip",
+    "fliplr",
+    "flipud",
+)
+_SHAPES += ("roll", "rot90", "contiguous", "clone", "to", "type_as", "double", "float", "cpu", "adjoint")
+_SHAPES += ("atleast_1d", "atleast_2d", "atleast_3d")
+_PARTS = ("unbind", "split", "chunk", "tensor_split", "split_with_sizes", "narrow", "select", "gather", "index_select")
+_PARTS += ("take", "take_along_dim", "masked_select", "diag", "diagonal", "diag_embed", "tril", "triu", "unfold")
+_SUMS = ("cumsum", "diff", "trace", "nansum", "nanmean", "sum_to_size", "pad", "pixel_shuffle", "pixel_unshuffle")
+_SUMS += ("avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "interpolate", "fold")
+
+for function in functions_named(*_SHAPES, *_PARTS, *_SUMS):
+    primitive(function)(_linear_in_first(function))
+for transform in (torch.fft.fft, torch.fft.ifft, torch.fft.rfft, torch.fft.irfft, torch.fft.fft2, torch.fft.ifft2):
+    primitive(transform)(_linear_in_first(transform))
+
+
+@primitive(*functions_named("reshape", "view"))
+def reshape(t: Variable, x: Tensor, *shape: Any) -> Tensor:
+    """The same entries in another shape."""
+    if len(shape) == 1 and not isinstance(shape[0], int):
+        shape = tuple(shape[0]) if isinstance(shape[0], tuple | list | torch.Size) else shape
+    return t.series(x.coefficients.reshape(x.coefficients.shape[0], *shape))
+
+
+@primitive(*functions_named("transpose"))
+def transpose(t: Variable, x: Tensor, dim0: int, dim1: int) -> Tensor:
+    """Two axes swapped."""
+    return t.series(x.coefficients.transpose(_axis(x, dim0), _axis(x, dim1)))
+
+
+@primitive(*functions_named("t"), Tensor.T.__get__)
+def reverse_axes(t: Variable, x: Tensor) -> Tensor:
+    """The axes in reverse order."""
+    return t.series(x.coefficients.permute(0, *range(x.dim(), 0, -1)))
+
+
+@primitive(Tensor.mT.__get__)
+def matrix_transpose(t: Variable, x: Tensor) -> Tensor:
+    """The last two axes swapped."""
+    return t.series(x.coefficients.mT)
+
+
+@primitive(*functions_named("unsqueeze"))
+def unsqueeze(t: Variable, x: Tensor, dim: int) -> Tensor:
+    """A new axis of length one."""
+    return t.series(x.coefficients.unsqueeze(dim + 1 if dim >= 0 else dim))
+
+
+@primitive(*functions_named("squeeze"))
+def squeeze(t: Variable, x: Tensor, dim: Any = None) -> Tensor:
+    """Axes of length one left out."""
+    if dim is None:
+        return t.series(x.coefficients.reshape(x.coefficients.shape[0], *(n for n in x.shape if n != 1)))
+    return t.series(x.coefficients.squeeze(_axes(x, dim)))
+
+
+@primitive(Tensor.__getitem__)
+def getitem(t: Variable, x: Tensor, index: Any) -> Tensor:
+    """x[index]; tensors in the index select by torch's own rules, row by row."""
+    parts = index if isinstance(index, tuple) else (index,)
+    if all(part is None or part is Ellipsis or isinstance(part, int | slice) for part in parts):
+        return t.series(x.coefficients[(slice(None), *parts)])
+    return rowwise(t, lambda row: row[index], x.coefficients)
+
+
+@primitive(*functions_named("sum"))
+def total(
+    t: Variable, x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None
+) -> Tensor:
+    """Sum over some axes, or all."""
+    axes = _axes(x, dim)
+    return t.series(x.coefficients.sum(axes, keepdim, dtype=dtype) if axes else x.coefficients)
+
+
+@primitive(*functions_named("mean"))
+def mean(t: Variable, x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
+    """Mean over some axes, or all."""
+    axes = _axes(x, dim)
+    return t.series(x.coefficients.mean(axes, keepdim, dtype=dtype) if axes else x.coefficients)
+
+
+def _axis(x: Tensor, dim: int) -> int:
+    return dim % max(x.dim(), 1) + 1
+
+
+def _axes(x: Tensor, dim: Any) -> tuple[int, ...]:
+    if dim is None or (not isinstance(dim, int) and len(dim) == 0):
+        return tuple(range(1, x.dim() + 1))
+    return tuple(_axis(x, each) for each in ((dim,) if isinstance(dim, int) else dim)) if x.dim() else ()

@@ -1,0 +1,160 @@
+"""Normalisation layers in sums and products.
+
+Torch's fused layer and batch normalisation give wrong derivatives from the third on, even by nested reverse mode
+(pytorch#175754, #186256; 42 to 93% off). Said over again they are right in every order, so these definitions serve
+the series and, as `DecomposedNormalisation`, nested differentiation too. They leave running statistics alone: to
+look at a derivative must not change the model.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+from descend.derivatives.series.rules import decomposition
+
+
+def _standardise(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
+    centred = x - x.mean(axes, keepdim=True)
+    return centred * torch.rsqrt((centred * centred).mean(axes, keepdim=True) + eps)
+
+
+def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
+    x = x if weight is None else x * weight
+    return x if bias is None else x + bias
+
+
+def _channels(parameter: Tensor | None, x: Tensor) -> Tensor | None:
+    return None if parameter is None else parameter.reshape(-1, *[1] * (x.dim() - 2))
+
+
+@decomposition(torch.layer_norm, F.layer_norm)
+def layer_norm(
+    x: Tensor,
+    normalized_shape: Sequence[int],
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn_enable: bool = True,
+) -> Tensor:
+    """Ba, Kiros & Hinton (2016), eq. 4, over the last len(normalized_shape) axes."""
+    return _affine(_standardise(x, tuple(range(-len(normalized_shape), 0)), eps), weight, bias)
+
+
+@decomposition(torch.rms_norm, F.rms_norm)
+def rms_norm(
+    x: Tensor, normalized_shape: Sequence[int], weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """x / √(mean x² + eps), Zhang & Sennrich (2019), eq. 4."""
+    eps = torch.finfo(x.dtype).eps if eps is None else eps
+    axes = tuple(range(-len(normalized_shape), 0))
+    return _affine(x * torch.rsqrt((x * x).mean(axes, keepdim=True) + eps), weight, None)
+
+
+@decomposition(torch.group_norm, F.group_norm)
+def group_norm(
+    x: Tensor,
+    num_groups: int,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    eps: float = 1e-5,
+    cudnn_enabled: bool = True,
+) -> Tensor:
+    """Wu & He (2018), eq. 1 and 7."""
+    grouped = x.reshape(x.shape[0], num_groups, -1)
+    return _affine(_standardise(grouped, (2,), eps).reshape(x.shape), _channels(weight, x), _channels(bias, x))
+
+
+@decomposition(F.batch_norm)
+def batch_norm(
+    x: Tensor,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    training: bool = False,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Ioffe & Szegedy (2015), Algorithm 1; with running statistics when not training."""
+    if training:
+        standard = _standardise(x, (0, *range(2, x.dim())), eps)
+    else:
+        standard = (x - _channels(running_mean, x)) * torch.rsqrt(_channels(running_var, x) + eps)
+    return _affine(standard, _channels(weight, x), _channels(bias, x))
+
+
+@decomposition(F.instance_norm)
+def instance_norm(
+    x: Tensor,
+    running_mean: Tensor | None = None,
+    running_var: Tensor | None = None,
+    weight: Tensor | None = None,
+    bias: Tensor | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """Ulyanov, Vedaldi & Lempitsky (2016), eq. 2; with running statistics when so asked."""
+    if not use_input_stats:
+        return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+    return _affine(_standardise(x, tuple(range(2, x.dim())), eps), _channels(weight, x), _channels(bias, x))
+
+
+@decomposition(torch.batch_norm)
+def batch_norm_reordered(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    training: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool = True,
+) -> Tensor:
+    """torch.batch_norm, whose arguments come in another order than those of torch.nn.functional."""
+    return batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+@decomposition(torch.instance_norm)
+def instance_norm_reordered(
+    x: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    running_mean: Tensor | None,
+    running_var: Tensor | None,
+    use_input_stats: bool,
+    momentum: float,
+    eps: float,
+    cudnn_enabled: bool = True,
+) -> Tensor:
+    """torch.instance_norm, whose arguments come in another order than those of torch.nn.functional."""
+    return instance_norm(x, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+
+
+class DecomposedNormalisation(TorchFunctionMode):
+    """Within it, layer, batch, instance and group normalisation are computed by the definitions above.
+
+    Group normalisation is right as torch has it, but refuses to be differentiated in batches.
+    """
+
+    def __torch_function__(
+        self, func: Callable, types: tuple[type, ...], args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        return _FUSED.get(func, func)(*args, **(kwargs or {}))
+
+
+_FUSED = {
+    F.layer_norm: layer_norm,
+    torch.layer_norm: layer_norm,
+    F.group_norm: group_norm,
+    torch.group_norm: group_norm,
+    F.batch_norm: batch_norm,
+    torch.batch_norm: batch_norm_reordered,
+    F.instance_norm: instance_norm,
+    torch.instance_norm: instance_norm_reordered,
+}

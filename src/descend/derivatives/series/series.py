@@ -1,0 +1,104 @@
+"""A tensor that carries its truncated Taylor series, so that ordinary torch code computes with whole series."""
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from descend.derivatives.series.constant import CONSTANT, METADATA
+from descend.derivatives.series.fallback import differentiate_nested, refuse_in_place
+from descend.derivatives.series.rules import DECOMPOSITIONS, PRIMITIVES
+
+_depths = itertools.count()
+
+
+class Variable:
+    """The t of x(t) = x_0 + x_1 t + … + x_order t^order + O(t^(order+1)).
+
+    Expansions nest: one made inside another's evaluation has the greater `depth`, and to it a series in the outer
+    variable is a constant. This keeps d/ds and d/dt apart (no perturbation confusion).
+    """
+
+    def __init__(self, order: int) -> None:
+        self.order = order
+        self.depth = next(_depths)
+
+    def owns(self, value: Any) -> bool:
+        """Whether `value` is a series in this variable."""
+        return isinstance(value, Series) and value.variable is self
+
+    def series(self, rows: Tensor) -> Tensor:
+        """`rows` [m, *shape], x_k in row k, as one value of shape [*shape]; rows that are absent are zero."""
+        return rows[0] if rows.shape[0] == 1 else Series(rows, self)
+
+    def rows(self, value: Tensor) -> Tensor:
+        """The coefficients [m, *shape], m ≤ order + 1, of a series; of a constant, m = 1."""
+        return value.coefficients if self.owns(value) else value[None]
+
+    def constant_term(self, value: Any) -> Any:
+        """x_0 of a series; anything else as it is."""
+        return value.coefficients[0] if self.owns(value) else value
+
+
+class Series(Tensor):
+    """x(t) truncated: has the shape, dtype and device of x_0, and `coefficients` [m, *shape] with x_k in row k.
+
+    Every torch function called on it is carried out by its rule (`rules.py`). It holds no values of its own: whatever
+    slips past torch's function protocol raises, and never computes with x_0 alone.
+    """
+
+    coefficients: Tensor
+    variable: Variable
+
+    @staticmethod
+    def __new__(cls, coefficients: Tensor, variable: Variable) -> "Series":
+        shape = coefficients.shape[1:]
+        return Tensor._make_wrapper_subclass(cls, shape, dtype=coefficients.dtype, device=coefficients.device)
+
+    def __init__(self, coefficients: Tensor, variable: Variable) -> None:
+        self.coefficients = coefficients
+        self.variable = variable
+
+    @classmethod
+    def __torch_function__(
+        cls, func: Callable, types: tuple[type, ...], args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in METADATA:
+            with torch._C.DisableTorchFunctionSubclass():
+                return func(*args, **kwargs)
+        return _carry_out(deepest_variable((args, kwargs)), func, args, kwargs)
+
+    @classmethod
+    def __torch_dispatch__(
+        cls, func: Callable, types: tuple[type, ...], args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        raise NotImplementedError(f"{func} was reached by a truncated Taylor series outside torch's function protocol.")
+
+
+def _carry_out(t: Variable, func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
+    refuse_in_place(func, kwargs)
+    if func in CONSTANT or not torch.is_grad_enabled():
+        return func(*tree_map(t.constant_term, args), **tree_map(t.constant_term, kwargs))
+    if "input" in kwargs:
+        args, kwargs = (kwargs["input"], *args), {name: x for name, x in kwargs.items() if name != "input"}
+    result = NotImplemented
+    if func in PRIMITIVES:
+        result = PRIMITIVES[func](t, *args, **kwargs)
+    elif func in DECOMPOSITIONS:
+        result = DECOMPOSITIONS[func](*args, **kwargs)
+    return differentiate_nested(t, func, args, kwargs) if result is NotImplemented else result
+
+
+def deepest_variable(arguments: Any) -> Variable | None:
+    """The innermost variable of the series among `arguments`, a tree; None where there is none."""
+    if isinstance(arguments, Series):
+        return arguments.variable
+    if isinstance(arguments, dict):
+        arguments = arguments.values()
+    elif not isinstance(arguments, tuple | list):
+        return None
+    return max(filter(None, map(deepest_variable, arguments)), key=lambda t: t.depth, default=None)

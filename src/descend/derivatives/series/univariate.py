@@ -1,0 +1,82 @@
+"""Functions of one series, φ(x(t)), with a backward pass that knows what their derivative looks like."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.function import FunctionCtx
+
+from descend.derivatives.series.accumulate import sum_of_products
+from descend.derivatives.series.convolution import convolve, correlate
+
+Rows = tuple[Tensor, ...]
+
+
+@dataclass(frozen=True)
+class Univariate:
+    """Functions φ_1, …, φ_m that are computed together, because each one's recurrence needs the others'.
+
+    With y_i = φ_i(x) and w_i = φ_i'(x), all truncated series, ∂y_{i,k} / ∂x_j = w_{i,k−j}: the adjoint is one
+    correlation with w_i, however the recurrence arrived at y_i.
+
+    Attributes:
+        recurrence: (x [d + 1, *shape], order) -> m series of [order + 1, *shape].
+        slopes: for each i, (x, outputs) -> w_i [≤ order + 1, *shape], differentiable in both.
+    """
+
+    recurrence: Callable[[Tensor, int], Rows]
+    slopes: tuple[Callable[[Tensor, Rows], Tensor], ...]
+
+    def __call__(self, x: Tensor, order: int) -> Rows:
+        if type(x) is not Tensor or x.requires_grad:
+            return _Univariate.apply(x, self, order)
+        return self.recurrence(x, order)
+
+
+class _Univariate(Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor, function: Univariate, order: int) -> Rows:
+        return function.recurrence(x, order)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Univariate, int], outputs: Rows) -> None:
+        x, ctx.function, ctx.order = inputs
+        ctx.set_materialize_grads(False)
+        ctx.save_for_backward(x, *outputs)
+        ctx.save_for_forward(x, *outputs)
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *gradients: Tensor | None) -> tuple[Tensor | None, None, None]:
+        x, *outputs = ctx.saved_tensors
+        terms = [
+            correlate(gradient, slope(x, tuple(outputs)), x.shape[0])
+            for gradient, slope in zip(gradients, ctx.function.slopes, strict=True)
+            if gradient is not None
+        ]
+        return (sum(terms[1:], terms[0]) if terms else None), None, None
+
+    @staticmethod
+    def jvp(ctx: FunctionCtx, tangent: Tensor, *_: None) -> Rows:
+        x, *outputs = ctx.saved_tensors
+        return tuple(convolve(slope(x, tuple(outputs)), tangent, ctx.order) for slope in ctx.function.slopes)
+
+
+def scaled_rows(x: Tensor) -> list[Tensor]:
+    """j x_j for j = 1, 2, …: the coefficients of x'(t)."""
+    return [row if j == 1 else j * row for j, row in enumerate(x.unbind(0)[1:], start=1)]
+
+
+def dot(dx: Sequence[Tensor], w: Sequence[Tensor], k: int) -> Tensor:
+    """Σ_j (j x_j) w_{k−j} over the rows there are: k times row k of the series whose derivative is w x'."""
+    total = sum_of_products((dx[j - 1], w[k - j]) for j in range(max(1, k - len(w) + 1), min(len(dx), k) + 1))
+    return torch.zeros_like(w[0]) if total is None else total
+
+
+def integral_row(dx: Sequence[Tensor], w: Sequence[Tensor], k: int) -> Tensor:
+    """y_k for y' = w x' (Griewank & Walther, § 13.2)."""
+    return dot(dx, w, k) if k == 1 else dot(dx, w, k).div_(k)
