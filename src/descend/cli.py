@@ -57,7 +57,6 @@ def task(config: "DictConfig") -> float:
     from descend.telemetry.result_file import ResultFile
     from descend.telemetry.table import show
     from descend.telemetry.trackers import open_sinks
-    from descend.training.checkpoint import save
     from descend.training.run import drive
 
     folder = Path(HydraConfig.get().runtime.output_dir)
@@ -65,25 +64,26 @@ def task(config: "DictConfig") -> float:
     sinks = open_sinks(trackers(config), folder, OmegaConf.to_container(config, resolve=True))
     bar = ProgressBar(loop.experiment.steps)
     try:
-        result = drive(loop, [bar, *sinks, ResultFile(folder)], partial(draw, folder))
+        result = drive(loop, [bar, *sinks, ResultFile(folder)], partial(leave, folder))
     except Exception as error:
         (folder / "error.txt").write_text(traceback.format_exc())
         print(f"descend: the run failed: {type(error).__name__}: {error} (see {folder / 'error.txt'})", file=sys.stderr)
         sys.exit(1)
-    save(loop.carry, folder / "checkpoint.pt")
     show(result, relative(folder))
     if result.status == "interrupted":
         sys.exit(130)
     return result.value
 
 
-def draw(folder: Path, loop: "Loop", result: "Result") -> "Records":
-    """Return the picture of a run on a function of two numbers, and leave it in the run's folder too."""
+def leave(folder: Path, loop: "Loop", result: "Result") -> "Records":
+    """Leave a checkpoint and, of a run on a function of two numbers, a picture, which is returned as well."""
     import numpy as np
 
     from descend.records import Column, Records
     from descend.telemetry.pictures import path_picture
+    from descend.training.checkpoint import save
 
+    save(loop.carry, folder / "checkpoint.pt")
     objective = loop.experiment.objective
     minimizers = getattr(objective, "minimizers", None) or ()
     picture = path_picture(loop.loss, loop.carry.params, result.blocks, minimizers, type(objective).__name__)

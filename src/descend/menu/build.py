@@ -1,6 +1,8 @@
 """From a composed configuration to an experiment and its trackers."""
 
+import dataclasses
 import importlib
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +12,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from descend.aggregators.aggregator import Aggregator
 from descend.errors import ConfigurationError
-from descend.menu.fields import check_fields
+from descend.menu.fields import check_fields, unknown
+from descend.menu.schema import Menu
 from descend.objectives.objective import Objective
 from descend.optimizers.clipping import Clipping
 from descend.optimizers.optimizer import Optimizer
@@ -42,10 +45,15 @@ def build(config: DictConfig, overrides: list[str]) -> Experiment:
         ConfigurationError: a field does not exist, has a value of the wrong type, or was refused by its class.
     """
     plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    known = [field.name for field in dataclasses.fields(Menu)]
+    for key in plain:
+        if key not in known:
+            raise ConfigurationError(unknown(key, key, known, "the menu has"))
     parts = {group: make(group, retargeted(group, plain[group], overrides), base) for group, base in PARTS.items()}
     nodes = {f"metrics.{name}": node for name, node in (plain["metrics"] or {}).items()}
     nodes |= {f"derivatives.{name}": node for name, node in (plain["derivatives"] or {}).items()}
     metrics = {path: make(path, node, Metric) for path, node in nodes.items() if node}
+    check_fields("stop", Stopping, plain["stop"])
     settings = {name: plain[name] for name in SETTINGS}
     return Experiment(**parts, metrics=metrics, stop=Stopping(**plain["stop"]), **settings)
 
@@ -70,15 +78,19 @@ def make(path: str, node: Any, base: type) -> Any:
     check_node(path, node)
     if "_target_" not in node:
         raise ConfigurationError(f"{path} names no class; give it one: {path}._target_=module.Class.")
+    target = named(path, node["_target_"])
+    refusal = (
+        f"{path}._target_ is {node['_target_']}, but only a subclass of {base.__module__}.{base.__name__} can stand "
+        "there; let it inherit from that class."
+    )
+    if inspect.isclass(target) and not issubclass(target, base):
+        raise ConfigurationError(refusal)
     try:
         made = instantiate(node, _convert_="all")
     except HydraException as error:
         raise ConfigurationError(explain(path, error)) from error
     if not isinstance(made, base):
-        raise ConfigurationError(
-            f"{path}._target_ is {node['_target_']}, but only a subclass of "
-            f"{base.__module__}.{base.__name__} can stand there; let it inherit from that class."
-        )
+        raise ConfigurationError(refusal)
     return made
 
 
@@ -89,8 +101,8 @@ def check_node(path: str, value: Any) -> None:
             check_node(f"{path}[{i}]", item)
     if isinstance(value, Mapping):
         if "_target_" in value:
-            fields = {name: item for name, item in value.items() if name not in ("_target_", "_partial_")}
-            check_fields(path, named(path, value["_target_"]), fields)
+            given = {name: item for name, item in value.items() if not name.startswith("_")}
+            check_fields(path, named(path, value["_target_"]), given)
         for name, item in value.items():
             check_node(f"{path}.{name}", item)
 
@@ -100,16 +112,19 @@ def named(path: str, target: Any) -> Any:
     module, _, name = str(target).rpartition(".")
     try:
         return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # a user's own module may raise anything
         raise ConfigurationError(
-            f"{path}._target_ is {target!r}, but nothing of that name can be imported ({error}); check its spelling, "
-            "and that its file lies in the folder you are in or on PYTHONPATH."
+            f"{path}._target_ is {target!r}, but importing that raised {type(error).__name__}: {error}; "
+            "check its spelling, and that its file lies in the folder you are in or on PYTHONPATH."
         ) from error
 
 
 def explain(path: str, error: BaseException) -> str:
-    """Return the sentence at the root of a failed instantiation."""
+    """Return the sentence of a failed instantiation: our own where there is one, else the root of it all."""
     cause: BaseException = error
-    while cause.__cause__ is not None:
+    while cause.__cause__ is not None and not isinstance(cause, ConfigurationError):
         cause = cause.__cause__
-    return str(cause) if isinstance(cause, ConfigurationError) else f"{path} could not be made: {cause}"
+    if isinstance(cause, ConfigurationError):
+        return str(cause)
+    reason = " ".join(str(cause).split()).rstrip(".")
+    return f"{path} could not be made: {type(cause).__name__}: {reason}; check its fields."

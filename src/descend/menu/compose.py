@@ -48,7 +48,7 @@ def sentence(error: BaseException) -> str:
         if isinstance(cause, OverrideParseException):
             return f"The override {cause.override!r} cannot be read: {str(cause).splitlines()[0]}; mind the quotes."
         cause = cause.__cause__
-    return " ".join(str(error).split())
+    return f"{' '.join(str(error).split()).rstrip('.')}; --help shows the menu and how to choose from it."
 
 
 def missing(error: MissingConfigException) -> str:
@@ -66,9 +66,11 @@ def no_such_field(error: OmegaConfBaseException) -> str:
     """Return a sentence on a field that does not exist, with those that do."""
     parent, _, field = str(error.full_key).rpartition(".")
     node = error.parent_node
-    known = [str(key) for key in node if key != "_target_"] if OmegaConf.is_dict(node) else []
-    has = f"{parent} has the fields" if parent else "the menu has"
-    return unknown(str(error.full_key), field, known or [*groups(), "steps"], has)
+    known = [str(key) for key in node if not str(key).startswith("_")] if OmegaConf.is_dict(node) else []
+    text = unknown(str(error.full_key), field, known, f"{parent} has the fields" if parent else "the menu has")
+    if OmegaConf.is_dict(node) and "_target_" in node:
+        text += f" A field that its class has and the menu doesn't state is added by a plus: +{error.full_key}=…"
+    return text
 
 
 def groups() -> list[str]:

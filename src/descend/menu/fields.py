@@ -2,9 +2,10 @@
 
 import dataclasses
 import difflib
+import inspect
 import types
 import typing
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from descend.errors import ConfigurationError
@@ -12,8 +13,8 @@ from descend.errors import ConfigurationError
 NUMBERS = (int, float)
 
 
-def check_fields(path: str, target: type, given: dict[str, Any]) -> None:
-    """Require that every field given exists in the dataclass `target` and holds a value of its type.
+def check_fields(path: str, target: Callable[..., Any], given: dict[str, Any]) -> None:
+    """Require that every field given exists in the class or function `target` and holds a value of its type.
 
     Only fields annotated with plain types (bool, int, float, str, None and unions and sequences of them) are checked;
     what a field of another type accepts is for its class to say.
@@ -21,18 +22,38 @@ def check_fields(path: str, target: type, given: dict[str, Any]) -> None:
     Raises:
         ConfigurationError: naming `path`, the field, what was found and what was expected.
     """
-    if not dataclasses.is_dataclass(target):
-        return
-    names = [field.name for field in dataclasses.fields(target) if field.init]
-    hints = typing.get_type_hints(target)
+    hints = fields(target)
     for name, value in given.items():
-        if name not in names:
-            raise ConfigurationError(unknown(f"{path}.{name}", name, names, f"{target.__name__} has the fields"))
-        if not fits(value, hints[name]):
+        if hints is not None and name not in hints:
+            raise ConfigurationError(unknown(f"{path}.{name}", name, hints, f"{target.__name__} has the fields"))
+        if hints is not None and not fits(value, hints[name]):
             raise ConfigurationError(
                 f"{path}.{name} is {value!r}, but {target.__name__} expects {spelled(hints[name])} there; "
                 "change that value."
             )
+
+
+def fields(target: Callable[..., Any]) -> dict[str, Any] | None:
+    """Return the fields of a class or the parameters of a function with their types; None where any name is taken."""
+    if dataclasses.is_dataclass(target):
+        names = [field.name for field in dataclasses.fields(target) if field.init]
+        return annotated(target, names)
+    try:
+        parameters = inspect.signature(target).parameters
+    except ValueError:  # a function written in C
+        return None
+    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+        return None
+    return annotated(target.__init__ if inspect.isclass(target) else target, list(parameters))
+
+
+def annotated(owner: Any, names: Iterable[str]) -> dict[str, Any]:
+    """Return the type of each name where it can be known: some annotations are there for type checkers alone."""
+    try:
+        hints = typing.get_type_hints(owner)
+    except NameError:
+        hints = {}
+    return {name: hints.get(name, Any) for name in names}
 
 
 def unknown(path: str, name: str, known: Iterable[str], has: str) -> str:

@@ -1,13 +1,14 @@
 """Making a run ready before its folder is made, so that a mistake leaves nothing behind."""
 
 import sys
+import traceback
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from descend.menu.build import build
+from descend.menu.build import build, trackers
 from descend.menu.compose import MISTAKES, sentence
 from descend.training.loop import Loop
 
@@ -18,13 +19,17 @@ class Ready(Callback):
     _loop: ClassVar[Loop | None] = None
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        # Hydra turns an exception of a callback into a warning and goes on; an exit it lets pass.
         own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
         try:
+            trackers(own)
             Ready._loop = prepare(own, config.hydra.overrides.task)
         except MISTAKES as error:
-            # Hydra turns an exception of a callback into a warning and goes on; an exit it lets pass.
             print(f"descend: {sentence(error)}", file=sys.stderr)
             sys.exit(2)
+        except Exception:
+            traceback.print_exc()
+            sys.exit(1)
 
     @staticmethod
     def take() -> Loop | None:

@@ -1,6 +1,8 @@
 """What must hold at the start of a run, looked at once before the first step."""
 
 import math
+import traceback
+from pathlib import Path
 
 import torch
 
@@ -8,6 +10,8 @@ from descend.errors import ConfigurationError
 from descend.training.experiment import Experiment
 from descend.training.step import LossGradients
 from descend.types import Params
+
+TORCH = Path(torch.__file__).parent
 
 
 def check_floating(params: Params) -> None:
@@ -52,10 +56,18 @@ def check_start(experiment: Experiment, params: Params) -> tuple[str, ...]:
 
 def losses_at(experiment: Experiment, params: Params) -> LossGradients:
     """Return the losses over the whole data, having checked that they are named scalars."""
+    objective = type(experiment.objective).__name__
     with torch.enable_grad():
         leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
-        losses = experiment.objective.losses(leaves, None)
-    objective = type(experiment.objective).__name__
+        try:
+            losses = experiment.objective.losses(leaves, None)
+        except ConfigurationError:
+            raise
+        except Exception as error:  # a user's own objective may raise anything
+            raise ConfigurationError(
+                f"{objective}.losses raised {type(error).__name__} at the start: {error} ({place(error)}); "
+                "mend it there, or choose another start."
+            ) from error
     if not isinstance(losses, dict) or not losses:
         raise ConfigurationError(
             f"{objective}.losses returned {type(losses).__name__}, but it must return a dict of named scalar tensors."
@@ -68,3 +80,9 @@ def losses_at(experiment: Experiment, params: Params) -> LossGradients:
                 "take its sum or mean."
             )
     return LossGradients(experiment.objective, params, None)
+
+
+def place(error: BaseException) -> str:
+    """Return the file and line where an error came from, outside torch."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if TORCH not in Path(frame.filename).parents]
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"

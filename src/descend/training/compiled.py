@@ -72,6 +72,9 @@ def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]
 
     with torch.no_grad():
         graph = make_fx(flat)(*tensors(inputs))
+        if any(node.op == "call_function" and node.target._schema.is_mutable for node in graph.graph.nodes):
+            # vmap has no rule for some operations in place, and would loop over the runs.
+            graph = make_fx(torch.func.functionalize(graph, remove="mutations"))(*tensors(inputs))
     return graph, examples[-1]
 
 

@@ -70,7 +70,8 @@ class Experiment:
             ConfigurationError: the device or dtype named is not to be had.
         """
         work = self.objective.batch_size * sum(x.numel() for x in params.values())
-        device, dtype = choose_device(self.device, work), choose_dtype(self.dtype, self.objective.dtype)
+        device = choose_device(self.device, work)
+        dtype = choose_dtype(self.dtype, self.objective.dtype, device)
         moved = {name: x.to(device=device, dtype=dtype) for name, x in params.items()}
         return replace(self, objective=self.objective.to(dtype, device)), moved, choose_threads(self.threads, work)
 

@@ -4,7 +4,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 
 import torch
 from torch import Tensor
@@ -12,13 +12,14 @@ from torch import Tensor
 from descend.records import Records
 from descend.training.block import Block, due, norm, take
 from descend.training.check import check_floating, check_start
+from descend.training.evaluations import Evaluations
 from descend.training.experiment import Experiment
-from descend.training.gather import gather, until
+from descend.training.gather import gather, host, until
 from descend.training.placement import choose_compile
 from descend.training.result import Result
 from descend.training.step import Carry, Taken, evaluate, observe, start, total
 from descend.training.stopping import Verdict, Watch
-from descend.types import Batch, Loss, Params
+from descend.types import Batch, Loss
 
 # A block is as long as this takes, so that values leave the device, records reach their sinks and the clock is looked
 # at some times a second; never longer than MOST_STEPS, so that taking one again stays cheap.
@@ -27,26 +28,6 @@ MOST_STEPS = 1000
 
 # Results carry the parameters themselves only where a person would read them.
 MOST_PARAMETERS = 32
-
-
-@dataclass
-class Evaluations:
-    """How often the optimization evaluated what; the names are those of result.json."""
-
-    function: int = 0
-    gradient: int = 0
-    hvp: int = 0
-    hessian: int = 0
-
-    def counted(self, loss: Loss) -> Loss:
-        """Return `loss`, counting its calls, and a gradient with each call that keeps a graph."""
-
-        def counting(params: Params) -> Tensor:
-            self.function += 1
-            self.gradient += torch.is_grad_enabled() and any(x.requires_grad for x in params.values())
-            return loss(params)
-
-        return counting
 
 
 class Loop:
@@ -104,8 +85,6 @@ class Loop:
             self._look_at_clock()
             yield records
             size = min(most, max(1, 2 * size if took < BLOCK_SECONDS / 2 else int(size * BLOCK_SECONDS / took)))
-        if self.verdict is None:
-            self.verdict = Verdict("finished", f"all {steps} steps were made", steps)
         yield self._finish()
 
     def _block(self, batches: list[Batch]) -> Records:
@@ -114,9 +93,7 @@ class Loop:
         metrics_due = due(self.experiment, self.step, len(batches))
         carry, block = self._take(self.experiment, began, batches, metrics_due, self._count)
         records = gather(block, self.step, self.names)
-        column = records.scalars["value"]
-        norms = None if block.norms is None else block.norms.double().cpu().numpy()
-        self.verdict = self.experiment.stop.first(column.steps, column.values, norms, self.watch)
+        self.verdict = self._judge(block, records)
         if self.verdict is None:
             self.carry = carry
             self._add(len(batches))
@@ -127,11 +104,18 @@ class Loop:
         if kept:
             self.carry, _ = self._take(self.experiment, began, batches[:kept], ((),) * kept, self._count)
             self._add(kept)
-        if self.verdict.status == "diverged":
-            bad = [n for n, x in zip(self.names, block.values[kept].tolist(), strict=True) if x - x != 0]
-            if bad:
-                self.verdict = replace(self.verdict, reason=f"the loss {bad[0]!r} was not finite at step {self.step}")
         return until(records, self.verdict.step)
+
+    def _judge(self, block: Block, records: Records) -> Verdict | None:
+        """Return the verdict on the block that starts at the present step, or None where the run goes on."""
+        column = records.scalars["value"]
+        norms = None if block.norms is None else host(block.norms)
+        verdict = self.experiment.stop.first(column.steps, column.values, norms, self.watch)
+        if verdict is not None and verdict.status == "diverged":
+            values = block.values[verdict.step - self.step].tolist()
+            bad = [f"the loss {name!r} became {x}" for name, x in zip(self.names, values, strict=True) if x - x != 0]
+            verdict = replace(verdict, reason=f"{bad[0]} at step {verdict.step}" if bad else verdict.reason)
+        return verdict
 
     def _count(self, loss: Loss) -> Loss:
         return self.evaluations.counted(loss)
@@ -153,8 +137,13 @@ class Loop:
             observed: dict[str, Tensor] = {}
             for metric in self.experiment.metrics.values():
                 observed |= metric(observation)
-        block = Block(final.values[None], final.weights[None], None, {0: observed})
-        return gather(block, self.step, self.names)
+        block = Block(final.values[None], final.weights[None], norm(final.gradients)[None], {0: observed})
+        records = gather(block, self.step, self.names)
+        if self.verdict is None:
+            self.verdict = self._judge(block, records) or Verdict(
+                "finished", f"all {self.step} steps were made", self.step
+            )
+        return records
 
     def _evaluate(self) -> Taken:
         """Evaluate the losses over the whole data at the last parameters, once."""
@@ -166,22 +155,34 @@ class Loop:
 
     def result(self) -> Result:
         """Return how the run ended, or how it stands where it was cut short."""
-        final, params = self._evaluate(), self.carry.params
         verdict = self.verdict or Verdict("interrupted", f"it was stopped after step {self.step}", self.step)
-        value = float((final.weights * final.values).sum())
-        small = sum(x.numel() for x in params.values()) <= MOST_PARAMETERS
+        final = self._evaluate()
         with torch.no_grad():
-            tested = self.experiment.objective.evaluate(params)
-        return Result(
-            status=verdict.status,
-            reason=verdict.reason,
-            steps=self.step,
+            tested = self.experiment.objective.evaluate(self.carry.params)
+        value = float((final.weights.double() * final.values.double()).sum())
+        return replace(
+            self.unevaluated(verdict),
             value=value,
             best_value=min(self.watch.best, value if math.isfinite(value) else math.inf),
             losses=dict(zip(self.names, final.values.tolist(), strict=True)),
             gradient_norm=float(norm(final.gradients)),
+            metrics={name: float(x) for name, x in tested.items()},
+        )
+
+    def unevaluated(self, verdict: Verdict) -> Result:
+        """Return how the run stands without evaluating anything, for that may be what failed."""
+        params = self.carry.params
+        small = sum(x.numel() for x in params.values()) <= MOST_PARAMETERS
+        return Result(
+            status=verdict.status,
+            reason=verdict.reason,
+            steps=self.step,
+            value=math.nan,
+            best_value=self.watch.best,
+            losses={},
+            gradient_norm=math.nan,
             evaluations=asdict(self.evaluations),
             seconds=self.seconds,
             parameters={name: x.tolist() for name, x in params.items()} if small else None,
-            metrics={name: float(x) for name, x in tested.items()},
+            metrics={},
         )

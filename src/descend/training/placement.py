@@ -1,5 +1,6 @@
 """Where, in which precision and how a run computes, chosen by name or by the size of the problem."""
 
+import re
 from typing import TYPE_CHECKING
 
 import torch
@@ -26,16 +27,13 @@ def choose_device(name: str, work: int) -> torch.device:
     """Return the device named, or for `auto` an accelerator where one is present and the problem is large.
 
     Raises:
-        ConfigurationError: torch does not know the name, or this machine lacks the device.
+        ConfigurationError: the name is none of these, or this machine lacks the device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() and work >= ACCELERATOR_PAYS else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigurationError(
-            f"device is {name!r}, but torch knows no such device; use auto, cpu, cuda, cuda:1 or mps."
-        ) from error
+    if re.fullmatch(r"cpu|mps|cuda(:\d+)?", name) is None:
+        raise ConfigurationError(f"device is {name!r}, but it must be auto, cpu, cuda, cuda:1 (a number) or mps.")
+    device = torch.device(name)
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigurationError(
             f"device is {name!r}, but this machine offers torch {torch.cuda.device_count()} CUDA devices; "
@@ -46,19 +44,21 @@ def choose_device(name: str, work: int) -> torch.device:
     return device
 
 
-def choose_dtype(name: str, default: torch.dtype) -> torch.dtype:
-    """Return the floating dtype named, or `default` for `auto`.
+def choose_dtype(name: str, default: torch.dtype, device: torch.device) -> torch.dtype:
+    """Return the floating dtype named, or for `auto` the default, float32 where the device has no other.
 
     Raises:
-        ConfigurationError: the name is not that of a floating torch dtype.
+        ConfigurationError: the name is not that of a floating torch dtype, or the device lacks it.
     """
     if name == "auto":
-        return default
+        return torch.float32 if device.type == "mps" else default
     dtype = getattr(torch, name, None)
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise ConfigurationError(
             f"dtype is {name!r}, but derivatives need a floating dtype; use auto, float32 or float64."
         )
+    if dtype == torch.float64 and device.type == "mps":
+        raise ConfigurationError("dtype is 'float64', but Metal has no such numbers; use dtype=float32 or device=cpu.")
     return dtype
 
 

@@ -10,6 +10,7 @@ from descend.training.experiment import Experiment
 from descend.training.loop import Loop
 from descend.training.provenance import provenance
 from descend.training.result import Result
+from descend.training.stopping import Verdict
 
 
 def run(experiment: Experiment, sinks: Sequence[Sink] = ()) -> Result:
@@ -25,11 +26,11 @@ def run(experiment: Experiment, sinks: Sequence[Sink] = ()) -> Result:
     return drive(Loop(experiment), sinks)
 
 
-def drive(loop: Loop, sinks: Sequence[Sink], draw: Callable[[Loop, Result], Records] | None = None) -> Result:
+def drive(loop: Loop, sinks: Sequence[Sink], leave: Callable[[Loop, Result], Records] | None = None) -> Result:
     """Run a loop that is ready to start.
 
     Args:
-        draw: makes the last records, pictures, from how the run ended.
+        leave: leaves what the sinks don't, a checkpoint say, and returns the last records: a picture of the run.
     """
     blocks: list[Records] = []
     try:
@@ -37,12 +38,12 @@ def drive(loop: Loop, sinks: Sequence[Sink], draw: Callable[[Loop, Result], Reco
             for records in loop:
                 blocks.append(records)
                 spread(records, sinks)
-        result = finished(loop, blocks)
-        if draw is not None:
-            spread(draw(loop, result), sinks)
+        result = documented(loop, loop.result(), blocks)
+        if leave is not None:
+            spread(leave(loop, result), sinks)
     except Exception as error:
-        failed = dataclasses.replace(finished(loop, blocks), status="failed", reason=f"{type(error).__name__}: {error}")
-        close(sinks, failed)
+        verdict = Verdict("failed", f"{type(error).__name__}: {error}", loop.step)
+        close(sinks, documented(loop, loop.unevaluated(verdict), blocks))
         raise
     close(sinks, result)
     return result
@@ -60,7 +61,7 @@ def close(sinks: Sequence[Sink], result: Result) -> None:
         sink.close(result)
 
 
-def finished(loop: Loop, blocks: list[Records]) -> Result:
-    """Return the loop's result with its records and where it comes from."""
+def documented(loop: Loop, result: Result, blocks: list[Records]) -> Result:
+    """Return the result with its records and where it comes from."""
     origin = provenance(loop.experiment, loop.carry.params, loop.threads, loop.compiled)
-    return dataclasses.replace(loop.result(), provenance=origin, blocks=blocks)
+    return dataclasses.replace(result, provenance=origin, blocks=blocks)

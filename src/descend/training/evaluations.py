@@ -1,0 +1,28 @@
+"""How often the optimization evaluated what."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from descend.types import Loss, Params
+
+
+@dataclass
+class Evaluations:
+    """How often the optimization evaluated what; the names are those of result.json."""
+
+    function: int = 0
+    gradient: int = 0
+    hvp: int = 0
+    hessian: int = 0
+
+    def counted(self, loss: Loss) -> Loss:
+        """Return `loss`, counting its calls, and a gradient with each call that keeps a graph."""
+
+        def counting(params: Params) -> Tensor:
+            self.function += 1
+            self.gradient += torch.is_grad_enabled() and any(x.requires_grad for x in params.values())
+            return loss(params)
+
+        return counting
