@@ -57,6 +57,7 @@ def test_the_bounds_hold_and_a_tighter_tolerance_takes_more_products():
     for tolerance in (1e-2, 1e-5, 1e-10):
         found = spectrum(product, generator(), top=4, tolerance=tolerance)
         error = (found.top.values - values.sort(descending=True).values[:4]).abs()
+        assert (found.top.errors >= 0).all()
         assert (error <= found.top.errors + 1e-12).all()
         assert (error <= tolerance * found.top.values + 1e-12).all()
         taken.append(len(found.basis))

@@ -32,11 +32,11 @@ def test_diagonal_matrices_have_an_exact_hutchinson_estimate():
     assert found.trace.error == pytest.approx(0, abs=1e-10)
 
 
-@pytest.mark.parametrize("deflated", [False, True])
-def test_estimates_are_unbiased_and_their_errors_honest(deflated):
+@pytest.mark.parametrize("products", [0, 3, 300])
+def test_estimates_are_unbiased_and_their_errors_honest(products):
     values = outlying(200)
     product = product_of(with_spectrum(values))
-    known = spectrum(product, generator(), top=3) if deflated else None
+    known = spectrum(product, generator(), top=3, most=products) if products else None
     scores = []
     for seed in range(100):
         found = moments(product, generator(seed), probes=8, known=known)

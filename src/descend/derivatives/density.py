@@ -41,7 +41,8 @@ def _quadrature(product: Product, generator: torch.Generator, steps: int) -> tup
     current = torch.randn(product.size, generator=generator, dtype=product.dtype, device=product.device)
     current = current / length(current)
     previous, scale = torch.zeros_like(current), 0.0
-    diagonal, off_diagonal = [], [0.0]
+    diagonal: list[float] = []
+    off_diagonal = [0.0]
     while len(diagonal) < min(steps, product.size):
         image = product(current) - off_diagonal[-1] * previous
         alpha = dot(current, image)

@@ -11,7 +11,7 @@ from descend.errors import ConfigurationError
 ALWAYS_FREE = 2**26
 
 
-def free_bytes(device: torch.device) -> int:
+def free_bytes(device: torch.device) -> float:
     """Bytes that can still be allocated on `device`; on systems that do not tell, all of the machine's memory."""
     if device.type == "cuda":
         return torch.cuda.mem_get_info(device)[0]
