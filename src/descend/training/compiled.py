@@ -11,6 +11,7 @@ from typing import Any
 import torch
 import torch.utils._pytree as pytree
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.fx import GraphModule
 
 from descend.training.block import Block, Due, take
@@ -72,7 +73,8 @@ def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]
 
     with torch.no_grad():
         graph = make_fx(flat)(*tensors(inputs))
-        if any(node.op == "call_function" and node.target._schema.is_mutable for node in graph.graph.nodes):
+        operations = [node.target for node in graph.graph.nodes if isinstance(node.target, OpOverload)]
+        if any(operation._schema.is_mutable for operation in operations):
             # vmap has no rule for some operations in place, and would loop over the runs.
             graph = make_fx(torch.func.functionalize(graph, remove="mutations"))(*tensors(inputs))
     return graph, examples[-1]

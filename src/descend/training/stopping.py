@@ -1,7 +1,7 @@
 """When a run ends before its last step."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -72,6 +72,14 @@ class Stopping:
         watch.best = min(watch.best, float(seen[np.isfinite(seen)].min(initial=math.inf)))
         return verdict
 
+    def any_reached(self, value: float, norm: float) -> bool:
+        """Tell whether a single value or gradient norm ends a run."""
+        return (
+            not math.isfinite(value)
+            or (self.value is not None and value <= self.value)
+            or (self.gradient_norm is not None and norm <= self.gradient_norm)
+        )
+
     def _diverged(self, steps: np.ndarray, values: np.ndarray) -> Verdict | None:
         bad = np.flatnonzero(~np.isfinite(values))
         if not bad.size:
@@ -96,3 +104,11 @@ class Stopping:
             elif step - watch.step >= self.plateau:
                 return Verdict("finished", f"the lowest total has not fallen for {self.plateau} steps", step)
         return None
+
+
+def named(verdict: Verdict, losses: dict[str, float]) -> Verdict:
+    """Return a verdict of divergence that names the first loss which was not finite; any other verdict as it is."""
+    bad = [f"the loss {name!r} became {x}" for name, x in losses.items() if not math.isfinite(x)]
+    if verdict.status != "diverged" or not bad:
+        return verdict
+    return replace(verdict, reason=f"{bad[0]} at step {verdict.step}")

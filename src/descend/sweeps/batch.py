@@ -1,0 +1,188 @@
+"""A group of jobs run as one program, each run ending by its own rule."""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from descend.sweeps.curves import Curves
+from descend.sweeps.endings import Endings
+from descend.sweeps.job import Chunk, Group
+from descend.sweeps.program import Numbers, Program
+from descend.sweeps.runs import Pattern, Runs, Summary
+from descend.sweeps.streams import Beginning, begin
+from descend.training.block import due
+from descend.training.compiled import steps_together
+from descend.training.experiment import Experiment
+from descend.training.gather import host
+from descend.training.loop import BLOCK_SECONDS, MOST_STEPS
+from descend.types import Batch
+
+# Compiling takes some seconds: it is for sweeps whose runs make this many steps together, in programs of this length.
+MANY_STEPS = 500_000_000
+LONG_RUN = 20_000
+
+
+def run_group(group: Group, memory: int, stride: int = 1) -> Iterator[Chunk]:
+    """Run a group's jobs in as few programs as `memory` allows, yielding each as it is complete.
+
+    Args:
+        memory: bytes that the runs of one program may take together.
+        stride: every how many steps a run's losses and due metrics are recorded.
+
+    Raises:
+        RuntimeError: the step cannot be traced; the group must be run serially.
+        MemoryError: a single run takes more than `memory`.
+    """
+    whole = begin(replace_jobs(group, slice(0, 1)))
+    numbers = stack_numbers(group, whole)
+    own = len({(seed, id(objective)) for seed, objective in zip(group.seeds, group.objectives, strict=True)}) > 1
+    one = {leaf: x[0] for leaf, x in numbers.items()}
+    params = {name: x[0] for name, x in whole.params.items()}
+    program = Program(whole.experiment, one, params, whole.streams.example(), own)
+    fitting = memory // program.bytes
+    if not fitting:
+        raise MemoryError(f"one run takes up to {program.bytes:,} bytes, more than the {memory:,} allowed")
+    for at in range(0, len(group.jobs), fitting):
+        part = slice(at, at + fitting)
+        yield Batched(program, replace_jobs(group, part), {k: x[part] for k, x in numbers.items()}, stride).run()
+
+
+def replace_jobs(group: Group, part: slice) -> Group:
+    """Return the group with some of its jobs."""
+    numbers = {leaf: values[part] for leaf, values in group.numbers.items()}
+    return replace(
+        group, jobs=group.jobs[part], numbers=numbers, seeds=group.seeds[part], objectives=group.objectives[part]
+    )
+
+
+def stack_numbers(group: Group, beginning: Beginning) -> Numbers:
+    """Return the numbers that differ as tensors [runs], in float64 as Python has them."""
+    device = next(iter(beginning.params.values())).device
+    return {leaf: torch.tensor(x, dtype=torch.float64, device=device) for leaf, x in group.numbers.items()}
+
+
+def pattern(experiment: Experiment, step: int, size: int, stride: int) -> Pattern:
+    """Return for each step of a block whether it is recorded, and the metrics due at it."""
+    recorded = [(step + i) % stride == 0 for i in range(size)]
+    return tuple(
+        (kept, names if kept else ()) for kept, names in zip(recorded, due(experiment, step, size), strict=True)
+    )
+
+
+class Batched:
+    """The runs of one program from start to end.
+
+    Args:
+        program: their step.
+        group: their jobs.
+        numbers: the numbers that differ, each [runs].
+        stride: see `run_group`.
+    """
+
+    def __init__(self, program: Program, group: Group, numbers: Numbers, stride: int) -> None:
+        beginning = begin(group)
+        self._experiment, self._group, self._stride = program.experiment, group, stride
+        long = self._experiment.steps >= LONG_RUN and self._experiment.steps * len(group.jobs) >= MANY_STEPS
+        compiled = long if self._experiment.compile == "auto" else bool(self._experiment.compile)
+        self._runs = Runs(program, numbers, beginning.params, beginning.streams, compiled)
+        self._numbers, self._threads = numbers, beginning.threads
+        self._endings = Endings(self._experiment, program, len(group.jobs))
+        self._curves = Curves()
+        self._at = np.arange(len(group.jobs))  # which run stands at each place of the stack
+        self._size = steps_together(self._experiment)
+        self._step = 0
+
+    def run(self) -> Chunk:
+        """Make every step, and return what the runs left."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self._threads)
+        try:
+            began = time.perf_counter()
+            self._advance()
+            seconds = time.perf_counter() - began
+            return self._endings.chunk(self._group, self._numbers, self._curves, seconds, self._threads)
+        finally:
+            torch.set_num_threads(before)
+
+    def _advance(self) -> None:
+        began, blocks = time.perf_counter(), 1
+        while self._at.size and self._step < self._experiment.steps:
+            size = min(blocks * self._size, self._experiment.steps - self._step)
+            start = time.perf_counter()
+            self._take(size)
+            took = time.perf_counter() - start
+            blocks = max(1, min(MOST_STEPS // self._size, int(blocks * min(2.0, BLOCK_SECONDS / took))))
+            limit = self._experiment.stop.seconds
+            if limit is not None and time.perf_counter() - began >= limit:
+                self._endings.out_of_time(self._at, self._step, limit)
+                break
+        if self._at.size:
+            self._endings.keep(self._at, self._step, self._runs.columns(self._places(self._at)))
+
+    def _take(self, size: int) -> None:
+        """Make `size` steps; where runs end inside them, take them again step by step to find where."""
+        batches = [self._runs.streams.draw() for _ in range(size)]
+        before, step = self._runs.carry, self._step
+        summaries = []
+        for i in range(0, size, self._size):
+            part = batches[i : i + self._size]
+            wanted = pattern(self._experiment, step + i, len(part), self._stride)
+            summaries.append(self._runs.advance(part, wanted))
+            self._record(step + i, summaries[-1])
+        self._step += size
+        ended = self._endings.suspects(self._at, summaries)
+        if ended.any():
+            after = self._runs.carry
+            self._find_ends(np.flatnonzero(ended), before, step, batches)
+            self._runs.carry = after
+            self._drop_ended()
+
+    def _record(self, step: int, summary: Summary) -> None:
+        for offset, found in summary.recorded.items():
+            steps = np.array([step + offset])
+            self._curves.add("value", steps, self._at, host(found.total)[None])
+            if len(self._endings.names) > 1:
+                losses = host(found.losses.movedim(self._runs.program.axis, 0))
+                for i, name in enumerate(self._endings.names):
+                    self._curves.add(f"loss/{name}", steps, self._at, losses[None, :, i])
+            for name, x in found.observed.items():
+                if x.dim() == 1:
+                    self._curves.add(name, steps, self._at, host(x)[None])
+
+    def _find_ends(self, places: np.ndarray, before: list[Tensor], step: int, batches: Sequence[Batch]) -> None:
+        """Take the steps again from `before`, one by one, to see at which each suspect ended, and keep it there."""
+        index = self._places(self._at[places])
+        totals, losses, norms = [], [], []
+        self._runs.carry = before
+        for batch in batches:
+            found = self._runs.advance([batch], ((True, ()),)).recorded[0]
+            totals.append(host(found.total[index]))
+            losses.append(host(found.losses.movedim(self._runs.program.axis, 0)[index]))
+            norms.append(None if found.norm is None else host(found.norm[index]))
+        steps = np.arange(step, step + len(batches))
+        stops = self._endings.judge(self._at[places], steps, np.stack(totals), np.stack(losses), norms)
+        self._runs.carry = before
+        for i, batch in enumerate([*batches, None]):
+            here = np.flatnonzero(stops == step + i)
+            if here.size:
+                self._endings.keep(self._at[places[here]], step + i, self._runs.columns(index[torch.from_numpy(here)]))
+            if not (stops > step + i).any():
+                break
+            self._runs.advance([batch], ((False, ()),))
+
+    def _drop_ended(self) -> None:
+        """Leave ended runs behind where that makes the stack less than half as large; until then they idle along."""
+        going = ~self._endings.ended[self._at]
+        if going.sum() <= len(self._at) / 2:
+            if going.any():
+                self._runs.select(self._places(self._at[going]))
+            self._at = self._at[going]
+
+    def _places(self, runs: np.ndarray) -> Tensor:
+        """Return where runs stand in the stack."""
+        device = self._runs.carry[0].device
+        return torch.from_numpy(np.flatnonzero(np.isin(self._at, runs))).to(device)

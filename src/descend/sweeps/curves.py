@@ -1,0 +1,54 @@
+"""The records of many runs, kept as blocks of numbers until they are asked for in long form."""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import polars as pl
+
+from descend.records import SCHEMA
+
+
+class Piece(NamedTuple):
+    """One name's values: `steps` int64 [k], `runs` int64 [r], `values` [k, r]."""
+
+    name: str
+    steps: np.ndarray
+    runs: np.ndarray
+    values: np.ndarray
+
+
+@dataclass
+class Curves:
+    """Pieces in the order they came, and each run's values at its end."""
+
+    pieces: list[Piece] = field(default_factory=list)
+    ends: dict[str, np.ndarray] = field(default_factory=dict)
+
+    def add(self, name: str, steps: np.ndarray, runs: np.ndarray, values: np.ndarray) -> None:
+        """Take the values [k, r] of one name at k steps of r runs."""
+        self.pieces.append(Piece(name, steps, runs, values))
+
+    def frame(self, stops: np.ndarray, index: np.ndarray) -> pl.DataFrame:
+        """Return long form: run, step, name, value.
+
+        Args:
+            stops: the step each run ended at, int64 [runs]: the last of its rows, which holds the values of its end.
+            index: the number under which each run is known, int64 [runs].
+        """
+        ends = [
+            pl.DataFrame({"run": index, "step": stops, "value": values.astype(np.float64)}).select(
+                "run", "step", pl.lit(name).alias("name"), "value"
+            )
+            for name, values in self.ends.items()
+        ]
+        parts = [self._long(piece, stops, index) for piece in self.pieces] + ends
+        return pl.concat(parts) if parts else pl.DataFrame(schema=SCHEMA)
+
+    def _long(self, piece: Piece, before: np.ndarray, index: np.ndarray) -> pl.DataFrame:
+        kept = piece.steps[:, None] < before[piece.runs][None, :]
+        steps = np.broadcast_to(piece.steps[:, None], kept.shape)[kept]
+        runs = np.broadcast_to(index[piece.runs][None, :], kept.shape)[kept]
+        return pl.DataFrame({"run": runs, "step": steps, "value": piece.values[kept].astype(np.float64)}).select(
+            "run", "step", pl.lit(piece.name).alias("name"), "value"
+        )

@@ -1,0 +1,139 @@
+"""The state of many runs of one structure, advanced block by block."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from descend.sweeps.program import Found, Numbers, Program
+from descend.sweeps.streams import Streams
+from descend.training.compiled import STEPS, WORTH_COMPILING, refill, tensors, trace
+from descend.types import Batch, Params
+
+Pattern = tuple[tuple[bool, tuple[str, ...]], ...]
+"""For each step of a block: whether its losses are recorded, and the metrics due at it."""
+
+
+class Summary(NamedTuple):
+    """What a block of k steps tells of every run, each [runs], and what it recorded, by offset.
+
+    Attributes:
+        lowest: the lowest finite total.
+        finite: whether every total was finite.
+        norm: the lowest ‖gradient‖; None where no rule asks.
+        recorded: for each step recorded, what it found, run by run.
+    """
+
+    lowest: Tensor
+    finite: Tensor
+    norm: Tensor | None
+    recorded: dict[int, Found]
+
+
+class Runs:
+    """Runs that differ in numbers, starts and batches, and advance together.
+
+    Args:
+        program: their step, traced.
+        numbers: the numbers that differ, each [runs].
+        params: their starting parameters, each [runs, …].
+        streams: their batches.
+        compiled: whether blocks that come up again and again are compiled.
+
+    Attributes:
+        carry: what goes from step to step, flat; the run axis stands at `program.axis` in what differs between runs.
+    """
+
+    def __init__(self, program: Program, numbers: Numbers, params: Params, streams: Streams, compiled: bool) -> None:
+        self.program, self.numbers, self.streams, self.compiled = program, numbers, streams, compiled
+        self.carry = self._start(params)
+        self._calls: dict[tuple[str, ...], Callable[..., Sequence[Tensor]]] = {}
+        self._programs: dict[Pattern, Callable[..., Any]] = {}
+        self._seen: Counter[Pattern] = Counter()
+
+    def _start(self, params: Params) -> list[Tensor]:
+        """Return every run's carry before its first step."""
+        first, axis = self.program.first, self.program.axis
+        with torch.no_grad():
+            found = first.vmapped(0)(*self.numbers.values(), *params.values())
+        runs = len(next(iter(params.values())))
+        placed = []
+        for x, differs, already in zip(found, self.program.carried, first.output, strict=True):
+            spread = x if already or not differs else x.expand(runs, *x.shape)
+            placed.append(spread.movedim(0, axis).contiguous() if differs else x)
+        return placed
+
+    def advance(self, batches: Sequence[Batch], pattern: Pattern) -> Summary:
+        """Make one step for each batch."""
+        drawn = [tensors(batch) for batch in batches]
+        block = self._program(pattern, drawn) if self.compiled else partial(self._block, pattern)
+        with torch.no_grad():
+            self.carry, summary = block(list(self.numbers.values()), self.carry, drawn)
+        return summary
+
+    def _block(
+        self, pattern: Pattern, numbers: list[Tensor], carry: list[Tensor], drawn: list[list[Tensor]]
+    ) -> tuple[list[Tensor], Summary]:
+        totals, norms, recorded = [], [], {}
+        for i, ((record, due), batch) in enumerate(zip(pattern, drawn, strict=True)):
+            inputs = [*numbers, *carry, *batch]
+            outputs = self._call(due, inputs)(*inputs)
+            carry, found = outputs[: self.program.kept], outputs[self.program.kept :]
+            totals.append(found[0])
+            if self.program.experiment.stop.gradient_norm is not None:
+                norms.append(found[2])
+            if record or due:
+                recorded[i] = self.program.step(due).tree(outputs)[1]
+        stacked = torch.stack(totals)
+        finite = stacked.isfinite()
+        lowest = torch.where(finite, stacked, torch.inf).amin(0)
+        return list(carry), Summary(lowest, finite.all(0), torch.stack(norms).amin(0) if norms else None, recorded)
+
+    def _call(self, due: tuple[str, ...], inputs: Sequence[Tensor]) -> Callable[..., Sequence[Tensor]]:
+        """Return the step over all runs as a graph of its own: vmap's bookkeeping is paid once, not at every step."""
+        if due not in self._calls:
+            self._calls[due], _ = trace(self.program.step(due).vmapped(self.program.axis), *inputs)
+        return self._calls[due]
+
+    def _program(self, pattern: Pattern, drawn: list[list[Tensor]]) -> Callable[..., tuple[list[Tensor], Summary]]:
+        """Return the block, compiled if its pattern has come up often enough."""
+        block = partial(self._block, pattern)
+        self._seen[pattern] += 1
+        if len(pattern) < STEPS or self._seen[pattern] < (2 if len(pattern) == STEPS else WORTH_COMPILING):
+            return block
+        if pattern not in self._programs:
+            self._programs[pattern] = compiled(block, list(self.numbers.values()), self.carry, drawn)
+        return self._programs[pattern]
+
+    def select(self, runs: Tensor) -> None:
+        """Go on with these runs only, int64 indices into the present ones."""
+        self.numbers = {leaf: x[runs] for leaf, x in self.numbers.items()}
+        marked = zip(self.carry, self.program.carried, strict=True)
+        self.carry = [x.index_select(self.program.axis, runs) if differs else x for x, differs in marked]
+        if self.streams.of_run is not None:
+            self.streams = replace(self.streams, of_run=self.streams.of_run[runs.cpu()])
+        self._calls.clear()
+        self._programs.clear()
+
+    def columns(self, runs: Tensor) -> list[Tensor]:
+        """Return the carry of these runs, flat, the run axis first in every tensor."""
+        marked = zip(self.carry, self.program.carried, strict=True)
+        return [
+            x.index_select(self.program.axis, runs).movedim(self.program.axis, 0)
+            if differs
+            else x.expand(len(runs), *x.shape)
+            for x, differs in marked
+        ]
+
+
+def compiled(function: Callable[..., Any], *inputs: Any) -> Callable[..., Any]:
+    """Return a function of trees of tensors, traced and compiled for inputs of these shapes."""
+    from torch import _inductor
+
+    graph, example = trace(function, *inputs)
+    call = _inductor.compile(graph, tensors(inputs))
+    return lambda *now: refill(example, call(*tensors(now)))
