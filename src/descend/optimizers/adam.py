@@ -36,7 +36,7 @@ class Adam(Moments):
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
         if self.decoupled:
-            params = decayed(params, self.lr * self.weight_decay)
+            params = decayed(params, self.weight_decay, self.lr)
         else:
             gradients = penalised(gradients, params, self.weight_decay)
         powers = self.powers(state)
@@ -50,4 +50,4 @@ class Adam(Moments):
             if self.amsgrad:
                 square = largest[name] = torch.maximum(state["largest"][name], square)
             new[name] = add_quotient(x, first[name], root_plus(square, eps), -rate)
-        return new, {"first": first, "second": second, "largest": largest} | powers
+        return new, state | powers | {"first": first, "second": second, "largest": largest}

@@ -45,7 +45,7 @@ class ASGD(Optimizer):
         gradients = penalised(gradients, params, self.weight_decay)
         rate = self.lr / (1 + self.lambd * self.lr * state["step"]) ** self.alpha
         weight = 1 / at_least(state["step"] - self.t0, 1.0)
-        shrunk = decayed(params, self.lambd * rate)
+        shrunk = decayed(params, self.lambd, rate)
         new = {name: add_scaled(x, gradients[name], -rate) for name, x in shrunk.items()}
         average = {name: moving_average(state["average"][name], x, 1 - weight) for name, x in new.items()}
         return new, {"average": average, "step": state["step"] + 1}

@@ -40,6 +40,6 @@ class Lion(Optimizer):
         momentum = state["momentum"]
         new = {
             name: add_scaled(x, moving_average(momentum[name], gradients[name], beta1).sign_(), -self.lr)
-            for name, x in decayed(params, self.lr * self.weight_decay).items()
+            for name, x in decayed(params, self.weight_decay, self.lr).items()
         }
         return new, {"momentum": {name: moving_average(momentum[name], g, beta2) for name, g in gradients.items()}}

@@ -37,7 +37,7 @@ class NAdam(Moments):
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
         if self.decoupled_weight_decay:
-            params = decayed(params, self.lr * self.weight_decay)
+            params = decayed(params, self.weight_decay, self.lr)
         else:
             gradients = penalised(gradients, params, self.weight_decay)
         powers = self.powers(state)
@@ -55,4 +55,4 @@ class NAdam(Moments):
             denominator = root_plus(second[name], eps)
             ahead = add_quotient(x, gradients[name], denominator, -gradient_rate)
             new[name] = add_quotient(ahead, first[name], denominator, -momentum_rate)
-        return new, {"first": first, "second": second, "product": product, "warmup": warmup} | powers
+        return new, state | powers | {"first": first, "second": second, "product": product, "warmup": warmup}

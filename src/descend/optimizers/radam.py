@@ -37,7 +37,7 @@ class RAdam(Moments):
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
         if self.decoupled_weight_decay:
-            params = decayed(params, self.lr * self.weight_decay)
+            params = decayed(params, self.weight_decay, self.lr)
         else:
             gradients = penalised(gradients, params, self.weight_decay)
         powers, step = self.powers(state), state["step"] + 1
@@ -51,7 +51,7 @@ class RAdam(Moments):
         for name, x in params.items():
             m, v = first[name], second[name] = self.averages(name, gradients[name], state)
             new[name] = add_scaled(x, self.direction(m, v, tractable), -rate)
-        return new, {"first": first, "second": second, "step": step} | powers
+        return new, state | powers | {"first": first, "second": second, "step": step}
 
     def direction(self, m: Tensor, v: Tensor, tractable: bool | Tensor) -> Tensor:
         """m / (√v + ε) where the variance is tractable, else m."""

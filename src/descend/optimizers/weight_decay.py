@@ -16,6 +16,8 @@ def penalised(gradients: Params, params: Params, weight_decay: Scalar) -> Params
     return {name: add_scaled(gradients[name], x, weight_decay) for name, x in params.items()}
 
 
-def decayed(params: Params, rate: Scalar) -> Params:
-    """(1 − rate) x, the decoupled decay; the rate is lr · λ."""
-    return params if is_zero(rate) else {name: scaled(x, 1 - rate) for name, x in params.items()}
+def decayed(params: Params, weight_decay: Scalar, lr: Scalar) -> Params:
+    """(1 − lr · λ) x, the decoupled decay."""
+    if is_zero(weight_decay):
+        return params
+    return {name: scaled(x, 1 - lr * weight_decay) for name, x in params.items()}

@@ -1,0 +1,312 @@
+"""What every optimizer of the menu must hold; found by its YAML alone."""
+
+import contextlib
+import copy
+import dataclasses
+import inspect
+import io
+import typing
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+from torch.utils._pytree import tree_leaves, tree_map, tree_map_only, tree_structure
+
+from descend.errors import ConfigurationError
+from descend.optimizers.optimizer import Optimizer
+from descend.types import Params
+
+MENU = Path(__file__).parents[2] / "conf" / "optimizer"
+CHOICES = sorted(path.stem for path in MENU.glob("*.yaml"))
+STEPS = 8  # past the step at which RAdam changes its form
+
+# Structure that the defaults leave out, and numbers without which other fields have no effect.
+FORMS: dict[str, list[dict[str, Any]]] = {
+    "sgd": [{"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}],
+    "rmsprop": [{"momentum": 0.5, "centered": True}],
+    "adam": [{"amsgrad": True}],
+    "nadam": [{"decoupled_weight_decay": True, "weight_decay": 0.1}],
+    "radam": [{"decoupled_weight_decay": True, "weight_decay": 0.1}],
+    "asgd": [{"t0": 2.0}],
+    "torch": [{"name": "LBFGS"}, {"name": "AdamW", "options": {"amsgrad": True}}],
+}
+
+Form = tuple[str, tuple[tuple[str, Any], ...]]
+Leaf = tuple[str | int, ...]
+
+
+def build(choice: str, **fields: Any) -> Optimizer:
+    return instantiate(OmegaConf.load(MENU / f"{choice}.yaml"), _convert_="all", **fields)
+
+
+def named(case: Any) -> str | None:
+    return case[0] + "".join(f"-{name}" for name, _ in case[1]) if isinstance(case, tuple) else None
+
+
+ALL = [(choice, tuple(form.items())) for choice in CHOICES for form in [{}, *FORMS.get(choice, [])]]
+BATCHABLE = [case for case in ALL if build(case[0]).batchable]
+every = pytest.mark.parametrize("case", ALL, ids=named)
+every_batchable = pytest.mark.parametrize("case", BATCHABLE, ids=named)
+dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+
+
+def make(case: Form) -> Optimizer:
+    return build(case[0], **dict(case[1]))
+
+
+def start(dtype: torch.dtype = torch.float64) -> Params:
+    kind: dict[str, Any] = {"generator": torch.Generator("cpu").manual_seed(3), "dtype": dtype, "device": "cpu"}
+    return {"weight": torch.randn(3, 2, **kind), "bias": torch.randn(2, **kind), "scale": torch.randn((), **kind)}
+
+
+def loss(params: Params) -> Tensor:
+    """A quadratic with its minimum, 0, at 0.5 in every entry, and steeper in the weights."""
+    squares = {name: ((x - 0.5) ** 2).sum() for name, x in params.items()}
+    return 5 * squares["weight"] + squares["bias"] + squares["scale"]
+
+
+def gradients(params: Params) -> Params:
+    """The gradient of `loss`."""
+    return {name: (10 if name == "weight" else 2) * (x - 0.5) for name, x in params.items()}
+
+
+Step = Callable[[Params, Any], tuple[Params, Any]]
+
+
+def stepper(optimizer: Optimizer) -> Step:
+    return lambda params, state: optimizer.step(params, gradients(params), state, loss)
+
+
+def follow(step: Step, params: Params, state: Any, steps: int = STEPS) -> list[tuple[Params, Any]]:
+    path = []
+    with torch.no_grad():
+        for _ in range(steps):
+            params, state = step(params, state)
+            path.append((params, state))
+    return path
+
+
+def as_tensors(tree: Any) -> Any:
+    """Numbers as float64 tensors, which is what they are in a traced step."""
+    number = lambda x: torch.tensor(x, dtype=torch.float64) if isinstance(x, float) else x  # noqa: E731
+    return tree_map(number, tree)
+
+
+def copied(tree: Any) -> Any:
+    return tree_map_only(Tensor, torch.clone, tree)
+
+
+def assert_same(found: Any, expected: Any, tolerance: float) -> None:
+    assert tree_structure(found) == tree_structure(expected)
+    for a, b in zip(tree_leaves(found), tree_leaves(expected), strict=True):
+        torch.testing.assert_close(a, b, rtol=tolerance, atol=tolerance, equal_nan=True)
+
+
+def kinds(tree: Any) -> list[Any]:
+    return [(x.shape, x.dtype, x.device) if isinstance(x, Tensor) else type(x) for x in tree_leaves(tree)]
+
+
+def numbers(optimizer: Optimizer) -> Iterator[tuple[Leaf, float]]:
+    """The fields annotated float, and the elements of those that are tuples of them."""
+    for field in dataclasses.fields(optimizer):
+        value = getattr(optimizer, field.name)
+        if isinstance(value, tuple):
+            yield from (((field.name, i), item) for i, item in enumerate(value))
+        elif float in (hint := typing.get_type_hints(type(optimizer))[field.name], *typing.get_args(hint)):
+            yield (field.name,), value
+
+
+def at(optimizer: Optimizer, numbers: dict[Leaf, Any], checked: bool = False) -> Optimizer:
+    """A copy with other numbers: as its constructor takes them, or as a sweep puts tensors there, without checks."""
+    fields = {leaf[0]: getattr(optimizer, leaf[0]) for leaf in numbers}
+    for (name, *index), value in numbers.items():
+        old = fields[name]
+        fields[name] = tuple(value if i == index[0] else item for i, item in enumerate(old)) if index else value
+    if checked:
+        return dataclasses.replace(optimizer, **fields)
+    changed = copy.copy(optimizer)
+    for name, value in fields.items():
+        object.__setattr__(changed, name, value)
+    return changed
+
+
+# The menu
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_the_menu_states_every_field_and_default(choice: str) -> None:
+    text = (MENU / f"{choice}.yaml").read_text(encoding="utf-8")
+    optimizer = build(choice)
+    assert text.startswith("# ")
+    stated = set(OmegaConf.load(MENU / f"{choice}.yaml")) - {"_target_"}
+    assert stated == {field.name for field in dataclasses.fields(optimizer)}
+    assert optimizer == type(optimizer)()
+
+
+@pytest.mark.parametrize("choice", [c for c in CHOICES if hasattr(torch.optim, type(build(c)).__name__)])
+def test_the_defaults_are_those_of_torch(choice: str) -> None:
+    optimizer = build(choice)
+    twin = inspect.signature(getattr(torch.optim, type(optimizer).__name__)).parameters
+    for field in dataclasses.fields(optimizer):
+        assert getattr(optimizer, field.name) == twin[field.name].default, field.name
+
+
+# One run
+
+
+@every
+@dtypes
+def test_pure(case: Form, dtype: torch.dtype) -> None:
+    optimizer, params = make(case), start(dtype)
+    for _ in range(2):
+        state, given = optimizer.init(params), gradients(params)
+        before, randomness = copied((params, given, state)), torch.get_rng_state()
+        with torch.no_grad():
+            first = copied(optimizer.step(params, given, state, loss))
+            second = optimizer.step(params, given, state, loss)
+            optimizer.step(*second[:1], given, second[1], loss)
+        assert_same((params, given, state), before, 0)
+        assert_same(second, first, 0)
+        assert torch.equal(torch.get_rng_state(), randomness)
+        params = second[0]
+
+
+@every
+@dtypes
+def test_keeps_kinds(case: Form, dtype: torch.dtype) -> None:
+    optimizer, params = make(case), start(dtype)
+    state = optimizer.init(params)
+    for new, later in follow(stepper(optimizer), params, state):
+        assert kinds(new) == kinds(params)
+        if optimizer.batchable:
+            assert tree_structure(later) == tree_structure(state)
+            assert kinds(later) == kinds(state)
+            assert all(isinstance(x, Tensor | float | int) for x in tree_leaves(later))
+
+
+@every_batchable
+@dtypes
+def test_keeps_kinds_with_numbers_as_tensors(case: Form, dtype: torch.dtype) -> None:
+    params, optimizer = start(dtype), make(case)
+    optimizer = at(optimizer, as_tensors(dict(numbers(optimizer))))
+    state = as_tensors(optimizer.init(params))
+    for new, later in follow(stepper(optimizer), params, state):
+        assert kinds(new) == kinds(params)
+        assert kinds(later) == kinds(state)
+
+
+@every
+def test_goes_on_from_a_saved_state(case: Form) -> None:
+    optimizer, params = make(case), start()
+    path = follow(stepper(optimizer), params, optimizer.init(params))
+    buffer = io.BytesIO()
+    torch.save(path[3], buffer)
+    buffer.seek(0)
+    assert_same(follow(stepper(make(case)), *torch.load(buffer, weights_only=True), STEPS - 4)[-1], path[-1], 0)
+
+
+@every
+@dtypes
+def test_lowers_a_quadratic(case: Form, dtype: torch.dtype) -> None:
+    optimizer, params = make(case), start(dtype)
+    values = [loss(new).item() for new, _ in follow(stepper(optimizer), params, optimizer.init(params), 40)]
+    assert values[-1] < loss(params).item()
+
+
+@every_batchable
+def test_makes_its_tensors_where_the_parameters_are(case: Form) -> None:
+    optimizer, params = make(case), tree_map(lambda x: x.to("meta"), start())
+    for tree in follow(stepper(optimizer), params, optimizer.init(params)):
+        assert all(x.is_meta for x in tree_leaves(tree) if isinstance(x, Tensor))
+
+
+@every
+def test_a_gradient_that_is_not_a_number_does_not_raise(case: Form) -> None:
+    optimizer, params = make(case), {name: x * torch.nan for name, x in start().items()}
+    new, _ = follow(stepper(optimizer), params, optimizer.init(params))[-1]
+    assert kinds(new) == kinds(params)
+
+
+# Traced, and many runs at once
+
+
+@every_batchable
+def test_traced_is_eager(case: Form) -> None:
+    optimizer, params = make(case), start()
+    state = optimizer.init(params)
+    with torch.no_grad():
+        traced = make_fx(stepper(optimizer))(params, as_tensors(state))
+    found = follow(traced, params, as_tensors(state))
+    assert_same(found, as_tensors(follow(stepper(optimizer), params, state)), 1e-12)
+
+
+@every_batchable
+@pytest.mark.parametrize(("dtype", "axis"), [(torch.float64, -1), (torch.float32, 0)], ids=str)
+def test_a_stack_of_runs_is_each_run_alone(case: Form, dtype: torch.dtype, axis: int) -> None:
+    params, swept = start(dtype), sweep(make(case))
+    runs = [at(make(case), {leaf: values[i] for leaf, values in swept.items()}, checked=True) for i in range(3)]
+    alone = stack([follow(stepper(run), params, run.init(params))[-1][0] for run in runs], axis)
+    together = run_together(make(case), swept, params, axis)
+    assert kinds(together) == kinds(alone)
+    assert_same(together, alone, 1e-12 if dtype == torch.float64 else 1e-5)
+
+
+def sweep(optimizer: Optimizer) -> dict[Leaf, list[float]]:
+    """Three values for every number, one of them the default; not where this form refuses all others."""
+    swept = {}
+    for leaf, value in numbers(optimizer):
+        values = [0.9 * value, 0.95 * value, value] if value else [0.0, 0.05, 0.1]
+        with contextlib.suppress(ConfigurationError):
+            [at(optimizer, {leaf: value}, checked=True) for value in values]
+            swept[leaf] = values
+    return swept
+
+
+def stack(trees: list[Any], axis: int) -> Any:
+    return tree_map(lambda *leaves: torch.stack(leaves, dim=axis), *trees)
+
+
+def run_together(optimizer: Optimizer, swept: dict[Leaf, list[float]], params: Params, axis: int) -> Params:
+    """The parameters at the end of a program that is traced for one run and stacked: what a sweep does."""
+
+    def step(numbers: list[Tensor], params: Params, state: Any) -> tuple[Params, Any]:
+        return stepper(at(optimizer, dict(zip(swept, numbers, strict=True))))(params, state)
+
+    runs = [as_tensors([values[i] for values in swept.values()]) for i in range(3)]
+    states = [as_tensors(at(optimizer, dict(zip(swept, run, strict=True))).init(params)) for run in runs]
+    with torch.no_grad():
+        traced = make_fx(step)(runs[0], params, states[0])
+        many = torch.vmap(traced, in_dims=(0, axis, axis), out_dims=axis)
+        found, state = stack([params] * 3, axis), stack(states, axis)
+        for _ in range(STEPS):
+            found, state = many(stack(runs, 0), found, state)
+    return found
+
+
+# Wrong hyperparameters
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+@pytest.mark.parametrize("wrong", [-1.0, float("nan"), "fast", True, None])
+def test_refuses_a_wrong_number_and_names_its_field(choice: str, wrong: Any) -> None:
+    optimizer = build(choice)
+    for leaf, _ in numbers(optimizer):
+        if wrong is None and not optimizer.batchable:
+            continue  # None takes the default of the class that the adapter wraps
+        with pytest.raises(ConfigurationError, match=rf"\.{leaf[0]}\b.*\.$"):
+            at(optimizer, {leaf: wrong}, checked=True)
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_refuses_a_wrong_pair(choice: str) -> None:
+    optimizer = build(choice)
+    for name in {leaf[0] for leaf, _ in numbers(optimizer) if len(leaf) == 2}:
+        for wrong in (0.9, (0.5,), (0.5, 1.2, 1.3), "ab"):
+            with pytest.raises(ConfigurationError, match=rf"\.{name}\b.*pair"):
+                dataclasses.replace(optimizer, **{name: wrong})
