@@ -37,19 +37,15 @@ def test_estimates_are_unbiased_and_their_errors_honest(products):
     values = outlying(200)
     product = product_of(with_spectrum(values))
     known = spectrum(product, generator(), top=3, most=products) if products else None
-    scores = []
-    for seed in range(100):
-        found = moments(product, generator(seed), probes=8, known=known)
-        scores.append(
-            [
-                (found.trace.value - float(values.sum())) / found.trace.error,
-                (found.squared_norm.value - float(values.square().sum())) / found.squared_norm.error,
-            ]
-        )
-    scores = torch.tensor(scores)
-    # Student's t with 7 degrees of freedom: standard deviation √(7/5); its mean over 100 is within 4 standard errors.
-    assert (scores.mean(0).abs() < 4 * math.sqrt(7 / 5) / 10 + 0.3).all()
-    assert ((scores.std(0) > 0.8) & (scores.std(0) < 1.8)).all()
+    estimates = [moments(product, generator(seed), probes=8, known=known) for seed in range(200)]
+    for true, found in (
+        (values.sum(), [estimate.trace for estimate in estimates]),
+        (values.square().sum(), [estimate.squared_norm for estimate in estimates]),
+    ):
+        sample = torch.tensor([estimate.value for estimate in found], dtype=torch.float64)
+        claimed = torch.tensor([estimate.error for estimate in found], dtype=torch.float64).square().mean().sqrt()
+        assert abs(sample.mean() - true) < 4 * sample.std() / math.sqrt(200)
+        assert 0.75 < claimed / sample.std() < 1.25
 
 
 def test_what_is_known_of_the_spectrum_makes_the_trace_sharper_for_as_many_products():
