@@ -101,6 +101,10 @@ class Formula:
 
 
 def _parse(text: str) -> ast.Expression:
+    if "^" in text:
+        raise ConfigurationError(
+            f"The formula {text!r} has '^' at column {text.index('^') + 1}: write a power as **, as in 'x**2'."
+        )
     try:
         return ast.parse(text, mode="eval")
     except SyntaxError as error:
@@ -164,8 +168,6 @@ class _Translator(ast.NodeVisitor):
         return operand if isinstance(node.op, ast.UAdd) else lambda values: -operand(values)
 
     def visit_BinOp(self, node: ast.BinOp) -> Evaluate:
-        if isinstance(node.op, ast.BitXor):
-            self.refuse(node, "has '^' in the part", "write a power as **")
         if type(node.op) not in OPERATORS:
             self.generic_visit(node)
         combine = OPERATORS[type(node.op)]
