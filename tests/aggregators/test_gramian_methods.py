@@ -16,6 +16,7 @@ from torchjd.aggregation import (
     PCGradWeighting,
     UPGradWeighting,
 )
+from torchjd.linalg import QuadprogProjector
 
 from descend.aggregators.aggregator import Aggregator
 from descend.aggregators.aligned_mtl import AlignedMtl
@@ -41,8 +42,10 @@ def assert_equal(found: Tensor, expected: Tensor) -> None:
 @pytest.mark.parametrize(
     ("ours", "theirs"),
     [
-        (UPGrad(), UPGradWeighting()),
-        (DualProj(), DualProjWeighting()),
+        (UPGrad(1e-4, 1e-4), UPGradWeighting()),
+        (DualProj(1e-4, 1e-4), DualProjWeighting()),
+        (UPGrad(0.0, 1e-7), UPGradWeighting(projector=QuadprogProjector(norm_eps=0.0, reg_eps=1e-7))),
+        (DualProj(0.0, 1e-7), DualProjWeighting(projector=QuadprogProjector(norm_eps=0.0, reg_eps=1e-7))),
         (ImtlG(), IMTLGWeighting()),
         (AlignedMtl(), AlignedMTLWeighting()),
     ],

@@ -10,13 +10,13 @@ def project(preferences: Tensor, products: Tensor, norm_eps: float | Tensor, reg
     """Return, for each column u, the v of the projection Jᵀv of Jᵀu onto the dual cone {d : J d ≥ 0}.
 
     By duality v minimises vᵀG v over v ≥ u (Quinton & Rey, "Jacobian Descent for Multi-Objective Optimization", 2024,
-    Proposition 1). As in TorchJD, G is divided by its trace, taken as zero where the trace is below `norm_eps`, and
-    `reg_eps` is added to its diagonal, which makes v unique.
+    Proposition 1). As in TorchJD, G is divided by its trace, taken as zero where the trace is no more than `norm_eps`,
+    and `reg_eps` is added to its diagonal, which makes v unique.
 
     Args:
         preferences: shape [m, r], a vector u in each column.
         products: the Gramian G, shape [m, m].
-        norm_eps: trace below which all gradients count as zero.
+        norm_eps: trace up to which all gradients count as zero.
         reg_eps: added to the diagonal of the normalised Gramian; with 0 the projection is exact.
 
     Returns:
@@ -24,5 +24,5 @@ def project(preferences: Tensor, products: Tensor, norm_eps: float | Tensor, reg
     """
     trace = products.diagonal().sum()
     identity = torch.eye(products.shape[0], dtype=products.dtype, device=products.device)
-    matrix = torch.where(trace < norm_eps, torch.zeros_like(products), products / trace) + reg_eps * identity
+    matrix = torch.where(trace <= norm_eps, torch.zeros_like(products), products / trace) + reg_eps * identity
     return preferences + solve_complementarity(matrix, matrix @ preferences)

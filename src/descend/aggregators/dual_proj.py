@@ -19,18 +19,18 @@ from descend.types import State
 class DualProj(Aggregator):
     """Jᵀλ = π(1/m Σᵢ gᵢ), where π projects onto the dual cone {d : J d ≥ 0}.
 
-    Lopez-Paz & Ranzato, "Gradient Episodic Memory for Continual Learning" (NeurIPS 2017), equation 11; the two small
-    numbers and their defaults are TorchJD's.
+    Lopez-Paz & Ranzato, "Gradient Episodic Memory for Continual Learning" (NeurIPS 2017), equation 11. TorchJD sets
+    both small numbers to 1e-4, for a solver that needs a regular Gramian; see UPGrad.
 
     Args:
-        norm_eps: squared norm of all gradients together below which they count as zero, and the weights are 1/m; ≥ 0.
+        norm_eps: squared norm of all gradients together up to which they count as zero, and the weights are 1/m; ≥ 0.
         reg_eps: relative regularisation of the Gramian, ≥ 0; with 0 no loss is increased to first order.
     """
 
     uses_jacobian: ClassVar[bool] = True
 
-    norm_eps: float = 1e-4
-    reg_eps: float = 1e-4
+    norm_eps: float = 0.0
+    reg_eps: float = 0.0
 
     def __post_init__(self) -> None:
         check_number(self, "norm_eps", at_least=0)

@@ -19,18 +19,19 @@ from descend.types import State
 class UPGrad(Aggregator):
     """Jᵀλ = 1/m Σᵢ π(gᵢ), where π projects onto the dual cone {d : J d ≥ 0}.
 
-    Quinton & Rey, "Jacobian Descent for Multi-Objective Optimization" (2024), equation 5; the two small numbers and
-    their defaults are TorchJD's.
+    Quinton & Rey, "Jacobian Descent for Multi-Objective Optimization" (2024), equation 5. TorchJD sets both small
+    numbers to 1e-4, for a solver that needs a regular Gramian. Ours does not, and the direction then vanishes where it
+    should: on the CAGrad toy the regularised method drifts along the Pareto set instead of resting on it.
 
     Args:
-        norm_eps: squared norm of all gradients together below which they count as zero, and the weights are 1/m; ≥ 0.
+        norm_eps: squared norm of all gradients together up to which they count as zero, and the weights are 1/m; ≥ 0.
         reg_eps: relative regularisation of the Gramian, ≥ 0; with 0 no loss is increased to first order.
     """
 
     uses_jacobian: ClassVar[bool] = True
 
-    norm_eps: float = 1e-4
-    reg_eps: float = 1e-4
+    norm_eps: float = 0.0
+    reg_eps: float = 0.0
 
     def __post_init__(self) -> None:
         check_number(self, "norm_eps", at_least=0)
