@@ -1,0 +1,143 @@
+"""The adapter gives what the wrapped class gives in a loop of its own, to the last bit."""
+
+import copy
+from typing import Any
+
+import pytest
+import pytorch_optimizer
+import torch
+from hydra.utils import instantiate
+
+from descend.errors import ConfigurationError
+from descend.menu.compose import compose
+from descend.optimizers.torch_optim import TorchOptim
+from descend.types import Params
+
+STEPS = 12
+CLASSES = [
+    name
+    for name, value in vars(torch.optim).items()
+    if isinstance(value, type) and issubclass(value, torch.optim.Optimizer) and name not in ("Optimizer", "SparseAdam")
+]
+
+
+def start(dtype: torch.dtype = torch.float32) -> Params:
+    kind: dict[str, Any] = {"generator": torch.Generator("cpu").manual_seed(5), "dtype": dtype, "device": "cpu"}
+    return {"first": torch.randn(3, 4, **kind), "second": torch.randn(4, 2, **kind)}
+
+
+def loss(params: Params) -> torch.Tensor:
+    return ((torch.tanh(params["first"]) @ params["second"] - 1) ** 2).sum()
+
+
+def by_hand(kind: Any, **options: Any) -> Params:
+    params = {name: x.requires_grad_() for name, x in start().items()}
+    optimizer = kind(list(params.values()), **options)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        value = loss(params)
+        value.backward()
+        return value
+
+    for _ in range(STEPS):
+        closure()
+        optimizer.step(closure) if kind is torch.optim.LBFGS else optimizer.step()
+    return {name: x.detach() for name, x in params.items()}
+
+
+def by_adapter(optimizer: TorchOptim) -> Params:
+    params = start()
+    state = optimizer.init(params)
+    for _ in range(STEPS):
+        leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
+        gradients = dict(zip(leaves, torch.autograd.grad(loss(leaves), tuple(leaves.values())), strict=True))
+        with torch.no_grad():
+            params, state = optimizer.step(params, gradients, state, loss)
+    return params
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_class_of_torch_optim(name: str) -> None:
+    expected = by_hand(getattr(torch.optim, name))
+    assert loss(expected) < loss(start())
+    torch.testing.assert_close(by_adapter(TorchOptim(name=name)), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "lr", "options"),
+    [
+        ("LBFGS", 0.5, {"line_search_fn": "strong_wolfe", "history_size": 4}),
+        ("Adam", 0.02, {"betas": [0.8, 0.99], "amsgrad": True}),
+        ("AdamW", 0.02, {"fused": True}),
+        ("SGD", 0.01, {"momentum": 0.9, "nesterov": True, "foreach": True}),
+    ],
+)
+def test_options(name: str, lr: float, options: dict[str, Any]) -> None:
+    expected = by_hand(getattr(torch.optim, name), lr=lr, **options)
+    torch.testing.assert_close(by_adapter(TorchOptim(lr, name, options)), expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("name", ["Lion", "Prodigy", "AdaBelief"])
+def test_a_class_of_another_library(name: str) -> None:
+    expected = by_hand(getattr(pytorch_optimizer, name))
+    found = by_adapter(TorchOptim(name=f"pytorch_optimizer.{name}"))
+    torch.testing.assert_close(found, expected, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(("name", "lr"), [("LBFGS", 1), ("Adadelta", 1.0), ("Adafactor", 0.01), ("AdamW", 0.001)])
+def test_without_a_learning_rate_takes_the_default_of_the_class(name: str, lr: float) -> None:
+    assert TorchOptim(name=name).lr == lr
+
+
+def test_a_scheduled_learning_rate_reaches_the_class() -> None:
+    optimizer = TorchOptim(lr=0.1, name="SGD")
+    params = start()
+    state = optimizer.init(params)
+    ones = {name: torch.ones_like(x) for name, x in params.items()}
+    params, state = optimizer.step(params, ones, state, loss)
+    halved = copy.copy(optimizer)
+    object.__setattr__(halved, "lr", 0.05)
+    after, _ = halved.step(params, ones, state, loss)
+    torch.testing.assert_close(after, {name: x - 0.05 for name, x in params.items()})
+
+
+def test_first_order_classes_do_not_evaluate_the_loss() -> None:
+    def forbidden(params: Params) -> torch.Tensor:
+        raise AssertionError("the loss was evaluated")
+
+    optimizer, params = TorchOptim(name="Adam"), start()
+    optimizer.step(params, params, optimizer.init(params), forbidden)
+
+
+def test_options_on_the_command_line() -> None:
+    overrides = ["optimizer=torch", "optimizer.name=LBFGS", "optimizer.options={line_search_fn: strong_wolfe}"]
+    node = compose(["objective=rosenbrock", *overrides]).optimizer
+    assert instantiate(node, _convert_="all") == TorchOptim(name="LBFGS", options={"line_search_fn": "strong_wolfe"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"name": "adafacto"}, "did you mean Adafactor"),
+        ({"name": "lbfgs"}, "did you mean LBFGS"),
+        ({"name": "Optimizer"}, "no such optimizer; choose one of ASGD, Adadelta"),
+        ({"name": "lr_scheduler"}, "no such optimizer"),
+        ({"name": "pytorch_optimizer.Lio"}, "did you mean Lion"),
+        ({"name": "no_such_library.Lion"}, "no_such_library cannot be imported"),
+        ({"name": "Adam", "options": {"beta": 0.9}}, "'beta', but Adam takes only betas, eps"),
+        ({"name": "Adam", "options": {"lr": 0.9}}, "'lr', but Adam takes only"),
+        ({"name": "Adam", "options": {"betas": [2, 3]}}, "betas=.2, 3.: Invalid beta parameter"),
+        ({"name": "SparseAdam"}, "SparseAdam does not support dense gradients"),
+        ({"name": "Adam", "lr": -1.0}, "TorchOptim.lr is -1.0"),
+    ],
+)
+def test_what_cannot_run_is_refused_in_a_sentence(fields: dict[str, Any], sentence: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{sentence}.*[.?]$"):
+        TorchOptim(**fields)
+
+
+def test_parameters_that_the_class_cannot_take_are_refused() -> None:
+    vector = {"x": torch.zeros(3, dtype=torch.float32, device="cpu")}
+    with pytest.raises(ConfigurationError, match=r"Muon only supports 2D parameters.*\.$"):
+        TorchOptim(name="Muon").init(vector)
