@@ -21,9 +21,13 @@ class Objective(ABC):
 
     Attributes:
         dtype: the precision that `dtype: auto` selects; float64 for functions, float32 for nets.
+        batchable: whether `losses` is made of tensor operations alone, so that many runs can be stacked.
+        start_fields: the fields that decide the start and nothing else; runs that differ in them can be stacked.
     """
 
     dtype: ClassVar[torch.dtype] = torch.float64
+    batchable: ClassVar[bool] = True
+    start_fields: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def init(self, generator: torch.Generator) -> Params:

@@ -30,6 +30,7 @@ class TestFunction(Objective):
     __test__: ClassVar[bool] = False  # pytest collects classes by this prefix
     domain: ClassVar[tuple[tuple[float, float], ...]]
     dims: ClassVar[tuple[int, int | None]] = (2, 2)
+    start_fields: ClassVar[tuple[str, ...]] = ("start", "random_start")
 
     dim: int = 2
     start: Sequence[float] | None = None

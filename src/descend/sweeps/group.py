@@ -1,0 +1,181 @@
+"""From jobs to groups that run as one program: jobs of one structure, which differ in numbers only."""
+
+import dataclasses
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+
+from descend.errors import ConfigurationError
+from descend.objectives.objective import Objective
+from descend.sweeps.job import Group, Job, Leaf
+from descend.sweeps.leaves import leaves, with_leaves
+from descend.training.experiment import Experiment
+
+Build = Callable[[Sequence[str]], Experiment]
+"""Composes overrides and builds their experiment."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Landing:
+    """Where a swept key's value goes.
+
+    Attributes:
+        leaves: the numbers it sets.
+        seed: whether it is the seed.
+        start: the field of the objective that it sets and that decides the start alone.
+    """
+
+    leaves: tuple[Leaf, ...] = ()
+    seed: bool = False
+    start: str | None = None
+
+
+def groups(jobs: Sequence[Job], build: Build) -> list[Group]:
+    """Return the jobs in groups, in the order of their first jobs.
+
+    No experiment is built for each job: one is for each structure, and one more for each swept key, to see where its
+    value lands. A number that is exactly 0 counts as structure, because methods leave out what is switched off.
+
+    Raises:
+        ConfigurationError: a job's configuration is wrong; the sentence names its overrides.
+    """
+    values = parsed(jobs)
+    fixed = {key for key in jobs[0].swept if not all(movable(values[key][job.swept[key]]) for job in jobs)}
+    made = []
+    pending = [(members, fixed) for members in split(jobs, fixed, lambda key, text: text)]
+    while pending:
+        members, kept = pending.pop(0)
+        template = told(build, members[0].overrides)
+        free = [key for key in members[0].swept if key not in kept]
+        landings = {key: landing(key, members, values[key], template, build) for key in free}
+        lost = {key for key, found in landings.items() if found is None}
+        numbers = {key for key in free if key not in lost and landings[key].leaves}
+        parts = split(members, lost | numbers, lambda key, text: text if key in lost else values[key][text] == 0)
+        if lost or len(parts) > 1:
+            pending = [(part, kept | lost) for part in parts] + pending
+        else:
+            made.append(group(members, template, landings, values))
+    return sorted(made, key=lambda group: group.jobs[0].index)
+
+
+def parsed(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
+    """Return for each swept key its texts and their values, each parsed once."""
+    parser = OverridesParser.create()
+    texts: dict[str, dict[str, Any]] = {key: {} for key in jobs[0].swept}
+    for job in jobs:
+        for key, text in job.swept.items():
+            if text not in texts[key]:
+                texts[key][text] = parser.parse_override(f"{key}={text}").value()
+    return texts
+
+
+def movable(value: Any) -> bool:
+    """Tell whether a value may differ between stacked runs: a number, or a list of numbers (a start)."""
+    if isinstance(value, list):
+        return all(movable(item) for item in value)
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def split(jobs: Sequence[Job], keys: set[str], trait: Callable[[str, str], Any]) -> list[list[Job]]:
+    """Return the jobs in parts that agree in a trait of each key's text."""
+    parts: dict[tuple, list[Job]] = {}
+    for job in jobs:
+        parts.setdefault(tuple(trait(key, text) for key, text in job.swept.items() if key in keys), []).append(job)
+    return list(parts.values())
+
+
+def landing(
+    key: str, jobs: Sequence[Job], values: Mapping[str, Any], template: Experiment, build: Build
+) -> Landing | None:
+    """Return where a key's value lands, seen by building a second experiment; None where it is structure."""
+    first = jobs[0].swept[key]
+    other = next((job.swept[key] for job in jobs if values[job.swept[key]] != values[first]), None)
+    if other is None:
+        return Landing()
+    value = values[other]
+    probe = told(build, [f"{key}={other}" if o.split("=", 1)[0] == key else o for o in jobs[0].overrides])
+    if dataclasses.replace(template, seed=probe.seed) == probe and probe.seed == value:
+        return Landing(seed=True)
+    for field in template.objective.start_fields:
+        moved = getattr(probe.objective, field)
+        objective = dataclasses.replace(template.objective, **{field: moved})
+        if key == f"objective.{field}" and dataclasses.replace(template, objective=objective) == probe:
+            return Landing(start=field)
+    before, after = leaves(template), leaves(probe)
+    changed = tuple(leaf for leaf in before if before[leaf] != after.get(leaf))
+    moved = with_leaves(template, {leaf: after[leaf] for leaf in changed if leaf in after})
+    lands = changed and moved == probe and all(after[leaf] == value for leaf in changed)
+    return Landing(leaves=changed) if lands else None
+
+
+def group(
+    jobs: Sequence[Job], template: Experiment, landings: Mapping[str, Landing], values: Mapping[str, Mapping[str, Any]]
+) -> Group:
+    """Return the group of jobs whose swept keys land as told, each job's numbers checked by their classes."""
+    numbers = {
+        leaf: [float(values[key][job.swept[key]]) for job in jobs]
+        for key, found in landings.items()
+        for leaf in found.leaves
+    }
+    seed = next((key for key, found in landings.items() if found.seed), None)
+    seeds = [template.seed if seed is None else values[seed][job.swept[seed]] for job in jobs]
+    starts = {found.start: key for key, found in landings.items() if found.start}
+    known: dict[tuple, Experiment] = {}
+    objectives: list[Objective] = []
+    for i, job in enumerate(jobs):
+        own = {leaf: column[i] for leaf, column in numbers.items()}
+        begin = {field: values[key][job.swept[key]] for field, key in starts.items()}
+        objectives.append(checked(template, job, own, begin, known))
+    return Group(tuple(jobs), template, numbers, seeds, objectives, serial(template))
+
+
+def checked(
+    template: Experiment, job: Job, numbers: Mapping[Leaf, float], start: Mapping[str, Any], known: dict[tuple, Any]
+) -> Objective:
+    """Return a job's objective, after its classes have looked at its numbers; each different part is made once."""
+    parts = {}
+    for part in {leaf[0] for leaf in numbers} | ({"objective"} if start else set()):
+        own = {leaf[1:]: value for leaf, value in numbers.items() if leaf[0] == part}
+        begin = start if part == "objective" else {}
+        key = (part, tuple(own.values()), str(begin))
+        if key not in known:
+            try:
+                known[key] = remade(dataclasses.replace(getattr(template, part), **begin), own)
+            except ConfigurationError as error:
+                raise ConfigurationError(f"{error} (run {job.index}: {' '.join(job.overrides)})") from error
+        parts[part] = known[key]
+    return parts.get("objective", template.objective)
+
+
+def remade(owner: Any, numbers: Mapping[Leaf, float]) -> Any:
+    """Return a dataclass made anew with some numbers inside it replaced, its checks run."""
+    fields = {leaf[0] for leaf in numbers}
+    changes = {}
+    for name in fields:
+        inner = {leaf[1:]: value for leaf, value in numbers.items() if leaf[0] == name}
+        value = getattr(owner, name)
+        if () in inner:
+            changes[name] = inner[()]
+        elif dataclasses.is_dataclass(value):
+            changes[name] = remade(value, inner)
+        else:
+            changes[name] = type(value)(inner.get((i,), item) for i, item in enumerate(value))
+    return dataclasses.replace(owner, **changes)
+
+
+def serial(template: Experiment) -> str | None:
+    """Return why runs of this structure cannot be stacked, or None."""
+    for part in (template.objective, template.optimizer, template.aggregator):
+        if not part.batchable:
+            return f"{type(part).__name__} is not made of tensor operations alone"
+    return None
+
+
+def told(build: Build, overrides: Iterable[str]) -> Experiment:
+    """Build an experiment; where that fails, name the job."""
+    overrides = list(overrides)
+    try:
+        return build(overrides)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{error} (in the run {' '.join(overrides)})") from error

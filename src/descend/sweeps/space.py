@@ -1,0 +1,135 @@
+"""From the overrides of a multirun to jobs: Hydra's whole grammar, and intervals."""
+
+import itertools
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override
+
+from descend.checks import check_number
+from descend.errors import ConfigurationError
+from descend.sweeps.job import Job
+
+MOST_RUNS = 1_000_000
+"""A plan of more runs than this must be confirmed by `sweep.yes=true`."""
+
+
+@dataclass(frozen=True)
+class Sampling(ABC):
+    """Points in the unit cube, from which intervals take their values.
+
+    Args:
+        points: how many, ≥ 1; along each interval for a grid, in all for the others. None where no interval is swept.
+    """
+
+    points: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.points is not None:
+            check_number(self, "points", at_least=1)
+
+    @abstractmethod
+    def unit(self, dimensions: int) -> np.ndarray:
+        """Return points in [0, 1]^dimensions, float64 [n, dimensions]."""
+
+
+@dataclass(frozen=True)
+class Grid(Sampling):
+    """`points` values along each interval, ends included, and every combination of them."""
+
+    def unit(self, dimensions: int) -> np.ndarray:
+        axis = np.linspace(0.0, 1.0, self.points) if self.points != 1 else np.array([0.5])
+        return np.array(list(itertools.product(axis, repeat=dimensions)))
+
+
+@dataclass(frozen=True)
+class Random(Sampling):
+    """`points` points drawn uniformly and independently.
+
+    Args:
+        seed: of the draw.
+    """
+
+    seed: int = 0
+
+    def unit(self, dimensions: int) -> np.ndarray:
+        return np.random.default_rng(self.seed).random((self.points, dimensions))
+
+
+@dataclass(frozen=True)
+class Sobol(Sampling):
+    """The first `points` points of a scrambled Sobol sequence, which fill the cube evenly (Owen 1998).
+
+    Args:
+        seed: of the scrambling.
+    """
+
+    seed: int = 0
+
+    def unit(self, dimensions: int) -> np.ndarray:
+        from torch.quasirandom import SobolEngine
+
+        return SobolEngine(dimensions, scramble=True, seed=self.seed).draw(self.points).double().numpy()
+
+
+def jobs(overrides: Sequence[str], sampling: Sampling, config_loader: Any = None) -> list[Job]:
+    """Return the jobs of a multirun, in the order in which Hydra's basic sweeper makes them: the last key fastest.
+
+    Args:
+        overrides: as on the command line; a later override of a key replaces an earlier one.
+        config_loader: Hydra's, for `glob`.
+
+    Raises:
+        ConfigurationError: an interval without points, a sweep over nothing.
+    """
+    parser = OverridesParser.create(config_loader=config_loader)
+    parsed = {override.get_key_element(): override for override in parser.parse_overrides(list(overrides))}
+    intervals = {key: o for key, o in parsed.items() if o.is_interval_sweep()}
+    if intervals and sampling.points is None:
+        key = next(iter(intervals))
+        raise ConfigurationError(f"{key} sweeps an interval, but no number of points is set; add sweep.points=64, say.")
+    choices = [list(options(key, o)) for key, o in parsed.items() if key not in intervals]
+    sampled = [list(zip(intervals, row, strict=True)) for row in between(intervals, sampling)]
+    order = list(parsed)
+    made = []
+    for index, (*fixed, drawn) in enumerate(itertools.product(*choices, sampled)):
+        texts = dict([*fixed, *drawn])
+        swept = {key: texts[key] for key in order if parsed[key].is_sweep_override()}
+        made.append(Job(index, tuple(f"{key}={texts[key]}" for key in order), swept))
+    if not made:
+        raise ConfigurationError("The sweep is empty: one of the swept keys has no values; give it at least one.")
+    return made
+
+
+def options(key: str, override: Override) -> list[tuple[str, str]]:
+    """Return the (key, text) pairs a key takes."""
+    if not override.is_sweep_override():
+        return [(key, override.get_value_element_as_str())]
+    return [(key, text) for text in override.sweep_string_iterator()]
+
+
+def between(intervals: dict[str, Override], sampling: Sampling) -> list[list[str]]:
+    """Return a row of values for each sampled point: exact in text, so that a run alone gets the same number."""
+    if not intervals:
+        return [[]]
+    columns = []
+    for override, unit in zip(intervals.values(), sampling.unit(len(intervals)).T, strict=True):
+        sweep = override.value()
+        low, high = float(sweep.start), float(sweep.end)
+        columns.append(low * (high / low) ** unit if logarithmic(sweep) else low + (high - low) * unit)
+    return [[repr(float(x)) for x in row] for row in np.array(columns).T]
+
+
+def logarithmic(sweep: IntervalSweep) -> bool:
+    """Tell whether an interval is tagged `log`.
+
+    Raises:
+        ConfigurationError: its ends have no logarithm.
+    """
+    if "log" in sweep.tags and min(sweep.start, sweep.end) <= 0:
+        raise ConfigurationError(f"interval({sweep.start},{sweep.end}) is tagged log, but its ends must be above 0.")
+    return "log" in sweep.tags
