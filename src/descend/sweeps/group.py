@@ -51,7 +51,8 @@ def groups(jobs: Sequence[Job], build: Build) -> list[Group]:
         landings = {key: landing(key, members, values[key], template, build) for key in free}
         lost = {key for key, found in landings.items() if found is None}
         numbers = {key for key in free if key not in lost and landings[key].leaves}
-        parts = split(members, lost | numbers, lambda key, text: text if key in lost else values[key][text] == 0)
+        parts = split(members, lost, lambda key, text: text)
+        parts = [half for part in parts for half in split(part, numbers, lambda key, text: values[key][text] == 0)]
         if lost or len(parts) > 1:
             pending = [(part, kept | lost) for part in parts] + pending
         else:

@@ -1,0 +1,58 @@
+"""How a sweep is run: the `sweep` node of the menu."""
+
+import os
+from dataclasses import dataclass, field
+
+import torch
+
+from descend.checks import check_number
+from descend.errors import ConfigurationError
+from descend.sweeps.space import Grid, Sampling
+
+KEEP_ALL_UP_TO = 200
+KEEP_BEST = 50
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a sweep is run.
+
+    Args:
+        sampling: the points that intervals take.
+        points: how many; `sampling` has them too.
+        memory: bytes that the runs of one program may take together; None takes half of what is free.
+        keep: which runs get a folder of their own: `all`, `best`, `none`; None: all up to 200, the best 50 beyond.
+        resume: the folder of an interrupted sweep to finish, or None.
+        dry_run: show the plan and stop.
+        fail_fast: stop at the first run that raises.
+        yes: confirms more than a million runs.
+    """
+
+    sampling: Sampling = field(default_factory=Grid)
+    points: int | None = None
+    memory: int | None = None
+    keep: str | None = None
+    resume: str | None = None
+    dry_run: bool = False
+    fail_fast: bool = False
+    yes: bool = False
+
+    def __post_init__(self) -> None:
+        if self.memory is not None:
+            check_number(self, "memory", at_least=1)
+        if self.keep not in (None, "all", "best", "none"):
+            raise ConfigurationError(f"sweep.keep is {self.keep!r}, but it must be all, best, none or null.")
+
+    def kept(self, runs: int) -> int:
+        """Return how many of the best runs get a folder of their own."""
+        if self.keep is None:
+            return runs if runs <= KEEP_ALL_UP_TO else KEEP_BEST
+        return {"all": runs, "best": min(runs, KEEP_BEST), "none": 0}[self.keep]
+
+    def budget(self, device: torch.device) -> int:
+        """Return the bytes that the runs of one program may take on `device`."""
+        if self.memory is not None:
+            return self.memory
+        if device.type == "cuda":
+            return torch.cuda.mem_get_info(device)[0] // 2
+        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
