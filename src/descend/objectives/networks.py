@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from descend.checks import check_value
+from descend.errors import ConfigurationError
 from descend.types import Params
 
 Activation = Callable[[Tensor], Tensor]
@@ -103,6 +104,13 @@ class CNN(Network):
 
     def init(self, generator: torch.Generator, shape: Sequence[int], outputs: int) -> Params:
         params = {}
+        smallest = 2 ** len(self.channels)
+        if len(shape) != 3 or min(shape[1:]) < smallest:
+            found = " × ".join(str(length) for length in shape[1:] or shape)
+            raise ConfigurationError(
+                f"CNN has {len(self.channels)} pools and needs pictures of at least {smallest} × {smallest} pixels, "
+                f"but the inputs are {found}: give it fewer channels, or use an MLP."
+            )
         fan_in, height, width = shape
         for i, channels in enumerate(self.channels, start=1):
             params[f"conv{i}.weight"], params[f"conv{i}.bias"] = draw_layer(generator, (channels, fan_in, 3, 3))
