@@ -31,6 +31,7 @@ class Menu:
     aggregator: Any = MISSING
     metrics: Any = MISSING
     tracker: Any = MISSING
+    sweep: Any = MISSING
     stop: Stop = field(default_factory=Stop)
     steps: int = 1000
     seed: int = 0

@@ -1,7 +1,7 @@
 """A group of jobs run as one program, each run ending by its own rule."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,12 +26,15 @@ MANY_STEPS = 500_000_000
 LONG_RUN = 20_000
 
 
-def run_group(group: Group, memory: int, stride: int = 1) -> Iterator[Chunk]:
+def run_group(
+    group: Group, memory: int, stride: int = 1, progress: Callable[[int], None] = lambda steps: None
+) -> Iterator[Chunk]:
     """Run a group's jobs in as few programs as `memory` allows, yielding each as it is complete.
 
     Args:
         memory: bytes that the runs of one program may take together.
         stride: every how many steps a run's losses and due metrics are recorded.
+        progress: told how many steps were made, over all runs, as they are made.
 
     Raises:
         RuntimeError: the step cannot be traced; the group must be run serially.
@@ -48,7 +51,9 @@ def run_group(group: Group, memory: int, stride: int = 1) -> Iterator[Chunk]:
         raise MemoryError(f"one run takes up to {program.bytes:,} bytes, more than the {memory:,} allowed")
     for at in range(0, len(group.jobs), fitting):
         part = slice(at, at + fitting)
-        yield Batched(program, replace_jobs(group, part), {k: x[part] for k, x in numbers.items()}, stride).run()
+        yield Batched(
+            program, replace_jobs(group, part), {k: x[part] for k, x in numbers.items()}, stride, progress
+        ).run()
 
 
 def replace_jobs(group: Group, part: slice) -> Group:
@@ -80,12 +85,14 @@ class Batched:
         program: their step.
         group: their jobs.
         numbers: the numbers that differ, each [runs].
-        stride: see `run_group`.
+        stride, progress: see `run_group`.
     """
 
-    def __init__(self, program: Program, group: Group, numbers: Numbers, stride: int) -> None:
+    def __init__(
+        self, program: Program, group: Group, numbers: Numbers, stride: int, progress: Callable[[int], None]
+    ) -> None:
         beginning = begin(group)
-        self._experiment, self._group, self._stride = program.experiment, group, stride
+        self._experiment, self._group, self._stride, self._progress = program.experiment, group, stride, progress
         long = self._experiment.steps >= LONG_RUN and self._experiment.steps * len(group.jobs) >= MANY_STEPS
         compiled = long if self._experiment.compile == "auto" else bool(self._experiment.compile)
         self._runs = Runs(program, numbers, beginning.params, beginning.streams, compiled)
@@ -134,6 +141,7 @@ class Batched:
             summaries.append(self._runs.advance(part, wanted))
             self._record(step + i, summaries[-1])
         self._step += size
+        self._progress(size * len(self._at))
         ended = self._endings.suspects(self._at, summaries)
         if ended.any():
             after = self._runs.carry

@@ -1,0 +1,138 @@
+"""A sweep from its overrides to its report."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+
+from descend.errors import ConfigurationError
+from descend.menu.build import build
+from descend.menu.compose import compose
+from descend.sweeps.batch import run_group
+from descend.sweeps.group import groups
+from descend.sweeps.job import Chunk, Group, Job
+from descend.sweeps.progress import SweepBar
+from descend.sweeps.report import report, show_plan
+from descend.sweeps.serial import all_failed, run_serially
+from descend.sweeps.settings import Settings
+from descend.sweeps.space import MOST_RUNS, jobs
+from descend.sweeps.store import Store
+from descend.training.experiment import Experiment
+
+# Curves beyond this many numbers are thinned: they would fill memory, and no picture shows them.
+MOST_NUMBERS = 20_000_000
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a sweep will do: its jobs, in groups, and how often their curves are recorded."""
+
+    jobs: list[Job]
+    groups: list[Group]
+    stride: int
+
+
+def plan(overrides: Sequence[str], settings: Settings, config_loader: Any = None) -> Plan:
+    """Return the plan of a multirun.
+
+    Raises:
+        ConfigurationError: anything is wrong with any run of it.
+    """
+    made = jobs(overrides, settings.sampling, config_loader)
+    if len(made) > MOST_RUNS and not settings.yes:
+        raise ConfigurationError(
+            f"The sweep has {len(made):,} runs, more than {MOST_RUNS:,}; add sweep.yes=true if that is meant."
+        )
+    found = groups(made, built)
+    numbers = sum(len(group.jobs) * (group.template.steps + 1) for group in found)
+    return Plan(made, found, 1 if numbers <= MOST_NUMBERS else 8 * -(-numbers // (8 * MOST_NUMBERS)))
+
+
+def built(overrides: Sequence[str]) -> Experiment:
+    """Return the experiment of a run of its own with these overrides."""
+    return build(compose(overrides), list(overrides))
+
+
+def conduct(plan: Plan, settings: Settings, folder: Path) -> int:
+    """Carry out a plan, keep its results in `folder` and report; return the exit code.
+
+    0 when every run ended by itself, 1 when one failed, 130 when the user stopped the sweep.
+    """
+    if settings.dry_run:
+        show_plan(plan, settings)
+        return 0
+    with Store(folder, plan.jobs) as store:
+        bar = SweepBar(sum(group.template.steps * len(group.jobs) for group in plan.groups))
+        try:
+            for chunk in chunks(plan, settings, store.done(), bar):
+                store.add(chunk)
+                if settings.fail_fast and any(result.status == "failed" for result in chunk.results):
+                    break
+            stopped = False
+        except KeyboardInterrupt:
+            stopped = True
+        bar.close()
+        table = store.table()
+        report(plan, settings, store, table)
+    if stopped:
+        print(
+            f"The sweep was stopped with {len(table)} of {len(plan.jobs)} runs done; finish it with the same command "
+            f"and sweep.resume={folder}",
+            file=sys.stderr,
+        )
+        return 130
+    failed = table.filter(pl.col("status") == "failed") if len(table) else table
+    for run, reason in failed.select("run", "reason").iter_rows() if len(failed) else ():
+        print(f"descend: run {run} failed: {reason} ({' '.join(plan.jobs[run].overrides)})", file=sys.stderr)
+    return 1 if len(failed) else 0
+
+
+def chunks(plan: Plan, settings: Settings, done: set[int], bar: SweepBar) -> Iterator[Chunk]:
+    """Yield the chunks of a plan, the runs already done left out."""
+    for group in plan.groups:
+        left = [i for i, job in enumerate(group.jobs) if job.index not in done]
+        if left:
+            yield from group_chunks(members(group, left), plan.stride, settings, bar)
+
+
+def group_chunks(group: Group, stride: int, settings: Settings, bar: SweepBar) -> Iterator[Chunk]:
+    """Yield a group's chunks: stacked where that can be, serially and saying so where not."""
+    if group.serial is None:
+        done = 0
+        try:
+            for chunk in run_group(group, settings.budget(device_of(group)), stride, bar.advance):
+                done += len(chunk.jobs)
+                yield chunk
+            return
+        except RuntimeError as error:
+            rest = members(group, range(done, len(group.jobs)))
+            group = replace(rest, serial=f"its step cannot be traced: {str(error).splitlines()[0]}")
+        except MemoryError as error:
+            yield all_failed(group.jobs[done:], error)
+            return
+    print(f"descend: {len(group.jobs)} runs go one after the other: {group.serial}.", file=sys.stderr)
+    for chunk in run_serially(group, built):
+        bar.advance(group.template.steps)
+        yield chunk
+
+
+def members(group: Group, places: Sequence[int]) -> Group:
+    """Return a group with some of its jobs."""
+    return replace(
+        group,
+        jobs=tuple(group.jobs[i] for i in places),
+        numbers={leaf: [values[i] for i in places] for leaf, values in group.numbers.items()},
+        seeds=[group.seeds[i] for i in places],
+        objectives=[group.objectives[i] for i in places],
+    )
+
+
+def device_of(group: Group) -> torch.device:
+    """Return the device a group's runs will be on."""
+    template = group.template
+    _, params, _ = template.placed(group.objectives[0].init(template.generator()))
+    return next(iter(params.values())).device

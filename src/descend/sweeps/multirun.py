@@ -1,0 +1,52 @@
+"""The boundary between Hydra's multirun and a sweep."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+from descend.errors import ConfigurationError
+from descend.menu.build import make
+from descend.sweeps.conduct import conduct, plan
+from descend.sweeps.settings import Settings
+from descend.sweeps.space import Sampling
+
+STACKED = "hydra_plugins.descend.BatchedLauncher"
+
+
+def multirun(config: DictConfig, context: HydraContext, task: TaskFunction, overrides: Sequence[str]) -> int:
+    """Carry out a multirun and return its exit code.
+
+    Args:
+        config: composed without what is swept; its `sweep` node says how.
+        overrides: as given; those of `sweep` and `hydra` say how, the others what.
+    """
+    chosen = settings(config)
+    own = [override for override in overrides if not about(override, "sweep") and not about(override, "hydra")]
+    planned = plan(own, chosen, context.config_loader)
+    if config.hydra.launcher._target_ != STACKED:
+        launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
+        launcher.launch([list(job.overrides) for job in planned.jobs], initial_job_idx=0)
+        return 0
+    folder = Path(chosen.resume or config.hydra.sweep.dir)
+    if chosen.resume and not (folder / "sweep.db").exists():
+        raise ConfigurationError(f"sweep.resume is {chosen.resume}, but that folder holds no sweep; check its name.")
+    if not chosen.dry_run:
+        folder.mkdir(parents=True, exist_ok=True)
+        OmegaConf.save(config, folder / "multirun.yaml")
+    return conduct(planned, chosen, folder)
+
+
+def settings(config: DictConfig) -> Settings:
+    """Return the `sweep` node as settings."""
+    node = OmegaConf.to_container(config.sweep, resolve=True)
+    sampling = make("sweep.sampling", node.pop("sampling"), Sampling)
+    return Settings(sampling=sampling, **node)
+
+
+def about(override: str, group: str) -> bool:
+    """Tell whether an override belongs to a group."""
+    key = override.lstrip("+~").split("=", 1)[0]
+    return key == group or key.startswith((f"{group}.", f"{group}/"))

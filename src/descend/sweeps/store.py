@@ -1,0 +1,161 @@
+"""A sweep's folder: what is done is on disk, chunk by chunk, whatever happens next."""
+
+import fcntl
+import hashlib
+import json
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import polars as pl
+
+from descend.errors import ConfigurationError
+from descend.records import SCHEMA
+from descend.sweeps.job import Chunk, Job
+
+TABLES = """
+create table if not exists sweep (overrides text not null);
+create table if not exists runs (run integer primary key, chunk integer, status text not null, result text not null);
+"""
+
+
+class Store:
+    """The folder of one sweep.
+
+    A chunk's curves are written first, then its rows are committed to `sweep.db` (SQLite in WAL mode), then
+    `sweep.parquet` is written anew: a kill at any moment loses at most the chunk that was being computed.
+
+    Args:
+        folder: made where it does not exist.
+        jobs: all jobs of the sweep; a folder that holds another sweep is refused.
+
+    Raises:
+        ConfigurationError: the folder belongs to another sweep, is being written by another process, or its index is
+            damaged.
+    """
+
+    def __init__(self, folder: Path, jobs: Sequence[Job]) -> None:
+        self.folder, self._jobs = folder, jobs
+        (folder / "curves").mkdir(parents=True, exist_ok=True)
+        self._lock = (folder / ".lock").open("w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{folder} is being written by another process; wait for it to end, or choose another folder."
+            ) from error
+        self._index = self._open()
+
+    def _open(self) -> sqlite3.Connection:
+        path = self.folder / "sweep.db"
+        overrides = json.dumps([job.overrides for job in self._jobs])
+        try:
+            index = sqlite3.connect(path)
+            index.execute("pragma journal_mode=wal")
+            if index.execute("pragma quick_check").fetchone() != ("ok",):
+                raise sqlite3.DatabaseError("its pages do not fit together")
+            index.executescript(TABLES)
+            known = index.execute("select overrides from sweep").fetchone()
+            if known is None:
+                index.execute("insert into sweep values (?)", (overrides,))
+                index.commit()
+        except sqlite3.DatabaseError as error:
+            raise ConfigurationError(
+                f"The index {path} is damaged ({error}); the sweep cannot be resumed: start it anew in another folder."
+            ) from error
+        if known is not None and known[0] != overrides:
+            raise ConfigurationError(
+                difference(self.folder, json.loads(known[0]), [list(j.overrides) for j in self._jobs])
+            )
+        return index
+
+    def done(self) -> set[int]:
+        """Return the indices of the runs that are complete; failed ones are not, so that resuming tries them again."""
+        return {run for (run,) in self._index.execute("select run from runs where status != 'failed'")}
+
+    def add(self, chunk: Chunk) -> None:
+        """Keep a chunk: all of it, or, after a kill, nothing."""
+        number = chunk.jobs[0].index
+        write_atomically(chunk.curves, self.folder / "curves" / f"{number:07}.parquet")
+        rows = [
+            (job.index, number, result.status, json.dumps(result.as_dict()))
+            for job, result in zip(chunk.jobs, chunk.results, strict=True)
+        ]
+        with self._index:
+            self._index.executemany("insert or replace into runs values (?, ?, ?, ?)", rows)
+
+    def table(self) -> pl.DataFrame:
+        """Return one row per run that has ended, in the order of the sweep: swept values, and the result's fields."""
+        rows = self._index.execute("select run, result from runs order by run").fetchall()
+        return pl.DataFrame(
+            [{"run": run, **self._jobs[run].swept, **flattened(json.loads(result))} for run, result in rows],
+            infer_schema_length=None,
+        )
+
+    def curves(self) -> pl.LazyFrame:
+        """Return every run's records in long form."""
+        paths = sorted((self.folder / "curves").glob("*.parquet"))
+        return pl.scan_parquet(paths) if paths else pl.LazyFrame(schema=SCHEMA)
+
+    def results(self) -> dict[int, dict[str, Any]]:
+        """Return the content of result.json for each run that has ended."""
+        return {run: json.loads(text) for run, text in self._index.execute("select run, result from runs")}
+
+    def close(self) -> None:
+        """Write sweep.parquet and let go of the folder."""
+        table = self.table()
+        if len(table):
+            write_atomically(table, self.folder / "sweep.parquet")
+        self._index.close()
+        self._lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def flattened(result: dict[str, Any]) -> dict[str, Any]:
+    """Return a result's fields as columns: `losses.cross_entropy`, `metrics.accuracy`; parameters as JSON text."""
+    flat: dict[str, Any] = {}
+    for name, value in result.items():
+        if name in ("losses", "metrics", "values", "evaluations"):
+            flat |= {f"{name}.{key}": item for key, item in value.items()}
+        elif name == "parameters":
+            flat[name] = None if value is None else json.dumps(value)
+        elif name == "provenance":
+            flat |= {f"provenance.{key}": value.get(key) for key in ("device", "dtype", "seed", "commit")}
+        else:
+            flat[name] = value
+    return flat
+
+
+def difference(folder: Path, there: Sequence[Sequence[str]], here: Sequence[Sequence[str]]) -> str:
+    """Return a sentence on how two sweeps differ."""
+    only = [
+        sorted({o for job in a for o in job} - {o for job in b for o in job}) for a, b in ((there, here), (here, there))
+    ]
+    parts = [
+        f"only {where}: {', '.join(found[:5])}" for where, found in zip(("there", "here"), only, strict=True) if found
+    ]
+    counts = f"{len(there)} runs there, {len(here)} here"
+    how = "; ".join(parts) or "in another order"
+    return f"{folder} holds another sweep ({counts}; {how}); resume it with its own command."
+
+
+def write_atomically(frame: pl.DataFrame, path: Path) -> None:
+    """Write a parquet file so that a reader sees all of it or the one before."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("wb") as file:
+        frame.write_parquet(file)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def folder_name(job: Job) -> str:
+    """Return the name of a run's own folder: its index and a hash of its overrides, which no override can escape."""
+    return f"{job.index:05}-{hashlib.sha256(' '.join(job.overrides).encode()).hexdigest()[:8]}"
