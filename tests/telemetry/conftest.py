@@ -1,6 +1,14 @@
-"""What the tests of metrics and sinks share: an observation, records, and a result."""
+"""What the tests of metrics and sinks share: an observation, records, a result, real runs and a served TensorBoard."""
 
-from collections.abc import Callable
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -72,3 +80,62 @@ def result(records: Records) -> Result:
         metrics={"accuracy": 0.975},
         blocks=[records],
     )
+
+
+ROOT = Path(__file__).parents[2]
+RUNS = {
+    "rosenbrock": ["objective=rosenbrock", "optimizer.lr=0.05", "derivatives=second", "steps=300", "compile=false"],
+    "digits": ["objective=digits_mlp", "steps=300", "compile=false"],
+}
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with two real runs, made by the command that the README names."""
+    folder = tmp_path_factory.mktemp("outputs")
+    for name, overrides in RUNS.items():
+        command = [sys.executable, "run.py", *overrides, f"hydra.run.dir={folder / name}"]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=240)
+    return folder
+
+
+@contextmanager
+def serving(folder: Path, *options: str) -> Iterator[str]:
+    """Serve TensorBoard on this machine alone; yields its address once every run of the folder is loaded."""
+    command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--host", "127.0.0.1", "--port", "0"]
+    with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as process:
+        try:
+            for line in process.stderr:
+                if found := re.search(r"http://127\.0\.0\.1:\d+/", line):
+                    break
+            wait_for_runs(found[0], {path.name for path in folder.iterdir()})
+            yield found[0]
+        finally:
+            process.terminate()
+
+
+def wait_for_runs(address: str, names: set[str]) -> None:
+    deadline = time.monotonic() + 120
+    while set(fetched(f"{address}data/runs")) != names:
+        assert time.monotonic() < deadline, f"TensorBoard has not loaded {names}"
+        time.sleep(0.2)
+
+
+def fetched(address: str, body: object = None) -> object:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=60) as reply:
+        return json.load(reply)
+
+
+@pytest.fixture(scope="session")
+def served(runs: Path) -> Iterator[str]:
+    """The address of a TensorBoard that shows the runs."""
+    with serving(runs) as address:
+        yield address
+
+
+@pytest.fixture
+def fetch() -> Callable[..., object]:
+    """Get JSON from an address, or post JSON to it."""
+    return fetched

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,14 +13,15 @@ from descend.records import Records
 from descend.telemetry.metrics.parameter_values import names
 from descend.types import Loss, Params
 
-SIDE = 240
-"""Grid points to a side; contours look smooth from about 200."""
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+SIDE = 320
+"""Grid points to a side; the floor of a narrow valley looks broken with fewer than about 300."""
 FEWEST_POINTS = 3
 """A shorter path tells less than drawing it costs: half a second, most of it importing matplotlib."""
 FURTHEST = 20.0
 """A path that runs away is followed to this many times the distance from the start to the nearest minimiser."""
-LARGEST_VALUE = 1e100
-"""Larger values are drawn as this: matplotlib's logarithmic axis overflows before float64 does."""
 LEVELS = 25
 
 
@@ -30,12 +32,12 @@ def path_picture(
     minimizers: Sequence[Sequence[float]] = (),
     title: str = "",
 ) -> bytes | None:
-    """Draw the contours of `loss` with the path of a run on it, and beside them the value by step.
+    """Draw the contours of `loss` with the path of a run on them.
 
     Args:
         loss: the function whose contours are drawn.
         params: names, shapes, dtype and device of the parameters.
-        blocks: the records of the run, with `value` and the parameters' values.
+        blocks: the records of the run, with the parameters' values.
         minimizers: known global minimisers, marked.
         title: printed above.
 
@@ -45,22 +47,19 @@ def path_picture(
     if sum(x.numel() for x in params.values()) != 2:
         return None
     blocks = list(blocks)
-    path = np.stack([curve(blocks, name)[1] for name in names(params)], axis=1)
+    path = np.stack([curve(blocks, name) for name in names(params)], axis=1)
     path = path[np.isfinite(path).all(axis=1)]
     if len(path) < FEWEST_POINTS:
         return None
     targets = np.array(minimizers, dtype=np.float64).reshape(-1, 2)
     x, y = (np.linspace(low, high, SIDE) for low, high in window(path, targets))
     heights = surface(loss, params, x, y)
-    return _draw(x, y, heights, path, targets, curve(blocks, "value"), [*names(params), title])
+    return _draw(x, y, heights, path, targets, [*names(params), title])
 
 
-def curve(blocks: Iterable[Records], name: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return the steps and values of one name over all blocks, each [k]."""
-    columns = [block.scalars[name] for block in blocks if name in block.scalars]
-    if not columns:
-        return np.empty(0, np.int64), np.empty(0)
-    return np.concatenate([c.steps for c in columns]), np.concatenate([c.values for c in columns])
+def curve(blocks: Iterable[Records], name: str) -> np.ndarray:
+    """Return the values of one name over all blocks, [k]."""
+    return np.concatenate([np.empty(0), *(block.scalars[name].values for block in blocks if name in block.scalars)])
 
 
 def window(path: np.ndarray, targets: np.ndarray) -> list[tuple[float, float]]:
@@ -99,68 +98,50 @@ def surface(loss: Loss, params: Params, x: np.ndarray, y: np.ndarray) -> np.ndar
 
 
 def _draw(
-    x: np.ndarray,
-    y: np.ndarray,
-    heights: np.ndarray,
-    path: np.ndarray,
-    targets: np.ndarray,
-    values: tuple[np.ndarray, np.ndarray],
-    texts: Sequence[str],
+    x: np.ndarray, y: np.ndarray, heights: np.ndarray, path: np.ndarray, targets: np.ndarray, texts: Sequence[str]
 ) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(10, 4.6), dpi=110, layout="constrained")
+    figure = Figure(figsize=(6.4, 5.2), dpi=120, layout="constrained")
     FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2, width_ratios=[3, 2])
-    _contours(left, x, y, heights)
-    _path(left, path, targets)
-    left.set(xlim=x[[0, -1]], ylim=y[[0, -1]], xlabel=_short(texts[0]), ylabel=_short(texts[1]))
-    left.legend(loc="best", framealpha=0.9, fontsize=8)
-    _values(right, *values)
-    figure.suptitle(texts[2])
+    axes = figure.add_subplot()
+    _draw_contours(axes, x, y, heights)
+    _draw_path(axes, path, targets)
+    axes.set(xlim=x[[0, -1]], ylim=y[[0, -1]])
+    axes.set_xlabel(texts[0].removeprefix("parameter/"), fontsize=13)
+    axes.set_ylabel(texts[1].removeprefix("parameter/"), fontsize=13)
+    axes.set_title(texts[2], fontsize=14)
+    axes.legend(loc="best", framealpha=0.9, fontsize=11)
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
 
 
-def _short(name: str) -> str:
-    return name.removeprefix("parameter/")
+def _draw_contours(axes: "Axes", x: np.ndarray, y: np.ndarray, heights: np.ndarray) -> None:
+    """Fill the axes with levels spaced evenly in the logarithm of the height above the lowest point.
 
-
-def _contours(axes, x, y, heights) -> None:
+    So a valley's floor and its walls both show.
+    """
     from matplotlib.colors import LogNorm
 
     finite = heights[np.isfinite(heights)]
     if not finite.size or finite.min() == finite.max():
         return
-    lowest = finite.min()
-    # Levels are spaced evenly in the logarithm of the height above the lowest point, so that a valley's floor and its
-    # walls both show.
-    gaps = np.where(np.isfinite(heights), heights - lowest, np.inf)
+    gaps = np.where(np.isfinite(heights), heights, np.inf) - finite.min()
     above = gaps[np.isfinite(gaps) & (gaps > 0)]
     high = np.percentile(above, 99)
     low = max(np.percentile(above, 0.5), high * 1e-6)
-    levels = np.geomspace(low, high, LEVELS)
     gaps = np.clip(gaps, low, high)
+    levels = np.geomspace(low, high, LEVELS)
     axes.contourf(x, y, gaps, levels=levels, norm=LogNorm(low, high), cmap="Blues_r", alpha=0.9)
     axes.contour(x, y, gaps, levels=levels, colors="white", linewidths=0.4, alpha=0.7)
 
 
-def _path(axes, path, targets) -> None:
-    axes.plot(*path.T, color="white", linewidth=2.6, alpha=0.8)
-    axes.plot(*path.T, color="crimson", linewidth=1.2, marker=".", markersize=3 if len(path) < 200 else 0)
+def _draw_path(axes: "Axes", path: np.ndarray, targets: np.ndarray) -> None:
+    axes.plot(*path.T, color="white", linewidth=2.8, alpha=0.8)
+    axes.plot(*path.T, color="crimson", linewidth=1.4, marker=".", markersize=4 if len(path) < 200 else 0)
     if len(targets):
-        axes.plot(*targets.T, "*", color="gold", markeredgecolor="black", markersize=15, label="minimum", zorder=3)
-    axes.plot(*path[0], "o", color="white", markeredgecolor="black", markersize=7, label="start", zorder=4)
-    axes.plot(*path[-1], "X", color="crimson", markeredgecolor="white", markersize=8, label="end", zorder=4)
-
-
-def _values(axes, steps, values) -> None:
-    finite = np.isfinite(values)
-    steps, values = steps[finite], values[finite].clip(-LARGEST_VALUE, LARGEST_VALUE)
-    axes.plot(steps, values, color="crimson", linewidth=1.2)
-    axes.set(xlabel="step", ylabel="value")
-    if 0 < 10 * values.min(initial=np.inf) < values.max(initial=-np.inf):
-        axes.set_yscale("log")
-    axes.grid(alpha=0.3)
+        axes.plot(*targets.T, "*", color="gold", markeredgecolor="black", markersize=17, label="minimum", zorder=3)
+    axes.plot(*path[0], "o", color="white", markeredgecolor="black", markersize=9, label="start", zorder=4)
+    axes.plot(*path[-1], "X", color="crimson", markeredgecolor="white", markersize=10, label="end", zorder=4)
