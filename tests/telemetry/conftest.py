@@ -85,7 +85,7 @@ def result(records: Records) -> Result:
 ROOT = Path(__file__).parents[2]
 RUNS = {
     "rosenbrock": ["objective=rosenbrock", "optimizer.lr=0.05", "derivatives=second", "steps=300", "compile=false"],
-    "digits": ["objective=digits_mlp", "steps=300", "compile=false"],
+    "digits": ["objective=digits_mlp", "steps=300", "compile=false", "threads=1"],
 }
 
 
