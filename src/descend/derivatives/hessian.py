@@ -1,6 +1,7 @@
 """The full matrix of second derivatives."""
 
 from collections.abc import Iterator
+from itertools import accumulate
 
 import torch
 from torch import Tensor
@@ -28,15 +29,15 @@ def hessian(f: Loss, params: Params, chunk: int = 128) -> Tensor:
     require_memory(size, first.dtype, first.device)
     inputs, gradients = gradient_graph(f, params)
     matrix = ravel(params).new_empty(size, size)
-    start = 0
-    for index, piece in enumerate(inputs):
-        stop = start + piece.numel()
-        block = matrix[start:stop, :stop]
-        for rows, vectors in _unit_vectors(piece, chunk):
-            columns = batched_vjp([gradients[index]], inputs[: index + 1], [vectors])
-            block[rows] = torch.cat([column.reshape(len(vectors), -1) for column in columns], dim=1)
-        matrix[:start, start:stop] = block[:, :start].T
-        start = stop
+    stops = list(accumulate(piece.numel() for piece in inputs))
+    spans = [slice(stop - piece.numel(), stop) for piece, stop in zip(inputs, stops, strict=True)]
+    for index, span in enumerate(spans):
+        block = matrix[span]
+        for rows, vectors in _unit_vectors(inputs[index], chunk):
+            pieces = batched_vjp([gradients[index]], inputs[: index + 1], [vectors])
+            for columns, piece in zip(spans, pieces, strict=False):
+                block[rows, columns] = piece.reshape(len(vectors), -1)
+        matrix[: span.start, span] = block[:, : span.start].T
     return matrix
 
 
