@@ -1,0 +1,172 @@
+"""A step on several losses against torchjd's bare step: `backward`, `jac_to_grad`, `Adam.step`.
+
+Ours computes the Jacobian, the weights and the update, and what `metrics=losses` logs, at every step. Both on one
+thread, in CPU time, in turn; medians of the pairs. torchjd runs with the better of its two ways to the Jacobian, one
+backward for each loss (chunks of 1) or all of them under vmap, which is measured first.
+
+    python benchmarks/losses.py [rounds]
+"""
+
+import itertools
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+from ratios import Ratio, Work, against, cpu_seconds, show
+from torch import Tensor
+from torchjd import aggregation
+from torchjd.autojac import backward, jac_to_grad
+
+from descend.aggregators.aggregator import Aggregator
+from descend.aggregators.min_norm import MinNorm
+from descend.aggregators.pcgrad import PCGrad
+from descend.aggregators.upgrad import UPGrad
+from descend.objectives.objective import Objective
+from descend.optimizers.adam import Adam
+from descend.training.block import due, take
+from descend.training.experiment import Experiment
+from descend.training.gather import gather
+from descend.training.loop import Loop
+from descend.types import Batch, Losses, Params
+
+MENU = Path(__file__).parents[1] / "conf"
+STEPS, TARGET = 4, 1.0
+METHODS: dict[str, tuple[Aggregator, Callable[[], torch.nn.Module]]] = {
+    "upgrad": (UPGrad(), aggregation.UPGrad),
+    "min_norm": (MinNorm(), aggregation.MGDA),
+    "pcgrad": (PCGrad(), aggregation.PCGrad),
+}
+
+
+def dense(sizes: Sequence[int], generator: torch.Generator) -> Params:
+    """Return the weights and biases of a net, scaled by Glorot's rule."""
+    params: Params = {}
+    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
+        scale = (2 / (fan_in + fan_out)) ** 0.5
+        params[f"weight{i}"] = scale * torch.randn(fan_out, fan_in, generator=generator, dtype=torch.float64)
+        params[f"bias{i}"] = torch.zeros(fan_out, dtype=torch.float64, device=generator.device)
+    return params
+
+
+def forward(params: Params, x: Tensor) -> Tensor:
+    """Return the outputs of a tanh net."""
+    layers = len(params) // 2
+    for i in range(layers):
+        x = torch.nn.functional.linear(x, params[f"weight{i}"], params[f"bias{i}"])
+        x = x.tanh() if i < layers - 1 else x
+    return x
+
+
+@dataclass(frozen=True)
+class Heads(Objective):
+    """m regressions by one 3 × 256 MLP on 1,024 examples of 32 numbers."""
+
+    dtype: ClassVar[torch.dtype] = torch.float32
+
+    m: int = 2
+
+    def __post_init__(self) -> None:
+        generator = torch.Generator().manual_seed(1)
+        object.__setattr__(self, "inputs", torch.randn(1024, 32, generator=generator, dtype=torch.float64))
+        object.__setattr__(self, "targets", torch.randn(1024, self.m, generator=generator, dtype=torch.float64))
+
+    def init(self, generator: torch.Generator) -> Params:
+        return dense((32, 256, 256, 256, self.m), generator)
+
+    def losses(self, params: Params, batch: Batch) -> Losses:
+        errors = ((forward(params, self.inputs) - self.targets) ** 2).mean(dim=0)
+        return {f"head{i}": error for i, error in enumerate(errors.unbind())}
+
+
+@dataclass(frozen=True)
+class Burgers(Objective):
+    """Residual, boundary and initial condition of u_t + u u_x = ν u_xx for a 2-20-20-20-1 net: separate graphs."""
+
+    def __post_init__(self) -> None:
+        generator = torch.Generator().manual_seed(1)
+        points = torch.rand(1024, 2, generator=generator, dtype=torch.float64) * torch.tensor([2.0, 1.0]).double()
+        object.__setattr__(self, "points", points - torch.tensor([1.0, 0.0]).double())
+
+    def init(self, generator: torch.Generator) -> Params:
+        return dense((2, 20, 20, 20, 1), generator)
+
+    def losses(self, params: Params, batch: Batch) -> Losses:
+        with torch.enable_grad():
+            points = self.points.detach().requires_grad_()
+            u = forward(params, points)
+            (first,) = torch.autograd.grad(u.sum(), points, create_graph=True)
+            (second,) = torch.autograd.grad(first[:, 0].sum(), points, create_graph=True)
+        residual = first[:, 1] + u[:, 0] * first[:, 0] - 0.01 / torch.pi * second[:, 0]
+        x, t = self.points[:128].unbind(dim=1)
+        edge = forward(params, torch.stack([x.sign(), t], dim=1))
+        begin = forward(params, torch.stack([x, torch.zeros_like(t)], dim=1))[:, 0] + (torch.pi * x).sin()
+        return {"residual": (residual**2).mean(), "edge": (edge**2).mean(), "begin": (begin**2).mean()}
+
+
+def ours(objective: Objective, aggregator: Aggregator) -> Work:
+    """Return a run of ours with everything that `metrics=losses` logs."""
+    metrics = instantiate(OmegaConf.load(MENU / "metrics" / "losses.yaml"), _convert_="all")
+    experiment = Experiment(objective, Adam(), aggregator, metrics, steps=STEPS, threads=1, compile=False)
+
+    def work() -> Callable[[], object]:
+        loop = Loop(experiment)
+        batches, pattern = [None] * STEPS, due(loop.experiment, 0, STEPS)
+
+        def steps() -> None:
+            _, block = take(loop.experiment, loop.carry, batches, pattern, lambda loss: loss)
+            gather(block, 0, loop.names)
+
+        return steps
+
+    return work
+
+
+def theirs(objective: Objective, aggregator: torch.nn.Module, chunk: int | None) -> Work:
+    """Return torchjd's run of the same steps."""
+    placed = objective.to(objective.dtype, torch.device("cpu"))
+
+    def work() -> Callable[[], object]:
+        start = placed.init(torch.Generator().manual_seed(0))
+        params = {name: x.to(objective.dtype).requires_grad_() for name, x in start.items()}
+        leaves = list(params.values())
+        adam = torch.optim.Adam(leaves, lr=1e-3)
+
+        def steps() -> None:
+            for _ in range(STEPS):
+                backward(list(placed.losses(params, None).values()), parallel_chunk_size=chunk)
+                jac_to_grad(leaves, aggregator)
+                adam.step()
+                adam.zero_grad()
+
+        return steps
+
+    return work
+
+
+def faster(objective: Objective, aggregator: torch.nn.Module) -> Work:
+    """Return torchjd's run by the better of its two ways."""
+    ways = [theirs(objective, aggregator, chunk) for chunk in (None, 1)]
+    for way in ways:
+        cpu_seconds(way)
+    return min(ways, key=lambda way: min(cpu_seconds(way) for _ in range(3)))
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    problems = {f"MLP 3x256, m={m}": Heads(m=m) for m in (2, 4, 8)} | {"Burgers, m=3": Burgers()}
+    rows: dict[str, tuple[Ratio, float]] = {}
+    for problem, objective in problems.items():
+        for name, (aggregator, peer) in METHODS.items():
+            work = f"{problem}, {name}"
+            rows[work] = against(faster(objective, peer()), {work: ours(objective, aggregator)}, rounds)[work], TARGET
+    sys.exit(0 if show(rows) else 1)
+
+
+if __name__ == "__main__":
+    main()
