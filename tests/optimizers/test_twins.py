@@ -54,7 +54,7 @@ HYPERPARAMETERS: dict[type[Optimizer], st.SearchStrategy | dict[str, st.SearchSt
     RAdam: family | {"lr": st.floats(1e-6, 2e-4), "decoupled_weight_decay": st.booleans()},
     RMSprop: {
         "lr": st.floats(1e-4, 0.02),
-        "alpha": decay,
+        "alpha": st.floats(0.1, 0.99),
         "eps": eps,
         "weight_decay": weight_decay,
         "momentum": st.just(0.0) | momentum,
