@@ -1,0 +1,68 @@
+"""Every command and every piece of code in the README runs."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+TEXT = (ROOT / "README.md").read_text()
+COMMANDS = [
+    line.strip()
+    for block in re.findall(r"```bash\n(.*?)```", TEXT, re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("python run.py")
+]
+PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+
+
+def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """Run a `python run.py …` command of the README in `folder`."""
+    arguments = shlex.split(command)[2:]
+    return subprocess.run(
+        [sys.executable, str(ROOT / "run.py"), *arguments], cwd=folder, capture_output=True, text=True
+    )
+
+
+def own_module(folder: Path) -> None:
+    """Put the README's own objective where its command expects it."""
+    code = next(code for code in PYTHON if code.startswith("# bowl.py"))
+    (folder / "bowl.py").write_text(code)
+
+
+def test_the_readme_has_commands() -> None:
+    assert len(COMMANDS) >= 10
+    assert "pip install -c constraints.txt -e '.[test]' && pytest" in TEXT
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_runs(command: str, tmp_path: Path) -> None:
+    own_module(tmp_path)
+    done = run(command, tmp_path)
+    if "device=cuda" in command and not torch.cuda.is_available():
+        assert done.returncode == 2
+        assert "CUDA" in done.stderr
+        assert "Traceback" not in done.stderr
+    else:
+        assert done.returncode == 0, done.stderr
+
+
+def test_default_run_reaches_97_percent(tmp_path: Path) -> None:
+    import json
+
+    done = run("python run.py", tmp_path)
+    assert done.returncode == 0, done.stderr
+    (result,) = tmp_path.glob("outputs/*/*/result.json")
+    assert json.loads(result.read_text())["metrics"]["accuracy"] >= 0.97
+
+
+@pytest.mark.parametrize("code", [code for code in PYTHON if not code.startswith("# bowl.py")])
+def test_python_runs(code: str, tmp_path: Path) -> None:
+    script = tmp_path / "example.py"
+    script.write_text(code)
+    done = subprocess.run([sys.executable, str(script)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
