@@ -7,7 +7,7 @@ from typing import ClassVar
 from torch import Tensor
 
 from descend.checks import check_number
-from descend.types import Observation
+from descend.types import Observation, Params
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,10 @@ class Metric(ABC):
 
     def __post_init__(self) -> None:
         check_number(self, "every", at_least=1)
+
+    def applies(self, params: Params) -> bool:
+        """Tell from names and shapes whether there is something to look at; where not, the metric is left out."""
+        return True
 
     @abstractmethod
     def __call__(self, observation: Observation) -> dict[str, Tensor]:

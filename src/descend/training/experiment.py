@@ -66,6 +66,8 @@ class Experiment:
     def placed(self, params: Params) -> tuple[Self, Params, int]:
         """Return the experiment with its objective's tensors in their place, the parameters likewise, and threads.
 
+        Metrics that do not apply to such parameters are left out.
+
         Raises:
             ConfigurationError: the device or dtype named is not to be had.
         """
@@ -73,7 +75,9 @@ class Experiment:
         device = choose_device(self.device, work)
         dtype = choose_dtype(self.dtype, self.objective.dtype, device)
         moved = {name: x.to(device=device, dtype=dtype) for name, x in params.items()}
-        return replace(self, objective=self.objective.to(dtype, device)), moved, choose_threads(self.threads, work)
+        metrics = {name: metric for name, metric in self.metrics.items() if metric.applies(params)}
+        ready = replace(self, objective=self.objective.to(dtype, device), metrics=metrics)
+        return ready, moved, choose_threads(self.threads, work)
 
     def optimizer_at(self, step: "int | torch.Tensor") -> Optimizer:
         """Return the optimizer with the learning rate that the schedule gives it at `step`."""

@@ -67,13 +67,12 @@ def test_a_hessian_that_is_not_finite_gives_nan_and_no_error(observe) -> None:
 
 def test_beyond_its_size_the_whole_hessian_is_left_to_products(observe) -> None:
     n = LARGEST + 1
-    seen = observe(point(n), curved)
-    assert HessianExact()(seen) == {}
-    values = HessianExtremes(top=3, tolerance=1e-6)(seen)
+    assert [HessianExact().applies(point(size)) for size in (LARGEST, n)] == [True, False]
+    assert [HessianExtremes().applies(point(size)) for size in (LARGEST, n)] == [False, True]
+    values = HessianExtremes(top=3, tolerance=1e-6)(observe(point(n), curved))
     expected = reference(point(n))
     assert list(values) == [*(f"hessian/eigenvalue/{i}" for i in range(3)), "hessian/smallest"]
     np.testing.assert_allclose([float(x) for x in values.values()], [*expected[:3], expected[-1]], rtol=1e-5)
-    assert HessianExtremes()(observe(point(LARGEST), curved)) == {}
 
 
 @pytest.mark.parametrize("wrong", [{"top": 0}, {"tolerance": 0.0}])

@@ -16,23 +16,19 @@ FEW = 32
 """Up to this many eigenvalues each has a curve; of more, the largest ten have, and all are in a histogram."""
 
 
-def is_small(params: Params) -> bool:
-    """Tell whether the whole Hessian is taken."""
-    return sum(x.numel() for x in params.values()) <= LARGEST
-
-
 @dataclass(frozen=True)
 class HessianExact(Metric):
-    """The spectrum of the Hessian of the step's loss, for at most 256 parameters; for more there are no values.
+    """The spectrum of the Hessian of the step's loss, for at most 256 parameters.
 
     `hessian/eigenvalue/0` is the largest, `hessian/smallest` the smallest eigenvalue; `hessian/condition` is
     max |λ| / min |λ|; `hessian/negative_eigenvalues` counts those below −n·ε·max |λ|, ε the rounding unit: directions
     of negative curvature. All are NaN where the Hessian is not finite.
     """
 
+    def applies(self, params: Params) -> bool:
+        return sum(x.numel() for x in params.values()) <= LARGEST
+
     def __call__(self, observation: Observation) -> dict[str, Tensor]:
-        if not is_small(observation.params):
-            return {}
         eigenvalues = eigenvalues_of(hessian(observation.loss, observation.params))
         n = len(eigenvalues)
         sizes = eigenvalues.abs()

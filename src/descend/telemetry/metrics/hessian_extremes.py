@@ -10,8 +10,8 @@ from descend.checks import check_number
 from descend.derivatives.products import HessianProduct
 from descend.derivatives.spectrum import spectrum
 from descend.telemetry.metric import Metric
-from descend.telemetry.metrics.hessian_exact import is_small
-from descend.types import Observation
+from descend.telemetry.metrics.hessian_exact import HessianExact
+from descend.types import Observation, Params
 
 
 @dataclass(frozen=True)
@@ -35,9 +35,10 @@ class HessianExtremes(Metric):
         check_number(self, "top", at_least=1)
         check_number(self, "tolerance", above=0)
 
+    def applies(self, params: Params) -> bool:
+        return not HessianExact().applies(params)
+
     def __call__(self, observation: Observation) -> dict[str, Tensor]:
-        if is_small(observation.params):
-            return {}
         product = HessianProduct(observation.loss, observation.params)
         # The same start at every event: a metric draws nothing from the run's own generator.
         generator = torch.Generator(device=product.device).manual_seed(0)

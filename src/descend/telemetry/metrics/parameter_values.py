@@ -25,9 +25,10 @@ def names(params: Params) -> list[str]:
 class ParameterValues(Metric):
     """Every parameter as a scalar of its own, when they are at most 32 numbers in all."""
 
+    def applies(self, params: Params) -> bool:
+        return sum(x.numel() for x in params.values()) <= LIMIT
+
     def __call__(self, observation: Observation) -> dict[str, Tensor]:
         params = observation.params
-        if sum(x.numel() for x in params.values()) > LIMIT:
-            return {}
         numbers = [number for x in params.values() for number in x.flatten().unbind()]
         return dict(zip(names(params), numbers, strict=True))
