@@ -35,12 +35,17 @@ class Records:
 
 def frame(blocks: Iterable[Records], run: int = 0) -> pl.DataFrame:
     """Return the scalars of `blocks` in long form: one row (run, step, name, value) per number."""
-    parts = [
-        pl.DataFrame(
-            {"run": np.full(len(c.steps), run, np.int64), "step": c.steps, "name": name, "value": c.values},
-            schema=SCHEMA,
-        )
-        for block in blocks
-        for name, c in block.scalars.items()
-    ]
-    return pl.concat(parts) if parts else pl.DataFrame(schema=SCHEMA)
+    named = [(name, column) for block in blocks for name, column in block.scalars.items()]
+    if not named:
+        return pl.DataFrame(schema=SCHEMA)
+    names = pl.Series([name for name, _ in named], dtype=pl.String)
+    owners = np.repeat(np.arange(len(named)), [len(column.steps) for _, column in named])
+    return pl.DataFrame(
+        {
+            "run": np.full(len(owners), run, np.int64),
+            "step": np.concatenate([column.steps for _, column in named]),
+            "name": names.gather(owners),
+            "value": np.concatenate([column.values for _, column in named]),
+        },
+        schema=SCHEMA,
+    )

@@ -15,28 +15,36 @@ def gather(block: Block, step: int, names: tuple[str, ...]) -> Records:
     totals = host((block.weights.double() * values).sum(dim=1))
     scalars = {"value": Column(steps, totals)}
     if len(names) > 1:
-        columns = host(values)
-        scalars |= {f"loss/{name}": Column(steps, columns[:, i]) for i, name in enumerate(names)}
-    observed = [(step + i, name, x) for i, found in block.observed.items() for name, x in found.items()]
-    scalars |= columns_by_name([item for item in observed if item[2].dim() == 0])
-    return Records(scalars, columns_by_name([item for item in observed if item[2].dim() > 0]))
+        losses = host(values)
+        scalars |= {f"loss/{name}": Column(steps, losses[:, i]) for i, name in enumerate(names)}
+    found = columns(block.observed, step)
+    scalars |= {name: column for name, column in found.items() if column.values.ndim == 1}
+    return Records(scalars, {name: column for name, column in found.items() if column.values.ndim > 1})
 
 
-def columns_by_name(found: list[tuple[int, str, Tensor]]) -> dict[str, Column]:
-    """Return a column for each name from (step, name, value) triples, the values of one shape moved together."""
-    shapes: dict[torch.Size, list[int]] = {}
-    for i, (_, _, x) in enumerate(found):
-        shapes.setdefault(x.shape, []).append(i)
-    moved: dict[int, np.ndarray] = {}
-    for indices in shapes.values():
-        moved |= zip(indices, host(torch.stack([found[i][2].double() for i in indices])), strict=True)
-    by_name: dict[str, list[int]] = {}
-    for i, (_, name, _) in enumerate(found):
-        by_name.setdefault(name, []).append(i)
-    return {
-        name: Column(np.array([found[i][0] for i in rows], np.int64), np.stack([moved[i] for i in rows]))
-        for name, rows in by_name.items()
-    }
+def columns(observed: dict[int, dict[str, Tensor]], step: int) -> dict[str, Column]:
+    """Return a column for each name; what has one shape, at steps that saw the same names, is moved together."""
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for i, found in observed.items():
+        alike.setdefault(tuple(found), []).append(i)
+    parts: dict[str, list[Column]] = {}
+    for names, rows in alike.items():
+        kinds: dict[tuple[torch.Size, torch.dtype], list[str]] = {}
+        for name, x in observed[rows[0]].items():
+            kinds.setdefault((x.shape, x.dtype), []).append(name)
+        for (shape, _), kind in kinds.items():
+            values = host(torch.stack([observed[i][name] for i in rows for name in kind]))
+            values = values.reshape(len(rows), len(kind), *shape)
+            for j, name in enumerate(kind):
+                parts.setdefault(name, []).append(Column(np.array(rows, np.int64) + step, values[:, j]))
+    return {name: in_order(found) for name, found in parts.items()}
+
+
+def in_order(parts: list[Column]) -> Column:
+    """Return parts with different steps as one column, its steps ascending."""
+    steps = np.concatenate([part.steps for part in parts])
+    order = np.argsort(steps)
+    return Column(steps[order], np.concatenate([part.values for part in parts])[order])
 
 
 def until(records: Records, step: int) -> Records:

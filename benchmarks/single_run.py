@@ -1,0 +1,213 @@
+"""One run against a hand-written PyTorch loop (`zero_grad`, `backward`, `step`) that makes the same steps.
+
+Both on one thread, in CPU time, in turn, over many short rounds; medians of the pairs. Setting up (imports, data,
+start) is outside on both sides; evaluating the end over the whole data and closing the logs is inside.
+
+    python benchmarks/single_run.py [rounds]
+"""
+
+import itertools
+import math
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from ratios import Ratio, Work, against, show
+from torch import Tensor, nn
+
+from descend.menu.build import build, trackers
+from descend.menu.compose import compose
+from descend.telemetry.metric import Metric
+from descend.telemetry.trackers import open_sinks
+from descend.training.experiment import Experiment
+from descend.training.loop import Loop
+from descend.training.run import drive
+from descend.types import Observation
+
+TEMPORARY = tempfile.TemporaryDirectory()
+NUMBERS = itertools.count()
+
+
+@dataclass(frozen=True)
+class Twenty(Metric):
+    """Twenty scalars: powers of the first gradient's norm."""
+
+    def __call__(self, observation: Observation) -> dict[str, Tensor]:
+        norm = torch.linalg.vector_norm(next(iter(observation.gradients.values())))
+        exponents = torch.linspace(0.1, 2, 20, dtype=norm.dtype, device=norm.device)
+        return {f"twenty/{i}": x for i, x in enumerate((norm**exponents).unbind())}
+
+
+def quiet(experiment: Experiment) -> Work:
+    """The run without metrics and sinks."""
+
+    def work() -> Callable[[], object]:
+        loop = Loop(experiment)
+        return lambda: drive(loop, [])
+
+    return work
+
+
+def logged(overrides: list[str], metrics: dict[str, Metric] | None = None) -> Work:
+    """The run with the default trackers, writing to a folder that is thrown away with the next."""
+    config = compose(overrides)
+    experiment = build(config, overrides)
+    experiment = experiment if metrics is None else replace(experiment, metrics=metrics)
+
+    def work() -> Callable[[], object]:
+        folder = Path(TEMPORARY.name, str(next(NUMBERS)))
+        folder.mkdir()
+        loop = Loop(experiment)
+        return lambda: drive(loop, open_sinks(trackers(config), folder, {}))
+
+    return work
+
+
+def rosenbrock_by_hand(steps: int, lr: float, log: Callable[[Tensor, int], None] | None = None) -> Tensor:
+    """Adam on two-dimensional Rosenbrock as one would write it."""
+    x = torch.tensor([-1.2, 1.0], dtype=torch.float64, requires_grad=True)
+    optimizer = torch.optim.Adam([x], lr=lr)
+    for step in range(steps):
+        optimizer.zero_grad()
+        head, tail = x[:-1], x[1:]
+        loss = (100 * (tail - head**2) ** 2 + (1 - head) ** 2).sum()
+        loss.backward()
+        optimizer.step()
+        if log is not None:
+            log(x, step)
+    return x.detach()
+
+
+def network_by_hand(experiment: Experiment) -> Work:
+    """Adam on an MLP as one would write it, on the batches that the experiment draws."""
+    objective = experiment.objective.to(torch.float32, torch.device("cpu"))
+    inputs, targets = objective.train_inputs.flatten(start_dim=1), objective.train_targets
+    held_out = objective.test_inputs.flatten(start_dim=1)
+
+    def work() -> Callable[[], nn.Module]:
+        generator = experiment.generator()
+        start = {name: x.float() for name, x in objective.init(generator).items()}
+        network = sequential([inputs.shape[1], *objective.network.hidden, objective.outputs()], start)
+        return lambda: train(network, objective.batches(generator))
+
+    def train(network: nn.Module, batches: Iterator[Tensor]) -> nn.Module:
+        optimizer = torch.optim.Adam(network.parameters(), lr=experiment.optimizer.lr)
+        for _ in range(experiment.steps):
+            batch = next(batches)
+            optimizer.zero_grad()
+            loss = nn.functional.cross_entropy(network(inputs[batch]), targets[batch])
+            loss.backward()
+            optimizer.step()
+        optimizer.zero_grad()
+        nn.functional.cross_entropy(network(inputs), targets).backward()
+        with torch.no_grad():
+            network(held_out).argmax(dim=1).eq(objective.test_targets).float().mean().item()
+        return network
+
+    return work
+
+
+def sequential(widths: list[int], start: dict[str, Tensor]) -> nn.Module:
+    """Return the MLP of these widths with the parameters `start`."""
+    layers: list[nn.Module] = []
+    for i in range(1, len(widths)):
+        linear = nn.Linear(widths[i - 1], widths[i])
+        linear.load_state_dict({"weight": start[f"linear{i}.weight"], "bias": start[f"linear{i}.bias"]})
+        layers += [linear, nn.ReLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def same(ours: dict[str, Tensor], theirs: Iterator[Tensor], tolerance: float) -> None:
+    """Require that both sides of a comparison did the same work."""
+    for (name, x), y in zip(ours.items(), theirs, strict=True):
+        distance = float((x - y.detach()).abs().max())
+        assert distance <= tolerance, f"{name} differs by {distance}: this would compare different work"
+
+
+def final(experiment: Experiment) -> dict[str, Tensor]:
+    loop = Loop(experiment)
+    for _ in loop:
+        pass
+    return loop.carry.params
+
+
+def rosenbrock(rounds: int) -> dict[str, tuple[Ratio, float]]:
+    """Compare the smallest of problems, where all is overhead."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    steps, lr = 1500, 1e-3
+    base = ["objective=rosenbrock", f"steps={steps}", f"optimizer.lr={lr}", "threads=1", "derivatives=none"]
+    bare = build(compose([*base, "metrics=none"]), base)
+    same(final(bare), iter([rosenbrock_by_hand(steps, lr)]), 1e-9)
+
+    def summary_writer() -> None:
+        writer = SummaryWriter(Path(TEMPORARY.name, str(next(NUMBERS))))
+
+        def log(x: Tensor, step: int) -> None:
+            norm = float(x.grad.norm())
+            for i in range(20):
+                writer.add_scalar(f"twenty/{i}", norm ** (0.1 * (i + 1)), step)
+
+        rosenbrock_by_hand(steps, lr, log)
+        writer.close()
+
+    found = against(
+        lambda: lambda: rosenbrock_by_hand(steps, lr),
+        {
+            "Rosenbrock-2, Adam, no logging": quiet(bare),
+            "Rosenbrock-2, Adam, default logging": logged(["objective=rosenbrock", *base[1:-1]]),
+            "Rosenbrock-2, Adam, 20 scalars at every step": logged([*base, "metrics=none"], {"twenty": Twenty()}),
+            "(the hand-written loop with 20 scalars by SummaryWriter)": lambda: summary_writer,
+        },
+        rounds,
+    )
+    targets = [0.9, 1.10, 1.15, math.inf]
+    return {name: (ratio, target) for (name, ratio), target in zip(found.items(), targets, strict=True)}
+
+
+def network(objective: str, steps: int, rounds: int) -> dict[str, tuple[Ratio, float]]:
+    """Compare a net trained on real images."""
+    base = [f"objective={objective}", f"steps={steps}", "threads=1"]
+    silent = [*base, "metrics=none", "derivatives=none"]
+    bare = build(compose(silent), silent)
+    by_hand = network_by_hand(bare)
+    same(final(bare), by_hand()().parameters(), 1e-3)
+    found = against(by_hand, {"no logging": quiet(bare), "default logging": logged(base)}, rounds)
+    return {f"{objective}, {name}": (ratio, t) for (name, ratio), t in zip(found.items(), [1.02, 1.10], strict=True)}
+
+
+def compiled(rounds: int) -> dict[str, tuple[Ratio, float]]:
+    """Compare compiled blocks on Rosenbrock, once compiled."""
+    steps = 20_000
+    overrides = ["objective=rosenbrock", f"steps={steps}", "compile=true", "metrics=none", "derivatives=none"]
+    experiment = build(compose(overrides), overrides)
+    loop = Loop(experiment)
+    take = loop._take  # holds the programs once they are compiled
+    for _ in loop:
+        pass
+
+    def again() -> Callable[[], object]:
+        loop = Loop(experiment)
+        loop._take = take
+        return lambda: drive(loop, [])
+
+    name = f"Rosenbrock-2, Adam, {steps} steps, compiled"
+    found = against(lambda: lambda: rosenbrock_by_hand(steps, 1e-3), {name: again}, rounds)
+    return {name: (ratio, 1 / 40) for name, ratio in found.items()}
+
+
+def main() -> None:
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
+    torch.set_num_threads(1)
+    rows = rosenbrock(rounds)
+    rows |= network("digits_mlp", 200, rounds)
+    rows |= network("mnist_mlp", 60, rounds)
+    rows |= compiled(max(3, rounds // 4))
+    sys.exit(0 if show(rows) else 1)
+
+
+if __name__ == "__main__":
+    main()
