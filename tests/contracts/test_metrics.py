@@ -68,7 +68,7 @@ def shapes(pair: tuple[Metric, dict[str, tuple[int, ...]]]) -> dict[str, tuple[i
 
 
 def losses(params: Params) -> Losses:
-    """Two losses with a dense, indefinite Hessian."""
+    """Two losses with a dense, indefinite Hessian and no derivative that vanishes."""
     flat = torch.cat([x.reshape(-1) for x in params.values()])
     weight = torch.linspace(0.1, 0.7, flat.numel(), dtype=flat.dtype, device=flat.device)
     return {"wave": torch.sin((weight * flat).sum()) + (flat**4).sum(), "penalty": (weight * flat * flat).sum()}

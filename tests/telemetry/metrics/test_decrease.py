@@ -38,7 +38,16 @@ def test_the_weights_count(observe) -> None:
     assert float(Decrease()(seen)["decrease/actual"]) == 0.0
 
 
-@pytest.mark.parametrize("order", [0, 3])
-def test_orders_it_does_not_have(order: int) -> None:
-    with pytest.raises(ConfigurationError, match=rf"order is {order}, but it must be at least 1 and at most 2"):
-        Decrease(order=order)
+def test_every_order_of_a_cubic_is_its_taylor_polynomial(observe) -> None:
+    """x³ at 2 along −1: 8 − 12 + 6 − 1, and nothing beyond."""
+    x, d = torch.tensor(2.0, dtype=torch.float64), torch.tensor(-1.0, dtype=torch.float64)
+    values = Decrease(order=4)(observe({"x": x}, lambda p: p["x"] ** 3, update={"x": d}))
+    expected = {"actual": 7, "order_1": 12, "order_2": 6, "order_3": 7, "order_4": 7}
+    assert {name: float(v) for name, v in values.items()} == pytest.approx(
+        {f"decrease/{name}": v for name, v in expected.items()}
+    )
+
+
+def test_an_order_below_one_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match=r"order is 0, but it must be at least 1"):
+        Decrease(order=0)
