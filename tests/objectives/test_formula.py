@@ -79,7 +79,12 @@ def sympys_value_and_slopes(text: str, x: float, y: float) -> tuple[float, float
     """The value at (x, y), and the slopes in x to either side, in 60 digits; NaN where it isn't real."""
     symbols = sympy.symbols("x y", real=True)
     names = {**SYMPY, "x": symbols[0], "y": symbols[1]}
-    expression = sympy.sympify(text, locals=names, rational=True)
+    try:
+        expression = sympy.sympify(text, locals=names, rational=True)
+    except (TypeError, ValueError):
+        return math.nan, math.nan, math.nan  # an infinity compared: max(log(0), x)
+    if expression.has(sympy.zoo, sympy.oo, -sympy.oo, sympy.nan):
+        return math.nan, math.nan, math.nan  # sympy's infinities have other rules than floating point's
     step = sympy.Rational(1, 10**20)
 
     def at(shift: sympy.Rational) -> sympy.Expr:
