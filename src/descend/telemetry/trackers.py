@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,11 +31,11 @@ class Guarded:
 
     def write(self, records: Records) -> None:
         if self._sink is not None:
-            self._attempt(lambda: self._sink.write(records))
+            self._attempt(partial(self._sink.write, records))
 
     def close(self, result: "Result") -> None:
         if self._sink is not None:
-            self._attempt(lambda: self._sink.close(result))
+            self._attempt(partial(self._sink.close, result))
 
     def _attempt(self, action: Callable[[], Any]) -> Any:
         try:
@@ -52,4 +53,4 @@ class Guarded:
 
 def open_sinks(trackers: Mapping[str, Tracker], folder: Path, config: Mapping[str, Any]) -> list[Sink]:
     """Open each tracker's sink in `folder`, which must exist, for a run with the settings `config`."""
-    return [Guarded(name, lambda track=track: track(folder, config)) for name, track in trackers.items()]
+    return [Guarded(name, partial(track, folder, config)) for name, track in trackers.items()]
