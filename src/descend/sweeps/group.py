@@ -167,7 +167,8 @@ def remade(owner: Any, numbers: Mapping[Leaf, float]) -> Any:
 
 def serial(template: Experiment) -> str | None:
     """Return why runs of this structure cannot be stacked, or None."""
-    for part in (template.objective, template.optimizer, template.aggregator):
+    experiment, _, _ = template.placed(template.objective.init(template.generator()))
+    for part in (experiment.objective, experiment.optimizer, experiment.aggregator, *experiment.metrics.values()):
         if not part.batchable:
             return f"{type(part).__name__} is not made of tensor operations alone"
     return None

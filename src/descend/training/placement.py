@@ -11,10 +11,9 @@ from descend.types import Params
 if TYPE_CHECKING:
     from descend.training.experiment import Experiment
 
-# Multiply-adds of one step (parameters × examples). Below a million, the cost of waking a second thread is more than
-# the step itself (measured: 5 to 13 times slower on nets of some thousand parameters); an accelerator's launch
-# overhead wants more work still.
-THREADS_PAY = 2_000_000
+# Multiply-adds of one step (parameters × examples). On small nets a second thread makes a step 5 to 13 times slower,
+# more where other programs want the processor too; an accelerator's launch overhead likewise wants work to pay for it.
+THREADS_PAY = 20_000_000
 ACCELERATOR_PAYS = 20_000_000
 
 # `auto` compiles where the run is so long and its step so small that some seconds of compiling are won back twice over.

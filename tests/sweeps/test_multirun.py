@@ -1,0 +1,154 @@
+"""`python run.py -m`: what it leaves, how it goes on after an interruption, and what it refuses."""
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+SWEEP = [
+    "objective=rosenbrock",
+    "metrics=none",
+    "derivatives=none",
+    "optimizer.lr=0.001,0.01,0.1",
+    "seed=0,1",
+    "steps=30",
+]
+
+
+def multirun(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(ROOT / "run.py"), "-m", *overrides, "hydra.sweep.dir=sweep"]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("swept")
+    done = multirun(folder, *SWEEP)
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def without_time(table: pl.DataFrame) -> pl.DataFrame:
+    return table.drop("seconds")
+
+
+def test_a_sweep_leaves_a_row_and_a_curve_for_every_run(swept: Path) -> None:
+    table = pl.read_parquet(swept / "sweep" / "sweep.parquet")
+    assert table["run"].to_list() == list(range(6))
+    assert {"optimizer.lr", "seed", "status", "value", "losses.value", "evaluations.gradient"} <= set(table.columns)
+    curves = pl.read_parquet(list((swept / "sweep" / "curves").glob("*.parquet")))
+    assert curves.filter(name="value").group_by("run").len()["len"].to_list() == [31] * 6
+    assert (swept / "sweep" / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_every_kept_run_has_a_folder_of_its_own(swept: Path) -> None:
+    results = sorted((swept / "sweep").glob("0*/result.json"))
+    assert len(results) == 6
+    table = pl.read_parquet(swept / "sweep" / "sweep.parquet")
+    for path, value in zip(results, table["value"], strict=True):
+        assert json.loads(path.read_text())["value"] == value
+        assert list(path.parent.glob("events.out.tfevents.*"))
+
+
+def test_resuming_a_finished_sweep_does_nothing_and_changes_nothing(swept: Path) -> None:
+    before = pl.read_parquet(swept / "sweep" / "sweep.parquet")
+    done = multirun(swept, *SWEEP, "sweep.resume=sweep")
+    assert done.returncode == 0, done.stderr
+    assert pl.read_parquet(swept / "sweep" / "sweep.parquet").equals(before)
+
+
+def test_another_sweeps_folder_is_refused(swept: Path) -> None:
+    done = multirun(swept, *SWEEP[:-1], "steps=40", "sweep.resume=sweep")
+    assert done.returncode == 2
+    assert "another sweep" in done.stderr
+    assert "steps=40" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_damaged_index_is_refused(swept: Path, tmp_path: Path) -> None:
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "sweep.db").write_bytes(b"this is no database, and long enough to be read as one" * 40)
+    done = multirun(tmp_path, *SWEEP, "sweep.resume=sweep")
+    assert done.returncode == 2
+    assert "damaged" in done.stderr
+
+
+def test_a_killed_sweep_goes_on_to_the_same_table(swept: Path, tmp_path: Path) -> None:
+    """Small chunks, killed as soon as the first is in the index."""
+    few = "sweep.memory=2000"
+    command = [sys.executable, str(ROOT / "run.py"), "-m", *SWEEP, few, "hydra.sweep.dir=sweep"]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and rows(tmp_path / "sweep" / "sweep.db") < 1:
+        time.sleep(0.005)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    done = multirun(tmp_path, *SWEEP, few, "sweep.resume=sweep")
+    assert done.returncode == 0, done.stderr
+    expected, found = (pl.read_parquet(folder / "sweep" / "sweep.parquet") for folder in (swept, tmp_path))
+    same = ["run", "optimizer.lr", "seed", "status", "steps"]
+    assert found.select(same).equals(expected.select(same))
+    assert found["value"].to_list() == pytest.approx(expected["value"].to_list(), rel=1e-12)
+
+
+def rows(path: Path) -> int:
+    """Return how many runs an index has; 0 until it exists."""
+    try:
+        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as index:
+            return index.execute("select count(*) from runs").fetchone()[0]
+    except sqlite3.Error:
+        return 0
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"),
+    [
+        (["optimizer.lr=0.1,-1"], "lr is -1"),
+        (["optimizer.lrr=0.1,0.2"], "lrr"),
+        (["optimizer.lr=interval(0.1,1)"], "sweep.points"),
+        (["seed=range(0,1000)", "optimizer.lr=range(1,2000)"], "sweep.yes=true"),
+        (["seed=0,1", "sweep.resume=nowhere"], "nowhere"),
+        (["seed=0,1", "sweep.keep=some"], "keep"),
+    ],
+)
+def test_a_wrong_sweep_is_refused_before_anything_is_written(overrides: list[str], said: str, tmp_path: Path) -> None:
+    done = multirun(tmp_path, "objective=rosenbrock", *overrides)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
+    done = multirun(
+        tmp_path, "objective=rosenbrock", "optimizer=adam,torch", "optimizer.lr=0.1,0.2", "sweep.dry_run=true"
+    )
+    assert done.returncode == 0, done.stderr
+    assert "stacked" in done.stdout
+    assert "TorchOptim" in done.stdout
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_raises_is_recorded_and_the_sweep_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "fragile.py").write_text(
+        "from descend.objectives.rosenbrock import Rosenbrock\n"
+        "class Fragile(Rosenbrock):\n"
+        "    batchable = False\n"
+        "    def losses(self, params, batch):\n"
+        "        if self.b == 2.0 and float(params['x'][0]) > -1.15:\n"
+        "            raise ArithmeticError('on purpose')\n"
+        "        return super().losses(params, batch)\n"
+    )
+    overrides = ["objective=rosenbrock", "objective._target_=fragile.Fragile", "optimizer.lr=0.1", "steps=5"]
+    done = multirun(tmp_path, *overrides, "objective.b=1.0,2.0,3.0")
+    assert done.returncode == 1
+    assert "on purpose" in done.stderr
+    table = pl.read_parquet(tmp_path / "sweep" / "sweep.parquet")
+    assert table["status"].to_list() == ["finished", "failed", "finished"]
