@@ -1,0 +1,76 @@
+"""Derivatives with many digits: mpmath's differences, and sympy's symbols, of the traced function."""
+
+import itertools
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import mpmath
+import numpy as np
+import sympy
+import torch
+from torch import Tensor, fx
+
+from descend.audit.arithmetic import Arithmetic, Untranslated
+from descend.audit.interpreter import Interpreter
+from descend.audit.reference import Reference
+
+DIGITS = 30
+LARGEST_NUMERIC = 4_000
+"""Elementary operations in a function worth computing with mpmath, some 10 ms a value."""
+LARGEST_SYMBOLIC = 100
+"""Elementary operations in a function worth differentiating symbolically: what a person would write as a formula."""
+
+
+def numeric(graph: fx.GraphModule, at: Tensor, order: int) -> Reference:
+    """The derivative of the traced function by differences in some hundred digits, from both sides.
+
+    Raises Untranslated where the function is too large or has an operation that mpmath lacks.
+    """
+    context = mpmath.mp.clone()
+    context.dps = DIGITS
+    interpreter = Interpreter(graph, Arithmetic(context, context.mpf, decides=True), LARGEST_NUMERIC)
+
+    def value(*s: Any) -> Any:
+        return interpreter.evaluate(np.array(s, dtype=object))
+
+    point = [context.mpf(x) for x in at.tolist()]
+    sides = [
+        _symmetric(lambda n, side=side: context.diff(value, point, n, direction=side), at, order) for side in (-1, 1)
+    ]
+    return _reference("mpmath differences", torch.minimum(*sides), torch.maximum(*sides))
+
+
+def symbolic(graph: fx.GraphModule, at: Tensor, order: int) -> Reference:
+    """The derivative of the traced function by sympy, to 30 digits.
+
+    Raises Untranslated where the function is too large or branches.
+    """
+    symbols = [sympy.Symbol(f"s{i}", real=True) for i in range(len(at))]
+    interpreter = Interpreter(graph, Arithmetic(sympy, sympy.Rational, decides=False), LARGEST_SYMBOLIC)
+    formula = interpreter.evaluate(np.array(symbols, dtype=object))
+    if sympy.count_ops(formula) > LARGEST_SYMBOLIC:
+        raise Untranslated(f"a formula of more than {LARGEST_SYMBOLIC} operations")
+    values = {symbol: sympy.Rational(x) for symbol, x in zip(symbols, at.tolist(), strict=True)}
+
+    def derivative(orders: tuple[int, ...]) -> Any:
+        repeated = [(symbol, n) for symbol, n in zip(symbols, orders, strict=True) if n]
+        return sympy.diff(formula, *repeated).evalf(DIGITS, subs=values)
+
+    tensor = _symmetric(derivative, at, order)
+    return _reference("sympy", tensor, tensor)
+
+
+def _symmetric(derivative: Callable[[tuple[int, ...]], Any], at: Tensor, order: int) -> Tensor:
+    """The tensor [d, …, d] of partial derivatives, each computed once from the order in every variable."""
+    tensor = np.empty((len(at),) * order)
+    for indices in itertools.combinations_with_replacement(range(len(at)), order):
+        counted = Counter(indices)
+        value = float(derivative(tuple(counted[i] for i in range(len(at)))))
+        for permuted in set(itertools.permutations(indices)):
+            tensor[permuted] = value
+    return torch.from_numpy(tensor).to(at)
+
+
+def _reference(name: str, low: Tensor, high: Tensor) -> Reference:
+    return Reference(name, low, high, torch.zeros(low.shape[-1], dtype=low.dtype, device=low.device))

@@ -1,0 +1,149 @@
+"""A traced torch function, run over numbers that torch does not know."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, fx
+from torch._decomp import core_aten_decompositions, get_decompositions
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from descend.audit.arithmetic import COMPARISONS, Arithmetic, Array, Untranslated, elementwise
+from descend.audit.subspace import Function
+
+KEPT = ("clone", "detach", "alias", "_to_copy", "lift_fresh_copy", "convert_element_type")
+MOVED = (
+    *("view", "_unsafe_view", "reshape", "expand", "permute", "t", "transpose", "select", "slice", "squeeze"),
+    *("unsqueeze", "index", "index_select", "gather", "flip", "roll", "diagonal", "split", "split_with_sizes"),
+    *("unbind", "repeat", "as_strided"),
+)
+JOINED = ("cat", "stack")
+COMPOSITE = (
+    *("addmm", "gelu", "elu", "_softmax", "_log_softmax", "nll_loss_forward"),
+    *("native_layer_norm", "native_group_norm", "native_batch_norm"),
+)
+FILLED = {"zeros_like": 0.0, "ones_like": 1.0, "full_like": None, "new_zeros": 0.0, "new_ones": 1.0}
+
+
+def trace(function: Function, at: Tensor) -> fx.GraphModule:
+    """The arithmetic of `function`, forward only, in torch's primitive operations."""
+    table = {**core_aten_decompositions(), **get_decompositions([getattr(torch.ops.aten, name) for name in COMPOSITE])}
+    return make_fx(lambda s: function(s), decomposition_table=table)(at.detach())
+
+
+class Interpreter(fx.Interpreter):
+    """Runs a traced graph over an array of other numbers; what does not depend on the input stays with torch.
+
+    Raises Untranslated for an operation without a rule, and once more than `budget` elementary operations were done.
+    """
+
+    def __init__(self, graph: fx.GraphModule, arithmetic: Arithmetic, budget: int) -> None:
+        super().__init__(graph)
+        self.arithmetic, self.budget = arithmetic, budget
+
+    def evaluate(self, s: Array) -> Any:
+        """The scalar value at s [d]."""
+        self.left = self.budget
+        return self.arithmetic.array(self.run(s)).item()
+
+    def call_function(self, target: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        if not any(isinstance(each, np.ndarray) for each in torch.utils._pytree.tree_leaves((args, kwargs))):
+            return super().call_function(target, args, kwargs)
+        name = target._schema.name.partition("::")[2] if hasattr(target, "_schema") else target.__name__
+        result = self.translate(name, target, args, kwargs)
+        if not isinstance(result, Tensor | list):
+            result = np.asarray(result, dtype=object)  # NumPy makes bare numbers of arrays without axes
+            self.left -= result.size
+        if self.left < 0:
+            raise Untranslated(f"more than {self.budget} operations")
+        return result
+
+    def translate(self, name: str, target: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+        rules = self.arithmetic
+        if name == "getitem":
+            return args[0][args[1]]
+        if name in KEPT:
+            return args[0]
+        if name in MOVED:
+            return _move(target, args, kwargs)
+        if name in JOINED:
+            return getattr(np, {"cat": "concatenate"}.get(name, name))([rules.array(x) for x in args[0]], *args[1:])
+        if name in FILLED:
+            shape = args[1] if name.startswith("new") else args[0].shape
+            return torch.full(shape, args[1] if FILLED[name] is None else FILLED[name], dtype=torch.float64)
+        if name in rules.unary:
+            return elementwise(rules.unary[name], args[0])
+        if name in rules.binary:
+            result = elementwise(rules.binary[name], rules.array(args[0]), rules.array(args[1]))
+            return torch.from_numpy(result.astype(bool)) if name in COMPARISONS else result
+        method = getattr(self, f"do_{name}", None)
+        if method is None:
+            raise Untranslated(f"{name} has no meaning in these numbers")
+        return method(*args, **kwargs)
+
+    def do_add(self, x: Any, y: Any, alpha: float = 1.0) -> Array:
+        return self.arithmetic.array(x) + self.arithmetic.array(y) * self.arithmetic.number(float(alpha))
+
+    def do_sub(self, x: Any, y: Any, alpha: float = 1.0) -> Array:
+        return self.do_add(x, y, -alpha)
+
+    def do_rsub(self, x: Any, y: Any, alpha: float = 1.0) -> Array:
+        return self.do_add(y, x, -alpha)
+
+    def do_where(self, condition: Tensor, yes: Any, no: Any) -> Array:
+        if not isinstance(condition, Tensor):
+            raise Untranslated("a condition that is not decided")
+        return np.where(condition.numpy(), self.arithmetic.array(yes), self.arithmetic.array(no))
+
+    def do_clamp(self, x: Any, low: Any = None, high: Any = None) -> Array:
+        x = x if low is None else elementwise(self.comparing("maximum"), x, self.arithmetic.array(low))
+        return x if high is None else elementwise(self.comparing("minimum"), x, self.arithmetic.array(high))
+
+    def do_clamp_min(self, x: Any, low: Any) -> Array:
+        return self.do_clamp(x, low)
+
+    def do_amax(self, x: Array, dim: Any = (), keepdim: bool = False) -> Array:
+        return np.asarray(np.max(x, axis=_axes(dim), keepdims=keepdim)) if self.comparing("maximum") else x
+
+    def do_sum(self, x: Array, dim: Any = (), keepdim: bool = False, dtype: Any = None) -> Array:
+        return np.asarray(np.sum(x, axis=_axes(dim), keepdims=keepdim), dtype=object)
+
+    def do_prod(self, x: Array, dim: Any = (), keepdim: bool = False, dtype: Any = None) -> Array:
+        return np.asarray(np.prod(x, axis=_axes(dim), keepdims=keepdim), dtype=object)
+
+    def do_mean(self, x: Array, dim: Any = (), keepdim: bool = False, dtype: Any = None) -> Array:
+        total = self.do_sum(x, dim, keepdim)
+        return total / self.arithmetic.number(x.size / total.size)
+
+    def do_var(self, x: Array, dim: Any = (), correction: float = 1.0, keepdim: bool = False) -> Array:
+        centred = x - self.do_mean(x, dim, keepdim=True)
+        total = self.do_sum(centred * centred, dim, keepdim)
+        return total / self.arithmetic.number(x.size / total.size - correction)
+
+    def do_var_mean(self, x: Array, dim: Any = (), correction: float = 1.0, keepdim: bool = False) -> list[Array]:
+        return [self.do_var(x, dim, correction, keepdim), self.do_mean(x, dim, keepdim)]
+
+    def do_mm(self, x: Any, y: Any) -> Array:
+        x, y = self.arithmetic.array(x), self.arithmetic.array(y)
+        self.left -= x.size * y.shape[-1] if y.ndim > 1 else x.size
+        return np.asarray(np.matmul(x, y), dtype=object)
+
+    do_bmm = do_mv = do_dot = do_mm
+
+    def comparing(self, name: str) -> Any:
+        if not self.arithmetic.decides:
+            raise Untranslated(f"{name} of symbols")
+        return self.arithmetic.binary[name]
+
+
+def _axes(dim: Any) -> tuple[int, ...] | None:
+    return tuple(dim) or None if isinstance(dim, list | tuple) else dim
+
+
+def _move(target: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    """What only moves elements is carried out by torch, on their positions."""
+    source = args[0]
+    positions = torch.arange(source.size, dtype=torch.int64, device="cpu").reshape(source.shape)
+    moved = target(positions, *args[1:], **kwargs)
+    picked = [source.reshape(-1)[each.numpy()] for each in torch.utils._pytree.tree_leaves(moved)]
+    return picked[0] if isinstance(moved, Tensor) else [np.asarray(each, dtype=object) for each in picked]

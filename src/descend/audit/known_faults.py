@@ -1,0 +1,182 @@
+"""Derivatives that torch 2.13 is known to have wrong, each with an example that shows it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from descend.audit.judge import judge
+from descend.audit.routes import EAGER, NESTED_REVERSE, traced_routes
+from descend.audit.subspace import Function
+from descend.audit.uses import Uses
+from descend.audit.verdict import Judged, Verdict
+from descend.ops.log import Log
+from descend.ops.straight_through_round import StraightThroughRound
+
+NESTED_FORWARD = ("nested func.jvp", "nested func.jacfwd")
+FORWARD_FIRST = (*NESTED_FORWARD, "func.jacrev over func.jacfwd")
+VMAPPED_REVERSE = ("nested func.jacrev", "func.jacfwd over func.jacrev")
+UNTRACED = ("compile of func.jacrev",)
+BATCHED = ("vmapped autograd.grad",)
+REVERSE = ("nested autograd.grad", "nested autograd.grad (is_grads_batched)", "nested func.vjp")
+TRACED = ("make_fx of autograd.grad", "make_fx then compile")
+FORWARD_LAST = ("func.jvp over func.vjp",)
+CUSTOM = "autograd.Function"
+
+
+@dataclass(frozen=True)
+class KnownFault:
+    """A fault of torch's own.
+
+    Attributes:
+        effect: what happens, to follow "torch: ".
+        source: the issue in pytorch's tracker; empty where it was measured here.
+        order: the lowest order at which it shows.
+        routes: those it spoils.
+        examples: by the ATen operator it is a fault of, or CUSTOM, a function of a vector [3] that shows it at `order`.
+        shows: the verdicts it leads to.
+        by_design: whether the examples' derivative is meant not to be that of their values.
+    """
+
+    effect: str
+    source: str
+    order: int
+    routes: tuple[str, ...]
+    examples: dict[str, Function]
+    shows: tuple[Verdict, ...] = (Verdict.WRONG,)
+    by_design: bool = False
+
+    def concerns(self, used: Uses) -> bool:
+        """Whether a function made of `used` may meet it."""
+        return bool(used.operators & self.examples.keys()) or (CUSTOM in self.examples and bool(used.functions))
+
+    def spoils(self, found: Judged) -> bool:
+        """Whether it is a reason for what a route gave."""
+        return found.verdict in self.shows and found.order >= self.order and found.route in self.routes
+
+    def reproduce(self, operator: str) -> list[Judged]:
+        """What its routes give for the example: torch has mended the fault when none of them is spoilt."""
+        every = (*EAGER, *traced_routes("eager"))
+        routes = [route for route in every if route is NESTED_REVERSE or route.name in self.routes]
+        at = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64, device="cpu")
+        found = judge(self.examples[operator], at, self.order, routes, self.by_design)
+        return [each for each in found if each.order == self.order and each.route in self.routes]
+
+    def __str__(self) -> str:
+        return f"torch: {self.effect}" + (f" ({self.source})." if self.source else ".")
+
+
+def faults_in(used: Uses) -> tuple[KnownFault, ...]:
+    """The known faults that a function made of `used` may meet."""
+    return tuple(fault for fault in KNOWN_FAULTS if fault.concerns(used))
+
+
+def _matrix(s: Tensor) -> Tensor:
+    """A well-conditioned matrix [3, 3] that depends on every s."""
+    return torch.outer(s, s.flip(0)) + torch.diag(2 + torch.sin(s))
+
+
+def _rows(s: Tensor) -> Tensor:
+    """[4, 3], so that rows and columns have a variance."""
+    return torch.sin(torch.outer(torch.arange(1, 5, dtype=s.dtype, device=s.device), s))
+
+
+def _through(normalise: Callable[[Tensor, Tensor], Tensor]) -> Function:
+    return lambda s: torch.tanh(normalise(_rows(s), 1 + s)).square().sum()
+
+
+def _of_matrix(function: Function) -> Function:
+    return lambda s: function(_matrix(s))
+
+
+def _attention(s: Tensor) -> Tensor:
+    tokens = _rows(s)[None, None]
+    return F.scaled_dot_product_attention(tokens, tokens, tokens).sum()
+
+
+NORMALISATIONS = {
+    "native_layer_norm": _through(lambda x, weight: F.layer_norm(x, weight.shape, weight, weight)),
+    "native_batch_norm": _through(lambda x, weight: F.batch_norm(x, None, None, weight, weight, training=True)),
+}
+LINEAR_ALGEBRA = {
+    "_linalg_det": _of_matrix(torch.linalg.det),
+    "_linalg_slogdet": _of_matrix(torch.logdet),
+    "_linalg_solve_ex": lambda s: torch.linalg.solve(_matrix(s), s).sum(),
+}
+FUSED_ATTENTION = "_scaled_dot_product_flash_attention_for_cpu"
+
+KNOWN_FAULTS = (
+    KnownFault(
+        "the second derivative of layer norm with weights, and of batch and instance norm in training, is wrong by "
+        "func.hessian, and by jacrev of jacrev",
+        "",
+        order=2,
+        routes=VMAPPED_REVERSE,
+        examples=NORMALISATIONS,
+    ),
+    KnownFault(
+        "the second derivative of layer, batch and instance norm is wrong by nested forward mode",
+        "pytorch#198017",
+        order=2,
+        routes=FORWARD_FIRST,
+        examples=NORMALISATIONS,
+    ),
+    KnownFault(
+        "the third derivative of layer, batch and instance norm is wrong by every route of torch's; "
+        "descend.derivatives computes it from sums and products",
+        "pytorch#175754, #186256",
+        order=3,
+        routes=(*REVERSE, *VMAPPED_REVERSE, *FORWARD_LAST, *FORWARD_FIRST, *BATCHED),
+        examples=NORMALISATIONS,
+    ),
+    KnownFault(
+        "the second derivative of det, slogdet, logdet and solve is wrong by nested forward mode",
+        "pytorch#198017",
+        order=2,
+        routes=FORWARD_FIRST,
+        examples=LINEAR_ALGEBRA,
+    ),
+    KnownFault(
+        "the second derivative through a custom autograd.Function is wrong by nested forward mode",
+        "pytorch#197867",
+        order=2,
+        routes=NESTED_FORWARD,
+        examples={CUSTOM: lambda s: Log()(2 + s).sum()},
+    ),
+    KnownFault(
+        "compiling func.grad, jacrev, jvp or hessian drops the backward of a custom autograd.Function, or raises; "
+        "trace with make_fx first",
+        "pytorch#193279",
+        order=1,
+        routes=UNTRACED,
+        examples={CUSTOM: lambda s: StraightThroughRound()(3 * s).square().sum()},
+        shows=(Verdict.WRONG, Verdict.RAISES),
+        by_design=True,
+    ),
+    KnownFault(
+        "fused attention has no second derivative; use torch.nn.attention.sdpa_kernel(SDPBackend.MATH)",
+        "",
+        order=2,
+        routes=(*REVERSE, *VMAPPED_REVERSE, *FORWARD_LAST, *FORWARD_FIRST, *TRACED, *BATCHED),
+        examples={FUSED_ATTENTION: _attention},
+        shows=(Verdict.RAISES,),
+    ),
+    KnownFault(
+        "cdist has no second derivative; write the distance with sums and a square root",
+        "",
+        order=2,
+        routes=(*REVERSE, *VMAPPED_REVERSE, *FORWARD_LAST, *FORWARD_FIRST, *TRACED, *BATCHED),
+        examples={"_cdist_forward": lambda s: torch.cdist(_rows(s), _matrix(s)).sum()},
+        shows=(Verdict.RAISES,),
+    ),
+    KnownFault(
+        "group norm's second derivative raises with is_grads_batched; descend takes a vector at a time there",
+        "",
+        order=2,
+        routes=("nested autograd.grad (is_grads_batched)",),
+        examples={"native_group_norm": _through(lambda x, weight: F.group_norm(x, 1, weight, weight))},
+        shows=(Verdict.RAISES,),
+    ),
+)

@@ -1,0 +1,77 @@
+"""What an audit found, and how it reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Self
+
+from descend.audit.known_faults import KnownFault
+from descend.audit.verdict import Judged, Verdict
+
+
+@dataclass(frozen=True)
+class AuditReport:
+    """Every route at every order, why the right ones are believed, and what is known of the operations used.
+
+    Attributes:
+        rows: one for each order and route: the worst verdict and the greatest error over all points.
+        sentences: which references were believed and why, and the known faults and shortcomings that concern it.
+    """
+
+    rows: tuple[Judged, ...]
+    sentences: tuple[str, ...]
+
+    @classmethod
+    def of(cls, judged: Sequence[Judged], faults: Sequence[KnownFault], remarks: Sequence[str]) -> Self:
+        """Gather what was judged at the single points."""
+        rows = [_explained(_worst(same), faults) for same in _gathered(judged)]
+        orders = [list(found) for _, found in groupby(rows, lambda row: row.order)]
+        reasons = [sentence for found in orders for sentence in _reasons(found)]
+        return cls(tuple(rows), (*reasons, *remarks, *map(str, faults)))
+
+    @property
+    def exit_code(self) -> int:
+        """1 if a route that descend itself takes is wrong, or raises without saying what to do; else 0."""
+        return int(any(row.ours and row.verdict in (Verdict.WRONG, Verdict.RAISES) for row in self.rows))
+
+    def table(self) -> str:
+        """The rows in aligned columns, `*` before the routes that descend takes; then the sentences."""
+        lines = [("order", "route (* descend's own)", "max rel. error", "verdict", "remark")]
+        for row in self.rows:
+            error = "" if row.error is None else f"{row.error:.1e}"
+            lines.append((str(row.order), f"{'*' if row.ours else ' '} {row.route}", error, row.verdict, row.remark))
+        widths = [max(len(cell) for cell in column) for column in zip(*lines, strict=True)]
+        aligned = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in lines]
+        return "\n".join([*aligned, *(f"\n{sentence}" for sentence in self.sentences)])
+
+
+def _gathered(judged: Sequence[Judged]) -> list[list[Judged]]:
+    """What each route gave at each order, over the points: orders ascending, routes as first met."""
+    found: dict[tuple[int, str], list[Judged]] = {}
+    for each in sorted(judged, key=lambda each: each.order):
+        found.setdefault((each.order, each.route), []).append(each)
+    return list(found.values())
+
+
+def _worst(same: list[Judged]) -> Judged:
+    worst = max(same, key=lambda each: (each.verdict.severity, each.error or 0.0))
+    errors = [each.error for each in same if each.error is not None]
+    return replace(worst, error=max(errors, default=None))
+
+
+def _explained(row: Judged, faults: Sequence[KnownFault]) -> Judged:
+    known = next((fault for fault in faults if fault.spoils(row)), None)
+    return row if known is None or not known.source else replace(row, remark=f"{known.source} {row.remark}".rstrip())
+
+
+def _reasons(rows: list[Judged]) -> list[str]:
+    """Where routes disagree: which are right, and why that is believed."""
+    wrong = [row for row in rows if row.verdict == Verdict.WRONG]
+    if not wrong:
+        return []
+    believed = wrong[0].believed
+    right = [row.route for row in rows if row.verdict == Verdict.RIGHT]
+    return [
+        f"Order {rows[0].order}: wrong are {', '.join(row.route for row in wrong)}. They are held to {believed}, "
+        f"{'with which agree ' + ', '.join(right) if right else 'with which nothing else agrees'}."
+    ]

@@ -1,0 +1,172 @@
+"""Every route by which torch, or descend, arrives at a derivative of some order."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import combinations
+
+import torch
+from torch import Tensor
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from descend.audit.subspace import Function
+from descend.audit.transforms import (
+    batched_points,
+    forward,
+    jacfwd,
+    jacrev,
+    pullback,
+    reverse,
+    reverse_batched,
+)
+from descend.derivatives.directional import series_taylor
+from descend.derivatives.gradient import gradient
+from descend.derivatives.hessian import hessian
+from descend.derivatives.tensors import derivative_tensor
+
+Transform = Callable[[Function], Function]
+
+
+@dataclass(frozen=True)
+class Route:
+    """One way to the derivative tensor of a scalar function of s [d].
+
+    Attributes:
+        name: as users of torch would say it.
+        build: (function, order) ↦ the function whose value at s is the tensor [d, …, d] with `order` axes.
+        orders: the lowest and the highest order it is a route of its own for; None for no highest.
+        ours: the orders, lowest and highest, at which descend itself takes it; None for never.
+    """
+
+    name: str
+    build: Callable[[Function, int], Function]
+    orders: tuple[int, int | None] = (1, None)
+    ours: tuple[int, int | None] | None = None
+
+    def applies(self, order: int) -> bool:
+        """Whether the route is one of its own at `order`."""
+        return _within(order, self.orders)
+
+    def is_ours(self, order: int) -> bool:
+        """Whether descend takes it at `order`."""
+        return self.ours is not None and _within(order, self.ours)
+
+
+def _within(order: int, bounds: tuple[int, int | None]) -> bool:
+    low, high = bounds
+    return low <= order and (high is None or order <= high)
+
+
+def _nested(inner: Transform, outer: Transform | None = None) -> Callable[[Function, int], Function]:
+    """`inner` order times, or order − 1 times with `outer` last."""
+
+    def build(function: Function, order: int) -> Function:
+        for _ in range(order - 1):
+            function = inner(function)
+        return (outer or inner)(function)
+
+    return build
+
+
+def _traced(function: Function, order: int) -> Function:
+    derivative = NESTED_REVERSE.build(function, order)
+    return lambda s: make_fx(derivative)(s.detach())(s.detach())
+
+
+def _compiled(backend: str) -> Callable[[Function, int], Function]:
+    """Traced with make_fx first, so that autograd itself runs, then compiled: what the engine does."""
+
+    def build(function: Function, order: int) -> Function:
+        derivative = NESTED_REVERSE.build(function, order)
+
+        def compiled(s: Tensor) -> Tensor:
+            torch._dynamo.reset()
+            graph = make_fx(derivative)(s.detach())
+            with torch.no_grad():
+                return torch.compile(graph, backend=backend, fullgraph=True)(s.detach())
+
+        return compiled
+
+    return build
+
+
+def _compiled_untraced(backend: str) -> Callable[[Function, int], Function]:
+    def build(function: Function, order: int) -> Function:
+        derivative = _nested(jacrev)(function, order)
+
+        def compiled(s: Tensor) -> Tensor:
+            torch._dynamo.reset()
+            return torch.compile(lambda t: derivative(t), backend=backend)(s.detach())
+
+        return compiled
+
+    return build
+
+
+def _descend_gradient(function: Function, order: int) -> Function:
+    return lambda s: gradient(lambda params: function(params["s"]), {"s": s.detach()})["s"]
+
+
+def _descend_hessian(function: Function, order: int) -> Function:
+    return lambda s: hessian(lambda params: function(params["s"]), {"s": s.detach()})
+
+
+def _descend_tensor(function: Function, order: int) -> Function:
+    return lambda s: derivative_tensor(lambda params: function(params["s"]), {"s": s.detach()}, order)
+
+
+def _taylor(function: Function, order: int) -> Function:
+    """The tensor from its values along directions, by polarisation.
+
+    k! D(v₁, …, v_k) = Σ over subsets S of (−1)^(k−|S|) D(v_S, …, v_S) with v_S the sum over S, and D(v, …, v) is
+    k! times the k-th Taylor coefficient along v.
+    """
+
+    def derivative(s: Tensor) -> Tensor:
+        found: dict[tuple[int, ...], Tensor] = {}
+
+        def along(chosen: tuple[int, ...]) -> Tensor:
+            if chosen not in found:
+                direction = torch.bincount(torch.tensor(chosen, device=s.device), minlength=len(s)).to(s.dtype)
+                loss, at = (lambda params: function(params["s"])), {"s": s.detach()}
+                found[chosen] = series_taylor(loss, at, {"s": direction}, order)[order]
+            return found[chosen]
+
+        tensor = s.new_empty((len(s),) * order)
+        for place in torch.cartesian_prod(*[torch.arange(len(s))] * order).reshape(-1, order).tolist():
+            axes = sorted(place)
+            subsets = ((size, each) for size in range(1, order + 1) for each in combinations(axes, size))
+            tensor[tuple(place)] = sum((-1) ** (order - size) * along(each) for size, each in subsets)
+        return tensor
+
+    return derivative
+
+
+NESTED_REVERSE = Route("nested autograd.grad", _nested(reverse))
+EAGER = (
+    NESTED_REVERSE,
+    Route("nested autograd.grad (is_grads_batched)", _nested(reverse, reverse_batched), orders=(2, None)),
+    Route("nested func.vjp", _nested(pullback)),
+    Route("nested func.jacrev", _nested(jacrev)),
+    Route("func.jvp over func.vjp", _nested(pullback, forward), orders=(2, None)),
+    Route("func.jacfwd over func.jacrev", _nested(jacrev, jacfwd), orders=(2, None)),
+    Route("func.jacrev over func.jacfwd", _nested(jacfwd, jacrev), orders=(2, None)),
+    Route("nested func.jvp", _nested(forward)),
+    Route("nested func.jacfwd", _nested(jacfwd)),
+    Route("Taylor series", _taylor, ours=(3, None)),
+    Route("vmapped autograd.grad", lambda function, order: batched_points(function, order), ours=(1, 1)),
+    Route("descend.derivatives.gradient", _descend_gradient, orders=(1, 1), ours=(1, 1)),
+    Route("descend.derivatives.hessian", _descend_hessian, orders=(2, 2), ours=(2, 2)),
+    Route("descend.derivatives.derivative_tensor", _descend_tensor, orders=(2, None), ours=(2, None)),
+)
+
+
+def traced_routes(backend: str | None) -> tuple[Route, ...]:
+    """The routes through make_fx and, with a backend, through `torch.compile`.
+
+    Slow, so tried at one point only; and to the second order, beyond which the graphs grow past all use.
+    """
+    traced = Route("make_fx of autograd.grad", _traced, orders=(1, 2), ours=(1, 1))
+    if backend is None:
+        return (traced,)
+    compiled = Route("make_fx then compile", _compiled(backend), orders=(1, 2), ours=(1, 1))
+    return (traced, compiled, Route("compile of func.jacrev", _compiled_untraced(backend), orders=(1, 2)))

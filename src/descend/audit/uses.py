@@ -1,0 +1,65 @@
+"""What a function is made of, as far as faults in derivatives are known to depend on it."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from descend.derivatives.gradient import leaves
+from descend.derivatives.graph import nodes
+from descend.types import Loss, Params
+
+NORMALISATIONS = ("native_batch_norm", "_native_batch_norm_legit", "cudnn_batch_norm", "miopen_batch_norm")
+TRAINING = 5
+"""Position of the flag among the arguments of a batch normalisation."""
+
+
+@dataclass(frozen=True)
+class Uses:
+    """What one evaluation of a function went through.
+
+    Attributes:
+        operators: names of ATen operators; a batch normalisation by running statistics is not among them.
+        functions: custom autograd Functions.
+        detaches: whether some tensor was detached on the way.
+    """
+
+    operators: frozenset[str]
+    functions: tuple[type[torch.autograd.Function], ...]
+    detaches: bool
+
+
+def uses(function: Loss, params: Params) -> Uses:
+    """Evaluate `function` once at `params` and tell what it is made of."""
+    operators, methods, inputs = _Operators(), _Methods(), leaves(params)
+    with operators, methods, torch.enable_grad():
+        value = function(inputs)
+    functions = {type(node)._forward_cls for node in nodes(value) if hasattr(type(node), "_forward_cls")}
+    ordered = tuple(sorted(functions, key=lambda each: each.__qualname__))
+    return Uses(frozenset(operators.seen), ordered, methods.detached)
+
+
+class _Operators(TorchDispatchMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[str] = set()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
+        name = func._schema.name.partition("::")[2]
+        if name not in NORMALISATIONS or args[TRAINING]:
+            self.seen.add(name)
+        return func(*args, **(kwargs or {}))
+
+
+class _Methods(TorchFunctionMode):
+    def __init__(self) -> None:
+        super().__init__()
+        self.detached = False
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
+        if func in (Tensor.detach, torch.detach, Tensor.data.__get__):
+            self.detached = True
+        return func(*args, **(kwargs or {}))

@@ -1,0 +1,88 @@
+"""The audit finds every mistake in a custom Function."""
+
+import pytest
+import torch
+from ops import faulty
+
+from descend.audit.audit import audit
+from descend.audit.report import AuditReport
+from descend.audit.verdict import Verdict
+
+HESSIAN = "descend.derivatives.hessian"
+BATCHED = "vmapped autograd.grad"
+FORWARD = ("nested func.jvp", "nested func.jacfwd")
+
+
+def report_on(function: type[torch.autograd.Function], order: int = 2) -> AuditReport:
+    loss = faulty.through(function)
+    x = torch.tensor([0.5, -0.8, 1.1], dtype=torch.float64)
+    generator = torch.Generator().manual_seed(0)
+    return audit(lambda params: loss(params["x"]), [{"x": x}], order, generator=generator, backend=None)
+
+
+def verdicts(report: AuditReport, order: int) -> dict[str, Verdict]:
+    return {row.route: row.verdict for row in report.rows if row.order == order}
+
+
+def test_a_right_function_has_torchs_own_fault_and_no_other() -> None:
+    report = report_on(faulty.Right)
+    spoilt = {(row.order, row.route) for row in report.rows if row.verdict != Verdict.RIGHT}
+    assert spoilt == {(2, name) for name in FORWARD}, "pytorch#197867 is mended, or something of ours is wrong"
+    assert report.exit_code == 0
+    assert "#197867" in report.table()
+
+
+@pytest.mark.parametrize("function", [faulty.OldStyle, faulty.NoVmapRule, faulty.ItemInBackward])
+def test_what_cannot_be_batched_raises_where_descend_batches(function) -> None:
+    report = report_on(function, order=1)
+    assert verdicts(report, 1)[BATCHED] == Verdict.RAISES
+    assert report.exit_code == 1
+
+
+@pytest.mark.parametrize("function", [faulty.OldStyle, faulty.NoVmapRule, faulty.NoJvp])
+def test_what_a_class_lacks_is_said(function) -> None:
+    assert f"{function.__name__} is a custom Function: it" in report_on(function, order=1).table()
+
+
+@pytest.mark.parametrize("function", [faulty.NoJvp, faulty.NothingSavedForForward])
+def test_forward_mode_raises_and_descend_does_not_need_it(function) -> None:
+    report = report_on(function)
+    assert {verdicts(report, 1)[name] for name in FORWARD} == {Verdict.RAISES}
+    assert report.exit_code == 0
+
+
+@pytest.mark.parametrize("function", [faulty.DerivativeOnContext, faulty.DetachedBackward, faulty.NumpyInBackward])
+def test_a_constant_derivative_is_wrong_from_the_second_order(function) -> None:
+    report = report_on(function)
+    assert verdicts(report, 1)["descend.derivatives.gradient"] == Verdict.RIGHT
+    assert verdicts(report, 2)[HESSIAN] == Verdict.WRONG
+    assert report.exit_code == 1
+
+
+def test_once_differentiable_is_refused_by_descend_and_wrong_elsewhere() -> None:
+    found = verdicts(report_on(faulty.OnceDifferentiable), 2)
+    assert found[HESSIAN] == Verdict.REFUSED
+    assert found["nested func.jacrev"] == Verdict.WRONG
+
+
+def test_a_jvp_that_is_not_the_backward_spoils_forward_routes_alone() -> None:
+    report = report_on(faulty.JvpIsNotBackward)
+    assert {verdicts(report, 1)[name] for name in FORWARD} == {Verdict.WRONG}
+    assert verdicts(report, 2)["func.jacfwd over func.jacrev"] == Verdict.WRONG
+    assert verdicts(report, 2)[HESSIAN] == Verdict.RIGHT
+
+
+def test_a_mask_write_raises_under_vmap() -> None:
+    assert verdicts(report_on(faulty.MaskWrite, order=1), 1)["nested func.jacfwd"] == Verdict.RAISES
+    assert verdicts(report_on(faulty.MaskWrite, order=1), 1)[BATCHED] == Verdict.RAISES
+
+
+def test_a_wrong_shape_is_refused_with_a_sentence() -> None:
+    assert verdicts(report_on(faulty.WrongShape, order=1), 1)["descend.derivatives.gradient"] == Verdict.REFUSED
+
+
+@pytest.mark.parametrize("function", [faulty.NoneReturned, faulty.WrongDerivative])
+def test_a_wrong_derivative_is_found_where_all_routes_agree(function) -> None:
+    report = report_on(function, order=1)
+    assert verdicts(report, 1)["nested autograd.grad"] == Verdict.WRONG
+    assert report.exit_code == 1

@@ -1,0 +1,138 @@
+"""What the audit believes in: held to derivatives known by hand, and to one another."""
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from descend.audit.arithmetic import Untranslated
+from descend.audit.audit import audit
+from descend.audit.differences import finite_differences
+from descend.audit.exact import numeric, symbolic
+from descend.audit.interpreter import trace
+from descend.audit.reference import Reference
+from descend.audit.subjects import op_points, through_op
+from descend.audit.subspace import directions, restrict
+from descend.audit.transforms import reverse
+from descend.errors import ConfigurationError
+from descend.ops.gradient_reversal import GradientReversal
+from descend.ops.relu import ReLU
+from descend.ops.softplus import Softplus
+
+X = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64)
+
+
+def close(reference: Reference, expected: Tensor, tolerance: float) -> bool:
+    middle = (reference.low + reference.high) / 2
+    return bool((middle - expected).abs().max() <= tolerance * expected.abs().max())
+
+
+def exp_of_sum(s: Tensor) -> Tensor:
+    return torch.exp(s.sum())
+
+
+@pytest.mark.parametrize("order", [1, 2, 3])
+def test_references_against_a_derivative_known_by_hand(order: int) -> None:
+    expected = torch.full((3,) * order, math.exp(0.7), dtype=torch.float64)
+    graph = trace(exp_of_sum, X)
+    assert close(symbolic(graph, X, order), expected, 1e-15)
+    assert close(numeric(graph, X, order), expected, 1e-15)
+    lower = exp_of_sum
+    for _ in range(order - 1):
+        lower = reverse(lower)
+    assert close(finite_differences(lower, X), expected, 1e-11)
+
+
+DATA = torch.linspace(-1, 1, 12, dtype=torch.float64).reshape(4, 3)
+LABELS = torch.tensor([0, 2, 1, 1])
+FUNCTIONS = {
+    "gelu and layer norm": lambda s: F.layer_norm(F.gelu(DATA * s), (3,), s, s).square().sum(),
+    "cross entropy": lambda s: F.cross_entropy(torch.tanh(DATA * s), LABELS),
+    "softplus, relu, clamp": lambda s: (F.softplus(DATA @ s) + F.relu(s.sum()) + s.clamp(-0.5, 0.5).sum()).sum(),
+    "indexing and joining": lambda s: torch.stack([s[0] * s[1], torch.cat([s, s])[4]]).prod() + s.flip(0)[1:].mean(),
+    "where, hypot, power": lambda s: torch.where(s > 0, s**3, torch.hypot(s, s * s)).sum() / (1 + s[2]),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_mpmath_agrees_with_double_backward(name: str) -> None:
+    function = FUNCTIONS[name]
+    graph = trace(function, X)
+    assert close(numeric(graph, X, 1), reverse(function)(X).detach(), 1e-13)
+    assert close(numeric(graph, X, 2), reverse(reverse(function))(X).detach(), 1e-12)
+
+
+def test_an_operation_without_a_meaning_is_said() -> None:
+    with pytest.raises(Untranslated, match="_linalg_det"):
+        numeric(trace(lambda s: torch.linalg.det(torch.outer(s, s)), X), X, 1)
+
+
+def test_a_kink_gives_an_interval() -> None:
+    at = torch.tensor([0.0, 1.0, -1.0], dtype=torch.float64)
+    for found in (
+        finite_differences(lambda s: F.relu(s).sum(), at),
+        numeric(trace(lambda s: F.relu(s).sum(), at), at, 1),
+    ):
+        assert found.at_kink
+        for subgradient in (0.0, 0.5, 1.0):
+            assert found.admits(torch.tensor([subgradient, 1.0, 0.0], dtype=torch.float64))
+        assert not found.admits(torch.tensor([1.1, 1.0, 0.0], dtype=torch.float64))
+        assert not found.admits(torch.tensor([1.0, 0.9, 0.0], dtype=torch.float64))
+
+
+def test_nan_is_never_admitted() -> None:
+    found = finite_differences(lambda s: s.sum(), X)
+    assert not found.admits(torch.full((3,), math.nan, dtype=torch.float64))
+
+
+def test_directions_are_orthonormal_or_the_coordinates() -> None:
+    generator = torch.Generator().manual_seed(0)
+    large = {"w": torch.zeros(4, 5, dtype=torch.float64)}
+    columns = directions(large, 3, generator)
+    torch.testing.assert_close(columns.T @ columns, torch.eye(3, dtype=torch.float64))
+    assert torch.equal(directions({"x": X}, 3, generator), torch.eye(3, dtype=torch.float64))
+    restricted = restrict(lambda params: params["w"].sum(), large, columns)
+    torch.testing.assert_close(reverse(restricted)(torch.zeros(3).double()).detach(), columns.sum(dim=0))
+
+
+@pytest.mark.parametrize("op", [ReLU(), Softplus()])
+def test_ops_pass_at_their_kinks_and_edges(op) -> None:
+    generator = torch.Generator().manual_seed(0)
+    report = audit(through_op(op), op_points(op, generator), 2, generator=generator, backend=None)
+    assert report.exit_code == 0, report.table()
+
+
+def test_an_op_that_is_not_a_derivative_by_design_is_held_to_agreement() -> None:
+    op, generator = GradientReversal(), torch.Generator().manual_seed(0)
+    points = op_points(op, generator)
+    plain = audit(through_op(op), points, 1, generator=generator, backend=None)
+    assert plain.exit_code == 1
+    by_design = audit(through_op(op), points, 1, generator=generator, backend=None, by_design=op.declines_gradcheck)
+    assert by_design.exit_code == 0
+    assert op.declines_gradcheck in by_design.table()
+
+
+def test_detach_is_taken_for_design() -> None:
+    point = [{"x": X}]
+    generator = torch.Generator().manual_seed(0)
+    report = audit(lambda p: (p["x"] * p["x"].detach()).sum(), point, 1, generator=generator, backend=None)
+    assert report.exit_code == 0
+    assert "detaches" in report.table()
+
+
+def test_traced_and_compiled_is_a_route() -> None:
+    generator = torch.Generator().manual_seed(0)
+    report = audit(lambda p: p["x"].sin().sum(), [{"x": X}], 1, generator=generator, backend="eager")
+    assert {"make_fx then compile", "compile of func.jacrev"} <= {row.route for row in report.rows}
+    assert report.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("points", "order", "named"),
+    [([{"x": X}], 0, "order 0"), ([], 1, "at least one point"), ([{"x": X.float()}], 1, "'x' has dtype torch.float32")],
+)
+def test_wrong_input_is_said_in_a_sentence(points, order: int, named: str) -> None:
+    with pytest.raises(ConfigurationError, match=named):
+        audit(lambda p: p["x"].sum(), points, order, generator=torch.Generator())
