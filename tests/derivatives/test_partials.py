@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from descend.derivatives import auto_partials, nested_partials, taylor_partials
-from descend.derivatives.partials import polarisation
+from descend.derivatives.polarisation import polarisation
 from descend.errors import ConfigurationError
 
 ROUTES = [nested_partials, taylor_partials, auto_partials]
@@ -96,3 +96,10 @@ def test_wrong_indices_are_refused(route) -> None:
     for index in ((1,), (1, -1), (0, 0, 1)):
         with pytest.raises(ConfigurationError, match="points of 2 coordinates"):
             route(u, POINTS, [index])
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_values_of_another_shape_are_refused(route) -> None:
+    for field in (lambda x: x[:, 0], lambda x: x.sum(0, keepdim=True)):
+        with pytest.raises(ConfigurationError, match=r"\[3, outputs\]"):
+            route(field, POINTS, [(4, 0)])

@@ -7,20 +7,19 @@ from contextlib import nullcontext
 import torch
 from torch import Tensor
 
-from descend.derivatives.graph import require_twice_differentiable
+from descend.derivatives.graph import explained, require_twice_differentiable
 from descend.derivatives.series import DecomposedNormalisation, expand, root
-from descend.derivatives.vjp import vjp
 from descend.errors import ConfigurationError
 
 Pointwise = Callable[[Tensor], Tensor]
 """A function of one number, evaluated at every point of a tensor: entry i of the result depends on point i alone."""
 
-NESTED_UP_TO = 3
+NESTED_UP_TO = 2
 """The highest order at which nested reverse mode is the faster (benchmarks/orders.py)."""
 
 
 def derivative(f: Pointwise, order: int) -> Pointwise:
-    """f^(order), by the faster of two routes that agree: nested reverse mode up to order 3, a Taylor series beyond.
+    """f^(order), by the faster of two routes that agree: nested reverse mode up to order 2, a Taylor series beyond.
 
     Nested differentiation makes a graph that grows two- to threefold with each order, a series costs order². Neither
     uses forward mode, which nested is silently wrong for several of torch's functions.
@@ -51,8 +50,9 @@ def nested_derivative(f: Pointwise, order: int) -> Pointwise:
             value = _checked(f(points), points)
             if order > 1:
                 require_twice_differentiable(value)
-            for k in range(1, order + 1):
-                value = gradient_of_sum(value, points, create_graph=graph or k < order)
+            with explained():
+                for k in range(1, order + 1):
+                    value = gradient_of_sum(value, points, create_graph=graph or k < order)
         return value if graph else value.detach()
 
     return differentiated
@@ -73,7 +73,8 @@ def gradient_of_sum(value: Tensor, points: Tensor, create_graph: bool) -> Tensor
     """d(Σ value)/d points, of the shape of `points`; zero where nothing depends on them."""
     if not value.requires_grad:
         return torch.zeros_like(points)
-    return vjp([value], [points], [torch.ones_like(value)], create_graph)[0]
+    weights = torch.ones_like(value)
+    return torch.autograd.grad(value, points, weights, create_graph=create_graph, materialize_grads=True)[0]
 
 
 def right_at_any_order(order: int) -> DecomposedNormalisation | nullcontext:

@@ -1,25 +1,30 @@
-"""Sums of products Σ_j a_j b_j, the inner loop of every recurrence."""
+"""Weighted sums of products Σ_j c_j a_j b_j, the inner loop of every recurrence."""
 
 from collections.abc import Iterable
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import get_proxy_mode
+
+Term = tuple[float, Tensor, Tensor]
+"""c, a, b for the product c a b."""
 
 
 def may_write() -> bool:
     """Whether a sum can be built in place, which saves a third of the time in eager mode.
 
-    Under vmap `addcmul_` falls back to a loop over the batch, and a compiler fuses a sum better when it is pure.
+    Under vmap `addcmul_` falls back to a loop over the batch, and a compiler fuses a traced sum better when it is pure.
     """
-    return get_proxy_mode() is None and not torch._C._are_functorch_transforms_active()
+    return not (torch._C._len_torch_dispatch_stack() or torch._C._are_functorch_transforms_active())
 
 
-def sum_of_products(factors: Iterable[tuple[Tensor, Tensor]]) -> Tensor | None:
-    """Σ a b over the pairs, in a tensor of its own; None where there are no pairs."""
-    products = iter(factors)
-    a, b = next(products, (None, None))
-    total, writes = None if a is None else a * b, may_write()
-    for a, b in products:
-        total = total.addcmul_(a, b) if writes else total + a * b
+def sum_of_products(terms: Iterable[Term]) -> Tensor | None:
+    """Σ c a b in a tensor of its own; None where there are no terms. A first weight of 1 saves a pass."""
+    total, writes = None, may_write()
+    for c, a, b in terms:
+        if total is None:
+            total = a * b if c == 1 else (a * b).mul_(c)
+        elif writes:
+            total.addcmul_(a, b, value=c)
+        else:
+            total = total + (a * b if c == 1 else c * (a * b))
     return total

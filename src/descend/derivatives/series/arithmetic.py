@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from descend.derivatives.series import elementary
@@ -42,11 +43,14 @@ def add(t: Variable, a: Tensor | float, other: Tensor | float, *, alpha: float =
 
 
 def _add_constant(t: Variable, series: Tensor, constant: Tensor | float) -> Tensor:
+    """x_0 moved by adding rows (constant, 0, 0, …): its gradient is one sum, where that of a slice is three copies."""
     rows = series.coefficients
-    moved = rows[0] + constant
-    if moved.dtype != rows.dtype or moved.shape != rows.shape[1:]:
-        rows = lift(rows, moved.dim()).to(moved.dtype).expand(-1, *moved.shape)
-    return t.series(torch.cat([moved[None], rows[1:]]))
+    if not isinstance(constant, Tensor):
+        constant = rows.new_full((), constant)
+    dtype, dimensions = torch.result_type(series, constant), max(series.dim(), constant.dim())
+    shift = lift(constant.to(dtype)[None], dimensions)
+    padded = F.pad(shift, [0, 0] * dimensions + [0, rows.shape[0] - 1])
+    return t.series(lift(rows, dimensions).to(dtype) + padded)
 
 
 @decomposition(*functions_named("sub", "subtract", "__sub__"))

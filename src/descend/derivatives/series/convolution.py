@@ -12,6 +12,7 @@ from torch.autograd import Function
 from torch.autograd.function import FunctionCtx
 
 from descend.derivatives.series.accumulate import may_write, sum_of_products
+from descend.derivatives.series.recorded import applied, differentiated
 
 
 def convolve(a: Tensor, b: Tensor, order: int) -> Tensor:
@@ -24,24 +25,19 @@ def convolve(a: Tensor, b: Tensor, order: int) -> Tensor:
     Returns:
         [min(m + n − 1, order + 1), *shape].
     """
-    return _Convolution.apply(a, b, order) if _differentiated(a, b) else _convolution(a, b, order)
+    return applied(_Convolution, a, b, order) if differentiated(a, b) else _convolution(a, b, order)
 
 
 def correlate(g: Tensor, w: Tensor, count: int) -> Tensor:
     """The adjoint of `convolve(·, w)`: row j is Σ_k g_k w_{k−j}, j < `count` ≤ len(g). [count, *shape]."""
-    return _Correlation.apply(g, w, count) if _differentiated(g, w) else _correlation(g, w, count)
-
-
-def _differentiated(*tensors: Tensor) -> bool:
-    # A series of an outer expansion also takes the autograd function: it is intercepted whole (custom_function.py).
-    return any(type(x) is not Tensor or x.requires_grad for x in tensors)
+    return applied(_Correlation, g, w, count) if differentiated(g, w) else _correlation(g, w, count)
 
 
 def _convolution(a: Tensor, b: Tensor, order: int) -> Tensor:
     count = min(a.shape[0] + b.shape[0] - 1, order + 1)
     if not may_write():
         a, b = a.unbind(0), b.unbind(0)
-        rows = [[(a[j], b[k - j]) for j in range(len(a)) if 0 <= k - j < len(b)] for k in range(count)]
+        rows = [[(1, a[j], b[k - j]) for j in range(len(a)) if 0 <= k - j < len(b)] for k in range(count)]
         return torch.stack([sum_of_products(row) for row in rows])
     if a.shape[0] > b.shape[0]:
         a, b = b, a
@@ -55,7 +51,7 @@ def _convolution(a: Tensor, b: Tensor, order: int) -> Tensor:
 def _correlation(g: Tensor, w: Tensor, count: int) -> Tensor:
     if not may_write():
         g, w = g.unbind(0), w.unbind(0)
-        rows = [[(g[j + m], w[m]) for m in range(min(len(w), len(g) - j))] for j in range(count)]
+        rows = [[(1, g[j + m], w[m]) for m in range(min(len(w), len(g) - j))] for j in range(count)]
         return torch.stack([sum_of_products(row) for row in rows])
     out = w[0] * g[:count]
     for m in range(1, min(w.shape[0], g.shape[0])):

@@ -5,7 +5,7 @@ in about k multiplications, where Faà di Bruno's formula has as many terms as k
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from descend.derivatives.series.accumulate import sum_of_products
 from descend.derivatives.series.convolution import convolve
-from descend.derivatives.series.univariate import Rows, Univariate, dot, integral_row, scaled_rows
+from descend.derivatives.series.univariate import Rows, Univariate, integral_row
 
 Elementwise = Callable[[Tensor], Tensor]
 
@@ -23,54 +23,48 @@ def add_constant(x: Tensor, constant: float | Tensor) -> Tensor:
     return torch.cat([x[:1] + constant, x[1:]])
 
 
-def square_row(y: Sequence[Tensor], k: int) -> Tensor:
-    """Σ_j y_j y_{k−j}, row k ≥ 1 of y(t)², each pair once."""
-    twice = 2 * sum_of_products((y[j], y[k - j]) for j in range((k + 1) // 2))
-    return twice if k % 2 else twice + y[k // 2] * y[k // 2]
-
-
 def _exp(x: Tensor, order: int, shift: float, value: Elementwise) -> Rows:
     """y' = (y + shift) x', where y + shift is the exponential."""
-    dx, first = scaled_rows(x), value(x[0])
+    x, first = x.unbind(0), value(x[0])
     y = [first + shift if shift else first]
     for k in range(1, order + 1):
-        y.append(integral_row(dx, y, k))
+        y.append(integral_row(x, y, k))
     return (torch.stack([first, *y[1:]]),)
 
 
 def _log(x: Tensor, order: int, shift: float, value: Elementwise) -> Rows:
-    """(x + shift) y' = x'."""
+    """(x + shift) y' = x': (x_0 + shift) y_k = x_k − (1/k) Σ_j j y_j x_{k−j}, 0 < j < k."""
+    y, x = [value(x[0])], x.unbind(0)
     base = x[0] + shift if shift else x[0]
-    rows, y, dy = x.unbind(0), [value(x[0])], []
     for k in range(1, order + 1):
-        rest = dot(dy, [base, *rows[1:]], k) / -k if k > 1 else torch.zeros_like(base)
-        y.append((rest + rows[k] if k < len(rows) else rest) / base)
-        dy.append(k * y[k])
+        rest = sum_of_products((-j / k, y[j], x[k - j]) for j in range(max(1, k - len(x) + 1), k))
+        terms = [each for each in (rest, x[k] if k < len(x) else None) if each is not None]
+        y.append(sum(terms[1:], terms[0]) / base)
     return (torch.stack(y),)
 
 
 def _power(x: Tensor, order: int, exponent: float, value: Elementwise) -> Rows:
-    """x y' = p y x': k x_0 y_k = Σ_j (p j − (k − j)) x_j y_{k−j} = (p + 1) Σ_j j x_j y_{k−j} − k Σ_j x_j y_{k−j}."""
-    rows, dx, y = x.unbind(0), scaled_rows(x), [value(x[0])]
+    """x y' = p y x': x_0 y_k = Σ_j ((p + 1) j / k − 1) x_j y_{k−j}."""
+    y, x = [value(x[0])], x.unbind(0)
     for k in range(1, order + 1):
-        y.append(((exponent + 1) / k * dot(dx, y, k) - dot(rows[1:], y, k)) / rows[0])
+        weights = {j: (exponent + 1) * j / k - 1 for j in range(1, min(k, len(x) - 1) + 1)}
+        y.append(sum_of_products((weight, x[j], y[k - j]) for j, weight in weights.items()) / x[0])
     return (torch.stack(y),)
 
 
 def _reciprocal(x: Tensor, order: int) -> Rows:
     """x y = 1: x_0 y_k = −Σ_j x_j y_{k−j}."""
-    rows = x.unbind(0)
-    y = [1 / rows[0]]
+    y, x = [1 / x[0]], x.unbind(0)
     for k in range(1, order + 1):
-        y.append(dot(rows[1:], y, k) * -y[0])
+        y.append(sum_of_products((-1, x[j], y[k - j]) for j in range(1, min(k, len(x) - 1) + 1)) * y[0])
     return (torch.stack(y),)
 
 
 def _rotation(x: Tensor, order: int, sign: int, sine: Elementwise, cosine: Elementwise) -> Rows:
     """s' = c x', c' = ∓ s x': circular for `sign` −1, hyperbolic for +1."""
-    dx, s, c = scaled_rows(x), [sine(x[0])], [cosine(x[0])]
+    s, c, x = [sine(x[0])], [cosine(x[0])], x.unbind(0)
     for k in range(1, order + 1):
-        s_k, c_k = integral_row(dx, c, k), sign * integral_row(dx, s, k)
+        s_k, c_k = integral_row(x, c, k), sign * integral_row(x, s, k)
         s.append(s_k)
         c.append(c_k)
     return torch.stack(s), torch.stack(c)
@@ -78,20 +72,23 @@ def _rotation(x: Tensor, order: int, sign: int, sine: Elementwise, cosine: Eleme
 
 def _riccati(x: Tensor, order: int, linear: float, square: float, value: Elementwise, slope: Elementwise) -> Rows:
     """y' = w x' with w = constant + linear y + square y²; both y and w."""
-    dx, y = scaled_rows(x), [value(x[0])]
+    y, x = [value(x[0])], x.unbind(0)
     w = [slope(y[0])]
     for k in range(1, order + 1):
-        y.append(integral_row(dx, w, k))
-        w_k = square * square_row(y, k)
+        y.append(integral_row(x, w, k))
+        # Row k of y²: each pair once, and the middle of an even k.
+        terms = [(2 * square, y[j], y[k - j]) for j in range((k + 1) // 2)]
+        terms += [(square, y[k // 2], y[k // 2])] if k % 2 == 0 else []
+        w_k = sum_of_products(terms)
         w.append(w_k + linear * y[k] if linear else w_k)
     return torch.stack(y), torch.stack(w)
 
 
 def _integral(x: Tensor, order: int, value: Elementwise, slope: Callable[[Tensor, int], Tensor]) -> Rows:
     """y' = w x' for a w(x) whose own series is known; both y and w."""
-    dx, w = scaled_rows(x), slope(x, order)
-    rows = w.unbind(0)
-    return torch.stack([value(x[0]), *(integral_row(dx, rows, k) for k in range(1, order + 1))]), w
+    w = slope(x, order)
+    y, x, rows = [value(x[0])], x.unbind(0), w.unbind(0)
+    return torch.stack(y + [integral_row(x, rows, k) for k in range(1, order + 1)]), w
 
 
 def power(exponent: float) -> Univariate:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from descend.derivatives.series.rules import decomposition, functions_named, primitive
@@ -25,7 +26,7 @@ def product_rows(apply: LinearMap, args: list[Any], series: Rows, order: int) ->
     """Coefficients up to `order` of a function linear in each argument that `series` holds."""
     if len(series) == 1:
         ((position, rows),) = series.items()
-        return apply(args, position, rows[: order + 1])
+        return apply(args, position, rows[: order + 1] if rows.shape[0] > order + 1 else rows)
     position = min(series, key=lambda i: series[i].shape[0])
     others = {i: rows for i, rows in series.items() if i != position}
     total: Tensor | None = None
@@ -76,10 +77,13 @@ def matmul_reversed(a: Tensor, other: Tensor) -> Tensor:
     return torch.matmul(other, a)
 
 
-@decomposition(*functions_named("linear"))
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+@primitive(*functions_named("linear"))
+def linear(t: Variable, x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """x Wᵀ + b."""
-    product = torch.matmul(x, weight.mT if weight.dim() > 1 else weight)
+    if t.owns(weight):
+        product = torch.matmul(x, weight.mT if weight.dim() > 1 else weight)
+    else:
+        product = t.series(F.linear(x.coefficients, weight)) if t.owns(x) else F.linear(x, weight)
     return product if bias is None else product + bias
 
 

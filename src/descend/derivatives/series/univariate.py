@@ -11,6 +11,7 @@ from torch.autograd.function import FunctionCtx
 
 from descend.derivatives.series.accumulate import sum_of_products
 from descend.derivatives.series.convolution import convolve, correlate
+from descend.derivatives.series.recorded import applied, differentiated
 
 Rows = tuple[Tensor, ...]
 
@@ -31,9 +32,7 @@ class Univariate:
     slopes: tuple[Callable[[Tensor, Rows], Tensor], ...]
 
     def __call__(self, x: Tensor, order: int) -> Rows:
-        if type(x) is not Tensor or x.requires_grad:
-            return _Univariate.apply(x, self, order)
-        return self.recurrence(x, order)
+        return applied(_Univariate, x, self, order) if differentiated(x) else self.recurrence(x, order)
 
 
 class _Univariate(Function):
@@ -66,17 +65,8 @@ class _Univariate(Function):
         return tuple(convolve(slope(x, tuple(outputs)), tangent, ctx.order) for slope in ctx.function.slopes)
 
 
-def scaled_rows(x: Tensor) -> list[Tensor]:
-    """j x_j for j = 1, 2, …: the coefficients of x'(t)."""
-    return [row if j == 1 else j * row for j, row in enumerate(x.unbind(0)[1:], start=1)]
-
-
-def dot(dx: Sequence[Tensor], w: Sequence[Tensor], k: int) -> Tensor:
-    """Σ_j (j x_j) w_{k−j} over the rows there are: k times row k of the series whose derivative is w x'."""
-    total = sum_of_products((dx[j - 1], w[k - j]) for j in range(max(1, k - len(w) + 1), min(len(dx), k) + 1))
+def integral_row(x: Sequence[Tensor], w: Sequence[Tensor], k: int) -> Tensor:
+    """Row k ≥ 1 of the series y with y' = w x': k y_k = Σ_j j x_j w_{k−j} (Griewank & Walther, § 13.2)."""
+    lowest, highest = max(1, k - len(w) + 1), min(len(x) - 1, k)
+    total = sum_of_products((j / k, x[j], w[k - j]) for j in range(highest, lowest - 1, -1))
     return torch.zeros_like(w[0]) if total is None else total
-
-
-def integral_row(dx: Sequence[Tensor], w: Sequence[Tensor], k: int) -> Tensor:
-    """y_k for y' = w x' (Griewank & Walther, § 13.2)."""
-    return dot(dx, w, k) if k == 1 else dot(dx, w, k).div_(k)
