@@ -156,6 +156,7 @@ def test_an_op_is_called_by_that_name() -> None:
         ("2 * sn(x)", "unknown function 'sn' at column 5: did you mean 'sin'"),
         ("x + pj", "unknown name 'pj' at column 5: did you mean 'pi'"),
         ("op(x)", "unknown function 'op' at column 1"),
+        ("sum(i * x for i in range(3)) + i", "unknown name 'i' at column 32"),
         ("ü(x) + x", "unknown function 'ü' at column 1"),
         ("x**2 + sin", "names the function 'sin' at column 8"),
         ("1 + x^2", "has '^' at column 6: write a power as"),
