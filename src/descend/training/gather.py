@@ -28,7 +28,7 @@ def columns(observed: dict[int, dict[str, Tensor]], step: int) -> dict[str, Colu
     for i, found in observed.items():
         alike.setdefault(tuple(found), []).append(i)
     parts: dict[str, list[Column]] = {}
-    for names, rows in alike.items():
+    for rows in alike.values():
         kinds: dict[tuple[torch.Size, torch.dtype], list[str]] = {}
         for name, x in observed[rows[0]].items():
             kinds.setdefault((x.shape, x.dtype), []).append(name)

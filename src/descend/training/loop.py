@@ -18,7 +18,7 @@ from descend.training.gather import gather, host, until
 from descend.training.placement import choose_compile
 from descend.training.result import Result
 from descend.training.step import Carry, Taken, evaluate, observe, start, total
-from descend.training.stopping import Verdict, Watch
+from descend.training.stopping import Verdict, Watch, named
 from descend.types import Batch, Loss
 
 # A block is as long as this takes, so that values leave the device, records reach their sinks and the clock is looked
@@ -74,8 +74,6 @@ class Loop:
 
     def _blocks(self) -> Iterator[Records]:
         size, steps = 1, self.experiment.steps
-        # A method with memory outside its state cannot take a block again, so it is looked at after every step.
-        most = MOST_STEPS if self.experiment.optimizer.batchable else 1
         while self.verdict is None and self.step < steps:
             size = min(size, steps - self.step)
             began = time.perf_counter()
@@ -84,7 +82,7 @@ class Loop:
             self.seconds += took
             self._look_at_clock()
             yield records
-            size = min(most, max(1, 2 * size if took < BLOCK_SECONDS / 2 else int(size * BLOCK_SECONDS / took)))
+            size = min(MOST_STEPS, max(1, 2 * size if took < BLOCK_SECONDS / 2 else int(size * BLOCK_SECONDS / took)))
         yield self._finish()
 
     def _block(self, batches: list[Batch]) -> Records:
@@ -111,10 +109,9 @@ class Loop:
         column = records.scalars["value"]
         norms = None if block.norms is None else host(block.norms)
         verdict = self.experiment.stop.first(column.steps, column.values, norms, self.watch)
-        if verdict is not None and verdict.status == "diverged":
+        if verdict is not None:
             values = block.values[verdict.step - self.step].tolist()
-            bad = [f"the loss {name!r} became {x}" for name, x in zip(self.names, values, strict=True) if x - x != 0]
-            verdict = replace(verdict, reason=f"{bad[0]} at step {verdict.step}" if bad else verdict.reason)
+            verdict = named(verdict, dict(zip(self.names, values, strict=True)))
         return verdict
 
     def _count(self, loss: Loss) -> Loss:
