@@ -4,17 +4,22 @@
 >>> result = descend.run(["objective=rosenbrock", "optimizer=adam", "steps=100"])
 >>> result.steps
 100
+>>> table = descend.sweep(["objective=rosenbrock", "optimizer.lr=0.001,0.01", "steps=100"])
+>>> table["optimizer.lr"].to_list()
+[0.001, 0.01]
 """
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from descend.telemetry.sink import Sink
     from descend.training.experiment import Experiment
     from descend.training.result import Result
 
-__all__ = ["Experiment", "run"]
+__all__ = ["Experiment", "run", "sweep"]
 
 
 def run(what: "Experiment | Sequence[str]", sinks: "Sequence[Sink]" = ()) -> "Result":
@@ -36,6 +41,22 @@ def run(what: "Experiment | Sequence[str]", sinks: "Sequence[Sink]" = ()) -> "Re
     from descend.menu.compose import compose
 
     return run_experiment(build(compose(what), list(what)), sinks)
+
+
+def sweep(overrides: "Sequence[str]") -> "pl.DataFrame":
+    """Run a sweep and return its table: a row for each run, with the columns of sweep.parquet. No folder is left.
+
+    Args:
+        overrides: as on the command line after `-m`, those of `sweep` included:
+            `["objective=rosenbrock", "optimizer.lr=tag(log,interval(1e-4,1))", "sweep.points=64"]`.
+
+    Raises:
+        ConfigurationError: any run cannot start, or `sweep` asks for what only a folder can have; nothing was computed.
+        KeyboardInterrupt: the user stopped it.
+    """
+    from descend.sweeps.python import sweep
+
+    return sweep(overrides)
 
 
 def __getattr__(name: str) -> Any:

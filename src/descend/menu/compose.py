@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -33,6 +34,12 @@ def compose(overrides: Sequence[str]) -> DictConfig:
         raise ConfigurationError(sentence(error)) from error
 
 
+def config_loader() -> ConfigLoader:
+    """Return what finds the menu's choices, for `glob` in a sweep."""
+    with initialize_config_dir(str(FOLDER), version_base="1.3"):
+        return GlobalHydra.instance().config_loader()
+
+
 def sentence(error: BaseException) -> str:
     """Return what is wrong, and what would be right, for any of `MISTAKES`."""
     cause: BaseException | None = error
@@ -46,7 +53,8 @@ def sentence(error: BaseException) -> str:
         if isinstance(cause, ValidationError) and cause.full_key:
             return f"{cause.full_key}: {str(cause).splitlines()[0]}; give it a value of that type."
         if isinstance(cause, OverrideParseException):
-            return f"The override {cause.override!r} cannot be read: {str(cause).splitlines()[0]}; mind the quotes."
+            key, _, value = str(cause.override).partition("=")
+            return f"The override {cause.override!r} cannot be read; if its value is text, quote it twice: {key}='\"{value}\"'."
         cause = cause.__cause__
     return f"{' '.join(str(error).split()).rstrip('.')}; --help shows the menu and how to choose from it."
 

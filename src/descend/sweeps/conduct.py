@@ -66,16 +66,7 @@ def conduct(plan: Plan, settings: Settings, folder: Path) -> int:
         show_plan(plan, settings)
         return 0
     with Store(folder, plan.jobs) as store:
-        bar = SweepBar(sum(group.template.steps * len(group.jobs) for group in plan.groups))
-        try:
-            for chunk in chunks(plan, settings, store.done(), bar):
-                store.add(chunk)
-                if settings.fail_fast and any(result.status == "failed" for result in chunk.results):
-                    break
-            stopped = False
-        except KeyboardInterrupt:
-            stopped = True
-        bar.close()
+        stopped = carry_out(plan, settings, store)
         table = store.table()
         report(plan, settings, store, table)
     if stopped:
@@ -89,6 +80,21 @@ def conduct(plan: Plan, settings: Settings, folder: Path) -> int:
     for run, reason in failed.select("run", "reason").iter_rows() if len(failed) else ():
         print(f"descend: run {run} failed: {reason} ({' '.join(plan.jobs[run].overrides)})", file=sys.stderr)
     return 1 if len(failed) else 0
+
+
+def carry_out(plan: Plan, settings: Settings, store: Store) -> bool:
+    """Run what a store lacks of a plan, keeping each chunk as it is complete; return whether the user stopped it."""
+    bar = SweepBar(sum(group.template.steps * len(group.jobs) for group in plan.groups))
+    try:
+        for chunk in chunks(plan, settings, store.done(), bar):
+            store.add(chunk)
+            if settings.fail_fast and any(result.status == "failed" for result in chunk.results):
+                break
+    except KeyboardInterrupt:
+        return True
+    finally:
+        bar.close()
+    return False
 
 
 def chunks(plan: Plan, settings: Settings, done: set[int], bar: SweepBar) -> Iterator[Chunk]:

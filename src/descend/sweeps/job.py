@@ -1,7 +1,8 @@
 """What a sweep is made of: jobs, groups of jobs of one structure, and the outcomes of a chunk of them."""
 
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import polars as pl
 
@@ -20,12 +21,38 @@ class Job:
     Attributes:
         index: its place in the sweep, from 0.
         overrides: the overrides that give the same run alone: `python run.py <overrides>`.
-        swept: the value of each swept key, as Python values.
+        swept: the text that each swept key takes.
     """
 
     index: int
     overrides: tuple[str, ...]
-    swept: dict[str, Any]
+    swept: dict[str, str]
+
+
+Typed = list[bool] | list[float] | list[str]
+
+
+def columns(jobs: Sequence[Job]) -> dict[str, Typed]:
+    """Return each swept key's values, [jobs], of one type: truth values, whole numbers, numbers, else the texts."""
+    return {key: column([job.swept[key] for job in jobs]) for key in jobs[0].swept}
+
+
+def column(texts: Sequence[str]) -> Typed:
+    """Return texts as values of the narrowest type that holds them all."""
+    values = {text: value(text) for text in texts}
+    kinds = {type(x) for x in values.values()}
+    if kinds == {int, float}:
+        return [float(values[text]) for text in texts]
+    return [values[text] for text in texts] if len(kinds) == 1 else list(texts)
+
+
+def value(text: str) -> bool | float | str:
+    """Return the truth value or number that a text writes, or the text."""
+    try:
+        read = json.loads({"True": "true", "False": "false"}.get(text, text))
+    except ValueError:
+        return text
+    return read if isinstance(read, bool | int | float) else text
 
 
 @dataclass(frozen=True)

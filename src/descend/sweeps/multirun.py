@@ -24,8 +24,7 @@ def multirun(config: DictConfig, context: HydraContext, task: TaskFunction, over
         overrides: as given; those of `sweep` and `hydra` say how, the others what.
     """
     chosen = settings(config)
-    own = [override for override in overrides if not about(override, "sweep") and not about(override, "hydra")]
-    planned = plan(own, chosen, context.config_loader)
+    planned = plan(what(overrides), chosen, context.config_loader)
     if config.hydra.launcher._target_ != STACKED:
         launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
         launcher.launch([list(job.overrides) for job in planned.jobs], initial_job_idx=0)
@@ -44,6 +43,11 @@ def settings(config: DictConfig) -> Settings:
     node = OmegaConf.to_container(config.sweep, resolve=True)
     sampling = make("sweep.sampling", node.pop("sampling"), Sampling)
     return Settings(sampling=sampling, **node)
+
+
+def what(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that say what is run, those that say how left out."""
+    return [override for override in overrides if not about(override, "sweep") and not about(override, "hydra")]
 
 
 def about(override: str, group: str) -> bool:

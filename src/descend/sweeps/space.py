@@ -120,7 +120,8 @@ def between(intervals: dict[str, Override], sampling: Sampling) -> list[list[str
     for override, unit in zip(intervals.values(), sampling.unit(len(intervals)).T, strict=True):
         sweep = override.value()
         low, high = float(sweep.start), float(sweep.end)
-        columns.append(low * (high / low) ** unit if logarithmic(sweep) else low + (high - low) * unit)
+        # Written so that the ends come out exactly.
+        columns.append(low ** (1 - unit) * high**unit if logarithmic(sweep) else low * (1 - unit) + high * unit)
     return [[repr(float(x)) for x in row] for row in np.array(columns).T]
 
 

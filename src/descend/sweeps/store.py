@@ -13,7 +13,7 @@ import polars as pl
 
 from descend.errors import ConfigurationError
 from descend.records import SCHEMA
-from descend.sweeps.job import Chunk, Job
+from descend.sweeps.job import Chunk, Job, columns
 
 TABLES = """
 create table if not exists sweep (overrides text not null);
@@ -89,8 +89,12 @@ class Store:
     def table(self) -> pl.DataFrame:
         """Return one row per run that has ended, in the order of the sweep: swept values, and the result's fields."""
         rows = self._index.execute("select run, result from runs order by run").fetchall()
+        swept = columns(self._jobs)
         return pl.DataFrame(
-            [{"run": run, **self._jobs[run].swept, **flattened(json.loads(result))} for run, result in rows],
+            [
+                {"run": run, **{key: x[run] for key, x in swept.items()}, **flattened(json.loads(result))}
+                for run, result in rows
+            ],
             infer_schema_length=None,
         )
 

@@ -1,0 +1,32 @@
+"""A sweep from Python: its table, without a folder."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import polars as pl
+
+from descend.errors import ConfigurationError
+from descend.menu.compose import compose, config_loader
+from descend.sweeps.conduct import carry_out, plan
+from descend.sweeps.multirun import about, settings, what
+from descend.sweeps.store import Store
+
+
+def sweep(overrides: Sequence[str]) -> pl.DataFrame:
+    """Run the sweep that `overrides` make, and return its table; a run that raised has the status `failed` in it.
+
+    Raises:
+        ConfigurationError: any run cannot start, or `sweep` asks for what only a folder can have.
+    """
+    chosen = settings(compose([override for override in overrides if about(override, "sweep")]))
+    if chosen.resume or chosen.dry_run:
+        raise ConfigurationError(
+            "sweep.resume and sweep.dry_run are for the command line: from Python no folder is kept and no plan shown; "
+            "leave them away."
+        )
+    planned = plan(what(overrides), chosen, config_loader())
+    with TemporaryDirectory(prefix="descend-") as folder, Store(Path(folder), planned.jobs) as store:
+        if carry_out(planned, chosen, store):
+            raise KeyboardInterrupt
+        return store.table()

@@ -1,0 +1,55 @@
+"""`descend.sweep`: the table of a sweep, without a folder."""
+
+import math
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+import descend
+from descend.errors import ConfigurationError
+from descend.sweeps.job import column
+
+BASE = ["objective=rosenbrock", "metrics=none", "derivatives=none", "steps=20"]
+
+
+def test_a_row_for_each_run_equals_the_run_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    table = descend.sweep([*BASE, "optimizer=adam,sgd", "optimizer.lr=interval(0.0001,0.001)", "sweep.points=2"])
+    assert table["optimizer"].to_list() == ["adam", "adam", "sgd", "sgd"]
+    assert table["optimizer.lr"].to_list() == [0.0001, 0.001, 0.0001, 0.001]
+    assert table["optimizer.lr"].dtype == pl.Float64
+    for row in table.iter_rows(named=True):
+        alone = descend.run([*BASE, f"optimizer={row['optimizer']}", f"optimizer.lr={row['optimizer.lr']}"])
+        assert math.isclose(row["value"], alone.value, rel_tol=1e-10)
+    assert not list(tmp_path.iterdir())
+
+
+def test_globs_find_the_menus_choices() -> None:
+    table = descend.sweep([*BASE, "optimizer=glob(rm*)"])
+    assert table["optimizer"].to_list() == ["rmsprop"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "values"),
+    [
+        (["0", "1"], [0, 1]),
+        (["1", "0.5", "1e-4"], [1.0, 0.5, 1e-4]),
+        (["True", "False"], [True, False]),
+        (["auto", "False"], ["auto", "False"]),
+        (["1", "null"], ["1", "null"]),
+        (["[1,2]", "[3,4]"], ["[1,2]", "[3,4]"]),
+    ],
+)
+def test_swept_values_have_the_narrowest_type_that_holds_them_all(texts: list[str], values: list[object]) -> None:
+    found = column(texts)
+    assert found == values
+    assert len({type(x) for x in found}) == 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "said"), [(["sweep.resume=there"], "sweep.resume"), (["optimizer.lrr=1,2"], "lrr")]
+)
+def test_what_cannot_be_is_refused(overrides: list[str], said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        descend.sweep([*BASE, *overrides])
