@@ -54,7 +54,7 @@ def sentence(error: BaseException) -> str:
             return f"{cause.full_key}: {str(cause).splitlines()[0]}; give it a value of that type."
         if isinstance(cause, OverrideParseException):
             key, _, value = str(cause.override).partition("=")
-            return f"The override {cause.override!r} cannot be read; if its value is text, quote it twice: {key}='\"{value}\"'."
+            return f"{cause.override!r} cannot be read; if the value is text, quote it twice: {key}='\"{value}\"'."
         cause = cause.__cause__
     return f"{' '.join(str(error).split()).rstrip('.')}; --help shows the menu and how to choose from it."
 
