@@ -7,7 +7,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -100,15 +100,19 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @contextmanager
-def serving(folder: Path, *options: str) -> Iterator[str]:
-    """Serve TensorBoard on this machine alone; yields its address once every run of the folder is loaded."""
+def serving(folder: Path, *options: str, names: set[str] | None = None) -> Iterator[str]:
+    """Serve TensorBoard on this machine alone; yields its address once every run of the folder is loaded.
+
+    Args:
+        names: of the runs; every entry of the folder where none are given.
+    """
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--host", "127.0.0.1", "--port", "0"]
     with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as process:
         try:
             for line in process.stderr:
                 if found := re.search(r"http://127\.0\.0\.1:\d+/", line):
                     break
-            wait_for_runs(found[0], {path.name for path in folder.iterdir()})
+            wait_for_runs(found[0], names or {path.name for path in folder.iterdir()})
             yield found[0]
         finally:
             process.terminate()
@@ -126,6 +130,12 @@ def fetched(address: str, body: object = None) -> object:
     request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as reply:
         return json.load(reply)
+
+
+@pytest.fixture(scope="session")
+def serve() -> Callable[..., AbstractContextManager[str]]:
+    """Serve a folder of one's own, as a context."""
+    return serving
 
 
 @pytest.fixture(scope="session")

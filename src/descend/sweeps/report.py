@@ -7,19 +7,18 @@ import polars as pl
 from rich.console import Console
 from rich.table import Table
 
-from descend.records import Column, Records
-from descend.sweeps.job import Job
+from descend.sweeps.pages import MOST_ROWS, write_pages
 from descend.sweeps.picture import sweep_picture
 from descend.sweeps.settings import Settings
-from descend.sweeps.store import Store, folder_name
-from descend.telemetry import hparams
-from descend.telemetry.tensorboard import EventFile, TensorBoard
-from descend.training.result import Result
+from descend.sweeps.store import Store
 
 if TYPE_CHECKING:
     from descend.sweeps.conduct import Plan
 
 BEST = 10
+
+# TensorBoard holds a file open for each run, and a shell allows 1,024 unless asked for more.
+MANY_FILES = 500
 
 
 def show_plan(plan: "Plan", settings: Settings) -> None:
@@ -42,13 +41,16 @@ def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame) 
     """Leave the kept runs' folders, the HParams page and the picture; print the best settings and the next command."""
     if not len(table):
         return
-    keep_folders(plan.jobs, settings.kept(len(plan.jobs)), store, table)
-    hparams_page(plan.jobs, store)
+    kept = settings.kept(len(plan.jobs))
+    write_pages(plan.jobs, kept, store, table)
     picture = sweep_picture(table, list(plan.jobs[0].swept))
     if picture is not None:
         (store.folder / "sweep.png").write_bytes(picture)
     Console(width=None if Console().is_terminal else 160).print(best_table(plan, table))
-    print(f"kept in {store.folder}\nsee it: tensorboard --logdir {shlex.quote(str(store.folder))}")
+    if len(table) > max(kept, MOST_ROWS):
+        print(f"TensorBoard shows the best {max(kept, MOST_ROWS):,} runs; sweep.parquet has all {len(table):,}")
+    more = "ulimit -n $(ulimit -Hn) && " if len(table) > MANY_FILES else ""
+    print(f"kept in {store.folder}\nsee it: {more}tensorboard --logdir {shlex.quote(str(store.folder))}")
 
 
 def best_table(plan: "Plan", table: pl.DataFrame) -> Table:
@@ -66,45 +68,3 @@ def best_table(plan: "Plan", table: pl.DataFrame) -> Table:
             str(row["run"]), *[str(row[name]) for name in swept], *numbers, row["status"], f"{row['steps']:,}"
         )
     return shown
-
-
-def keep_folders(jobs: list[Job], count: int, store: Store, table: pl.DataFrame) -> None:
-    """Leave a folder with result.json, records.parquet and an event file for each of the `count` best runs."""
-    best = table.sort("value", nulls_last=True).head(count)["run"].to_list()
-    curves = store.curves().filter(pl.col("run").is_in(best)).collect().partition_by("run", as_dict=True)
-    results = store.results()
-    for run in best:
-        folder = store.folder / folder_name(jobs[run])
-        folder.mkdir(exist_ok=True)
-        records = curves.get((run,), pl.DataFrame())
-        columns = (
-            {
-                name: Column(part["step"].to_numpy(), part["value"].to_numpy())
-                for (name,), part in records.sort("step").partition_by("name", as_dict=True).items()
-            }
-            if len(records)
-            else {}
-        )
-        records.write_parquet(folder / "records.parquet")
-        board = TensorBoard(folder, dict(jobs[run].swept))
-        board.write(Records(scalars=columns))
-        result = restored(results[run])
-        board.close(result)
-        result.write(folder)
-
-
-def restored(fields: dict) -> Result:
-    """Return a result from the fields of its JSON; what was not finite is NaN again."""
-    numbers = {name: float("nan") for name in ("value", "best_value", "gradient_norm") if fields[name] is None}
-    return Result(**(fields | numbers))
-
-
-def hparams_page(jobs: list[Job], store: Store) -> None:
-    """Describe the sweep to TensorBoard's HParams page once, at its root; each kept run tells of itself."""
-    values = {key: [job.swept[key] for job in jobs] for key in jobs[0].swept}
-    file = EventFile(store.folder)
-    from tensorboard.compat.proto.event_pb2 import Event
-    from tensorboard.compat.proto.summary_pb2 import Summary
-
-    file.add(Event(summary=Summary(value=[hparams.experiment(values, ["result/value", "result/best_value"])])))
-    file.close()
