@@ -126,12 +126,14 @@ def _histogram(rights: np.ndarray, counts: np.ndarray) -> HistogramProto:
     """Encode bins of equal width; sums are those of their middles."""
     width = rights[1] - rights[0] if len(rights) > 1 else 1.0
     middles = rights - width / 2
+    with np.errstate(over="ignore"):  # a run that diverges is told of by its status
+        total, squares = (counts * middles).sum(), (counts * middles**2).sum()
     return HistogramProto(
         min=rights[0] - width,
         max=rights[-1],
         num=counts.sum(),
-        sum=(counts * middles).sum(),
-        sum_squares=(counts * middles**2).sum(),
+        sum=total,
+        sum_squares=squares,
         bucket_limit=rights.tolist(),
         bucket=counts.tolist(),
     )
