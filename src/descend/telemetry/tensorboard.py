@@ -127,13 +127,14 @@ def _histogram(rights: np.ndarray, counts: np.ndarray) -> HistogramProto:
     width = rights[1] - rights[0] if len(rights) > 1 else 1.0
     middles = rights - width / 2
     with np.errstate(over="ignore"):  # a run that diverges is told of by its status
-        total, squares = (counts * middles).sum(), (counts * middles**2).sum()
+        filled = counts > 0  # an empty bin whose square overflows would count as 0 · ∞
+        parts, squares = counts[filled] * middles[filled], counts[filled] * middles[filled] ** 2
     return HistogramProto(
         min=rights[0] - width,
         max=rights[-1],
         num=counts.sum(),
-        sum=total,
-        sum_squares=squares,
+        sum=parts.sum(),
+        sum_squares=squares.sum(),
         bucket_limit=rights.tolist(),
         bucket=counts.tolist(),
     )
