@@ -13,10 +13,11 @@ from descend.audit.differences import finite_differences
 from descend.audit.exact import numeric, symbolic
 from descend.audit.interpreter import trace
 from descend.audit.reference import Reference
-from descend.audit.subjects import op_points, through_op
+from descend.audit.subjects import objective_loss, objective_points, op_points, through_op
 from descend.audit.subspace import directions, restrict
 from descend.audit.transforms import reverse
 from descend.errors import ConfigurationError
+from descend.objectives.rosenbrock import Rosenbrock
 from descend.ops.gradient_reversal import GradientReversal
 from descend.ops.relu import ReLU
 from descend.ops.softplus import Softplus
@@ -102,6 +103,15 @@ def test_ops_pass_at_their_kinks_and_edges(op) -> None:
     generator = torch.Generator().manual_seed(0)
     report = audit(through_op(op), op_points(op, generator), 2, generator=generator, backend=None)
     assert report.exit_code == 0, report.table()
+
+
+def test_an_objective_passes_to_the_third_order() -> None:
+    objective, generator = Rosenbrock(), torch.Generator().manual_seed(0)
+    points = objective_points(objective, generator)
+    assert len(points) == 2
+    assert not torch.equal(points[0]["x"], points[1]["x"])
+    report = audit(objective_loss(objective), points, 3, generator=generator, backend=None)
+    assert {row.verdict for row in report.rows} == {"right"}
 
 
 def test_an_op_that_is_not_a_derivative_by_design_is_held_to_agreement() -> None:

@@ -6,14 +6,13 @@ from itertools import combinations
 
 import torch
 from torch import Tensor
+from torch.func import jacfwd, jacrev
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from descend.audit.subspace import Function
 from descend.audit.transforms import (
     batched_points,
     forward,
-    jacfwd,
-    jacrev,
     pullback,
     reverse,
     reverse_batched,

@@ -2,11 +2,9 @@
 
 import torch
 from torch import Tensor
-from torch.func import jacfwd, jacrev, jvp, vjp, vmap
+from torch.func import jvp, vjp, vmap
 
 from descend.audit.subspace import Function
-
-__all__ = ["batched_points", "forward", "jacfwd", "jacrev", "pullback", "reverse", "reverse_batched"]
 
 
 def _leaf(s: Tensor) -> Tensor:
