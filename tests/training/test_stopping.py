@@ -1,6 +1,7 @@
 """The stopping rules against a loop over single steps that applies them one after the other."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def naive(rule: Stopping, values: list[float], norms: list[float]) -> tuple[str,
 
 def by_blocks(rule: Stopping, values: list[float], norms: list[float], cuts: list[int]) -> tuple[Verdict | None, Watch]:
     watch, edges = Watch(), sorted({0, len(values), *(cut for cut in cuts if cut < len(values))})
-    for begin, end in zip(edges, edges[1:], strict=False):
+    for begin, end in pairwise(edges):
         found = rule.first(np.arange(begin, end), np.array(values[begin:end]), np.array(norms[begin:end]), watch)
         if found is not None:
             return found, watch

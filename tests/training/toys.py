@@ -91,4 +91,4 @@ class Quartic(Objective):
 
 
 # What setting up a run evaluates before the first step.
-CALLS_AT_START = 3
+CALLS_AT_START = 2

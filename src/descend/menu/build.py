@@ -76,7 +76,7 @@ def retargeted(group: str, node: dict[str, Any], overrides: list[str]) -> dict[s
 def make(path: str, node: Any, base: type) -> Any:
     """Return the object that a node's `_target_` names, which must be a `base`, made of the node's other fields."""
     check_node(path, node)
-    if "_target_" not in node:
+    if not isinstance(node, Mapping) or "_target_" not in node:
         raise ConfigurationError(f"{path} names no class; give it one: {path}._target_=module.Class.")
     target = named(path, node["_target_"])
     refusal = (

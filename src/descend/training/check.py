@@ -79,7 +79,7 @@ def losses_at(experiment: Experiment, params: Params) -> LossGradients:
                 f"The loss {name!r} of {objective} is {found}, but a loss is one number: a tensor of shape []; "
                 "take its sum or mean."
             )
-    return LossGradients(experiment.objective, params, None)
+    return LossGradients(leaves, losses)
 
 
 def place(error: BaseException) -> str:

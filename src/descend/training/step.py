@@ -1,14 +1,14 @@
 """The pure step: parameters and states in, parameters and states out."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from descend.objectives.objective import Objective
 from descend.training.experiment import Experiment
-from descend.types import Batch, Loss, Observation, Params, State
+from descend.types import Batch, Loss, Losses, Observation, Params, State
 
 
 class Carry(NamedTuple):
@@ -24,13 +24,18 @@ class Carry(NamedTuple):
 class LossGradients:
     """The losses at one point with their graph: their Jacobian when asked, and any weighted gradient."""
 
-    def __init__(self, objective: Objective, params: Params, batch: Batch) -> None:
+    def __init__(self, leaves: Params, losses: Losses) -> None:
         with torch.enable_grad():
-            self.leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
-            self.losses = objective.losses(self.leaves, batch)
-            self._stacked = torch.stack(tuple(self.losses.values()))
-        self.values = self._stacked.detach()
+            self._stacked = torch.stack(tuple(losses.values()))
+        self.leaves, self.losses, self.values = leaves, losses, self._stacked.detach()
         self._jacobian: Tensor | None = None
+
+    @classmethod
+    def at(cls, objective: Objective, params: Params, batch: Batch) -> Self:
+        """Evaluate the losses of an objective at `params`."""
+        with torch.enable_grad():
+            leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
+            return cls(leaves, objective.losses(leaves, batch))
 
     def jacobian(self) -> Tensor:
         """Return the gradients of the losses as rows, shape [m, n]; a loss that no parameter moves has zeros."""
@@ -89,7 +94,7 @@ class Taken(NamedTuple):
 
 def evaluate(experiment: Experiment, params: Params, batch: Batch, state: State) -> tuple[Taken, State]:
     """Return the losses at `params`, the aggregator's weights, the gradient of λ·losses, and the aggregator's state."""
-    found = LossGradients(experiment.objective, params, batch)
+    found = LossGradients.at(experiment.objective, params, batch)
     weights, state = experiment.aggregator.weights(found.values, found.jacobian, state)
     return Taken(tuple(found.losses), found.values, weights, found.combined(weights)), state
 
@@ -120,6 +125,6 @@ def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | 
         update=update,
         lr=experiment.optimizer_at(before.step).lr,
         loss=total(experiment.objective, taken.weights, batch),
-        jacobian=lambda: LossGradients(experiment.objective, before.params, batch).jacobian(),
+        jacobian=lambda: LossGradients.at(experiment.objective, before.params, batch).jacobian(),
         evaluate=lambda: experiment.objective.evaluate(before.params),
     )
