@@ -48,7 +48,8 @@ def test_swept_values_have_the_narrowest_type_that_holds_them_all(texts: list[st
 
 
 @pytest.mark.parametrize(
-    ("overrides", "said"), [(["sweep.resume=there"], "sweep.resume"), (["optimizer.lrr=1,2"], "lrr")]
+    ("overrides", "said"),
+    [(["sweep.resume=there"], "sweep.resume"), (["hydra/launcher=joblib"], "launcher"), (["optimizer.lrr=1,2"], "lrr")],
 )
 def test_what_cannot_be_is_refused(overrides: list[str], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):

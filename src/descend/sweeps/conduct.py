@@ -1,7 +1,7 @@
 """A sweep from its overrides to its report."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from descend.sweeps.report import report, show_plan
 from descend.sweeps.serial import all_failed, run_serially
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import MOST_RUNS, jobs
-from descend.sweeps.store import Store
+from descend.sweeps.store import Outbox, Store
 from descend.training.experiment import Experiment
 
 # Curves beyond this many numbers are thinned: they would fill memory, and no picture shows them.
@@ -34,6 +34,9 @@ class Plan:
     jobs: list[Job]
     groups: list[Group]
     stride: int
+
+
+Carry = Callable[[Plan, Settings, Store], bool]
 
 
 def plan(overrides: Sequence[str], settings: Settings, config_loader: Any = None) -> Plan:
@@ -57,16 +60,19 @@ def built(overrides: Sequence[str]) -> Experiment:
     return build(compose(overrides), list(overrides))
 
 
-def conduct(plan: Plan, settings: Settings, folder: Path) -> int:
+def conduct(plan: Plan, settings: Settings, folder: Path, carry: Carry | None = None) -> int:
     """Carry out a plan, keep its results in `folder` and report; return the exit code.
 
     0 when every run ended by itself, 1 when one failed, 130 when the user stopped the sweep.
+
+    Args:
+        carry: runs what the store lacks, and tells whether the user stopped it; None does so in this process.
     """
     if settings.dry_run:
         show_plan(plan, settings)
         return 0
     with Store(folder, plan.jobs) as store:
-        stopped = carry_out(plan, settings, store)
+        stopped = (carry or carry_out)(plan, settings, store)
         table = store.table()
         report(plan, settings, store, table)
     if stopped:
@@ -82,7 +88,7 @@ def conduct(plan: Plan, settings: Settings, folder: Path) -> int:
     return 1 if len(failed) else 0
 
 
-def carry_out(plan: Plan, settings: Settings, store: Store) -> bool:
+def carry_out(plan: Plan, settings: Settings, store: Store | Outbox) -> bool:
     """Run what a store lacks of a plan, keeping each chunk as it is complete; return whether the user stopped it."""
     bar = SweepBar(sum(group.template.steps * len(group.jobs) for group in plan.groups))
     try:

@@ -3,20 +3,20 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from hydra.core.plugins import Plugins
-from hydra.types import HydraContext, TaskFunction
+from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from descend.errors import ConfigurationError
 from descend.menu.build import make
 from descend.sweeps.conduct import conduct, plan
+from descend.sweeps.parts import Elsewhere
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import Sampling
 
 STACKED = "hydra_plugins.descend.BatchedLauncher"
 
 
-def multirun(config: DictConfig, context: HydraContext, task: TaskFunction, overrides: Sequence[str]) -> int:
+def multirun(config: DictConfig, context: HydraContext, overrides: Sequence[str]) -> int:
     """Carry out a multirun and return its exit code.
 
     Args:
@@ -24,18 +24,16 @@ def multirun(config: DictConfig, context: HydraContext, task: TaskFunction, over
         overrides: as given; those of `sweep` and `hydra` say how, the others what.
     """
     chosen = settings(config)
-    planned = plan(what(overrides), chosen, context.config_loader)
-    if config.hydra.launcher._target_ != STACKED:
-        launcher = Plugins.instance().instantiate_launcher(hydra_context=context, task_function=task, config=config)
-        launcher.launch([list(job.overrides) for job in planned.jobs], initial_job_idx=0)
-        return 0
+    own = what(overrides)
+    planned = plan(own, chosen, context.config_loader)
+    carry = None if config.hydra.launcher._target_ == STACKED else Elsewhere(config, context, own)
     folder = Path(chosen.resume or config.hydra.sweep.dir)
     if chosen.resume and not (folder / "sweep.db").exists():
         raise ConfigurationError(f"sweep.resume is {chosen.resume}, but that folder holds no sweep; check its name.")
     if not chosen.dry_run:
         folder.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(config, folder / "multirun.yaml")
-    return conduct(planned, chosen, folder)
+    return conduct(planned, chosen, folder, carry)
 
 
 def settings(config: DictConfig) -> Settings:

@@ -20,10 +20,10 @@ def sweep(overrides: Sequence[str]) -> pl.DataFrame:
         ConfigurationError: any run cannot start, or `sweep` asks for what only a folder can have.
     """
     chosen = settings(compose([override for override in overrides if about(override, "sweep")]))
-    if chosen.resume or chosen.dry_run:
+    if chosen.resume or chosen.dry_run or any(about(override, "hydra") for override in overrides):
         raise ConfigurationError(
-            "sweep.resume and sweep.dry_run are for the command line: from Python no folder is kept and no plan shown; "
-            "leave them away."
+            "sweep.resume, sweep.dry_run and hydra are for the command line: from Python no folder is kept, no plan "
+            "shown and no launcher used; leave them away."
         )
     planned = plan(what(overrides), chosen, config_loader())
     with TemporaryDirectory(prefix="descend-") as folder, Store(Path(folder), planned.jobs) as store:

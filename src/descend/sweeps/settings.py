@@ -21,6 +21,7 @@ class Settings:
         sampling: the points that intervals take.
         points: how many; `sampling` has them too.
         memory: bytes that the runs of one program may take together; None takes half of what is free.
+        parts: how many jobs a launcher other than `batched` is given; None: one for each core here.
         keep: which runs get a folder of their own: `all`, `best`, `none`; None: all up to 200, the best 50 beyond.
         resume: the folder of an interrupted sweep to finish, or None.
         dry_run: show the plan and stop.
@@ -31,6 +32,7 @@ class Settings:
     sampling: Sampling = field(default_factory=Grid)
     points: int | None = None
     memory: int | None = None
+    parts: int | None = None
     keep: str | None = None
     resume: str | None = None
     dry_run: bool = False
@@ -38,8 +40,9 @@ class Settings:
     yes: bool = False
 
     def __post_init__(self) -> None:
-        if self.memory is not None:
-            check_number(self, "memory", at_least=1)
+        for name in ("memory", "parts"):
+            if getattr(self, name) is not None:
+                check_number(self, name, at_least=1)
         if self.keep not in (None, "all", "best", "none"):
             raise ConfigurationError(f"sweep.keep is {self.keep!r}, but it must be all, best, none or null.")
 

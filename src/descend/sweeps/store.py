@@ -15,10 +15,17 @@ from descend.errors import ConfigurationError
 from descend.records import SCHEMA
 from descend.sweeps.job import Chunk, Job, columns
 
+PARTS = "parts"
+"""The folder in which other processes leave chunks for the one that holds the index."""
+
 TABLES = """
 create table if not exists sweep (overrides text not null);
 create table if not exists runs (run integer primary key, chunk integer, status text not null, result text not null);
 """
+
+
+Row = tuple[int, int, str, str]
+"""A run's row of the index: run, chunk, status, result.json."""
 
 
 class Store:
@@ -47,6 +54,8 @@ class Store:
                 f"{folder} is being written by another process; wait for it to end, or choose another folder."
             ) from error
         self._index = self._open()
+        self.gather()
+        self._drop_orphans()
 
     def _open(self) -> sqlite3.Connection:
         path = self.folder / "sweep.db"
@@ -77,12 +86,22 @@ class Store:
 
     def add(self, chunk: Chunk) -> None:
         """Keep a chunk: all of it, or, after a kill, nothing."""
-        number = chunk.jobs[0].index
-        write_atomically(chunk.curves, self.folder / "curves" / f"{number:07}.parquet")
-        rows = [
-            (job.index, number, result.status, json.dumps(result.as_dict()))
-            for job, result in zip(chunk.jobs, chunk.results, strict=True)
-        ]
+        self._insert(write_curves(chunk, self.folder))
+
+    def gather(self) -> None:
+        """Take into the index the chunks that other processes left."""
+        for path in sorted((self.folder / PARTS).glob("*.json")):
+            self._insert(json.loads(path.read_text()))
+            path.unlink()
+
+    def _drop_orphans(self) -> None:
+        """Remove curves whose rows a kill prevented: the next chunks may be cut otherwise and hold their runs again."""
+        known = {chunk for (chunk,) in self._index.execute("select distinct chunk from runs")}
+        for path in list((self.folder / "curves").glob("*.parquet")):
+            if int(path.stem) not in known:
+                path.unlink()
+
+    def _insert(self, rows: Sequence[Row]) -> None:
         with self._index:
             self._index.executemany("insert or replace into runs values (?, ?, ?, ?)", rows)
 
@@ -120,6 +139,41 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+class Outbox:
+    """Where a process that does not hold the index leaves its chunks; needs no locks, so any shared file system does.
+
+    Args:
+        folder: of the sweep.
+        done: the runs that are complete already.
+    """
+
+    def __init__(self, folder: Path, done: set[int]) -> None:
+        self._folder, self._done = folder, done
+        (folder / PARTS).mkdir(exist_ok=True)
+
+    def done(self) -> set[int]:
+        """Return the indices of the runs that are complete."""
+        return self._done
+
+    def add(self, chunk: Chunk) -> None:
+        """Leave a chunk: all of it, or, after a kill, nothing."""
+        rows = write_curves(chunk, self._folder)
+        path = self._folder / PARTS / f"{rows[0][1]:07}.json"
+        temporary = path.with_suffix(f".{os.getpid()}")
+        temporary.write_text(json.dumps(rows))
+        temporary.replace(path)
+
+
+def write_curves(chunk: Chunk, folder: Path) -> list[Row]:
+    """Write a chunk's curves and return its rows for the index."""
+    number = chunk.jobs[0].index
+    write_atomically(chunk.curves, folder / "curves" / f"{number:07}.parquet")
+    return [
+        (job.index, number, result.status, json.dumps(result.as_dict()))
+        for job, result in zip(chunk.jobs, chunk.results, strict=True)
+    ]
 
 
 def flattened(result: dict[str, Any]) -> dict[str, Any]:

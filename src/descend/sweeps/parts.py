@@ -1,0 +1,81 @@
+"""A sweep on other launchers (joblib, submitit, Ray): each job they are given is a part of the plan, stacked."""
+
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from hydra.core.plugins import Plugins
+from hydra.types import HydraContext
+from omegaconf import DictConfig, open_dict
+
+from descend.menu.compose import config_loader
+from descend.sweeps.conduct import Plan, carry_out, members, plan
+from descend.sweeps.settings import Settings
+from descend.sweeps.store import PARTS, Outbox, Store
+
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Carries out a plan by the launcher that a configuration names.
+
+    Args:
+        config: of the multirun.
+        context: Hydra's.
+        overrides: what is run, from which each job makes the plan again.
+    """
+
+    config: DictConfig
+    context: HydraContext
+    overrides: Sequence[str]
+
+    def __call__(self, plan: Plan, settings: Settings, store: Store) -> bool:
+        """Run what a store lacks of a plan; return whether the user stopped it. What a job had done is kept."""
+        done, folder = store.done(), store.folder.resolve()
+        count = min(settings.parts or len(os.sched_getaffinity(0)), len(plan.jobs) - len(done))
+        if not count:
+            return False
+        with open_dict(self.config):
+            self.config.hydra.sweep.dir = str(folder)
+        task = partial(run_part, overrides=list(self.overrides), settings=settings, folder=folder, done=done)
+        launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=self.context, task_function=task, config=self.config
+        )
+        try:
+            for job in launcher.launch([job_overrides(i, count, folder) for i in range(count)], initial_job_idx=0):
+                _ = job.return_value  # raises what the job raised
+        except KeyboardInterrupt:
+            return True
+        finally:
+            store.gather()
+        return False
+
+
+def job_overrides(number: int, count: int, folder: Path) -> list[str]:
+    """Return the overrides of one job of a launcher."""
+    quoted = str(folder).replace("\\", "\\\\").replace("'", "\\'")
+    return [f"+sweep.part={number}/{count}", f"hydra.sweep.dir='{quoted}'", f"hydra.sweep.subdir={PARTS}/{number}"]
+
+
+def run_part(config: DictConfig, *, overrides: Sequence[str], settings: Settings, folder: Path, done: set[int]) -> None:
+    """Run one part of a sweep, in whatever process on whatever machine, and leave its chunks in the sweep's folder."""
+    sys.path.insert(0, str(Path.cwd()))  # a user's own objective lies in the folder they are in
+    number, count = map(int, config.sweep.part.split("/"))
+    carry_out(part(plan(overrides, settings, config_loader()), number, count), settings, Outbox(folder, done))
+
+
+def part(plan: Plan, number: int, count: int) -> Plan:
+    """Return one of `count` parts of equal size: neighbours among the stacked runs, and among the serial ones."""
+    groups = []
+    for stacked in (True, False):
+        kind = [group for group in plan.groups if (group.serial is None) == stacked]
+        total = sum(len(group.jobs) for group in kind)
+        low, high = total * number // count, total * (number + 1) // count
+        for group in kind:
+            places = range(max(low, 0), min(high, len(group.jobs)))
+            if places:
+                groups.append(members(group, places))
+            low, high = low - len(group.jobs), high - len(group.jobs)
+    return replace(plan, groups=groups)

@@ -1,0 +1,79 @@
+"""Sweeps on other launchers: their jobs are parts of the plan, and leave what the same sweep leaves by itself."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from descend.sweeps.conduct import Plan, members, plan
+from descend.sweeps.parts import part
+from descend.sweeps.serial import all_failed
+from descend.sweeps.settings import Settings
+from descend.sweeps.store import Outbox, Store
+
+ROOT = Path(__file__).resolve().parents[2]
+BASE = ["objective=rosenbrock", "metrics=none", "derivatives=none", "steps=20", "threads=1"]
+SWEPT = ["optimizer=adam,torch,sgd", "optimizer.lr=0.0001,0.0002,0.0003", "seed=0,1"]
+
+
+@pytest.fixture(scope="module")
+def planned() -> Plan:
+    return plan([*BASE, *SWEPT], Settings())
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 18])
+def test_parts_hold_every_run_once_and_are_of_one_size(planned: Plan, count: int) -> None:
+    parts = [[job.index for group in part(planned, i, count).groups for job in group.jobs] for i in range(count)]
+    assert sorted(index for indices in parts for index in indices) == list(range(18))
+    lengths = [len(indices) for indices in parts]
+    assert max(lengths) - min(lengths) <= 2  # one for the stacked runs, one for the serial ones
+
+
+def test_serial_runs_are_shared_among_the_parts(planned: Plan) -> None:
+    for i in range(2):
+        serial = [group for group in part(planned, i, 2).groups if group.serial is not None]
+        assert sum(len(group.jobs) for group in serial) == 3
+
+
+def test_what_another_process_left_is_taken_in(planned: Plan, tmp_path: Path) -> None:
+    """Also after the process that holds the index was killed: opening the folder again is enough."""
+    few = members(planned.groups[0], range(2)).jobs
+    Store(tmp_path, planned.jobs).close()
+    Outbox(tmp_path, set()).add(all_failed(few, ArithmeticError("on purpose")))
+    with Store(tmp_path, planned.jobs) as store:
+        assert store.table()["run"].to_list() == [job.index for job in few]
+        assert set(store.table()["reason"]) == {"ArithmeticError: on purpose"}
+    assert not list((tmp_path / "parts").iterdir())
+
+
+def test_curves_without_rows_are_dropped(planned: Plan, tmp_path: Path) -> None:
+    Store(tmp_path, planned.jobs).close()
+    orphan = tmp_path / "curves" / "0000001.parquet"
+    orphan.write_bytes(b"killed before the rows were committed")
+    with Store(tmp_path, planned.jobs) as store:
+        assert not len(store.curves().collect())
+    assert not orphan.exists()
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
+    return multirun(tmp_path_factory.mktemp("alone"))
+
+
+def multirun(folder: Path, *overrides: str) -> pl.DataFrame:
+    command = [sys.executable, str(ROOT / "run.py"), "-m", *BASE, *SWEPT, *overrides, "hydra.sweep.dir=sweep"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    assert "18 finished" in done.stdout
+    return pl.read_parquet(folder / "sweep" / "sweep.parquet")
+
+
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+def test_other_launchers_leave_the_same_table(launcher: str, alone: pl.DataFrame, tmp_path: Path) -> None:
+    found = multirun(tmp_path, f"hydra/launcher={launcher}", "sweep.parts=2")
+    assert sorted(path.name for path in (tmp_path / "sweep" / "parts").iterdir()) == ["0", "1"]
+    same = ["run", "optimizer", "optimizer.lr", "seed", "status", "steps"]
+    assert found.select(same).equals(alone.select(same))
+    assert found["value"].to_list() == pytest.approx(alone["value"].to_list(), rel=1e-12)
