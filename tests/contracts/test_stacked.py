@@ -22,8 +22,9 @@ STEPS = 200
 MEMORY = 1 << 31
 SMALL_NET = ["objective=digits_mlp", "objective.network.hidden=[8]", "objective.batch_size=32"]
 SEVERAL_LOSSES = ["objective=fonseca_fleming"]
-# Convolutions and MNIST say nothing that the digits MLP does not, at a hundred times the cost: fewer steps.
-HEAVY = {"mnist_mlp", "mnist_cnn", "digits_cnn"}
+# Convolutions and MNIST say nothing that the digits nets do not, at a hundred times the cost: few steps, or none.
+HEAVY = {"mnist_mlp", "digits_cnn"}
+LEFT_OUT = {"mnist_cnn"}
 LR = "optimizer.lr=0.001,0.003"
 
 
@@ -66,10 +67,10 @@ def same_records(alone: pl.DataFrame, stacked: pl.DataFrame) -> None:
     assert worst is None or worst <= 1e-9
 
 
-@pytest.mark.parametrize("objective", choices("objective"))
+@pytest.mark.parametrize("objective", [name for name in choices("objective") if name not in LEFT_OUT])
 def test_objective(objective: str) -> None:
     check(
-        [f"objective={objective}", "optimizer=sgd", "optimizer.lr=0.0001,0.0003", "metrics=none", "derivatives=none"],
+        [f"objective={objective}", "optimizer=sgd", "optimizer.lr=0.00001,0.00003", "metrics=none", "derivatives=none"],
         3 if objective in HEAVY else STEPS,
     )
 
