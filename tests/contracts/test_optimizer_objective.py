@@ -1,0 +1,92 @@
+"""Every optimizer on every objective: a few small steps lower the loss, stay finite, and touch nothing they were given.
+
+The steps are made small by scaling the learning rate so that the first update moves no parameter by more than a fixed
+length: every update rule here is proportional to it. MNIST and convolutions are sampled, one adaptive and one plain
+method on each, because a single step on them costs as much as all else together; the convolutions on MNIST make their
+three steps in the test of the menu alone.
+"""
+
+import functools
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from descend.menu import FOLDER
+from descend.menu.build import build
+from descend.menu.compose import compose
+from descend.objectives.objective import Objective
+from descend.optimizers.optimizer import Optimizer
+from descend.training.experiment import Experiment
+from descend.training.loop import Loop
+from descend.training.run import drive
+from descend.training.step import LossGradients, total
+from descend.types import Params
+
+STEPS = 5
+LENGTH = 1e-3
+COSTLY = ("mnist_mlp", "digits_cnn")
+LEFT_OUT = ("mnist_cnn",)
+SAMPLED = ("adam", "sgd")
+QUIET = ["metrics=none", "derivatives=none"]
+
+
+def choices(group: str) -> list[str]:
+    return sorted(path.stem for path in Path(FOLDER / group).glob("*.yaml"))
+
+
+PAIRS = [
+    pytest.param(optimizer, objective, id=f"{optimizer}-{objective}")
+    for objective in choices("objective")
+    for optimizer in choices("optimizer")
+    if objective not in LEFT_OUT and (objective not in COSTLY or optimizer in SAMPLED)
+]
+
+
+@functools.cache
+def part(group: str, choice: str) -> Objective | Optimizer:
+    overrides = [*QUIET, f"{group}={choice}"]
+    return getattr(build(compose(overrides), overrides), group)
+
+
+@functools.cache
+def start(choice: str) -> tuple[Params, Params]:
+    """The parameters that an objective starts from, and its gradient there over all data."""
+    experiment, params, _ = Experiment(part("objective", choice)).placed(
+        part("objective", choice).init(torch.Generator().manual_seed(0))
+    )
+    found = LossGradients.at(experiment.objective, params, None)
+    return params, found.combined(torch.ones_like(found.values))
+
+
+def careful(optimizer: Optimizer, choice: str) -> Optimizer:
+    """Return the optimizer with a learning rate that makes its first update short."""
+    params, gradients = start(choice)
+    once = replace(optimizer, lr=LENGTH)
+    objective = part("objective", choice).to(next(iter(params.values())).dtype, torch.device("cpu"))
+    loss = total(objective, torch.ones(len(objective.losses(params, None)), dtype=objective.dtype), None)
+    with torch.no_grad():
+        after, _ = once.step(params, gradients, once.init(params), loss)
+    moved = max(float((after[name] - x).abs().max()) for name, x in params.items())
+    return replace(once, lr=LENGTH * LENGTH / moved) if moved > LENGTH else once
+
+
+@pytest.mark.parametrize(("optimizer", "objective"), PAIRS)
+def test_a_few_small_steps_lower_the_loss(optimizer: str, objective: str) -> None:
+    params, gradients = start(objective)
+    kept = {name: x.clone() for name, x in params.items()}
+    experiment = Experiment(part("objective", objective), careful(part("optimizer", optimizer), objective), steps=STEPS)
+    loop = Loop(experiment)
+    result = drive(loop, [])
+    assert result.status == "finished", result.reason
+    assert math.isfinite(result.value)
+    assert math.isfinite(result.gradient_norm)
+    assert all(x.isfinite().all() for x in loop.carry.params.values())
+    for name, x in params.items():
+        assert torch.equal(x, kept[name])
+        assert (loop.carry.params[name].dtype, loop.carry.params[name].shape) == (x.dtype, x.shape)
+    first = sum(float(x) for x in loop.experiment.objective.losses(params, None).values())
+    if any(g.abs().max() > 0 for g in gradients.values()):
+        assert result.value < first
