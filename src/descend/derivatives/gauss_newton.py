@@ -5,7 +5,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from descend.derivatives.flat import ravel, unravel
 from descend.derivatives.gradient import gradient_graph, leaves
 from descend.derivatives.graph import require_twice_differentiable
 from descend.derivatives.vjp import vjp
@@ -25,22 +24,20 @@ class GaussNewtonProduct:
     """
 
     def __init__(self, outputs: Callable[[Params], Tensor], loss: Callable[[Tensor], Tensor], params: Params) -> None:
-        self._params = params
         roots = leaves(params)
         self._inputs = list(roots.values())
         with torch.enable_grad():
             self._outputs = outputs(roots)
         require_twice_differentiable(self._outputs)
         self._seed = torch.zeros_like(self._outputs).requires_grad_()
-        self._pulled = vjp([self._outputs], self._inputs, [self._seed], create_graph=True)
+        pulled = vjp([self._outputs], self._inputs, [self._seed], create_graph=True)
+        self._pulled = torch.cat([piece.reshape(-1) for piece in pulled])
         at = {"outputs": self._outputs.detach()}
         self._loss_inputs, self._loss_gradients = gradient_graph(lambda point: loss(point["outputs"]), at)
-        flat = ravel(params)
-        self.size, self.dtype, self.device = len(flat), flat.dtype, flat.device
+        self.size, self.dtype, self.device = len(self._pulled), self._pulled.dtype, self._pulled.device
 
     def __call__(self, vector: Tensor) -> Tensor:
-        direction = list(unravel(vector, self._params).values())
-        pushed = vjp(self._pulled, [self._seed], direction)
+        pushed = vjp([self._pulled], [self._seed], [vector])
         curved = vjp(self._loss_gradients, self._loss_inputs, pushed)
         pieces = vjp([self._outputs], self._inputs, curved)
         return torch.cat([piece.reshape(-1) for piece in pieces])

@@ -36,14 +36,13 @@ class HessianProduct:
     """
 
     def __init__(self, f: Loss, params: Params) -> None:
-        self._params = params
-        self._inputs, self._gradients = gradient_graph(f, params)
-        flat = ravel(params)
-        self.size, self.dtype, self.device = len(flat), flat.dtype, flat.device
+        self._inputs, gradients = gradient_graph(f, params)
+        # One vector as the root: autograd checks every root in Python at every call.
+        self._gradient = torch.cat([piece.reshape(-1) for piece in gradients])
+        self.size, self.dtype, self.device = len(self._gradient), self._gradient.dtype, self._gradient.device
 
     def __call__(self, vector: Tensor) -> Tensor:
-        direction = unravel(vector, self._params)
-        pieces = vjp(self._gradients, self._inputs, list(direction.values()))
+        pieces = vjp([self._gradient], self._inputs, [vector])
         return torch.cat([piece.reshape(-1) for piece in pieces])
 
 
