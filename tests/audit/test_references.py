@@ -14,13 +14,14 @@ from descend.audit.exact import numeric, symbolic
 from descend.audit.interpreter import trace
 from descend.audit.reference import Reference
 from descend.audit.subjects import objective_loss, objective_points, op_points, through_op
-from descend.audit.subspace import directions, restrict
+from descend.audit.subspace import Restricted, directions
 from descend.audit.transforms import reverse
 from descend.errors import ConfigurationError
 from descend.objectives.rosenbrock import Rosenbrock
 from descend.ops.gradient_reversal import GradientReversal
 from descend.ops.relu import ReLU
 from descend.ops.softplus import Softplus
+from descend.ops.straight_through_round import StraightThroughRound
 
 X = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64)
 
@@ -94,7 +95,7 @@ def test_directions_are_orthonormal_or_the_coordinates() -> None:
     columns = directions(large, 3, generator)
     torch.testing.assert_close(columns.T @ columns, torch.eye(3, dtype=torch.float64))
     assert torch.equal(directions({"x": X}, 3, generator), torch.eye(3, dtype=torch.float64))
-    restricted = restrict(lambda params: params["w"].sum(), large, columns)
+    restricted = Restricted(lambda params: params["w"].sum(), large, columns)
     torch.testing.assert_close(reverse(restricted)(torch.zeros(3).double()).detach(), columns.sum(dim=0))
 
 
@@ -135,7 +136,19 @@ def test_detach_is_taken_for_design() -> None:
 def test_traced_and_compiled_is_a_route() -> None:
     generator = torch.Generator().manual_seed(0)
     report = audit(lambda p: p["x"].sin().sum(), [{"x": X}], 1, generator=generator, backend="eager")
-    assert {"make_fx then compile", "compile of func.jacrev"} <= {row.route for row in report.rows}
+    assert {"make_fx then compile", "compile of func.grad"} <= {row.route for row in report.rows}
+    assert report.exit_code == 0
+
+
+@pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # dynamo does it itself
+def test_a_backward_that_compiling_drops_is_wrong_and_named() -> None:
+    op, generator = StraightThroughRound(), torch.Generator().manual_seed(0)
+    points, design = op_points(op, generator)[:1], op.declines_gradcheck
+    report = audit(through_op(op), points, 1, generator=generator, backend="eager", by_design=design)
+    rows = {row.route: row for row in report.rows}
+    assert rows["compile of func.grad"].verdict == "wrong"
+    assert "#193279" in rows["compile of func.grad"].remark
+    assert rows["make_fx then compile"].verdict == "right"
     assert report.exit_code == 0
 
 

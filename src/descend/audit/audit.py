@@ -9,7 +9,7 @@ from descend.audit.judge import judge
 from descend.audit.known_faults import faults_in
 from descend.audit.report import AuditReport
 from descend.audit.routes import EAGER, NESTED_REVERSE, traced_routes
-from descend.audit.subspace import directions, restrict
+from descend.audit.subspace import Restricted, directions
 from descend.audit.uses import Uses, uses
 from descend.audit.verdict import Judged
 from descend.errors import ConfigurationError
@@ -49,11 +49,10 @@ def audit(
     used = uses(function, points[0])
     if used.detaches and by_design is None:
         by_design = "The function detaches a tensor, so its derivative is meant to leave out what depends on it."
-    origin = torch.zeros(columns.shape[1], dtype=columns.dtype, device=columns.device)
     judged: list[Judged] = []
     for index, point in enumerate(points):
         routes = EAGER if index else (*EAGER, *traced_routes(backend))
-        judged += judge(restrict(function, point, columns), origin, order, routes, by_design is not None)
+        judged += judge(Restricted(function, point, columns), order, routes, by_design is not None)
     return AuditReport.of(judged, faults_in(used), _remarks(used, by_design))
 
 

@@ -11,20 +11,19 @@ from descend.audit.exact import numeric, symbolic
 from descend.audit.interpreter import trace
 from descend.audit.reference import Reference
 from descend.audit.routes import NESTED_REVERSE, Route
-from descend.audit.subspace import Function
+from descend.audit.subspace import Function, Restricted
 from descend.audit.verdict import Judged, Verdict
 from descend.errors import ConfigurationError
 
 
-def judge(
-    function: Function, at: Tensor, order: int, routes: Sequence[Route], by_design: bool = False
-) -> Iterator[Judged]:
-    """Judge the derivatives of `function` at `at` [d] of orders 1 … `order` by every route.
+def judge(function: Restricted, order: int, routes: Sequence[Route], by_design: bool = False) -> Iterator[Judged]:
+    """Judge the derivatives of `function` at its origin of orders 1 … `order` by every route.
 
     The references are sympy's derivative and mpmath's differences, where the function can be translated, and finite
     differences of a derivative one order lower that was found right. The first of them to settle is believed, and
     the others are judged by it. By design, the reference is nested reverse mode.
     """
+    at = function.origin
     graph = None if by_design else _traced(function, at)
     lower: Function | None = function
     for k in range(1, order + 1):
@@ -59,12 +58,12 @@ def _references(graph: fx.GraphModule | None, lower: Function | None, at: Tensor
     return found if lower is None else [*found, finite_differences(lower, at)]
 
 
-def _by_design(function: Function, at: Tensor, order: int) -> list[Reference]:
+def _by_design(function: Restricted, at: Tensor, order: int) -> list[Reference]:
     value = NESTED_REVERSE.build(function, order)(at).detach()
     return [Reference(NESTED_REVERSE.name, value, value, torch.zeros_like(at))]
 
 
-def _try(route: Route, function: Function, at: Tensor, order: int, believed: Reference | None) -> Judged:
+def _try(route: Route, function: Restricted, at: Tensor, order: int, believed: Reference | None) -> Judged:
     ours = route.is_ours(order)
     name = "" if believed is None else believed.name
     try:

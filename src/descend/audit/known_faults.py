@@ -9,7 +9,7 @@ from torch import Tensor
 
 from descend.audit.judge import judge
 from descend.audit.routes import EAGER, NESTED_REVERSE, traced_routes
-from descend.audit.subspace import Function
+from descend.audit.subspace import Function, Restricted
 from descend.audit.uses import Uses
 from descend.audit.verdict import Judged, Verdict
 from descend.ops.log import Log
@@ -18,7 +18,7 @@ from descend.ops.straight_through_round import StraightThroughRound
 NESTED_FORWARD = ("nested func.jvp", "nested func.jacfwd")
 FORWARD_FIRST = (*NESTED_FORWARD, "func.jacrev over func.jacfwd")
 VMAPPED_REVERSE = ("nested func.jacrev", "func.jacfwd over func.jacrev")
-UNTRACED = ("compile of func.jacrev",)
+UNTRACED = ("compile of func.grad",)
 BATCHED = ("vmapped autograd.grad",)
 REVERSE = ("nested autograd.grad", "nested autograd.grad (is_grads_batched)", "nested func.vjp")
 TRACED = ("make_fx of autograd.grad", "make_fx then compile")
@@ -61,7 +61,9 @@ class KnownFault:
         every = (*EAGER, *traced_routes("eager"))
         routes = [route for route in every if route is NESTED_REVERSE or route.name in self.routes]
         at = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64, device="cpu")
-        found = judge(self.examples[operator], at, self.order, routes, self.by_design)
+        coordinates = torch.eye(len(at), dtype=at.dtype, device=at.device)
+        example = Restricted(lambda params: self.examples[operator](params["s"]), {"s": at}, coordinates)
+        found = judge(example, self.order, routes, self.by_design)
         return [each for each in found if each.order == self.order and each.route in self.routes]
 
     def __str__(self) -> str:
@@ -158,7 +160,7 @@ KNOWN_FAULTS = (
         "pytorch#193279",
         order=1,
         routes=UNTRACED,
-        examples={CUSTOM: lambda s: StraightThroughRound()(3 * s).square().sum()},
+        examples={CUSTOM: lambda s: StraightThroughRound()(s).square().sum()},
         shows=(Verdict.WRONG, Verdict.RAISES),
         by_design=True,
     ),
@@ -166,7 +168,7 @@ KNOWN_FAULTS = (
         "fused attention has no second derivative; use torch.nn.attention.sdpa_kernel(SDPBackend.MATH)",
         "",
         order=2,
-        routes=(*REVERSE, *VMAPPED_REVERSE, *FORWARD_LAST, *FORWARD_FIRST, *TRACED, *BATCHED),
+        routes=(*REVERSE, *VMAPPED_REVERSE, *FORWARD_LAST, *FORWARD_FIRST, *TRACED),
         examples={FUSED_ATTENTION: _attention},
         shows=(Verdict.RAISES,),
     ),

@@ -1,6 +1,7 @@
 """A function of many parameters, restricted to a few directions, where every derivative is a small tensor."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -22,14 +23,25 @@ def directions(params: Params, most: int, generator: torch.Generator) -> Tensor:
     return torch.linalg.qr(drawn.to(like.device)).Q
 
 
-def restrict(function: Loss, params: Params, columns: Tensor) -> Function:
-    """s [d] ↦ function(params + columns·s): its derivatives at s = 0 are those of `function` along the columns.
+@dataclass(frozen=True)
+class Restricted:
+    """s [d] ↦ loss(params + columns·s): its derivatives at s = 0 are those of `loss` along the columns [n, d].
 
     Every fault of a transform on the whole shows here too, as s enters every parameter.
     """
-    start = ravel(params)
 
-    def restricted(s: Tensor) -> Tensor:
-        return function(unravel(start + columns @ s, params))
+    loss: Loss
+    params: Params
+    columns: Tensor
 
-    return restricted
+    def at(self, s: Tensor) -> Params:
+        """The parameters that s stands for."""
+        return unravel(ravel(self.params) + self.columns @ s, self.params)
+
+    @property
+    def origin(self) -> Tensor:
+        """s = 0."""
+        return torch.zeros(self.columns.shape[1], dtype=self.columns.dtype, device=self.columns.device)
+
+    def __call__(self, s: Tensor) -> Tensor:
+        return self.loss(self.at(s))
