@@ -79,7 +79,9 @@ class Formula:
         ConfigurationError: if the text does not parse, or holds anything but the above; with its column.
     """
 
-    def __init__(self, text: str, names: Collection[str] | None = None, op: Callable[..., Tensor] | None = None):
+    def __init__(
+        self, text: str, names: Collection[str] | None = None, op: Callable[..., Tensor] | None = None
+    ) -> None:
         self.text = " ".join(text.split())
         if len(self.text) > LONGEST_TEXT:
             raise ConfigurationError(

@@ -1,0 +1,191 @@
+"""The rules of the design that the source itself can be asked about.
+
+Where the code has taught better than the first drawing:
+
+- Imports go from a higher layer to a lower one. Objectives, aggregators, optimizers and telemetry share a layer and do
+  not know each other, save that aggregators borrow the elementwise arithmetic and the Adam of the optimizers.
+- Training names the contracts of metric and sink, which live with telemetry, and nothing else of it.
+- Sweeps compose their jobs by the menu, so they stand above it, and they share with it and the command line the
+  knowledge of Hydra's grammar.
+- The audit examines one function on the CPU for a person to read, and is never traced: it may look at numbers by
+  `.item()`, and its tensors need not say where they lie.
+- A sweep tells TensorBoard of its runs in one file of its own, `sweeps/pages.py`.
+- Whole numbers may be made without a dtype, which is then int64 on every device.
+- A formula calls its functions by name, `sum` among them, which is also the name of an aggregator.
+"""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[1] / "src"
+PACKAGE = SOURCE / "descend"
+FILES = sorted(SOURCE.rglob("*.py"))
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+LAYERS = [
+    {"types", "errors", "scalars", "checks", "records"},
+    {"ops", "derivatives", "schedules"},
+    {"objectives", "aggregators", "optimizers", "telemetry"},
+    {"training", "audit"},
+    {"menu"},
+    {"sweeps"},
+    {"cli", "__init__", "hydra_plugins"},
+]
+GROUND = LAYERS[0]
+SIDEWAYS = {("checks", "errors"), ("aggregators", "optimizers")}
+READ_BY_TELEMETRY = GROUND | {"derivatives"}
+CONTRACTS = {"descend.telemetry.metric", "descend.telemetry.sink"}
+
+PLACED = {"tensor", "arange"}
+FACTORIES = {"zeros", "ones", "full", "empty", "linspace", "logspace", "eye", "rand", "randn"}
+DRAWS = {"rand", "randn", "randint", "randperm", "normal", "multinomial", "bernoulli", "rand_like", "randn_like"}
+
+
+def name_of(path: Path) -> str:
+    return str(path.relative_to(SOURCE))
+
+
+def part_of(path: Path) -> str:
+    inside = path.relative_to(SOURCE).with_suffix("").parts
+    return inside[0] if inside[0] != "descend" else inside[1]
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that a file imports when it runs; those for type checkers alone left out."""
+    tree = TREES[path]
+    blocks = [n for n in ast.walk(tree) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
+    for_checkers = {id(node) for block in blocks for node in ast.walk(block)}
+    for node in ast.walk(tree):
+        if id(node) in for_checkers:
+            continue
+        if isinstance(node, ast.ImportFrom) and node.module:
+            yield from [node.module] if node.module != "descend" else [f"descend.{alias.name}" for alias in node.names]
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def own_imports(path: Path) -> set[str]:
+    return {module for module in imports(path) if module.startswith("descend.")}
+
+
+def calls(path: Path) -> Iterator[tuple[ast.Call, str, str]]:
+    """Every call of an attribute: the call, what the attribute is of, and its name."""
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            yield node, ast.unparse(node.func.value), node.func.attr
+
+
+def test_every_part_has_its_layer() -> None:
+    assert {part_of(path) for path in FILES} == set().union(*LAYERS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_point_one_way(path: Path) -> None:
+    height = {part: level for level, layer in enumerate(LAYERS) for part in layer}
+    here = part_of(path)
+    for module in own_imports(path):
+        there = module.split(".")[1]
+        lower = height[there] < height[here] or there == here or (here, there) in SIDEWAYS
+        assert lower, f"{name_of(path)} imports {module}"
+
+
+def test_telemetry_reads_records_and_derivatives_alone() -> None:
+    read = {module.split(".")[1] for path in FILES if part_of(path) == "telemetry" for module in own_imports(path)}
+    assert read - {"telemetry"} <= READ_BY_TELEMETRY
+
+
+def test_training_knows_no_sink_and_no_metric() -> None:
+    modules = {module for path in FILES if part_of(path) == "training" for module in own_imports(path)}
+    assert {module for module in modules if module.startswith("descend.telemetry")} == CONTRACTS
+
+
+def importers(*packages: str) -> set[str]:
+    return {name_of(path) for path in FILES if {module.split(".")[0] for module in imports(path)} & set(packages)}
+
+
+def test_hydra_stays_at_the_boundary() -> None:
+    parts = {part_of(SOURCE / name) for name in importers("hydra", "omegaconf")}
+    assert parts == {"menu", "cli", "sweeps", "hydra_plugins"}
+
+
+def test_tensorboard_stays_in_its_files() -> None:
+    files = {"tensorboard.py", "hparams.py", "tfrecord.py", "pages.py"}
+    assert {Path(name).name for name in importers("tensorboard")} <= files
+
+
+def test_torch_optim_is_known_to_its_adapter_alone() -> None:
+    users = {
+        name_of(path)
+        for path in FILES
+        if any(isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.optim" for node in ast.walk(TREES[path]))
+        or any(module.startswith("torch.optim") for module in imports(path))
+    }
+    assert users == {"descend/optimizers/torch_optim.py"}
+
+
+def test_nothing_else_uses_backward_grad_or_item() -> None:
+    found = {(name_of(path), attribute) for path in FILES for _, _, attribute in calls(path)}
+    assert {name for name, attribute in found if attribute == "backward"} == set()
+    items = {name for name, attribute in found if attribute == "item"}
+    assert {part_of(SOURCE / name) for name in items} <= {"audit"}
+    grads = {
+        name_of(path)
+        for path in FILES
+        for node in ast.walk(TREES[path])
+        if isinstance(node, ast.Attribute)
+        and node.attr == "grad"
+        and ast.unparse(node.value) not in ("torch.autograd", "torch.func")
+    }
+    assert grads == {"descend/optimizers/torch_optim.py"}
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_tensors_are_made_with_dtype_and_device_and_drawn_from_a_generator(path: Path) -> None:
+    for call, owner, attribute in calls(path):
+        given = {keyword.arg for keyword in call.keywords}
+        if owner != "torch" or None in given:  # None stands for **options
+            continue
+        where = f"{name_of(path)}, line {call.lineno}: torch.{attribute}"
+        if attribute in FACTORIES:
+            assert "dtype" in given, f"{where} without dtype"
+        if attribute in FACTORIES | PLACED and part_of(path) != "audit":
+            assert "device" in given, f"{where} without device"
+        if attribute in DRAWS:
+            assert "generator" in given, f"{where} without a generator"
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_no_choice_by_name(path: Path) -> None:
+    groups = ("objective", "optimizer", "aggregator")
+    choices = {choice.stem for group in groups for choice in (SOURCE.parent / "conf" / group).glob("*.yaml")}
+    choices -= {"sum"} if path.name == "formula.py" else set()
+    compared = [node for node in ast.walk(TREES[path]) if isinstance(node, ast.Compare)]
+    texts = {text.value for node in compared for text in ast.walk(node) if isinstance(text, ast.Constant)}
+    assert not texts & choices
+
+
+def test_no_drawer_for_everything() -> None:
+    assert not [name_of(path) for path in FILES if path.stem in ("utils", "util", "helpers", "misc", "common")]
+
+
+def test_functions_fit_a_screen() -> None:
+    long = {
+        f"{name_of(path)}:{node.name}": node.end_lineno - node.lineno + 1
+        for path in FILES
+        for node in ast.walk(TREES[path])
+        if isinstance(node, ast.FunctionDef) and node.end_lineno - node.lineno >= 50
+    }
+    assert not long
+
+
+def test_every_function_is_annotated() -> None:
+    bare = [
+        f"{name_of(path)}:{node.name}"
+        for path in FILES
+        for node in ast.walk(TREES[path])
+        if isinstance(node, ast.FunctionDef) and node.returns is None
+    ]
+    assert not bare
