@@ -111,7 +111,7 @@ def test_layer_normalisation_is_right_beyond_the_second_order(order: int) -> Non
 
 
 def test_torch_itself_has_layer_normalisation_wrong_from_the_third_order() -> None:
-    """Should this fail, torch has mended it, and DecomposedNormalisation is needed no more."""
+    """Should this fail, torch has mended it, and decomposed is needed no more."""
     u, x = network(normalised=True), POINTS[:, None].clone().requires_grad_()
     value = u(x)
     for _ in range(3):

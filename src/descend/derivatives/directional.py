@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from descend.derivatives.gradient import scalar
-from descend.derivatives.graph import explained, require_twice_differentiable
+from descend.derivatives.graph import require_twice_differentiable
 from descend.derivatives.orders import gradient_of_sum, right_at_any_order
 from descend.derivatives.series import expand
 from descend.errors import ConfigurationError
@@ -51,9 +51,8 @@ def nested_taylor(f: Loss, params: Params, direction: Params, order: int) -> Ten
         if order > 1:
             require_twice_differentiable(value)
         rows = [value]
-        with explained():
-            for k in range(1, order + 1):
-                rows.append(gradient_of_sum(rows[-1], t, create_graph=k < order))
+        for k in range(1, order + 1):
+            rows.append(gradient_of_sum(rows[-1], t, create_graph=k < order))
     return torch.stack([row.detach() / math.factorial(k) for k, row in enumerate(rows)])
 
 

@@ -2,13 +2,13 @@
 
 import math
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor
 
 from descend.derivatives.graph import explained, require_twice_differentiable
-from descend.derivatives.series import DecomposedNormalisation, expand, root
+from descend.derivatives.series import decomposed, expand, root
 from descend.errors import ConfigurationError
 
 Pointwise = Callable[[Tensor], Tensor]
@@ -50,9 +50,8 @@ def nested_derivative(f: Pointwise, order: int) -> Pointwise:
             value = _checked(f(points), points)
             if order > 1:
                 require_twice_differentiable(value)
-            with explained():
-                for k in range(1, order + 1):
-                    value = gradient_of_sum(value, points, create_graph=graph or k < order)
+            for k in range(1, order + 1):
+                value = gradient_of_sum(value, points, create_graph=graph or k < order)
         return value if graph else value.detach()
 
     return differentiated
@@ -70,16 +69,24 @@ def taylor_derivative(f: Pointwise, order: int) -> Pointwise:
 
 
 def gradient_of_sum(value: Tensor, points: Tensor, create_graph: bool) -> Tensor:
-    """d(Σ value)/d points, of the shape of `points`; zero where nothing depends on them."""
+    """d(Σ value)/d points, of the shape of `points`; zero where nothing depends on them.
+
+    Raises ConfigurationError where an operation has no derivative of this order.
+    """
     if not value.requires_grad:
         return torch.zeros_like(points)
     weights = torch.ones_like(value)
-    return torch.autograd.grad(value, points, weights, create_graph=create_graph, materialize_grads=True)[0]
+    try:
+        (slope,) = torch.autograd.grad(value, points, weights, create_graph=create_graph, allow_unused=True)
+    except RuntimeError:
+        with explained():
+            raise
+    return torch.zeros_like(points) if slope is None else slope
 
 
-def right_at_any_order(order: int) -> DecomposedNormalisation | nullcontext:
+def right_at_any_order(order: int) -> AbstractContextManager:
     """A context in which nested differentiation is right: torch's fused normalisations fail from the third order on."""
-    return DecomposedNormalisation() if order > 2 else nullcontext()
+    return decomposed() if order > 2 else nullcontext()
 
 
 def _check_order(order: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 import torch
 from torch import Tensor
 
-from descend.derivatives.graph import explained, require_twice_differentiable
+from descend.derivatives.graph import require_twice_differentiable
 from descend.derivatives.orders import gradient_of_sum, right_at_any_order
 from descend.derivatives.polarisation import MultiIndex, directions, polarisation
 from descend.derivatives.series import expand, root
@@ -43,7 +43,7 @@ def auto_partials(u: Field, points: Tensor, indices: Iterable[MultiIndex]) -> di
 def nested_partials(u: Field, points: Tensor, indices: Iterable[MultiIndex]) -> dict[MultiIndex, Tensor]:
     """`auto_partials` by nested reverse mode: one backward pass per output and derivative, shared where they can be."""
     indices = _checked(points, indices)
-    with torch.enable_grad(), explained(), right_at_any_order(max(map(sum, indices), default=0)):
+    with torch.enable_grad(), right_at_any_order(max(map(sum, indices), default=0)):
         points = root(points)
         values = _evaluated(u, points)
         if any(sum(index) > 1 for index in indices):

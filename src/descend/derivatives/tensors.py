@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from descend.derivatives.gradient import gradient_graph, scalar
-from descend.derivatives.series import DecomposedNormalisation
+from descend.derivatives.series import decomposed
 from descend.derivatives.vjp import batched_vjp
 from descend.errors import ConfigurationError
 from descend.types import Loss, Params
@@ -39,7 +39,7 @@ def derivative_tensor(f: Loss, params: Params, order: int) -> Tensor:
     """
     size = sum(value.numel() for value in params.values())
     _check(size, order)
-    with DecomposedNormalisation():
+    with decomposed():
         if order == 0:
             return scalar(f, params).detach()
         inputs, gradients = gradient_graph(f, params)

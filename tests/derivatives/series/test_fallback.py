@@ -206,8 +206,23 @@ def test_a_series_says_no_to_what_escapes_the_function_protocol() -> None:
     seen = []
     expand(lambda x: seen.append(x) or x, X, ONE, 1)
     assert isinstance(seen[0], Series)
-    with torch._C.DisableTorchFunctionSubclass(), pytest.raises(NotImplementedError, match="outside torch's function"):
+    with torch._C.DisableTorchFunctionSubclass(), pytest.raises(ConfigurationError, match="outside torch's function"):
         torch.sin(seen[0])
+
+
+def test_transforms_of_torch_func_inside_the_function_work_or_say_no() -> None:
+    w = torch.tensor([0.4, -1.1, 0.6], dtype=torch.float64)
+    rows = expand(lambda x: torch.func.grad(lambda w: torch.sin(w * x).sum())(w), X, ONE, 3)
+    torch.testing.assert_close(rows, expand(lambda x: x * torch.cos(w * x), X, ONE, 3))
+    for inner in (
+        lambda x: torch.func.jacrev(lambda w: torch.sin(w * x))(w),
+        lambda x: torch.vmap(lambda w: torch.sin(w * x))(w),
+        lambda x: torch.vmap(torch.sin)(x),
+        lambda x: torch.func.grad(lambda x: torch.sin(x).sum())(x),
+        lambda x: x.sum().backward(),
+    ):
+        with pytest.raises(ConfigurationError):
+            expand(inner, X, ONE, 3)
 
 
 def test_dicts_lists_and_constants_go_through() -> None:

@@ -5,9 +5,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.func import functional_call
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from descend.derivatives.series import DecomposedNormalisation, expand
+from descend.derivatives.series import decomposed, expand
 
 ORDER = 4
 
@@ -51,6 +50,9 @@ NETWORKS = {
         ),
     ),
     "attention": (TOKENS, lambda: nn.Sequential(Attention(), nn.RMSNorm(6), nn.Linear(6, 1))),
+    "encoder": (TOKENS, lambda: nn.TransformerEncoderLayer(6, 2, 8, dropout=0.0, activation="gelu")),
+    "recurrent": (TOKENS, lambda: nn.GRU(6, 4)),
+    "max pool": (IMAGES, lambda: nn.Sequential(nn.Conv2d(2, 4, 3), nn.MaxPool2d(2), nn.Tanh(), nn.Flatten())),
     "bilinear": (FLAT, lambda: nn.Sequential(nn.Linear(6, 6), nn.GLU(), nn.Softmax(-1))),
 }
 
@@ -71,14 +73,15 @@ def test_a_network_along_its_parameters_agrees_with_nested_differentiation(name:
     }
 
     def loss(p: dict[str, Tensor]) -> Tensor:
-        return (functional_call(network, p, (x,)) ** 2).mean()
+        values = functional_call(network, p, (x,))
+        return ((values[0] if isinstance(values, tuple) else values) ** 2).mean()
 
     rows = expand(loss, params, direction, ORDER)
     if "norm" not in name:
         assert all(torch.equal(value, buffers[key]) for key, value in network.named_buffers())
 
     t = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    with DecomposedNormalisation(), sdpa_kernel(SDPBackend.MATH):
+    with decomposed():
         exact = [loss({key: value + t * direction[key] for key, value in params.items()})]
     for k in range(1, ORDER + 1):
         exact.append(torch.autograd.grad(exact[-1], t, create_graph=True)[0] / k)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from descend.derivatives.graph import require_twice_differentiable
+from descend.derivatives.series.fused import decomposed
 from descend.errors import ConfigurationError
 
 
@@ -20,6 +21,10 @@ def name_of(func: Callable) -> str:
 def refuse_in_place(func: Callable, kwargs: dict[str, Any]) -> None:
     """Raise when `func` would write into its argument: a series is a value, and views of it would not follow."""
     name = getattr(func, "__name__", "")
+    if name == "backward":
+        raise ConfigurationError(
+            "backward() was called on a Taylor series. Use torch.autograd.grad, which leaves .grad."
+        )
     operator = name in {"__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__idiv__", "__ipow__"}
     if (
         operator
@@ -56,7 +61,8 @@ def differentiate_nested(t: Any, func: Callable, args: tuple, kwargs: dict[str, 
     first = next(each for each in _leaves((args, kwargs)) if t.owns(each))
     s = torch.zeros((), dtype=first.dtype, device=first.device, requires_grad=True)
     try:
-        value = func(*tree_map(at, args), **tree_map(at, kwargs))
+        with decomposed():
+            value = func(*tree_map(at, args), **tree_map(at, kwargs))
         return tree_map(lambda y: t.series(_coefficients(y, s, t.order)) if isinstance(y, Tensor) else y, value)
     except RuntimeError as error:
         raise ConfigurationError(
@@ -88,6 +94,6 @@ def _coefficients(y: Tensor, s: Tensor, order: int) -> Tensor:
         (phi,) = torch.autograd.grad(phi, s, create_graph=True, allow_unused=True)
         if phi is None or not phi.requires_grad:
             break
-        (row,) = torch.autograd.grad(phi, weights, create_graph=True)
+        (row,) = torch.autograd.grad(phi, weights, create_graph=True, materialize_grads=True)
         rows.append(row / math.factorial(k))
     return torch.stack(rows)

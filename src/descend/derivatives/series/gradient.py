@@ -27,11 +27,13 @@ def grad(
     For a constant x that is because the gradient is linear in φ; for a series x(t), because ∂φ_k/∂x_j is row k − j of
     the gradient at x(t).
     """
-    if is_grads_batched:
-        raise ConfigurationError("A series was given to torch.autograd.grad with is_grads_batched=True. Loop instead.")
     outputs, inputs = ((x,) if isinstance(x, Tensor) else tuple(x) for x in (outputs, inputs))
     weights = (grad_outputs,) if isinstance(grad_outputs, Tensor) else grad_outputs or [None] * len(outputs)
     phi = sum((y if v is None else y * v).sum() for y, v in zip(outputs, weights, strict=True))
+    if is_grads_batched or any(torch._C._functorch.is_batchedtensor(row) for row in t.rows(phi).unbind(0)):
+        raise ConfigurationError(
+            "A Taylor series cannot be differentiated in batches (is_grads_batched, jacrev). Loop."
+        )
     leaves = [x.coefficients if t.owns(x) else x for x in inputs]
     table = [_gradients(row, leaves, create_graph) for row in t.rows(phi).unbind(0)]
     columns = zip(inputs, zip(*table, strict=True), strict=True)

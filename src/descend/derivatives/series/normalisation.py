@@ -2,17 +2,15 @@
 
 Torch's fused layer and batch normalisation give wrong derivatives from the third on, even by nested reverse mode
 (pytorch#175754, #186256; 42 to 93% off). Said over again they are right in every order, so these definitions serve
-the series and, as `DecomposedNormalisation`, nested differentiation too. They leave running statistics alone: to
-look at a derivative must not change the model.
+the series and nested differentiation too (`fused.py`). They leave running statistics alone: to look at a derivative
+must not change the model.
 """
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
 from descend.derivatives.series.rules import decomposition
 
@@ -134,27 +132,3 @@ def instance_norm_reordered(
 ) -> Tensor:
     """torch.instance_norm, whose arguments come in another order than those of torch.nn.functional."""
     return instance_norm(x, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
-
-
-class DecomposedNormalisation(TorchFunctionMode):
-    """Within it, layer, batch, instance and group normalisation are computed by the definitions above.
-
-    Group normalisation is right as torch has it, but refuses to be differentiated in batches.
-    """
-
-    def __torch_function__(
-        self, func: Callable, types: tuple[type, ...], args: tuple = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        return _FUSED.get(func, func)(*args, **(kwargs or {}))
-
-
-_FUSED = {
-    F.layer_norm: layer_norm,
-    torch.layer_norm: layer_norm,
-    F.group_norm: group_norm,
-    torch.group_norm: group_norm,
-    F.batch_norm: batch_norm,
-    torch.batch_norm: batch_norm_reordered,
-    F.instance_norm: instance_norm,
-    torch.instance_norm: instance_norm_reordered,
-}

@@ -3,9 +3,11 @@
 On a kink the result is torch's own first derivative carried on: 0 for relu, abs and hardtanh, shares for ties.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from descend.derivatives.series.rules import decomposition, functions_named
@@ -126,6 +128,22 @@ def sort(x: Tensor, dim: int = -1, descending: bool = False, stable: bool = Fals
 def topk(x: Tensor, k: int, dim: int = -1, largest: bool = True, sorted: bool = True) -> Any:
     """The k greatest entries, with their indices."""
     return _selected(x, torch.topk(x.detach(), k, dim, largest, sorted), dim)
+
+
+def _max_pool(axes: int) -> Callable[..., Tensor]:
+    pool = {1: F.max_pool1d, 2: F.max_pool2d, 3: F.max_pool3d}[axes]
+
+    def max_pool(x: Tensor, kernel_size: Any, *args: Any, return_indices: bool = False, **kwargs: Any) -> Tensor:
+        """The entries of x where x_0 is greatest in each window."""
+        _, indices = pool(x.detach(), kernel_size, *args, return_indices=True, **kwargs)
+        chosen = torch.gather(x.flatten(-axes), -1, indices.flatten(-axes))
+        return chosen.reshape(indices.shape)
+
+    return max_pool
+
+
+for axes in (1, 2, 3):
+    decomposition(*functions_named(f"max_pool{axes}d"))(_max_pool(axes))
 
 
 def _selected(x: Tensor, found: Any, dim: int) -> Any:

@@ -11,6 +11,7 @@ from torch.utils._pytree import tree_map
 from descend.derivatives.series.constant import CONSTANT, METADATA
 from descend.derivatives.series.fallback import differentiate_nested, refuse_in_place
 from descend.derivatives.series.rules import DECOMPOSITIONS, PRIMITIVES
+from descend.errors import ConfigurationError
 
 _depths = itertools.count()
 
@@ -76,7 +77,10 @@ class Series(Tensor):
     def __torch_dispatch__(
         cls, func: Callable, types: tuple[type, ...], args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        raise NotImplementedError(f"{func} was reached by a truncated Taylor series outside torch's function protocol.")
+        raise ConfigurationError(
+            f"{func} was reached by a Taylor series outside torch's function protocol, as happens inside torch.vmap or "
+            "torch.func.grad. Write that part of the function with torch.autograd.grad, or with a batch dimension."
+        )
 
 
 def _carry_out(t: Variable, func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
