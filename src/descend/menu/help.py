@@ -19,10 +19,10 @@ descend: a lab bench for derivatives and optimizers in PyTorch.
 def help_text(folder: Path) -> str:
     """Return usage, the groups with a line on each of their choices, and the settings with their defaults."""
     parts = [USAGE]
-    for group in sorted(path for path in folder.iterdir() if path.is_dir()):
+    for group in sorted({path.parent for path in folder.glob("*/*.yaml")}):
         choices = sorted(group.rglob("*.yaml"))
         names = [str(path.relative_to(group).with_suffix("")) for path in choices]
-        width = max(map(len, names), default=0)
+        width = max(map(len, names))
         lines = [f"  {name:<{width}}  {first_comment(path)}" for name, path in zip(names, choices, strict=True)]
         parts.append("\n".join([f"{group.name}=", *lines]))
     parts.append("settings\n" + "\n".join(f"  {line}" for line in settings(folder / "config.yaml")))
