@@ -110,6 +110,14 @@ def test_first_order_classes_do_not_evaluate_the_loss() -> None:
     optimizer.step(params, params, optimizer.init(params), forbidden)
 
 
+def test_a_class_that_changes_gradients_in_place_does_not_change_ours() -> None:
+    optimizer = TorchOptim(name="pytorch_optimizer.Lion", options={"maximize": True})
+    params, gradients = start(), start()
+    with torch.no_grad():
+        optimizer.step(params, gradients, optimizer.init(params), loss)
+    torch.testing.assert_close(gradients, start(), rtol=0, atol=0)
+
+
 def test_options_on_the_command_line() -> None:
     overrides = ["optimizer=torch", "optimizer.name=LBFGS", "optimizer.options={line_search_fn: strong_wolfe}"]
     node = compose(["objective=rosenbrock", *overrides]).optimizer

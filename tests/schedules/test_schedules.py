@@ -104,6 +104,11 @@ def test_one_cycle_with_a_rise_of_one_step_begins_at_the_top() -> None:
     assert OneCycle(pct_start=0.1).factor(0, 10) == 1.0
 
 
+def test_the_schedule_after_a_warm_up_sees_its_first_step_as_0() -> None:
+    warmup, then = Warmup(length=9, then=OneCycle()), OneCycle()
+    assert [warmup.factor(9 + step, 40) for step in range(31)] == [then.factor(step, 31) for step in range(31)]
+
+
 SCHEDULES: list[Schedule] = [
     Cosine(0.1),
     Step(every=7, gamma=0.3),
