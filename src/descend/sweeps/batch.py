@@ -40,12 +40,7 @@ def run_group(
         RuntimeError: the step cannot be traced; the group must be run serially.
         MemoryError: a single run takes more than `memory`.
     """
-    whole = begin(replace_jobs(group, slice(0, 1)))
-    numbers = stack_numbers(group, whole)
-    own = len({(seed, id(objective)) for seed, objective in zip(group.seeds, group.objectives, strict=True)}) > 1
-    one = {leaf: x[0] for leaf, x in numbers.items()}
-    params = {name: x[0] for name, x in whole.params.items()}
-    program = Program(whole.experiment, one, params, whole.streams.example(), own)
+    program, numbers = prepare(group)
     fitting = memory // program.bytes
     if not fitting:
         raise MemoryError(f"one run takes up to {program.bytes:,} bytes, more than the {memory:,} allowed")
@@ -54,6 +49,21 @@ def run_group(
         yield Batched(
             program, replace_jobs(group, part), {k: x[part] for k, x in numbers.items()}, stride, progress
         ).run()
+
+
+def prepare(group: Group) -> tuple[Program, Numbers]:
+    """Return the step that a group's runs share, and the numbers that differ.
+
+    Raises:
+        RuntimeError: the step cannot be traced.
+    """
+    whole = begin(replace_jobs(group, slice(0, 1)))
+    numbers = stack_numbers(group, whole)
+    own = len({(seed, id(objective)) for seed, objective in zip(group.seeds, group.objectives, strict=True)}) > 1
+    one = {leaf: x[0] for leaf, x in numbers.items()}
+    params = {name: x[0] for name, x in whole.params.items()}
+    program = Program(whole.experiment, one, params, whole.streams.example(), own)
+    return program, numbers
 
 
 def replace_jobs(group: Group, part: slice) -> Group:

@@ -1,0 +1,48 @@
+"""Adam on Rosenbrock-2 over many settings as one would write it in JAX: `jit`, `vmap`, `scan`, optax.
+
+    python benchmarks/peers/sweep_jax.py <runs> <steps> <lr | betas> <file for the losses> [warm]
+
+With `warm`, prints the seconds of a second call, when everything is compiled.
+"""
+
+import sys
+import time
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+jax.config.update("jax_enable_x64", True)
+
+
+def loss(x: jax.Array) -> jax.Array:
+    return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2
+
+
+def main() -> None:
+    runs, steps, swept, path = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4]
+
+    def run(lr: jax.Array, beta: jax.Array) -> jax.Array:
+        optimizer = optax.adam(lr, b1=beta if swept == "betas" else 0.9)
+
+        def step(carry: tuple, _: None) -> tuple[tuple, jax.Array]:
+            x, state = carry
+            value, gradient = jax.value_and_grad(loss)(x)
+            updates, state = optimizer.update(gradient, state)
+            return (optax.apply_updates(x, updates), state), value
+
+        x = jnp.array([-1.2, 1.0])
+        return jax.lax.scan(step, (x, optimizer.init(x)), None, length=steps)[1]
+
+    every = jax.jit(jax.vmap(run))
+    lrs, betas = jnp.geomspace(1e-4, 1, runs), jnp.linspace(0.8, 0.95, runs)
+    np.save(path, np.asarray(every(lrs, betas)))
+    if len(sys.argv) > 5:
+        began = time.perf_counter()
+        np.asarray(every(lrs, betas))
+        print(time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    main()
