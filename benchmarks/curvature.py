@@ -2,7 +2,14 @@
 
 CPU time on one thread, peer and ours in turn, medians of the rounds. Each peer is given the cheapest of its settings,
 by the number of its products, whose largest relative error is at most 1e-3, or else the most accurate. The reference
-is scipy's eigsh in float64 over double backward, and for the smallest network the dense matrix too.
+is scipy's eigsh in float64 over double backward, and for the smallest network the dense matrix too. PyHessian is used
+on one batch, where it keeps its gradient's graph as we do: at equal numbers of products its density costs what ours
+does wherever the products themselves are the cost.
+
+The peers would have pip replace torch, so they are installed without their dependencies:
+
+    pip install --no-deps pyhessian curvlinops-for-pytorch==3.0.1 hessian-eigenthings==1.0.0a5 backpack-for-pytorch \\
+        einops einconv linear_operator opt-einsum jaxtyping wadler_lindig unfoldNd tqdm
 
     python benchmarks/curvature.py [rounds]
 """
