@@ -29,7 +29,7 @@ def test_every_number_finds_its_step_and_name(seen: list[set[str]], step: int, l
         return draw(*SHAPES[name], dtype=torch.float64 if name == "single" else torch.float32)
 
     observed = {i: {name: value(name) for name in sorted(names)} for i, names in enumerate(seen) if names}
-    block = Block(draw(len(seen), losses), draw(len(seen), losses), None, observed)
+    block = Block(draw(len(seen), losses), draw(len(seen), losses), None, observed, {"always": draw(len(seen), 2, 4)})
     names = tuple(f"l{i}" for i in range(losses))
     found = gather(block, step, names)
     expected = {("value", step + i): float(row) for i, row in enumerate((block.values.double() * block.weights).sum(1))}
@@ -37,6 +37,7 @@ def test_every_number_finds_its_step_and_name(seen: list[set[str]], step: int, l
         pairs = ((i, j) for i in range(len(seen)) for j in range(losses))
         expected |= {(f"loss/l{j}", step + i): float(block.values[i, j]) for i, j in pairs}
     expected |= {(n, step + i): x for i, at in observed.items() for n, x in at.items()}
+    expected |= {("always", step + i): x for i, x in enumerate(block.always["always"])}
     columns = found.scalars | found.histograms
     got = {(n, int(s)): v for n, c in columns.items() for s, v in zip(c.steps, c.values, strict=True)}
     assert got.keys() == expected.keys()

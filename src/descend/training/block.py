@@ -10,6 +10,9 @@ from descend.training.experiment import Experiment
 from descend.training.step import Carry, advance, observe
 from descend.types import Batch, Loss
 
+# Steps in one compiled program: fewer pay Python's call too often, more compile for longer and gain little.
+STEPS = 8
+
 Due = tuple[tuple[str, ...], ...]
 """For each step of a block, the names of the metrics due at it."""
 
@@ -22,18 +25,23 @@ class Block(NamedTuple):
         weights: the aggregator's weights, [k, m].
         norms: ‖gradient‖₂ of the total, [k]; None where no stopping rule asks for it.
         observed: for each step of the block at which metrics were due, their values by name.
+        always: values that every step has, by name, [k, …]; where a compiled block has the metrics due at every step.
     """
 
     values: Tensor
     weights: Tensor
     norms: Tensor | None
     observed: dict[int, dict[str, Tensor]]
+    always: dict[str, Tensor]
 
 
 def due(experiment: Experiment, step: int, size: int) -> Due:
     """Return which metrics are due at each of `size` steps from `step` on."""
-    everys = {name: metric.every for name, metric in experiment.metrics.items()}
-    return tuple(tuple(name for name, every in everys.items() if (step + i) % every == 0) for i in range(size))
+    found: list[tuple[str, ...]] = [()] * size
+    for name, metric in experiment.metrics.items():
+        for i in range(-step % metric.every, size, metric.every):
+            found[i] += (name,)
+    return tuple(found)
 
 
 def take(
@@ -54,7 +62,8 @@ def take(
                 observed[i] = {}
                 for name in metrics_due[i]:
                     observed[i].update(experiment.metrics[name](observation))
-        return carry, Block(torch.stack(values), torch.stack(weights), torch.stack(norms) if norms else None, observed)
+        length = torch.stack(norms) if norms else None
+        return carry, Block(torch.stack(values), torch.stack(weights), length, observed, {})
 
 
 def norm(gradients: dict[str, Tensor]) -> Tensor:

@@ -17,7 +17,7 @@ def gather(block: Block, step: int, names: tuple[str, ...]) -> Records:
     if len(names) > 1:
         losses = host(values)
         scalars |= {f"loss/{name}": Column(steps, losses[:, i]) for i, name in enumerate(names)}
-    found = columns(block.observed, step)
+    found = columns(block.observed, step) | {name: Column(steps, host(x)) for name, x in block.always.items()}
     scalars |= {name: column for name, column in found.items() if column.values.ndim == 1}
     return Records(scalars, {name: column for name, column in found.items() if column.values.ndim > 1})
 

@@ -9,13 +9,14 @@ from dataclasses import asdict, replace
 import torch
 from torch import Tensor
 
+from descend.errors import ConfigurationError
 from descend.records import Records
-from descend.training.block import Block, due, norm, take
+from descend.training.block import STEPS, Block, due, norm, take
 from descend.training.check import check_floating, check_start
 from descend.training.evaluations import Evaluations
 from descend.training.experiment import Experiment
 from descend.training.gather import gather, host, until
-from descend.training.placement import choose_compile
+from descend.training.placement import choose_compile, cpu_threads
 from descend.training.result import Result
 from descend.training.step import Carry, Taken, evaluate, observe, start, total
 from descend.training.stopping import Verdict, Watch, named
@@ -46,8 +47,8 @@ class Loop:
         self.batches = self.experiment.objective.batches(generator)
         self.carry: Carry = start(self.experiment, params)
         self.step = 0
-        self.compiled = choose_compile(self.experiment, params)
-        self._take = self._compiled_take() if self.compiled else take
+        compiled = self._compiled_take() if choose_compile(self.experiment, params) else None
+        self.compiled, self._take = compiled is not None, compiled or take
         self.verdict: Verdict | None = None
         self.watch = Watch()
         self.evaluations = Evaluations()
@@ -59,21 +60,33 @@ class Loop:
         """The total over the whole data as a function of the parameters, at the weights of the end."""
         return total(self.experiment.objective, self._evaluate().weights, None)
 
-    def _compiled_take(self) -> Callable[..., tuple[Carry, Block]]:
-        from descend.training.compiled import CompiledBlocks  # brings in a second's worth of compiler
+    def _compiled_take(self) -> Callable[..., tuple[Carry, Block]] | None:
+        """Return what takes compiled blocks, or None where it cannot be had and is not insisted on."""
+        from descend.training.compiled_blocks import CompiledBlocks  # brings in a second's worth of compiler
 
-        return CompiledBlocks(self.experiment).take
+        if self.experiment.steps < STEPS:
+            return None
+        first = list(itertools.islice(self.batches, STEPS))
+        self.batches = itertools.chain(first, self.batches)
+        try:
+            with cpu_threads(self.threads):
+                return CompiledBlocks(self.experiment, self.names, self.carry, first).take
+        except Exception as error:  # a tracer and a compiler may raise anything
+            if self.experiment.compile == "auto":
+                return None
+            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+            raise ConfigurationError(
+                f"compile is true, but a step of {type(self.experiment.objective).__name__} cannot be compiled: "
+                f"{reason}; set compile=false."
+            ) from error
 
     def __iter__(self) -> Iterator[Records]:
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads)
-        try:
+        with cpu_threads(self.threads):
             yield from self._blocks()
-        finally:
-            torch.set_num_threads(before)
 
     def _blocks(self) -> Iterator[Records]:
-        size, steps = 1, self.experiment.steps
+        steps, unit = self.experiment.steps, STEPS if self.compiled else 1
+        size = unit
         while self.verdict is None and self.step < steps:
             size = min(size, steps - self.step)
             began = time.perf_counter()
@@ -82,7 +95,8 @@ class Loop:
             self.seconds += took
             self._look_at_clock()
             yield records
-            size = min(MOST_STEPS, max(1, 2 * size if took < BLOCK_SECONDS / 2 else int(size * BLOCK_SECONDS / took)))
+            wanted = 2 * size if took < BLOCK_SECONDS / 2 else int(size * BLOCK_SECONDS / took)
+            size = max(unit, min(MOST_STEPS, wanted) // unit * unit)
         yield self._finish()
 
     def _block(self, batches: list[Batch]) -> Records:
@@ -134,7 +148,7 @@ class Loop:
             observed: dict[str, Tensor] = {}
             for metric in self.experiment.metrics.values():
                 observed |= metric(observation)
-        block = Block(final.values[None], final.weights[None], norm(final.gradients)[None], {0: observed})
+        block = Block(final.values[None], final.weights[None], norm(final.gradients)[None], {0: observed}, {})
         records = gather(block, self.step, self.names)
         if self.verdict is None:
             self.verdict = self._judge(block, records) or Verdict(

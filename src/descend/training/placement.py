@@ -1,6 +1,8 @@
 """Where, in which precision and how a run computes, chosen by name or by the size of the problem."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
@@ -72,6 +74,17 @@ def choose_threads(threads: str | int, work: int) -> int:
     if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
         raise ConfigurationError(f"threads is {threads!r}, but it must be auto or a whole number of at least 1.")
     return threads
+
+
+@contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Compute with `count` threads inside, and with as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def choose_compile(experiment: "Experiment", params: Params) -> bool:
