@@ -186,6 +186,15 @@ def test_what_a_configuration_looks_like_makes_no_run(descend, here: Path) -> No
     assert not list(here.iterdir())
 
 
+def test_every_combination_by_the_sweeper_of_hydra(descend, here: Path) -> None:
+    """Our own sweeper has tests of its own; Hydra's stays usable."""
+    done = descend("-m", "hydra/sweeper=basic", "hydra/launcher=basic", QUICK[0], "optimizer=sgd,adam", "steps=2,3")
+    assert done.code == 0, done.err
+    found = [json.loads(path.read_text()) for path in sorted(here.glob("outputs/*/*/*/result.json"))]
+    assert [result["steps"] for result in found] == [2, 3, 2, 3]
+    assert found[0]["value"] != found[2]["value"]
+
+
 def test_help_names_every_choice_without_torch_or_hydra(tmp_path: Path) -> None:
     code = (
         "import sys; sys.argv = ['descend', '--help']; from descend.cli import main; main(); "
