@@ -44,6 +44,11 @@ CODE = {
     "scatter": lambda x: torch.zeros(2, 3).double().scatter_add(1, torch.tensor([[0, 0, 1], [1, 2, 2]]), x) * x,
     "masked": lambda x: x.masked_fill(MASK, 0.5) * x + torch.where(MASK, x, 0.0) + torch.where(MASK, A, x * x),
     "cumsum, pad": lambda x: F.pad(x.cumsum(1), (1, 1)).roll(1, 0).flip(1) + x.tril().sum() + x.diff(dim=1).sum(),
+    "pad with a value": lambda x: F.pad(x * x, (1, 0), value=2.0) * F.pad(x, (1, 0), "constant", 0.5),
+    "diff of an extended tensor": lambda x: x.diff(prepend=A[:, :1]) * x + torch.diff(A, append=x[:, :1] ** 2),
+    "numpy's names": lambda x: (
+        x.sum(axis=0, keepdims=True) * x.mean(axis=1, keepdim=True) + torch.reshape(x, shape=(2, 3))
+    ),
     "matmul": lambda x: x @ B @ x + (A @ x.T) @ x + x[0] @ B @ x + x @ B[:, 0] @ x + x[1] @ x[0] + A[0] @ x.T @ x,
     "batched matmul": lambda x: (x.expand(2, 2, 3) @ B).bmm(x.expand(2, 2, 3)) + (x @ B.expand(2, 3, 2)).sum(),
     "stretched matmul": lambda x: (

@@ -87,7 +87,7 @@ def dropout(x: Tensor, p: float = 0.5, training: bool = True, inplace: bool = Fa
 @decomposition(*functions_named("logsumexp"))
 def logsumexp(x: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) -> Tensor:
     """m + log Σ e^(x − m), m the greatest entry."""
-    greatest = torch.amax(x.detach(), dim, keepdim=True)
+    greatest = torch.amax(x.detach(), dim, keepdim=True).nan_to_num(0.0, 0.0, 0.0)
     value = torch.log(torch.exp(x - greatest).sum(dim, keepdim=True)) + greatest
     return value if keepdim else value.squeeze(dim)
 

@@ -4,10 +4,11 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from descend.derivatives.series.rules import functions_named, primitive
+from descend.derivatives.series.rules import decomposition, functions_named, primitive
 from descend.derivatives.series.series import Variable
 
 
@@ -20,44 +21,21 @@ def rowwise(t: Variable, func: Callable[[Tensor], Any], rows: Tensor) -> Any:
 def _linear_in_first(func: Callable) -> Callable[..., Any]:
     def rule(t: Variable, x: Tensor, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = tree_map(t.constant_term, (args, kwargs))
-        return (
-            rowwise(t, lambda row: func(row, *args, **kwargs), x.coefficients)
-            if t.owns(x)
-            else func(x, *args, **kwargs)
-        )
+        if not t.owns(x):
+            return func(x, *args, **kwargs)
+        return rowwise(t, lambda row: func(row, *args, **kwargs), x.coefficients)
 
     return rule
 
 
-_SHAPES = (
-    "permute",
-    "movedim",
-    "moveaxis",
-    "swapaxes",
-    "swapdims",
-    "expand",
-    "expand_as",
-    "repeat",
-    "tile",
-    "unflatten",
-)
-_SHAPES += (
-    "broadcast_to",
-    "flatten",
-    "ravel",
-    "repeat_interleave",
-    "view_as",
-    "reshape_as",
-    "flip",
-    "fliplr",
-    "flipud",
-)
-_SHAPES += ("roll", "rot90", "contiguous", "clone", "to", "type_as", "double", "float", "cpu", "adjoint")
+_SHAPES = ("permute", "movedim", "moveaxis", "swapaxes", "swapdims", "expand", "expand_as", "repeat", "tile", "flatten")
+_SHAPES += ("unflatten", "ravel", "broadcast_to", "repeat_interleave", "view_as", "reshape_as", "flip", "fliplr")
+_SHAPES += ("flipud", "roll", "rot90", "contiguous", "clone", "to", "type_as", "double", "float", "cpu", "adjoint")
 _SHAPES += ("atleast_1d", "atleast_2d", "atleast_3d")
 _PARTS = ("unbind", "split", "chunk", "tensor_split", "split_with_sizes", "narrow", "select", "gather", "index_select")
 _PARTS += ("take", "take_along_dim", "masked_select", "diag", "diagonal", "diag_embed", "tril", "triu", "unfold")
-_SUMS = ("cumsum", "diff", "trace", "nansum", "nanmean", "sum_to_size", "pad", "pixel_shuffle", "pixel_unshuffle")
-_SUMS += ("avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d", "interpolate", "fold")
+_SUMS = ("cumsum", "trace", "sum_to_size", "pixel_shuffle", "pixel_unshuffle", "interpolate", "fold")
+_SUMS += ("avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d")
 
 for function in functions_named(*_SHAPES, *_PARTS, *_SUMS):
     primitive(function)(_linear_in_first(function))
@@ -66,10 +44,10 @@ for transform in (torch.fft.fft, torch.fft.ifft, torch.fft.rfft, torch.fft.irfft
 
 
 @primitive(*functions_named("reshape", "view"))
-def reshape(t: Variable, x: Tensor, *shape: Any) -> Tensor:
+def reshape(t: Variable, x: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
     """The same entries in another shape."""
-    if len(shape) == 1 and not isinstance(shape[0], int):
-        shape = tuple(shape[0]) if isinstance(shape[0], tuple | list | torch.Size) else shape
+    shape = sizes if shape is None else shape
+    shape = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
     return t.series(x.coefficients.reshape(x.coefficients.shape[0], *shape))
 
 
@@ -102,16 +80,28 @@ def squeeze(t: Variable, x: Tensor, dim: Any = None) -> Tensor:
     """Axes of length one left out."""
     if dim is None:
         return t.series(x.coefficients.reshape(x.coefficients.shape[0], *(n for n in x.shape if n != 1)))
-    return t.series(x.coefficients.squeeze(_axes(x, dim)))
+    return t.series(x.coefficients.squeeze(_axes(x, dim))) if dim != () else x
 
 
 @primitive(Tensor.__getitem__)
 def getitem(t: Variable, x: Tensor, index: Any) -> Tensor:
     """x[index]; tensors in the index select by torch's own rules, row by row."""
     parts = index if isinstance(index, tuple) else (index,)
-    if all(part is None or part is Ellipsis or isinstance(part, int | slice) for part in parts):
+    if all(part is None or part is Ellipsis or type(part) in (int, slice) for part in parts):
         return t.series(x.coefficients[(slice(None), *parts)])
     return rowwise(t, lambda row: row[index], x.coefficients)
+
+
+@decomposition(F.embedding)
+def embedding(indices: Tensor, weight: Tensor, padding_idx: int | None = None, *args: Any, **kwargs: Any) -> Tensor:
+    """Rows of the weight; the one at `padding_idx` counts as a constant. Renormalised rows are left to torch."""
+    if kwargs.get("max_norm") is not None or args:
+        return NotImplemented
+    rows = weight[indices]
+    if padding_idx is None:
+        return rows
+    padding = (indices == padding_idx % weight.shape[0]).unsqueeze(-1)
+    return torch.where(padding, rows.detach(), rows)
 
 
 @primitive(*functions_named("sum"))

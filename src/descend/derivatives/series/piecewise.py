@@ -34,7 +34,7 @@ def leaky_relu(x: Tensor, negative_slope: float = 0.01, inplace: bool = False) -
 @decomposition(*functions_named("prelu"))
 def prelu(x: Tensor, weight: Tensor) -> Tensor:
     """leaky_relu with a learnt slope for each channel."""
-    slope = weight.reshape(-1, *[1] * (x.dim() - 2)) if x.dim() > 1 else weight
+    slope = weight.reshape(-1, *[1] * (x.dim() - 2)) if x.dim() > 1 else weight.reshape(())
     return torch.where(x > 0, x, slope * x)
 
 

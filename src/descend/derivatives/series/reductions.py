@@ -12,6 +12,8 @@ from descend.derivatives.series.rules import decomposition, functions_named
 @decomposition(*functions_named("prod"))
 def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
     """Product along an axis, or of all entries, by halves: log2(n) products."""
+    if x.dim() == 0:
+        return x
     x = (x.flatten() if dim is None else x.movedim(dim, 0)).to(dtype or x.dtype)
     while x.shape[0] > 1:
         half = x.shape[0] // 2
@@ -34,6 +36,8 @@ def var(x: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False
 @decomposition(*functions_named("std"))
 def std(x: Tensor, dim: Any = None, unbiased: bool = True, keepdim: bool = False, *, correction: Any = None) -> Tensor:
     """√ var."""
+    if isinstance(dim, bool):
+        dim, unbiased = None, dim
     return torch.sqrt(
         torch.var(x, dim=dim, correction=int(unbiased) if correction is None else correction, keepdim=keepdim)
     )
@@ -48,6 +52,8 @@ def vector_norm(
     axes = () if dim is None else dim
     if ord == 2:
         return torch.sqrt((x * x).sum(dim, keepdim))
+    if ord == 0:
+        return torch.linalg.vector_norm(x.detach(), 0, dim, keepdim)
     magnitude = torch.abs(x)
     if math.isinf(ord):
         return torch.amax(magnitude, axes, keepdim) if ord > 0 else torch.amin(magnitude, axes, keepdim)
@@ -65,6 +71,6 @@ def norm(
 
 
 @decomposition(*functions_named("normalize"))
-def normalize(x: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12, out: None = None) -> Tensor:
+def normalize(x: Tensor, p: float = 2.0, dim: int = 1, eps: float = 1e-12) -> Tensor:
     """x / max(‖x‖, eps)."""
     return x / torch.clamp_min(torch.linalg.vector_norm(x, p, dim, keepdim=True), eps)

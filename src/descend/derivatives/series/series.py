@@ -14,6 +14,7 @@ from descend.derivatives.series.rules import DECOMPOSITIONS, PRIMITIVES
 from descend.errors import ConfigurationError
 
 _depths = itertools.count()
+_ALIASES = {"axis": "dim", "keepdims": "keepdim"}
 
 
 class Variable:
@@ -87,8 +88,8 @@ def _carry_out(t: Variable, func: Callable, args: tuple, kwargs: dict[str, Any])
     refuse_in_place(func, kwargs)
     if func in CONSTANT or not torch.is_grad_enabled():
         return func(*tree_map(t.constant_term, args), **tree_map(t.constant_term, kwargs))
-    if "input" in kwargs:
-        args, kwargs = (kwargs["input"], *args), {name: x for name, x in kwargs.items() if name != "input"}
+    kwargs = {_ALIASES.get(name, name): value for name, value in kwargs.items() if name != "out"}
+    args = (kwargs.pop("input"), *args) if "input" in kwargs else args
     result = NotImplemented
     if func in PRIMITIVES:
         result = PRIMITIVES[func](t, *args, **kwargs)
