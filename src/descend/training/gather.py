@@ -32,11 +32,12 @@ def columns(observed: dict[int, dict[str, Tensor]], step: int) -> dict[str, Colu
         kinds: dict[tuple[torch.Size, torch.dtype], list[str]] = {}
         for name, x in observed[rows[0]].items():
             kinds.setdefault((x.shape, x.dtype), []).append(name)
+        steps = np.array(rows, np.int64) + step
         for (shape, _), kind in kinds.items():
             values = host(torch.stack([observed[i][name] for i in rows for name in kind]))
             values = values.reshape(len(rows), len(kind), *shape)
             for j, name in enumerate(kind):
-                parts.setdefault(name, []).append(Column(np.array(rows, np.int64) + step, values[:, j]))
+                parts.setdefault(name, []).append(Column(steps, values[:, j]))
     return {name: in_order(found) for name, found in parts.items()}
 
 

@@ -1,6 +1,6 @@
 """The pure step: parameters and states in, parameters and states out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Self
 
 import torch
@@ -25,39 +25,41 @@ class LossGradients:
     """The losses at one point with their graph: their Jacobian when asked, and any weighted gradient."""
 
     def __init__(self, leaves: Params, losses: Losses) -> None:
-        with torch.enable_grad():
-            self._stacked = torch.stack(tuple(losses.values()))
-        self.leaves, self.losses, self.values = leaves, losses, self._stacked.detach()
+        self.leaves, self.losses = leaves, losses
+        self.values = torch.stack([loss.detach() for loss in losses.values()])
         self._jacobian: Tensor | None = None
 
     @classmethod
     def at(cls, objective: Objective, params: Params, batch: Batch) -> Self:
         """Evaluate the losses of an objective at `params`."""
+        leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
         with torch.enable_grad():
-            leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
-            return cls(leaves, objective.losses(leaves, batch))
+            losses = objective.losses(leaves, batch)
+        return cls(leaves, losses)
 
     def jacobian(self) -> Tensor:
         """Return the gradients of the losses as rows, shape [m, n]; a loss that no parameter moves has zeros."""
         if self._jacobian is None:
-            rows = [self._gradient(loss, keep=True) for loss in self.losses.values()]
+            rows = [self._gradient([loss], [torch.ones_like(loss)], keep=True) for loss in self.losses.values()]
             self._jacobian = torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows])
         return self._jacobian
 
     def combined(self, weights: Tensor) -> Params:
-        """Return λᵀJ by name: from the Jacobian's rows where they are known, else by one backward of λ·losses."""
+        """Return λᵀJ by name: from the Jacobian's rows where they are known, else by one backward from all losses."""
         if self._jacobian is None:
-            with torch.enable_grad():
-                weighted = torch.dot(weights, self._stacked)
-            return dict(zip(self.leaves, self._gradient(weighted, keep=False), strict=True))
+            return dict(
+                zip(self.leaves, self._gradient(self.losses.values(), weights.unbind(), keep=False), strict=True)
+            )
         parts = (weights @ self._jacobian).split([x.numel() for x in self.leaves.values()])
         return {name: part.view_as(x) for (name, x), part in zip(self.leaves.items(), parts, strict=True)}
 
-    def _gradient(self, scalar: Tensor, keep: bool) -> tuple[Tensor, ...]:
+    def _gradient(self, losses: Iterable[Tensor], weights: Iterable[Tensor], keep: bool) -> tuple[Tensor, ...]:
         leaves = tuple(self.leaves.values())
-        if not scalar.requires_grad:
+        moved = [(loss, weight) for loss, weight in zip(losses, weights, strict=True) if loss.requires_grad]
+        if not moved:
             return tuple(torch.zeros_like(x) for x in leaves)
-        return torch.autograd.grad(scalar, leaves, retain_graph=keep, allow_unused=True, materialize_grads=True)
+        outputs, seeds = zip(*moved, strict=True)
+        return torch.autograd.grad(outputs, leaves, seeds, retain_graph=keep, allow_unused=True, materialize_grads=True)
 
 
 def total(objective: Objective, weights: Tensor, batch: Batch) -> Loss:

@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass
+from functools import cache
 
 from torch import Tensor
 
@@ -14,10 +15,15 @@ LIMIT = 32
 
 def names(params: Params) -> list[str]:
     """Return the name of each number, in flattened order: `parameter/x[0]`, `parameter/A[1,2]`."""
+    return _names(tuple((name, x.shape) for name, x in params.items()))
+
+
+@cache
+def _names(shapes: tuple[tuple[str, tuple[int, ...]], ...]) -> list[str]:
     return [
         f"parameter/{name}" + (f"[{','.join(map(str, index))}]" if index else "")
-        for name, x in params.items()
-        for index in itertools.product(*map(range, x.shape))
+        for name, shape in shapes
+        for index in itertools.product(*map(range, shape))
     ]
 
 
