@@ -70,6 +70,8 @@ def test_cnn_equals_convolutions_and_average_pools() -> None:
 )
 def test_layers_are_drawn_as_torch_draws_them(shape: tuple[int, ...], twin: nn.Module) -> None:
     weight, bias = draw_layer(seeded(0), shape)
+    torch.manual_seed(0)
+    twin.reset_parameters()
     bound = 1 / math.sqrt(math.prod(shape[1:]))
     for ours, theirs in ((weight, twin.weight), (bias, twin.bias)):
         assert ours.shape == theirs.shape
