@@ -1,6 +1,6 @@
 """The pure step: parameters and states in, parameters and states out."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import NamedTuple, Self
 
 import torch
@@ -40,26 +40,28 @@ class LossGradients:
     def jacobian(self) -> Tensor:
         """Return the gradients of the losses as rows, shape [m, n]; a loss that no parameter moves has zeros."""
         if self._jacobian is None:
-            rows = [self._gradient([loss], [torch.ones_like(loss)], keep=True) for loss in self.losses.values()]
+            rows = [self._gradient([loss], keep=True) for loss in self.losses.values()]
             self._jacobian = torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows])
         return self._jacobian
 
     def combined(self, weights: Tensor) -> Params:
         """Return λᵀJ by name: from the Jacobian's rows where they are known, else by one backward from all losses."""
         if self._jacobian is None:
-            return dict(
-                zip(self.leaves, self._gradient(self.losses.values(), weights.unbind(), keep=False), strict=True)
-            )
+            with torch.enable_grad():
+                weighted = [w * loss for w, loss in zip(weights.unbind(), self.losses.values(), strict=True)]
+            return dict(zip(self.leaves, self._gradient(weighted, keep=False), strict=True))
         parts = (weights @ self._jacobian).split([x.numel() for x in self.leaves.values()])
         return {name: part.view_as(x) for (name, x), part in zip(self.leaves.items(), parts, strict=True)}
 
-    def _gradient(self, losses: Iterable[Tensor], weights: Iterable[Tensor], keep: bool) -> tuple[Tensor, ...]:
+    def _gradient(self, scalars: list[Tensor], keep: bool) -> tuple[Tensor, ...]:
+        """Return the gradient of the sum of scalars, by leaf."""
         leaves = tuple(self.leaves.values())
-        moved = [(loss, weight) for loss, weight in zip(losses, weights, strict=True) if loss.requires_grad]
+        moved = [scalar for scalar in scalars if scalar.requires_grad]
         if not moved:
             return tuple(torch.zeros_like(x) for x in leaves)
-        outputs, seeds = zip(*moved, strict=True)
-        return torch.autograd.grad(outputs, leaves, seeds, retain_graph=keep, allow_unused=True, materialize_grads=True)
+        # Weights given as `grad_outputs` would spare a product, but to compare shapes torch then imports its symbolic
+        # ones and sympy, half a second at every start.
+        return torch.autograd.grad(moved, leaves, retain_graph=keep, allow_unused=True, materialize_grads=True)
 
 
 def total(objective: Objective, weights: Tensor, batch: Batch) -> Loss:
