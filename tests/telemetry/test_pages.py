@@ -49,6 +49,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
         options.add_argument(flag)
     driver = Chrome(options, Service(shutil.which("chromedriver")))
     driver.set_page_load_timeout(SECONDS)
+    driver.set_script_timeout(SECONDS)
     yield driver
     driver.quit()
 
