@@ -136,14 +136,26 @@ def final(experiment: Experiment) -> dict[str, Tensor]:
 
 def rosenbrock(rounds: int) -> dict[str, tuple[Ratio, float]]:
     """Compare the smallest of problems, where all is overhead."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    steps, lr = 1500, 1e-3
+    steps, lr = 3000, 1e-3
     base = ["objective=rosenbrock", f"steps={steps}", f"optimizer.lr={lr}", "threads=1", "derivatives=none"]
     bare = build(compose([*base, "metrics=none"]), base)
     same(final(bare), iter([rosenbrock_by_hand(steps, lr)]), 1e-9)
+    works = {
+        "Rosenbrock-2, Adam, no logging": quiet(bare),
+        "Rosenbrock-2, Adam, default logging": logged(["objective=rosenbrock", *base[1:-1]]),
+        "Rosenbrock-2, Adam, 20 scalars at every step": logged([*base, "metrics=none"], {"twenty": Twenty()}),
+    }
+    found = against(lambda: lambda: rosenbrock_by_hand(steps, lr), works, rounds)
+    return {name: (ratio, target) for (name, ratio), target in zip(found.items(), [0.9, 1.10, 1.15], strict=True)}
 
-    def summary_writer() -> None:
+
+def summary_writer(rounds: int) -> dict[str, tuple[Ratio, float]]:
+    """Compare the hand-written loop with itself, twenty scalars logged at every step; there is nothing to reach."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    steps, lr = 300, 1e-3
+
+    def work() -> None:
         writer = SummaryWriter(Path(TEMPORARY.name, str(next(NUMBERS))))
 
         def log(loss: Tensor, step: int) -> None:
@@ -155,17 +167,9 @@ def rosenbrock(rounds: int) -> dict[str, tuple[Ratio, float]]:
         writer.close()
 
     found = against(
-        lambda: lambda: rosenbrock_by_hand(steps, lr),
-        {
-            "Rosenbrock-2, Adam, no logging": quiet(bare),
-            "Rosenbrock-2, Adam, default logging": logged(["objective=rosenbrock", *base[1:-1]]),
-            "Rosenbrock-2, Adam, 20 scalars at every step": logged([*base, "metrics=none"], {"twenty": Twenty()}),
-            "(the hand-written loop with 20 scalars by SummaryWriter)": lambda: summary_writer,
-        },
-        rounds,
+        lambda: lambda: rosenbrock_by_hand(steps, lr), {"(by hand with SummaryWriter)": lambda: work}, rounds
     )
-    targets = [0.9, 1.10, 1.15, math.inf]
-    return {name: (ratio, target) for (name, ratio), target in zip(found.items(), targets, strict=True)}
+    return {name: (ratio, math.inf) for name, ratio in found.items()}
 
 
 def network(objective: str, steps: int, rounds: int) -> dict[str, tuple[Ratio, float]]:
@@ -184,17 +188,14 @@ def compiled(rounds: int) -> dict[str, tuple[Ratio, float]]:
     steps = 20_000
     overrides = ["objective=rosenbrock", f"steps={steps}", "compile=true", "metrics=none", "derivatives=none"]
     experiment = build(compose(overrides), overrides)
-    loop = Loop(experiment)
-    take = loop._take  # holds the programs once they are compiled
-    for _ in loop:
-        pass
+    compiled = Loop(experiment)
 
     def again() -> Callable[[], object]:
-        loop = Loop(experiment)
-        loop._take = take
+        loop = Loop(replace(experiment, compile=False))
+        loop.compiled, loop._take = compiled.compiled, compiled._take  # nothing is compiled again
         return lambda: drive(loop, [])
 
-    name = f"Rosenbrock-2, Adam, {steps} steps, compiled"
+    name = f"Rosenbrock-2, Adam, {steps:,} steps, compiled"
     found = against(lambda: lambda: rosenbrock_by_hand(steps, 1e-3), {name: again}, rounds)
     return {name: (ratio, 1 / 40) for name, ratio in found.items()}
 
@@ -203,9 +204,10 @@ def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 15
     torch.set_num_threads(1)
     rows = rosenbrock(rounds)
-    rows |= network("digits_mlp", 200, rounds)
-    rows |= network("mnist_mlp", 60, rounds)
-    rows |= compiled(max(3, rounds // 4))
+    rows |= summary_writer(max(3, rounds // 3))
+    rows |= network("digits_mlp", 600, rounds)
+    rows |= network("mnist_mlp", 150, rounds)
+    rows |= compiled(max(3, rounds // 3))
     sys.exit(0 if show(rows) else 1)
 
 
