@@ -74,6 +74,14 @@ def test_gradient_norm_reached(optimizer: Optimizer) -> None:
     assert found.gradient_norm <= 2.5
 
 
+def test_evaluations_that_a_block_taken_again_made_for_nothing_are_not_counted() -> None:
+    """A line search calls the loss itself, also in the steps of a block that the rule then takes back."""
+    optimizer = TorchOptim(name="LBFGS", lr=0.1, options={"max_iter": 2})
+    stop = Stopping(value=2.0)
+    found = assert_as_if_planned(Experiment(Rosenbrock(), optimizer=optimizer, metrics=METRICS, stop=stop), "converged")
+    assert found.evaluations["function"] > 2 * found.steps
+
+
 @pytest.mark.parametrize("objective", [Rosenbrock(), Line()], ids=lambda objective: type(objective).__name__)
 def test_plateau(objective: Objective) -> None:
     stop = Stopping(plateau=9, plateau_tolerance=0.2)
