@@ -44,7 +44,7 @@ def build(config: DictConfig, overrides: list[str]) -> Experiment:
     Raises:
         ConfigurationError: a field does not exist, has a value of the wrong type, or was refused by its class.
     """
-    plain = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     known = [field.name for field in dataclasses.fields(Menu)]
     for key in plain:
         if key not in known:
@@ -60,7 +60,7 @@ def build(config: DictConfig, overrides: list[str]) -> Experiment:
 
 def trackers(config: DictConfig) -> dict[str, Tracker]:
     """Return the trackers that the configuration names, each waiting for the run's folder."""
-    plain = OmegaConf.to_container(config.tracker, resolve=True)
+    plain: Any = OmegaConf.to_container(config.tracker, resolve=True)
     return {name: make(f"tracker.{name}", node, object) for name, node in plain.items() if node}
 
 

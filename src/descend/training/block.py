@@ -48,7 +48,8 @@ def take(
     experiment: Experiment, carry: Carry, batches: Sequence[Batch], metrics_due: Due, count: Callable[[Loss], Loss]
 ) -> tuple[Carry, Block]:
     """Make one step for each batch; pure, so that the same block can be taken again from the same carry."""
-    values, weights, norms, observed = [], [], [], {}
+    values, weights, norms = [], [], []
+    observed: dict[int, dict[str, Tensor]] = {}
     with torch.no_grad():
         for i, batch in enumerate(batches):
             before = carry

@@ -43,7 +43,7 @@ class CompiledBlocks:
         self._kept = len(tensors(self._example[0]))
         self._found = len(tensors(self._example[1]))
         with torch.no_grad():
-            self._call: Callable[..., Sequence[Tensor]] = _inductor.compile(graph, tensors(inputs))
+            self._call: Callable[..., Sequence[Tensor]] = _inductor.compile(graph, list(tensors(inputs)))
 
     def _steps(self, carry: Carry, batches: Sequence[Batch]) -> tuple[Carry, Block, list[tuple[Params, Params]]]:
         """Make `STEPS` steps; where a metric may want it, also return parameters and gradients after each of them."""
@@ -75,7 +75,8 @@ class CompiledBlocks:
         return carry, join(blocks)
 
     def _repeat(self, carry: Carry, batches: Sequence[Batch], metrics_due: Due) -> tuple[Carry, Block]:
-        leaves, found = tensors(carry), []
+        leaves: Sequence[Tensor] = tensors(carry)
+        found: list[Sequence[Tensor]] = []
         observed: dict[int, dict[str, Tensor]] = {}
         with torch.no_grad():
             for at in range(0, len(batches), STEPS):
@@ -121,6 +122,7 @@ def join(blocks: Sequence[Block]) -> Block:
     if len(blocks) == 1:
         return blocks[0]
     observed: dict[int, dict[str, Tensor]] = {}
+    norms = [block.norms for block in blocks if block.norms is not None]
     offset = 0
     for block in blocks:
         for i in range(len(block.values)):
@@ -130,7 +132,7 @@ def join(blocks: Sequence[Block]) -> Block:
     return Block(
         values=torch.cat([block.values for block in blocks]),
         weights=torch.cat([block.weights for block in blocks]),
-        norms=None if blocks[0].norms is None else torch.cat([block.norms for block in blocks]),
+        norms=torch.cat(norms) if norms else None,
         observed=observed,
         always={},
     )
