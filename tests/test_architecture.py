@@ -26,7 +26,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 LAYERS = [
-    {"types", "errors", "scalars", "checks", "records"},
+    {"types", "errors", "scalars", "vectors", "checks", "records", "atomic"},
     {"ops", "derivatives", "schedules"},
     {"objectives", "aggregators", "optimizers", "telemetry"},
     {"training", "audit"},
@@ -35,7 +35,7 @@ LAYERS = [
     {"cli", "__init__", "hydra_plugins"},
 ]
 GROUND = LAYERS[0]
-SIDEWAYS = {("checks", "errors"), ("aggregators", "optimizers")}
+SIDEWAYS = {("checks", "errors"), ("vectors", "types"), ("aggregators", "optimizers")}
 READ_BY_TELEMETRY = GROUND | {"derivatives"}
 CONTRACTS = {"descend.telemetry.metric", "descend.telemetry.sink"}
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from descend.sweeps.conduct import Plan, members, plan
+from descend.sweeps.conduct import Plan, plan
 from descend.sweeps.parts import part
 from descend.sweeps.serial import all_failed
 from descend.sweeps.settings import Settings
@@ -39,7 +39,7 @@ def test_serial_runs_are_shared_among_the_parts(planned: Plan) -> None:
 
 def test_what_another_process_left_is_taken_in(planned: Plan, tmp_path: Path) -> None:
     """Also after the process that holds the index was killed: opening the folder again is enough."""
-    few = members(planned.groups[0], range(2)).jobs
+    few = planned.groups[0].part(range(2)).jobs
     Store(tmp_path, planned.jobs).close()
     Outbox(tmp_path, set()).add(all_failed(few, ArithmeticError("on purpose")))
     with Store(tmp_path, planned.jobs) as store:

@@ -190,7 +190,7 @@ def test_looking_ahead_at_batches_loses_none(monkeypatch: pytest.MonkeyPatch) ->
     def refuse(*arguments: object) -> None:
         raise RuntimeError
 
-    monkeypatch.setattr(compiled_blocks, "trace", refuse)
+    monkeypatch.setattr(compiled_blocks, "compiled", refuse)
     drawn = list(zip(Loop(Experiment(Line(), steps=LONG_RUN)).batches, range(20), strict=False))
     expected = list(zip(Loop(Experiment(Line(), steps=20)).batches, range(20), strict=False))
     torch.testing.assert_close(drawn, expected, rtol=0, atol=0)

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,14 +10,14 @@ from torch import Tensor
 from descend.sweeps.curves import Curves
 from descend.sweeps.endings import Endings
 from descend.sweeps.job import Chunk, Group
-from descend.sweeps.program import Numbers, Program
-from descend.sweeps.runs import Pattern, Runs, Summary
+from descend.sweeps.program import Found, Numbers, Program
+from descend.sweeps.runs import Pattern, Runs, steps_together
 from descend.sweeps.streams import Beginning, begin
 from descend.training.block import due
-from descend.training.compiled import steps_together
 from descend.training.experiment import Experiment
-from descend.training.gather import host
+from descend.training.gather import columns, host
 from descend.training.loop import BLOCK_SECONDS, MOST_STEPS
+from descend.training.placement import cpu_threads
 from descend.types import Batch
 
 # Compiling takes some seconds: it is for sweeps whose runs make this many steps together, in programs of this length.
@@ -45,10 +44,9 @@ def run_group(
     if not fitting:
         raise MemoryError(f"one run takes up to {program.bytes:,} bytes, more than the {memory:,} allowed")
     for at in range(0, len(group.jobs), fitting):
-        part = slice(at, at + fitting)
-        yield Batched(
-            program, replace_jobs(group, part), {k: x[part] for k, x in numbers.items()}, stride, progress
-        ).run()
+        places = range(at, min(at + fitting, len(group.jobs)))
+        own = {leaf: x[at : at + fitting] for leaf, x in numbers.items()}
+        yield Batched(program, group.part(places), own, stride, progress).run()
 
 
 def prepare(group: Group) -> tuple[Program, Numbers]:
@@ -57,21 +55,13 @@ def prepare(group: Group) -> tuple[Program, Numbers]:
     Raises:
         RuntimeError: the step cannot be traced.
     """
-    whole = begin(replace_jobs(group, slice(0, 1)))
+    whole = begin(group.part([0]))
     numbers = stack_numbers(group, whole)
     own = len({(seed, id(objective)) for seed, objective in zip(group.seeds, group.objectives, strict=True)}) > 1
     one = {leaf: x[0] for leaf, x in numbers.items()}
     params = {name: x[0] for name, x in whole.params.items()}
     program = Program(whole.experiment, one, params, whole.streams.example(), own)
     return program, numbers
-
-
-def replace_jobs(group: Group, part: slice) -> Group:
-    """Return the group with some of its jobs."""
-    numbers = {leaf: values[part] for leaf, values in group.numbers.items()}
-    return replace(
-        group, jobs=group.jobs[part], numbers=numbers, seeds=group.seeds[part], objectives=group.objectives[part]
-    )
 
 
 def stack_numbers(group: Group, beginning: Beginning) -> Numbers:
@@ -105,25 +95,21 @@ class Batched:
         self._experiment, self._group, self._stride, self._progress = program.experiment, group, stride, progress
         long = self._experiment.steps >= LONG_RUN and self._experiment.steps * len(group.jobs) >= MANY_STEPS
         compiled = long if self._experiment.compile == "auto" else bool(self._experiment.compile)
-        self._runs = Runs(program, numbers, beginning.params, beginning.streams, compiled)
+        self._size = steps_together(self._experiment)
+        self._runs = Runs(program, numbers, beginning.params, beginning.streams, self._size if compiled else None)
         self._numbers, self._threads = numbers, beginning.threads
-        self._endings = Endings(self._experiment, program, len(group.jobs))
+        self._endings = Endings(self._experiment, program, len(group.jobs), compiled)
         self._curves = Curves()
         self._at = np.arange(len(group.jobs))  # which run stands at each place of the stack
-        self._size = steps_together(self._experiment)
         self._step = 0
 
     def run(self) -> Chunk:
         """Make every step, and return what the runs left."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(self._threads)
-        try:
+        with cpu_threads(self._threads):
             began = time.perf_counter()
             self._advance()
             seconds = time.perf_counter() - began
             return self._endings.chunk(self._group, self._numbers, self._curves, seconds, self._threads)
-        finally:
-            torch.set_num_threads(before)
 
     def _advance(self) -> None:
         began, blocks = time.perf_counter(), 1
@@ -144,12 +130,13 @@ class Batched:
         """Make `size` steps; where runs end inside them, take them again step by step to find where."""
         batches = [self._runs.streams.draw() for _ in range(size)]
         before, step = self._runs.carry, self._step
-        summaries = []
+        summaries, observed = [], {}
         for i in range(0, size, self._size):
             part = batches[i : i + self._size]
             wanted = pattern(self._experiment, step + i, len(part), self._stride)
             summaries.append(self._runs.advance(part, wanted))
-            self._record(step + i, summaries[-1])
+            observed |= {i + offset: self._recorded(found) for offset, found in summaries[-1].recorded.items()}
+        self._record(observed, step)
         self._step += size
         self._progress(size * len(self._at))
         ended = self._endings.suspects(self._at, summaries)
@@ -159,17 +146,18 @@ class Batched:
             self._runs.carry = after
             self._drop_ended()
 
-    def _record(self, step: int, summary: Summary) -> None:
-        for offset, found in summary.recorded.items():
-            steps = np.array([step + offset])
-            self._curves.add("value", steps, self._at, host(found.total)[None])
-            if len(self._endings.names) > 1:
-                losses = host(found.losses.movedim(self._runs.program.axis, 0))
-                for i, name in enumerate(self._endings.names):
-                    self._curves.add(f"loss/{name}", steps, self._at, losses[None, :, i])
-            for name, x in found.observed.items():
-                if x.dim() == 1:
-                    self._curves.add(name, steps, self._at, host(x)[None])
+    def _record(self, observed: dict[int, dict[str, Tensor]], step: int) -> None:
+        """Keep what was recorded of each run, [runs] by name, at steps counted from `step`."""
+        for name, (steps, values) in columns(observed, step).items():
+            self._curves.add(name, steps, self._at, values)
+
+    def _recorded(self, found: Found) -> dict[str, Tensor]:
+        """Return the scalars of a step by name, each [runs]."""
+        several = len(self._endings.names) > 1
+        losses = found.losses.movedim(self._runs.program.axis, 0).unbind(1) if several else ()
+        scalars = {name: x for name, x in found.observed.items() if x.dim() == 1}
+        names = [f"loss/{name}" for name in self._endings.names] if several else []
+        return {"value": found.total} | dict(zip(names, losses, strict=True)) | scalars
 
     def _find_ends(self, places: np.ndarray, before: list[Tensor], step: int, batches: Sequence[Batch]) -> None:
         """Take the steps again from `before`, one by one, to see at which each suspect ended, and keep it there."""

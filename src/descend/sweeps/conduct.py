@@ -108,7 +108,7 @@ def chunks(plan: Plan, settings: Settings, done: set[int], bar: SweepBar) -> Ite
     for group in plan.groups:
         left = [i for i, job in enumerate(group.jobs) if job.index not in done]
         if left:
-            yield from group_chunks(members(group, left), plan.stride, settings, bar)
+            yield from group_chunks(group.part(left), plan.stride, settings, bar)
 
 
 def group_chunks(group: Group, stride: int, settings: Settings, bar: SweepBar) -> Iterator[Chunk]:
@@ -121,7 +121,7 @@ def group_chunks(group: Group, stride: int, settings: Settings, bar: SweepBar) -
                 yield chunk
             return
         except RuntimeError as error:
-            rest = members(group, range(done, len(group.jobs)))
+            rest = group.part(range(done, len(group.jobs)))
             group = replace(rest, serial=f"its step cannot be traced: {str(error).splitlines()[0]}")
         except MemoryError as error:
             yield all_failed(group.jobs[done:], error)
@@ -130,17 +130,6 @@ def group_chunks(group: Group, stride: int, settings: Settings, bar: SweepBar) -
     for chunk in run_serially(group, built):
         bar.advance(group.template.steps)
         yield chunk
-
-
-def members(group: Group, places: Sequence[int]) -> Group:
-    """Return a group with some of its jobs."""
-    return replace(
-        group,
-        jobs=tuple(group.jobs[i] for i in places),
-        numbers={leaf: [values[i] for i in places] for leaf, values in group.numbers.items()},
-        seeds=[group.seeds[i] for i in places],
-        objectives=[group.objectives[i] for i in places],
-    )
 
 
 def device_of(group: Group) -> torch.device:

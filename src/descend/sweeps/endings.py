@@ -32,8 +32,8 @@ class Endings:
         names: the names of the losses.
     """
 
-    def __init__(self, experiment: Experiment, program: Program, runs: int) -> None:
-        self._experiment, self._program = experiment, program
+    def __init__(self, experiment: Experiment, program: Program, runs: int, compiled: bool) -> None:
+        self._experiment, self._program, self._compiled = experiment, program, compiled
         self.ended = np.zeros(runs, bool)
         self.stops = np.full(runs, NEVER, np.int64)
         self.names = program.names
@@ -53,10 +53,10 @@ class Endings:
             ended |= host(torch.stack([s.norm for s in summaries]).amin(0)) <= stop.gradient_norm
         if self._watches is not None:
             ended[:] = True
-        ended &= ~self.ended[runs]
-        going = runs[~ended & ~self.ended[runs]]
-        self._best[going] = np.minimum(self._best[going], lowest[~ended & ~self.ended[runs]])
-        return ended
+        before = self.ended[runs]
+        going = ~ended & ~before
+        self._best[runs[going]] = np.minimum(self._best[runs[going]], lowest[going])
+        return ended & ~before
 
     def judge(
         self,
@@ -125,7 +125,7 @@ class Endings:
         params = {name: x.tolist() for name, x in final.params.items()} if small else {}
         tested = {name: host(x).tolist() for name, x in final.tested.items()}
         values, losses, norms = host(final.total).tolist(), host(final.losses).tolist(), host(final.norm).tolist()
-        origin = provenance(self._experiment, {name: x[0] for name, x in final.params.items()}, threads, False)
+        origin = provenance(self._experiment, {name: x[0] for name, x in final.params.items()}, threads, self._compiled)
         return tuple(
             Result(
                 status=verdict.status,

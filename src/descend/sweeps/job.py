@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import polars as pl
 
@@ -74,6 +75,16 @@ class Group:
     seeds: list[int]
     objectives: list[Objective]
     serial: str | None = None
+
+    def part(self, places: Sequence[int]) -> Self:
+        """Return the group with the jobs at these places only."""
+        return replace(
+            self,
+            jobs=tuple(self.jobs[i] for i in places),
+            numbers={leaf: [values[i] for i in places] for leaf, values in self.numbers.items()},
+            seeds=[self.seeds[i] for i in places],
+            objectives=[self.objectives[i] for i in places],
+        )
 
 
 @dataclass(frozen=True)

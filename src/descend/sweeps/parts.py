@@ -12,7 +12,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from descend.menu.compose import config_loader
-from descend.sweeps.conduct import Plan, carry_out, members, plan
+from descend.sweeps.conduct import Plan, carry_out, plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import PARTS, Outbox, Store
 
@@ -76,6 +76,6 @@ def part(plan: Plan, number: int, count: int) -> Plan:
         for group in kind:
             places = range(max(low, 0), min(high, len(group.jobs)))
             if places:
-                groups.append(members(group, places))
+                groups.append(group.part(places))
             low, high = low - len(group.jobs), high - len(group.jobs)
     return replace(plan, groups=groups)

@@ -14,12 +14,13 @@ from torch.fx import GraphModule
 
 from descend.sweeps.job import Leaf
 from descend.sweeps.leaves import with_leaves
-from descend.training.block import norm, take
+from descend.training.block import measure, take
 from descend.training.check import check_start
 from descend.training.compiled import lift, refill, tensors, trace, uncounted
 from descend.training.experiment import Experiment
 from descend.training.step import Carry, evaluate, observe, start
 from descend.types import Batch, Params
+from descend.vectors import norm
 
 Numbers = dict[Leaf, Tensor]
 """The numbers that differ between runs: 0-d for one run, [runs] for many."""
@@ -69,9 +70,7 @@ def finishing(template: Experiment) -> Callable[[Numbers, Carry], Final]:
         experiment = with_leaves(template, numbers)
         taken, _ = evaluate(experiment, carry.params, None, carry.aggregator)
         observation = observe(experiment, carry, taken, None, None)
-        observed: dict[str, Tensor] = {}
-        for metric in experiment.metrics.values():
-            observed |= metric(observation)
+        observed = measure(experiment, experiment.metrics, observation)
         total = torch.dot(taken.weights, taken.values)
         tested = experiment.objective.evaluate(carry.params)
         return Final(carry.params, total, taken.values, norm(taken.gradients), tested, observed)

@@ -11,8 +11,14 @@ from torch import Tensor
 
 from descend.sweeps.program import Found, Numbers, Program
 from descend.sweeps.streams import Streams
-from descend.training.compiled import STEPS, WORTH_COMPILING, refill, tensors, trace
+from descend.training.block import STEPS
+from descend.training.compiled import compiled, refill, tensors, trace
+from descend.training.experiment import Experiment
 from descend.types import Batch, Params
+
+MOST_STEPS = 16
+# A block with metrics due in it is compiled once its pattern has come up this often; rare ones stay eager.
+WORTH_COMPILING = 50
 
 Pattern = tuple[tuple[bool, tuple[str, ...]], ...]
 """For each step of a block: whether its losses are recorded, and the metrics due at it."""
@@ -42,14 +48,14 @@ class Runs:
         numbers: the numbers that differ, each [runs].
         params: their starting parameters, each [runs, …].
         streams: their batches.
-        compiled: whether blocks that come up again and again are compiled.
+        whole: how many steps a block must have to be compiled, once it has come up often enough; None compiles none.
 
     Attributes:
         carry: what goes from step to step, flat; the run axis stands at `program.axis` in what differs between runs.
     """
 
-    def __init__(self, program: Program, numbers: Numbers, params: Params, streams: Streams, compiled: bool) -> None:
-        self.program, self.numbers, self.streams, self.compiled = program, numbers, streams, compiled
+    def __init__(self, program: Program, numbers: Numbers, params: Params, streams: Streams, whole: int | None) -> None:
+        self.program, self.numbers, self.streams, self._whole = program, numbers, streams, whole
         self.carry = self._start(params)
         self._calls: dict[tuple[str, ...], Callable[..., Sequence[Tensor]]] = {}
         self._programs: dict[Pattern, Callable[..., Any]] = {}
@@ -70,7 +76,7 @@ class Runs:
     def advance(self, batches: Sequence[Batch], pattern: Pattern) -> Summary:
         """Make one step for each batch."""
         drawn = [tensors(batch) for batch in batches]
-        block = self._program(pattern, drawn) if self.compiled else partial(self._block, pattern)
+        block = self._program(pattern, drawn) if self._whole else partial(self._block, pattern)
         with torch.no_grad():
             self.carry, summary = block(list(self.numbers.values()), self.carry, drawn)
         return summary
@@ -103,10 +109,12 @@ class Runs:
         """Return the block, compiled if its pattern has come up often enough."""
         block = partial(self._block, pattern)
         self._seen[pattern] += 1
-        if len(pattern) < STEPS or self._seen[pattern] < (2 if len(pattern) == STEPS else WORTH_COMPILING):
+        rare = WORTH_COMPILING if any(due for _, due in pattern) else 2
+        if len(pattern) < self._whole or self._seen[pattern] < rare:
             return block
         if pattern not in self._programs:
-            self._programs[pattern] = compiled(block, list(self.numbers.values()), self.carry, drawn)
+            call, example = compiled(block, list(self.numbers.values()), self.carry, drawn)
+            self._programs[pattern] = lambda *now: refill(example, call(*tensors(now)))
         return self._programs[pattern]
 
     def select(self, runs: Tensor) -> None:
@@ -130,10 +138,8 @@ class Runs:
         ]
 
 
-def compiled(function: Callable[..., Any], *inputs: Any) -> Callable[..., Any]:
-    """Return a function of trees of tensors, traced and compiled for inputs of these shapes."""
-    from torch import _inductor
-
-    graph, example = trace(function, *inputs)
-    call = _inductor.compile(graph, tensors(inputs))
-    return lambda *now: refill(example, call(*tensors(now)))
+def steps_together(experiment: Experiment) -> int:
+    """Return how many steps make one program: a divisor of every metric's period where there is one, near `STEPS`."""
+    periods = [metric.every for metric in experiment.metrics.values() if metric.every > 1]
+    fitting = [k for k in range(STEPS // 2, MOST_STEPS + 1) if all(period % k == 0 for period in periods)]
+    return min(fitting, key=lambda k: abs(k - STEPS), default=STEPS)

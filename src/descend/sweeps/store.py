@@ -3,7 +3,6 @@
 import fcntl
 import hashlib
 import json
-import os
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any, Self
 
 import polars as pl
 
+from descend.atomic import whole
 from descend.errors import ConfigurationError
 from descend.records import SCHEMA
 from descend.sweeps.job import Chunk, Job, columns
@@ -31,8 +31,8 @@ Row = tuple[int, int, str, str]
 class Store:
     """The folder of one sweep.
 
-    A chunk's curves are written first, then its rows are committed to `sweep.db` (SQLite in WAL mode), then
-    `sweep.parquet` is written anew: a kill at any moment loses at most the chunk that was being computed.
+    A chunk's curves are written first, then its rows are committed to `sweep.db` (SQLite in WAL mode): a kill at any
+    moment loses at most the chunk that was being computed. `sweep.parquet` is made of the index on closing.
 
     Args:
         folder: made where it does not exist.
@@ -130,7 +130,8 @@ class Store:
         """Write sweep.parquet and let go of the folder."""
         table = self.table()
         if len(table):
-            write_atomically(table, self.folder / "sweep.parquet")
+            with whole(self.folder / "sweep.parquet") as file:
+                table.write_parquet(file)
         self._index.close()
         self._lock.close()
 
@@ -161,15 +162,15 @@ class Outbox:
         """Leave a chunk: all of it, or, after a kill, nothing."""
         rows = write_curves(chunk, self._folder)
         path = self._folder / PARTS / f"{rows[0][1]:07}.json"
-        temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(json.dumps(rows))
-        temporary.replace(path)
+        with whole(path) as file:
+            file.write(json.dumps(rows).encode())
 
 
 def write_curves(chunk: Chunk, folder: Path) -> list[Row]:
     """Write a chunk's curves and return its rows for the index."""
     number = chunk.jobs[0].index
-    write_atomically(chunk.curves, folder / "curves" / f"{number:07}.parquet")
+    with whole(folder / "curves" / f"{number:07}.parquet") as file:
+        chunk.curves.write_parquet(file)
     return [
         (job.index, number, result.status, json.dumps(result.as_dict()))
         for job, result in zip(chunk.jobs, chunk.results, strict=True)
@@ -202,16 +203,6 @@ def difference(folder: Path, there: Sequence[Sequence[str]], here: Sequence[Sequ
     counts = f"{len(there)} runs there, {len(here)} here"
     how = "; ".join(parts) or "in another order"
     return f"{folder} holds another sweep ({counts}; {how}); resume it with its own command."
-
-
-def write_atomically(frame: pl.DataFrame, path: Path) -> None:
-    """Write a parquet file so that a reader sees all of it or the one before."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        frame.write_parquet(file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def folder_name(job: Job) -> str:

@@ -1,6 +1,6 @@
 """A block of steps: the unit that is run eagerly, replayed, stacked over runs, or compiled."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -8,7 +8,8 @@ from torch import Tensor
 
 from descend.training.experiment import Experiment
 from descend.training.step import Carry, advance, observe
-from descend.types import Batch, Loss
+from descend.types import Batch, Loss, Observation
+from descend.vectors import norm
 
 # Steps in one compiled program: fewer pay Python's call too often, more compile for longer and gain little.
 STEPS = 8
@@ -60,13 +61,14 @@ def take(
                 norms.append(norm(taken.gradients))
             if metrics_due[i]:
                 observation = observe(experiment, before, taken, carry, batch)
-                observed[i] = {}
-                for name in metrics_due[i]:
-                    observed[i].update(experiment.metrics[name](observation))
+                observed[i] = measure(experiment, metrics_due[i], observation)
         length = torch.stack(norms) if norms else None
         return carry, Block(torch.stack(values), torch.stack(weights), length, observed, {})
 
 
-def norm(gradients: dict[str, Tensor]) -> Tensor:
-    """Return the Euclidean norm over all entries, shape []."""
-    return torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients.values()]))
+def measure(experiment: Experiment, names: Iterable[str], observation: Observation) -> dict[str, Tensor]:
+    """Return the values of the metrics of these names, together."""
+    values: dict[str, Tensor] = {}
+    for name in names:
+        values |= experiment.metrics[name](observation)
+    return values

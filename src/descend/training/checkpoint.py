@@ -1,10 +1,10 @@
 """The state of a run on disk."""
 
-import os
 from pathlib import Path
 
 import torch
 
+from descend.atomic import whole
 from descend.training.step import Carry
 
 
@@ -15,12 +15,8 @@ def save(carry: Carry, path: Path) -> None:
     """
     content = {"params": carry.params, "step": carry.step, "aggregator": carry.aggregator, "gradients": carry.gradients}
     content |= {"optimizer": carry.optimizer} if plain(carry.optimizer) else {}
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
+    with whole(path) as file:
         torch.save(content, file)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
 
 
 def plain(state: object) -> bool:

@@ -4,7 +4,7 @@ A step is traced with `make_fx` before it is compiled: the tracing runs the real
 honoured. (`torch.compile` of a function that itself takes gradients drops custom backwards without a word.)
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -13,14 +13,8 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.fx import GraphModule
 
-from descend.training.block import STEPS
-from descend.training.experiment import Experiment
 from descend.training.step import Carry
 from descend.types import Loss
-
-MOST_STEPS = 16
-# A pattern of metrics is compiled once it has come up this often; rare ones stay eager.
-WORTH_COMPILING = 50
 
 
 def lift(carry: Carry) -> Carry:
@@ -34,13 +28,6 @@ def lift(carry: Carry) -> Carry:
         return torch.tensor(leaf, dtype=dtype, device=device)
 
     return pytree.tree_map(lifted, carry)
-
-
-def steps_together(experiment: Experiment) -> int:
-    """Return how many steps make one program: a divisor of every metric's period where there is one, near `STEPS`."""
-    periods = [metric.every for metric in experiment.metrics.values() if metric.every > 1]
-    fitting = [k for k in range(STEPS // 2, MOST_STEPS + 1) if all(period % k == 0 for period in periods)]
-    return min(fitting, key=lambda k: abs(k - STEPS), default=STEPS)
 
 
 def tensors(tree: Any) -> list[Tensor]:
@@ -80,3 +67,16 @@ def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]
 def uncounted(loss: Loss) -> Loss:
     """Count nothing: a trace calls the loss once for all the steps that will follow."""
     return loss
+
+
+def compiled(function: Callable[..., Any], *inputs: Any) -> tuple[Callable[..., Sequence[Tensor]], Any]:
+    """Return `function` compiled for inputs of these shapes, from flat tensors to flat tensors, and an example output.
+
+    Raises:
+        Exception: whatever the tracer or the compiler raises.
+    """
+    from torch import _inductor  # a second's worth of compiler
+
+    graph, example = trace(function, *inputs)
+    with torch.no_grad():
+        return _inductor.compile(graph, list(tensors(inputs))), example

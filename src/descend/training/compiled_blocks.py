@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from descend.training.block import STEPS, Block, Due, take
-from descend.training.compiled import lift, refill, tensors, trace, uncounted
+from descend.training.block import STEPS, Block, Due, measure, take
+from descend.training.compiled import compiled, lift, refill, tensors, uncounted
 from descend.training.experiment import Experiment
 from descend.training.step import Carry, Taken, observe
 from descend.types import Batch, Loss, Params
@@ -33,17 +33,12 @@ class CompiledBlocks:
     """
 
     def __init__(self, experiment: Experiment, names: tuple[str, ...], carry: Carry, batches: Sequence[Batch]) -> None:
-        from torch import _inductor
-
         self._experiment, self._names = experiment, names
         metrics = experiment.metrics.items()
         self._always = tuple(name for name, metric in metrics if metric.every == 1 and metric.batchable)
-        inputs = (lift(carry), list(batches))
-        graph, self._example = trace(self._steps, *inputs)
+        self._call, self._example = compiled(self._steps, lift(carry), list(batches))
         self._kept = len(tensors(self._example[0]))
         self._found = len(tensors(self._example[1]))
-        with torch.no_grad():
-            self._call: Callable[..., Sequence[Tensor]] = _inductor.compile(graph, list(tensors(inputs)))
 
     def _steps(self, carry: Carry, batches: Sequence[Batch]) -> tuple[Carry, Block, list[tuple[Params, Params]]]:
         """Make `STEPS` steps; where a metric may want it, also return parameters and gradients after each of them."""
@@ -103,9 +98,7 @@ class CompiledBlocks:
             if metrics_due[i]:
                 taken = Taken(self._names, block.values[i], block.weights[i], gradients)
                 observation = observe(self._experiment, before, taken, following, batches[i])
-                observed[i] = {}
-                for name in metrics_due[i]:
-                    observed[i].update(self._experiment.metrics[name](observation))
+                observed[i] = measure(self._experiment, metrics_due[i], observation)
             before = following
         return observed
 

@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 
 import torch
-from torch import Tensor
 
 from descend.errors import ConfigurationError
 from descend.records import Records
-from descend.training.block import STEPS, Block, due, norm, take
+from descend.training.block import STEPS, Block, due, measure, take
 from descend.training.check import check_floating, check_start
 from descend.training.evaluations import Evaluations
 from descend.training.experiment import Experiment
@@ -21,6 +20,7 @@ from descend.training.result import Result
 from descend.training.step import Carry, Taken, evaluate, observe, start, total
 from descend.training.stopping import Verdict, Watch, named
 from descend.types import Batch, Loss
+from descend.vectors import norm
 
 # A block is as long as this takes, so that values leave the device, records reach their sinks and the clock is looked
 # at some times a second; never longer than MOST_STEPS, so that taking one again stays cheap.
@@ -145,9 +145,7 @@ class Loop:
         with torch.no_grad():
             final = self._evaluate()
             observation = observe(self.experiment, self.carry, final, None, None)
-            observed: dict[str, Tensor] = {}
-            for metric in self.experiment.metrics.values():
-                observed |= metric(observation)
+            observed = measure(self.experiment, self.experiment.metrics, observation)
         block = Block(final.values[None], final.weights[None], norm(final.gradients)[None], {0: observed}, {})
         records = gather(block, self.step, self.names)
         if self.verdict is None:

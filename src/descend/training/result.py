@@ -2,13 +2,13 @@
 
 import json
 import math
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from descend.atomic import whole
 from descend.records import Records, frame
 
 
@@ -58,12 +58,9 @@ class Result:
 
     def write(self, folder: Path) -> None:
         """Write `folder/result.json` atomically: readers see all of it or none."""
-        temporary = folder / f".result.json.{os.getpid()}"
-        with temporary.open("w") as file:
-            json.dump(self.as_dict(), file, indent=2, ensure_ascii=False, allow_nan=False)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(folder / "result.json")
+        text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
+        with whole(folder / "result.json") as file:
+            file.write(text.encode())
 
 
 def _finite(value: Any) -> Any:

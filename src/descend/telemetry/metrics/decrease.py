@@ -8,8 +8,8 @@ from torch import Tensor
 from descend.checks import check_number
 from descend.derivatives.directional import taylor
 from descend.telemetry.metric import Metric
-from descend.telemetry.metrics.vectors import dot
 from descend.types import Observation, Params
+from descend.vectors import dot
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 from descend.telemetry.metric import Metric
-from descend.telemetry.metrics.vectors import dot, norm
 from descend.types import Observation
+from descend.vectors import dot, norm
 
 
 @dataclass(frozen=True)

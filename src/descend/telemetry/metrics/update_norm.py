@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from descend.telemetry.metric import Metric
-from descend.telemetry.metrics.vectors import norm
 from descend.types import Observation
+from descend.vectors import norm
 
 
 @dataclass(frozen=True)
