@@ -48,11 +48,11 @@ def nested_partials(u: Field, points: Tensor, indices: Iterable[MultiIndex]) -> 
         values = _evaluated(u, points)
         if any(sum(index) > 1 for index in indices):
             require_twice_differentiable(values)
-        columns = {(0,) * points.shape[1]: values.unbind(1)}
+        columns: dict[MultiIndex, tuple[Tensor, ...]] = {(0,) * points.shape[1]: values.unbind(1)}
         for parent in _parents(indices):
             gradients = [gradient_of_sum(column, points, create_graph=True) for column in columns[parent]]
             for axis in range(points.shape[1]):
-                columns[_raised(parent, axis)] = [gradient[:, axis] for gradient in gradients]
+                columns[_raised(parent, axis)] = tuple(gradient[:, axis] for gradient in gradients)
     return {index: torch.stack(columns[index], 1) for index in indices}
 
 

@@ -17,13 +17,12 @@ def may_write() -> bool:
     return not (torch._C._len_torch_dispatch_stack() or torch._C._are_functorch_transforms_active())
 
 
-def sum_of_products(terms: Iterable[Term]) -> Tensor | None:
-    """Σ c a b in a tensor of its own; None where there are no terms. A first weight of 1 saves a pass."""
-    total, writes = None, may_write()
-    for c, a, b in terms:
-        if total is None:
-            total = a * b if c == 1 else (a * b).mul_(c)
-        elif writes:
+def sum_of_products(terms: Iterable[Term]) -> Tensor:
+    """Σ c a b, of one term or more, in a tensor of its own. A first weight of 1 saves a pass."""
+    (c, a, b), *rest = terms
+    total, writes = a * b if c == 1 else (a * b).mul_(c), may_write()
+    for c, a, b in rest:
+        if writes:
             total.addcmul_(a, b, value=c)
         else:
             total = total + (a * b if c == 1 else c * (a * b))

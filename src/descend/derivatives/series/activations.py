@@ -94,7 +94,9 @@ def logsumexp(x: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) -> T
 
 @decomposition(*functions_named("softmax"))
 def softmax(x: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
-    """eˣ / Σ eˣ along an axis."""
+    """eˣ / Σ eˣ along an axis; torch's own choice of one is left to torch."""
+    if dim is None:
+        return NotImplemented
     x = x if dtype is None else x.to(dtype)
     weights = torch.exp(x - torch.amax(x.detach(), dim, keepdim=True))
     return weights / weights.sum(dim, keepdim=True)
@@ -102,7 +104,9 @@ def softmax(x: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torc
 
 @decomposition(*functions_named("log_softmax"))
 def log_softmax(x: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
-    """x − logsumexp(x)."""
+    """x − logsumexp(x) along an axis; torch's own choice of one is left to torch."""
+    if dim is None:
+        return NotImplemented
     x = x if dtype is None else x.to(dtype)
     return x - torch.logsumexp(x, dim, keepdim=True)
 

@@ -10,7 +10,7 @@ from descend.derivatives.series import elementary
 from descend.derivatives.series.convolution import convolve
 from descend.derivatives.series.fallback import differentiate_nested
 from descend.derivatives.series.rules import decomposition, functions_named, primitive
-from descend.derivatives.series.series import Variable
+from descend.derivatives.series.series import Series, Variable
 
 
 def lift(rows: Tensor, dimensions: int) -> Tensor:
@@ -33,16 +33,16 @@ def paired_rows(t: Variable, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
 def add(t: Variable, a: Tensor | float, other: Tensor | float, *, alpha: float = 1) -> Tensor:
     """a + alpha other. A constant only moves x_0."""
     other = other if alpha == 1 else other * alpha
-    if not (t.owns(a) and t.owns(other)):
-        return _add_constant(t, *((a, other) if t.owns(a) else (other, a)))
-    first, second = paired_rows(t, a, other)
-    if first.shape[0] < second.shape[0]:
-        first, second = second, first
-    n = second.shape[0]
-    return t.series(torch.cat([first[:n] + second, first[n:]]) if n < first.shape[0] else first + second)
+    if t.owns(a) and t.owns(other):
+        first, second = paired_rows(t, a, other)
+        if first.shape[0] < second.shape[0]:
+            first, second = second, first
+        n = second.shape[0]
+        return t.series(torch.cat([first[:n] + second, first[n:]]) if n < first.shape[0] else first + second)
+    return _add_constant(t, *t.apart(a, other))
 
 
-def _add_constant(t: Variable, series: Tensor, constant: Tensor | float) -> Tensor:
+def _add_constant(t: Variable, series: Series, constant: Tensor | float) -> Tensor:
     """x_0 moved by adding rows (constant, 0, 0, …): its gradient is one sum, where that of a slice is three copies."""
     rows = series.coefficients
     if not isinstance(constant, Tensor):
@@ -56,7 +56,7 @@ def _add_constant(t: Variable, series: Tensor, constant: Tensor | float) -> Tens
 @decomposition(*functions_named("sub", "subtract", "__sub__"))
 def subtract(a: Tensor | float, other: Tensor | float, *, alpha: float = 1) -> Tensor:
     """a − alpha other."""
-    return a + -alpha * other
+    return torch.add(a, -alpha * other)
 
 
 @decomposition(*functions_named("rsub", "__rsub__"))
@@ -66,7 +66,7 @@ def subtract_from(a: Tensor, other: Tensor | float, *, alpha: float = 1) -> Tens
 
 
 @primitive(*functions_named("neg", "negative", "__neg__"))
-def negate(t: Variable, x: Tensor) -> Tensor:
+def negate(t: Variable, x: Series) -> Tensor:
     """−x."""
     return t.series(-x.coefficients)
 
@@ -76,7 +76,7 @@ def multiply(t: Variable, a: Tensor | float, other: Tensor | float) -> Tensor:
     """A convolution of coefficients, or a scaling by a constant."""
     if t.owns(a) and t.owns(other):
         return t.series(convolve(*paired_rows(t, a, other), t.order))
-    series, constant = (a, other) if t.owns(a) else (other, a)
+    series, constant = t.apart(a, other)
     return t.series(_rows_for(series, constant) * constant)
 
 
@@ -85,7 +85,10 @@ def divide(t: Variable, a: Tensor | float, other: Tensor | float, *, rounding_mo
     """By a constant, or times the reciprocal series."""
     if rounding_mode is not None:
         return torch.div(t.constant_term(a), t.constant_term(other), rounding_mode=rounding_mode)
-    return a * torch.reciprocal(other) if t.owns(other) else t.series(_rows_for(a, other) / other)
+    if t.owns(other):
+        return a * torch.reciprocal(other)
+    series, constant = t.apart(a, other)
+    return t.series(_rows_for(series, constant) / constant)
 
 
 @decomposition(*functions_named("__rdiv__", "__rtruediv__"))
@@ -94,7 +97,7 @@ def divide_into(a: Tensor, other: Tensor | float) -> Tensor:
     return torch.reciprocal(a) * other
 
 
-def _rows_for(series: Tensor, constant: Any) -> Tensor:
+def _rows_for(series: Series, constant: Any) -> Tensor:
     """Coefficients with axes enough for `constant` to broadcast against them, in torch's promoted dtype."""
     if not isinstance(constant, Tensor):
         return series.coefficients
@@ -104,10 +107,11 @@ def _rows_for(series: Tensor, constant: Any) -> Tensor:
 @primitive(*functions_named("pow", "__pow__"))
 def power(t: Variable, base: Tensor | float, exponent: Tensor | float) -> Tensor:
     """base^exponent. A whole number multiplies, so that base = 0 is no singularity; a series goes by exp and log."""
-    if not t.owns(exponent) and not isinstance(exponent, Tensor):
+    if not isinstance(exponent, Tensor):
+        series, _ = t.apart(base, exponent)
         if float(exponent).is_integer():
-            return _whole_power(base, int(exponent))
-        return t.series(elementary.power(float(exponent))(base.coefficients, t.order)[0])
+            return _whole_power(series, int(exponent))
+        return t.series(elementary.power(float(exponent))(series.coefficients, t.order)[0])
     if t.owns(base) and t.owns(exponent):
         return torch.exp(exponent * torch.log(base))
     if not isinstance(base, Tensor) and base > 0:

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx
 
 from descend.derivatives.series.accumulate import may_write, sum_of_products
 from descend.derivatives.series.recorded import applied, differentiated
@@ -36,8 +35,10 @@ def correlate(g: Tensor, w: Tensor, count: int) -> Tensor:
 def _convolution(a: Tensor, b: Tensor, order: int) -> Tensor:
     count = min(a.shape[0] + b.shape[0] - 1, order + 1)
     if not may_write():
-        a, b = a.unbind(0), b.unbind(0)
-        rows = [[(1, a[j], b[k - j]) for j in range(len(a)) if 0 <= k - j < len(b)] for k in range(count)]
+        first, second = a.unbind(0), b.unbind(0)
+        rows = [
+            [(1, first[j], second[k - j]) for j in range(len(first)) if 0 <= k - j < len(second)] for k in range(count)
+        ]
         return torch.stack([sum_of_products(row) for row in rows])
     if a.shape[0] > b.shape[0]:
         a, b = b, a
@@ -50,8 +51,8 @@ def _convolution(a: Tensor, b: Tensor, order: int) -> Tensor:
 
 def _correlation(g: Tensor, w: Tensor, count: int) -> Tensor:
     if not may_write():
-        g, w = g.unbind(0), w.unbind(0)
-        rows = [[(1, g[j + m], w[m]) for m in range(min(len(w), len(g) - j))] for j in range(count)]
+        first, second = g.unbind(0), w.unbind(0)
+        rows = [[(1, first[j + m], second[m]) for m in range(min(len(second), len(first) - j))] for j in range(count)]
         return torch.stack([sum_of_products(row) for row in rows])
     out = w[0] * g[:count]
     for m in range(1, min(w.shape[0], g.shape[0])):
@@ -73,7 +74,7 @@ class _Convolution(Function):
         return _convolution(a, b, order)
 
     @staticmethod
-    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
         a, b, ctx.order = inputs
         ctx.save_for_backward(a, b)
         ctx.save_for_forward(a, b)
@@ -104,7 +105,7 @@ class _Correlation(Function):
         return _correlation(g, w, count)
 
     @staticmethod
-    def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
         g, w, ctx.count = inputs
         ctx.save_for_backward(g, w)
         ctx.save_for_forward(g, w)

@@ -13,14 +13,17 @@ from torch.autograd.function import _SingleLevelFunction
 from descend.derivatives.series.fallback import differentiate_nested
 from descend.derivatives.series.series import deepest_variable
 
+_FUNCTION: Any = _SingleLevelFunction
+"""Untyped: `apply` comes from C, of which torch's stubs say nothing."""
 
-def _apply(cls: type, *args: Any, **kwargs: Any) -> Any:
-    original = super(_SingleLevelFunction, cls).apply
+
+def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
+    original = super(_FUNCTION, cls).apply
     t = deepest_variable((args, kwargs))
     return original(*args, **kwargs) if t is None else differentiate_nested(t, _named(cls), args, kwargs)
 
 
-def _named(cls: type) -> Callable:
+def _named(cls: Any) -> Callable:
     def apply(*args: Any, **kwargs: Any) -> Any:
         return cls.apply(*args, **kwargs)
 
@@ -31,12 +34,12 @@ def _named(cls: type) -> Callable:
 @contextmanager
 def custom_functions_intercepted() -> Iterator[None]:
     """Within it, `apply` of every autograd.Function, even one bound earlier, sends series to nested differentiation."""
-    before = _SingleLevelFunction.__dict__.get("apply")
-    _SingleLevelFunction.apply = classmethod(_apply)
+    before = _FUNCTION.__dict__.get("apply")
+    _FUNCTION.apply = classmethod(_apply)
     try:
         yield
     finally:
         if before is None:
-            del _SingleLevelFunction.apply
+            del _FUNCTION.apply
         else:
-            _SingleLevelFunction.apply = before
+            _FUNCTION.apply = before

@@ -25,46 +25,46 @@ def add_constant(x: Tensor, constant: float | Tensor) -> Tensor:
 
 def _exp(x: Tensor, order: int, shift: float, value: Elementwise) -> Rows:
     """y' = (y + shift) x', where y + shift is the exponential."""
-    x, first = x.unbind(0), value(x[0])
+    xs, first = x.unbind(0), value(x[0])
     y = [first + shift if shift else first]
     for k in range(1, order + 1):
-        y.append(integral_row(x, y, k))
+        y.append(integral_row(xs, y, k))
     return (torch.stack([first, *y[1:]]),)
 
 
 def _log(x: Tensor, order: int, shift: float, value: Elementwise) -> Rows:
     """(x + shift) y' = x': (x_0 + shift) y_k = x_k − (1/k) Σ_j j y_j x_{k−j}, 0 < j < k."""
-    y, x = [value(x[0])], x.unbind(0)
-    base = x[0] + shift if shift else x[0]
+    y, xs = [value(x[0])], x.unbind(0)
+    base = xs[0] + shift if shift else xs[0]
     for k in range(1, order + 1):
-        rest = sum_of_products((-j / k, y[j], x[k - j]) for j in range(max(1, k - len(x) + 1), k))
-        terms = [each for each in (rest, x[k] if k < len(x) else None) if each is not None]
+        products = [(-j / k, y[j], xs[k - j]) for j in range(max(1, k - len(xs) + 1), k)]
+        terms = [*([sum_of_products(products)] if products else []), *xs[k : k + 1]]
         y.append(sum(terms[1:], terms[0]) / base)
     return (torch.stack(y),)
 
 
 def _power(x: Tensor, order: int, exponent: float, value: Elementwise) -> Rows:
     """x y' = p y x': x_0 y_k = Σ_j ((p + 1) j / k − 1) x_j y_{k−j}."""
-    y, x = [value(x[0])], x.unbind(0)
+    y, xs = [value(x[0])], x.unbind(0)
     for k in range(1, order + 1):
-        weights = {j: (exponent + 1) * j / k - 1 for j in range(1, min(k, len(x) - 1) + 1)}
-        y.append(sum_of_products((weight, x[j], y[k - j]) for j, weight in weights.items()) / x[0])
+        weights = {j: (exponent + 1) * j / k - 1 for j in range(1, min(k, len(xs) - 1) + 1)}
+        y.append(sum_of_products((weight, xs[j], y[k - j]) for j, weight in weights.items()) / xs[0])
     return (torch.stack(y),)
 
 
 def _reciprocal(x: Tensor, order: int) -> Rows:
     """x y = 1: x_0 y_k = −Σ_j x_j y_{k−j}."""
-    y, x = [1 / x[0]], x.unbind(0)
+    y, xs = [1 / x[0]], x.unbind(0)
     for k in range(1, order + 1):
-        y.append(sum_of_products((-1, x[j], y[k - j]) for j in range(1, min(k, len(x) - 1) + 1)) * y[0])
+        y.append(sum_of_products((-1, xs[j], y[k - j]) for j in range(1, min(k, len(xs) - 1) + 1)) * y[0])
     return (torch.stack(y),)
 
 
 def _rotation(x: Tensor, order: int, sign: int, sine: Elementwise, cosine: Elementwise) -> Rows:
     """s' = c x', c' = ∓ s x': circular for `sign` −1, hyperbolic for +1."""
-    s, c, x = [sine(x[0])], [cosine(x[0])], x.unbind(0)
+    s, c, xs = [sine(x[0])], [cosine(x[0])], x.unbind(0)
     for k in range(1, order + 1):
-        s_k, c_k = integral_row(x, c, k), sign * integral_row(x, s, k)
+        s_k, c_k = integral_row(xs, c, k), sign * integral_row(xs, s, k)
         s.append(s_k)
         c.append(c_k)
     return torch.stack(s), torch.stack(c)
@@ -72,10 +72,10 @@ def _rotation(x: Tensor, order: int, sign: int, sine: Elementwise, cosine: Eleme
 
 def _riccati(x: Tensor, order: int, linear: float, square: float, value: Elementwise, slope: Elementwise) -> Rows:
     """y' = w x' with w = constant + linear y + square y²; both y and w."""
-    y, x = [value(x[0])], x.unbind(0)
+    y, xs = [value(x[0])], x.unbind(0)
     w = [slope(y[0])]
     for k in range(1, order + 1):
-        y.append(integral_row(x, w, k))
+        y.append(integral_row(xs, w, k))
         # Row k of y²: each pair once, and the middle of an even k.
         terms = [(2 * square, y[j], y[k - j]) for j in range((k + 1) // 2)]
         terms += [(square, y[k // 2], y[k // 2])] if k % 2 == 0 else []
@@ -87,8 +87,8 @@ def _riccati(x: Tensor, order: int, linear: float, square: float, value: Element
 def _integral(x: Tensor, order: int, value: Elementwise, slope: Callable[[Tensor, int], Tensor]) -> Rows:
     """y' = w x' for a w(x) whose own series is known; both y and w."""
     w = slope(x, order)
-    y, x, rows = [value(x[0])], x.unbind(0), w.unbind(0)
-    return torch.stack(y + [integral_row(x, rows, k) for k in range(1, order + 1)]), w
+    xs, rows = x.unbind(0), w.unbind(0)
+    return torch.stack([value(xs[0]), *(integral_row(xs, rows, k) for k in range(1, order + 1))]), w
 
 
 def power(exponent: float) -> Univariate:
@@ -129,7 +129,7 @@ log1p = Univariate(
     partial(_log, shift=1, value=torch.log1p),
     (lambda x, out: reciprocal(add_constant(x, 1), out[0].shape[0] - 1)[0],),
 )
-reciprocal = Univariate(_reciprocal, (lambda x, out: -_product(out[0], out[0]),))
+reciprocal: Univariate = Univariate(_reciprocal, (lambda x, out: -_product(out[0], out[0]),))
 sin_cos = Univariate(
     partial(_rotation, sign=-1, sine=torch.sin, cosine=torch.cos),
     (lambda x, out: out[1], lambda x, out: -out[0]),

@@ -9,12 +9,12 @@ from torch import Tensor
 
 from descend.derivatives.series import elementary
 from descend.derivatives.series.rules import decomposition, functions_named, primitive
-from descend.derivatives.series.series import Variable
+from descend.derivatives.series.series import Series, Variable
 from descend.derivatives.series.univariate import Univariate
 
 
-def _elementwise(function: Univariate, output: int = 0) -> Callable[[Variable, Tensor], Tensor]:
-    def rule(t: Variable, x: Tensor) -> Tensor:
+def _elementwise(function: Univariate, output: int = 0) -> Callable[[Variable, Series], Tensor]:
+    def rule(t: Variable, x: Series) -> Tensor:
         return t.series(function(x.coefficients, t.order)[output])
 
     return rule
@@ -92,8 +92,8 @@ def logaddexp(a: Tensor, b: Tensor) -> Tensor:
 
 
 @primitive(*functions_named("softplus"))
-def softplus(t: Variable, x: Tensor, beta: float = 1, threshold: float = 20) -> Tensor:
+def softplus(t: Variable, x: Series, beta: float = 1, threshold: float = 20) -> Tensor:
     """log(1 + e^(βx)) / β, and x itself where βx > threshold, as torch has it."""
     scaled = beta * x
-    smooth = t.series(elementary.softplus(scaled.coefficients, t.order)[0]) / beta
+    smooth = t.series(elementary.softplus(t.rows(scaled), t.order)[0]) / beta
     return torch.where(scaled > threshold, x, smooth)

@@ -5,7 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from descend.derivatives.series.rules import primitive
+from descend.derivatives.series.rules import getter, primitive
 from descend.derivatives.series.series import Series, Variable
 from descend.errors import ConfigurationError
 
@@ -54,7 +54,7 @@ def _series(t: Variable, x: Tensor, column: tuple[Tensor | None, ...], materiali
     return t.series(torch.stack(rows))
 
 
-@primitive(Tensor.requires_grad.__get__)
+@primitive(getter("requires_grad"))
 def requires_grad(t: Variable, x: Tensor) -> bool:
     """Always: to code that asks before it detaches, a series is something differentiated."""
     return True

@@ -24,7 +24,7 @@ def _row(t: Variable, value: Any, k: int) -> Any:
 
 def _jointly_linear(func: Callable, positions: range | tuple[int, ...], names: tuple[str, ...]) -> Callable[..., Any]:
     def rule(t: Variable, *args: Any, **kwargs: Any) -> Any:
-        linear = {i: arg for i, arg in enumerate(args) if i in positions}
+        linear: dict[int | str, Any] = {i: arg for i, arg in enumerate(args) if i in positions}
         linear |= {name: arg for name, arg in kwargs.items() if name in names}
         fixed = {key: arg for key, arg in (dict(enumerate(args)) | kwargs).items() if key not in linear}
         if any(map(t.owns, tree_leaves(fixed))):

@@ -8,8 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from descend.derivatives.series.rules import decomposition, functions_named, primitive
-from descend.derivatives.series.series import Variable
+from descend.derivatives.series.rules import decomposition, functions_named, getter, primitive
+from descend.derivatives.series.series import Series, Variable
 
 
 def rowwise(t: Variable, func: Callable[[Tensor], Any], rows: Tensor) -> Any:
@@ -21,21 +21,27 @@ def rowwise(t: Variable, func: Callable[[Tensor], Any], rows: Tensor) -> Any:
 def _linear_in_first(func: Callable) -> Callable[..., Any]:
     def rule(t: Variable, x: Tensor, *args: Any, **kwargs: Any) -> Any:
         args, kwargs = tree_map(t.constant_term, (args, kwargs))
-        if not t.owns(x):
-            return func(x, *args, **kwargs)
-        return rowwise(t, lambda row: func(row, *args, **kwargs), x.coefficients)
+        if t.owns(x):
+            return rowwise(t, lambda row: func(row, *args, **kwargs), x.coefficients)
+        return func(x, *args, **kwargs)
 
     return rule
 
 
-_SHAPES = ("permute", "movedim", "moveaxis", "swapaxes", "swapdims", "expand", "expand_as", "repeat", "tile", "flatten")
-_SHAPES += ("unflatten", "ravel", "broadcast_to", "repeat_interleave", "view_as", "reshape_as", "flip", "fliplr")
-_SHAPES += ("flipud", "roll", "rot90", "contiguous", "clone", "to", "type_as", "double", "float", "cpu", "adjoint")
-_SHAPES += ("atleast_1d", "atleast_2d", "atleast_3d")
-_PARTS = ("unbind", "split", "chunk", "tensor_split", "split_with_sizes", "narrow", "select", "gather", "index_select")
-_PARTS += ("take", "take_along_dim", "masked_select", "diag", "diagonal", "diag_embed", "tril", "triu", "unfold")
-_SUMS = ("cumsum", "trace", "sum_to_size", "pixel_shuffle", "pixel_unshuffle", "interpolate", "fold")
-_SUMS += ("avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d")
+_SHAPES = (
+    *("permute", "movedim", "moveaxis", "swapaxes", "swapdims", "expand", "expand_as", "repeat", "tile", "flatten"),
+    *("unflatten", "ravel", "broadcast_to", "repeat_interleave", "view_as", "reshape_as", "flip", "fliplr", "flipud"),
+    *("roll", "rot90", "contiguous", "clone", "to", "type_as", "double", "float", "cpu", "adjoint"),
+    *("atleast_1d", "atleast_2d", "atleast_3d"),
+)
+_PARTS = (
+    *("unbind", "split", "chunk", "tensor_split", "split_with_sizes", "narrow", "select", "gather", "index_select"),
+    *("take", "take_along_dim", "masked_select", "diag", "diagonal", "diag_embed", "tril", "triu", "unfold"),
+)
+_SUMS = (
+    *("cumsum", "trace", "sum_to_size", "pixel_shuffle", "pixel_unshuffle", "interpolate", "fold"),
+    *("avg_pool1d", "avg_pool2d", "avg_pool3d", "adaptive_avg_pool1d", "adaptive_avg_pool2d"),
+)
 
 for function in functions_named(*_SHAPES, *_PARTS, *_SUMS):
     primitive(function)(_linear_in_first(function))
@@ -44,7 +50,7 @@ for transform in (torch.fft.fft, torch.fft.ifft, torch.fft.rfft, torch.fft.irfft
 
 
 @primitive(*functions_named("reshape", "view"))
-def reshape(t: Variable, x: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
+def reshape(t: Variable, x: Series, *sizes: Any, shape: Any = None) -> Tensor:
     """The same entries in another shape."""
     shape = sizes if shape is None else shape
     shape = shape[0] if len(shape) == 1 and isinstance(shape[0], tuple | list) else shape
@@ -52,31 +58,31 @@ def reshape(t: Variable, x: Tensor, *sizes: Any, shape: Any = None) -> Tensor:
 
 
 @primitive(*functions_named("transpose"))
-def transpose(t: Variable, x: Tensor, dim0: int, dim1: int) -> Tensor:
+def transpose(t: Variable, x: Series, dim0: int, dim1: int) -> Tensor:
     """Two axes swapped."""
     return t.series(x.coefficients.transpose(_axis(x, dim0), _axis(x, dim1)))
 
 
-@primitive(*functions_named("t"), Tensor.T.__get__)
-def reverse_axes(t: Variable, x: Tensor) -> Tensor:
+@primitive(*functions_named("t"), getter("T"))
+def reverse_axes(t: Variable, x: Series) -> Tensor:
     """The axes in reverse order."""
     return t.series(x.coefficients.permute(0, *range(x.dim(), 0, -1)))
 
 
-@primitive(Tensor.mT.__get__)
-def matrix_transpose(t: Variable, x: Tensor) -> Tensor:
+@primitive(getter("mT"))
+def matrix_transpose(t: Variable, x: Series) -> Tensor:
     """The last two axes swapped."""
     return t.series(x.coefficients.mT)
 
 
 @primitive(*functions_named("unsqueeze"))
-def unsqueeze(t: Variable, x: Tensor, dim: int) -> Tensor:
+def unsqueeze(t: Variable, x: Series, dim: int) -> Tensor:
     """A new axis of length one."""
     return t.series(x.coefficients.unsqueeze(dim + 1 if dim >= 0 else dim))
 
 
 @primitive(*functions_named("squeeze"))
-def squeeze(t: Variable, x: Tensor, dim: Any = None) -> Tensor:
+def squeeze(t: Variable, x: Series, dim: Any = None) -> Tensor:
     """Axes of length one left out."""
     if dim is None:
         return t.series(x.coefficients.reshape(x.coefficients.shape[0], *(n for n in x.shape if n != 1)))
@@ -84,7 +90,7 @@ def squeeze(t: Variable, x: Tensor, dim: Any = None) -> Tensor:
 
 
 @primitive(Tensor.__getitem__)
-def getitem(t: Variable, x: Tensor, index: Any) -> Tensor:
+def getitem(t: Variable, x: Series, index: Any) -> Tensor:
     """x[index]; tensors in the index select by torch's own rules, row by row."""
     parts = index if isinstance(index, tuple) else (index,)
     if all(part is None or part is Ellipsis or type(part) in (int, slice) for part in parts):
@@ -106,7 +112,7 @@ def embedding(indices: Tensor, weight: Tensor, padding_idx: int | None = None, *
 
 @primitive(*functions_named("sum"))
 def total(
-    t: Variable, x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None
+    t: Variable, x: Series, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None
 ) -> Tensor:
     """Sum over some axes, or all."""
     axes = _axes(x, dim)
@@ -114,7 +120,7 @@ def total(
 
 
 @primitive(*functions_named("mean"))
-def mean(t: Variable, x: Tensor, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
+def mean(t: Variable, x: Series, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
     """Mean over some axes, or all."""
     axes = _axes(x, dim)
     return t.series(x.coefficients.mean(axes, keepdim, dtype=dtype) if axes else x.coefficients)

@@ -1,5 +1,6 @@
 """Loss functions of torch.nn.functional, said over again in functions that have a series."""
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -8,9 +9,11 @@ from torch import Tensor
 
 from descend.derivatives.series.rules import decomposition
 
+_REDUCTIONS: dict[str, Callable[[Tensor], Tensor]] = {"mean": torch.mean, "sum": torch.sum, "none": lambda loss: loss}
+
 
 def _reduced(loss: Tensor, reduction: str) -> Tensor:
-    return {"mean": torch.mean, "sum": torch.sum}[reduction](loss) if reduction != "none" else loss
+    return _REDUCTIONS[reduction](loss)
 
 
 @decomposition(F.mse_loss)

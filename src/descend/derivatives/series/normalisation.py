@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from descend.derivatives.series.rules import decomposition
+from descend.errors import ConfigurationError
 
 
 def _standardise(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
@@ -27,6 +28,15 @@ def _affine(x: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
 
 def _channels(parameter: Tensor | None, x: Tensor) -> Tensor | None:
     return None if parameter is None else parameter.reshape(-1, *[1] * (x.dim() - 2))
+
+
+def _tracked(statistic: Tensor | None, x: Tensor) -> Tensor:
+    if statistic is None:
+        raise ConfigurationError(
+            "A normalisation that is not in training found no running statistics to use; give it running_mean and "
+            "running_var, or training=True."
+        )
+    return statistic.reshape(-1, *[1] * (x.dim() - 2))
 
 
 @decomposition(torch.layer_norm, F.layer_norm)
@@ -81,7 +91,8 @@ def batch_norm(
     if training:
         standard = _standardise(x, (0, *range(2, x.dim())), eps)
     else:
-        standard = (x - _channels(running_mean, x)) * torch.rsqrt(_channels(running_var, x) + eps)
+        mean, variance = _tracked(running_mean, x), _tracked(running_var, x)
+        standard = (x - mean) * torch.rsqrt(variance + eps)
     return _affine(standard, _channels(weight, x), _channels(bias, x))
 
 

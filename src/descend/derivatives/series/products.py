@@ -29,11 +29,14 @@ def product_rows(apply: LinearMap, args: list[Any], series: Rows, order: int) ->
         return apply(args, position, rows[: order + 1] if rows.shape[0] > order + 1 else rows)
     position = min(series, key=lambda i: series[i].shape[0])
     others = {i: rows for i, rows in series.items() if i != position}
-    total: Tensor | None = None
-    for j, row in enumerate(series[position][: order + 1].unbind(0)):
-        args = [*args[:position], row, *args[position + 1 :]]
-        term = product_rows(apply, args, others, order - j)
-        total = term if total is None else _add_shifted(total, term, j)
+
+    def term(j: int, row: Tensor) -> Tensor:
+        return product_rows(apply, [*args[:position], row, *args[position + 1 :]], others, order - j)
+
+    first, *rest = series[position][: order + 1].unbind(0)
+    total = term(0, first)
+    for j, row in enumerate(rest, start=1):
+        total = _add_shifted(total, term(j, row), j)
     return total
 
 
@@ -96,8 +99,8 @@ def add_product(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: floa
 @primitive(*functions_named("einsum"))
 def einsum(t: Variable, equation: str, *operands: Any) -> Tensor:
     """Any contraction, in as many operands as there are."""
-    operands = operands[0] if len(operands) == 1 and isinstance(operands[0], tuple | list) else operands
-    return _multilinear(t, lambda *tensors: torch.einsum(equation, *tensors), operands)
+    given = operands[0] if len(operands) == 1 and isinstance(operands[0], tuple | list) else operands
+    return _multilinear(t, lambda *tensors: torch.einsum(equation, *tensors), given)
 
 
 def _multilinear(t: Variable, func: Callable, tensors: Sequence[Any]) -> Tensor:

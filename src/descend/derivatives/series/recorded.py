@@ -20,4 +20,4 @@ def applied(function: type[Function], *args: Any) -> Any:
     """`function.apply`, without the inspection of its signature that costs as much as a small product."""
     if torch._C._are_functorch_transforms_active():
         return function.apply(*args)
-    return super(Function, function).apply(*args)
+    return super(Function, function).apply(*args)  # type: ignore[misc]  # torch has it from C, without stubs

@@ -27,6 +27,11 @@ def functions_named(*names: str) -> Iterable[Callable]:
                 yield getattr(space, name)
 
 
+def getter(attribute: str) -> Callable:
+    """What torch's function protocol is given when an attribute of a tensor is read."""
+    return getattr(Tensor, attribute).__get__
+
+
 def primitive(*functions: Callable) -> Callable[[Rule], Rule]:
     """Enter the decorated rule for each of `functions`."""
 

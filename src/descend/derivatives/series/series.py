@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
@@ -28,13 +28,17 @@ class Variable:
         self.order = order
         self.depth = next(_depths)
 
-    def owns(self, value: Any) -> bool:
+    def owns(self, value: Any) -> TypeGuard["Series"]:
         """Whether `value` is a series in this variable."""
         return isinstance(value, Series) and value.variable is self
 
     def series(self, rows: Tensor) -> Tensor:
         """`rows` [m, *shape], x_k in row k, as one value of shape [*shape]; rows that are absent are zero."""
         return rows[0] if rows.shape[0] == 1 else Series(rows, self)
+
+    def apart(self, a: Any, b: Any) -> tuple["Series", Any]:
+        """The one of two arguments that is a series, and the other, which is a constant."""
+        return (a, b) if self.owns(a) else (b, a)
 
     def rows(self, value: Tensor) -> Tensor:
         """The coefficients [m, *shape], m ≤ order + 1, of a series; of a constant, m = 1."""
@@ -72,10 +76,12 @@ class Series(Tensor):
         if func in METADATA:
             with torch._C.DisableTorchFunctionSubclass():
                 return func(*args, **kwargs)
-        return _carry_out(deepest_variable((args, kwargs)), func, args, kwargs)
+        t = deepest_variable((args, kwargs))
+        assert t is not None  # torch calls this because there is a series among the arguments
+        return _carry_out(t, func, args, kwargs)
 
     @classmethod
-    def __torch_dispatch__(
+    def __torch_dispatch__(  # type: ignore[override]  # torch's stub leaves out the class
         cls, func: Callable, types: tuple[type, ...], args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         raise ConfigurationError(

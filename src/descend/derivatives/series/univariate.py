@@ -7,7 +7,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.autograd import Function
-from torch.autograd.function import FunctionCtx
 
 from descend.derivatives.series.accumulate import sum_of_products
 from descend.derivatives.series.convolution import convolve, correlate
@@ -50,7 +49,7 @@ class _Univariate(Function):
         ctx.save_for_forward(x, *outputs)
 
     @staticmethod
-    def backward(ctx: FunctionCtx, *gradients: Tensor | None) -> tuple[Tensor | None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, None, None]:
         x, *outputs = ctx.saved_tensors
         terms = [
             correlate(gradient, slope(x, tuple(outputs)), x.shape[0])
@@ -60,7 +59,7 @@ class _Univariate(Function):
         return (sum(terms[1:], terms[0]) if terms else None), None, None
 
     @staticmethod
-    def jvp(ctx: FunctionCtx, tangent: Tensor, *_: None) -> Rows:
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Rows:
         x, *outputs = ctx.saved_tensors
         return tuple(convolve(slope(x, tuple(outputs)), tangent, ctx.order) for slope in ctx.function.slopes)
 
@@ -68,5 +67,6 @@ class _Univariate(Function):
 def integral_row(x: Sequence[Tensor], w: Sequence[Tensor], k: int) -> Tensor:
     """Row k ≥ 1 of the series y with y' = w x': k y_k = Σ_j j x_j w_{k−j} (Griewank & Walther, § 13.2)."""
     lowest, highest = max(1, k - len(w) + 1), min(len(x) - 1, k)
-    total = sum_of_products((j / k, x[j], w[k - j]) for j in range(highest, lowest - 1, -1))
-    return torch.zeros_like(w[0]) if total is None else total
+    if highest < lowest:
+        return torch.zeros_like(w[0])
+    return sum_of_products((j / k, x[j], w[k - j]) for j in range(highest, lowest - 1, -1))
