@@ -24,6 +24,7 @@ from descend.types import Params
 
 MENU = Path(__file__).parents[2] / "conf" / "optimizer"
 CHOICES = sorted(path.stem for path in MENU.glob("*.yaml"))
+PRESETS = {"momentum": {"momentum": 0.9}, "nesterov": {"momentum": 0.9, "nesterov": True}}
 STEPS = 8  # past the step at which RAdam changes its form
 
 # Structure that the defaults leave out, and numbers without which other fields have no effect.
@@ -146,7 +147,7 @@ def test_the_menu_states_every_field_and_default(choice: str) -> None:
     assert text.startswith("# ")
     stated = set(OmegaConf.load(MENU / f"{choice}.yaml")) - {"_target_"}
     assert stated == {field.name for field in dataclasses.fields(optimizer)}
-    assert optimizer == type(optimizer)()
+    assert optimizer == type(optimizer)(**PRESETS.get(choice, {}))
 
 
 @pytest.mark.parametrize("choice", [c for c in CHOICES if hasattr(torch.optim, type(build(c)).__name__)])

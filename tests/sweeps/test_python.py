@@ -54,3 +54,11 @@ def test_swept_values_have_the_narrowest_type_that_holds_them_all(texts: list[st
 def test_what_cannot_be_is_refused(overrides: list[str], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         descend.sweep([*BASE, *overrides])
+
+
+def test_a_sweep_written_as_an_experiment() -> None:
+    few = ["objective=beale,ackley", "optimizer=adam,momentum", "sweep.points=3", "seed=0,1", "steps=5"]
+    table = descend.sweep(["experiment=first_order", *few])
+    assert len(table) == 2 * 2 * 3 * 2
+    assert table["optimizer.lr"].max() == 1.0
+    assert table["value"].n_unique() > len(table) / 2, "each seed has a start of its own"

@@ -19,8 +19,11 @@ MISTAKES = (HydraException, OmegaConfBaseException, ConfigurationError, ValueErr
 """What a wrong override or choice raises; Hydra itself raises a bare ValueError for a choice that is a number."""
 
 
-def compose(overrides: Sequence[str]) -> DictConfig:
+def compose(overrides: Sequence[str], with_hydra: bool = False) -> DictConfig:
     """Return the configuration that `overrides` make of the menu.
+
+    Args:
+        with_hydra: keep the node `hydra`, which says how runs are swept and where they go.
 
     Raises:
         ConfigurationError: saying what is wrong with an override.
@@ -29,7 +32,7 @@ def compose(overrides: Sequence[str]) -> DictConfig:
     GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(FOLDER), version_base="1.3"):
-            return hydra_compose("config", list(overrides))
+            return hydra_compose("config", list(overrides), return_hydra_config=with_hydra)
     except MISTAKES as error:
         raise ConfigurationError(sentence(error)) from error
 

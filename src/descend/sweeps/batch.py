@@ -11,7 +11,7 @@ from descend.sweeps.curves import Curves
 from descend.sweeps.endings import Endings
 from descend.sweeps.job import Chunk, Group
 from descend.sweeps.program import Found, Numbers, Program
-from descend.sweeps.runs import Pattern, Runs, steps_together
+from descend.sweeps.runs import Pattern, Runs, Summary, steps_together
 from descend.sweeps.streams import Beginning, begin
 from descend.training.block import due
 from descend.training.experiment import Experiment
@@ -130,7 +130,8 @@ class Batched:
         """Make `size` steps; where runs end inside them, take them again step by step to find where."""
         batches = [self._runs.streams.draw() for _ in range(size)]
         before, step = self._runs.carry, self._step
-        summaries, observed = [], {}
+        summaries: list[Summary] = []
+        observed: dict[int, dict[str, Tensor]] = {}
         for i in range(0, size, self._size):
             part = batches[i : i + self._size]
             wanted = pattern(self._experiment, step + i, len(part), self._stride)

@@ -50,7 +50,7 @@ class Endings:
         if stop.value is not None:
             ended |= lowest <= stop.value
         if stop.gradient_norm is not None:
-            ended |= host(torch.stack([s.norm for s in summaries]).amin(0)) <= stop.gradient_norm
+            ended |= host(torch.stack([s.norm for s in summaries if s.norm is not None]).amin(0)) <= stop.gradient_norm
         if self._watches is not None:
             ended[:] = True
         before = self.ended[runs]
@@ -67,7 +67,8 @@ class Endings:
         norms: Sequence[np.ndarray | None],
     ) -> np.ndarray:
         """Look at each run's totals [k, runs] (losses [k, runs, m]); return the step each ended at, or -1."""
-        lengths = None if norms[0] is None else np.stack(norms)
+        known = [norm for norm in norms if norm is not None]
+        lengths = np.stack(known) if known else None
         stops = np.full(len(runs), -1)
         for i, run in enumerate(runs):
             watch = Watch(self._best[run]) if self._watches is None else self._watches[run]
@@ -98,29 +99,34 @@ class Endings:
         carry = [torch.cat(parts)[back] for parts in zip(*(columns for _, columns in self._kept), strict=True)]
         final = self._program.evaluate(list(numbers.values()), carry)
         values, losses, norms = host(final.total), host(final.losses), host(final.norm)
-        self._judge_ends(values, losses, norms)
+        verdicts = self._judge_ends(values, losses, norms)
         curves.ends = {"value": values}
         if len(self.names) > 1:
             curves.ends |= {f"loss/{name}": losses[:, i] for i, name in enumerate(self.names)}
         curves.ends |= {name: host(x) for name, x in final.observed.items() if x.dim() == 1}
         index = np.array([job.index for job in group.jobs])
         return Chunk(
-            group.jobs, self._results(group, final, seconds / len(index), threads), curves.frame(self.stops, index)
+            group.jobs,
+            self._results(group, final, verdicts, seconds / len(index), threads),
+            curves.frame(self.stops, index),
         )
 
-    def _judge_ends(self, values: np.ndarray, losses: np.ndarray, norms: np.ndarray) -> None:
-        """Judge the runs that made all their steps by the values at their end, as a run of its own is judged."""
-        rules = self._experiment.stop
+    def _judge_ends(self, values: np.ndarray, losses: np.ndarray, norms: np.ndarray) -> list[Verdict]:
+        """Return every run's verdict; those that made all their steps are judged by the values at their end."""
+        rules, verdicts = self._experiment.stop, []
         for run, verdict in enumerate(self._verdicts):
             step = int(self.stops[run])
             if verdict is None and (rules.any_reached(values[run], norms[run]) or self._watches is not None):
                 watch = Watch(self._best[run]) if self._watches is None else self._watches[run]
                 verdict = rules.first(np.array([step]), values[run : run + 1], norms[run : run + 1], watch)
                 verdict = verdict and named(verdict, self._by_name(losses[run]))
-            self._verdicts[run] = verdict or Verdict("finished", f"all {step} steps were made", step)
+            verdicts.append(verdict or Verdict("finished", f"all {step} steps were made", step))
         self._best = np.fmin(self._best, np.where(np.isfinite(values), values, math.inf))
+        return verdicts
 
-    def _results(self, group: Group, final: Final, seconds: float, threads: int) -> tuple[Result, ...]:
+    def _results(
+        self, group: Group, final: Final, verdicts: list[Verdict], seconds: float, threads: int
+    ) -> tuple[Result, ...]:
         small = sum(x[0].numel() for x in final.params.values()) <= MOST_PARAMETERS
         params = {name: x.tolist() for name, x in final.params.items()} if small else {}
         tested = {name: host(x).tolist() for name, x in final.tested.items()}
@@ -141,7 +147,7 @@ class Endings:
                 metrics={name: x[run] for name, x in tested.items()},
                 provenance=origin | {"seed": group.seeds[run], "stacked": len(group.jobs)},
             )
-            for run, verdict in enumerate(self._verdicts)
+            for run, verdict in enumerate(verdicts)
         )
 
     def _by_name(self, losses: Sequence[float]) -> dict[str, float]:

@@ -6,10 +6,13 @@ from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
+from descend.aggregators.aggregator import Aggregator
 from descend.errors import ConfigurationError
 from descend.objectives.objective import Objective
+from descend.optimizers.optimizer import Optimizer
 from descend.sweeps.job import Group, Job, Leaf
 from descend.sweeps.leaves import leaves, with_leaves
+from descend.telemetry.metric import Metric
 from descend.training.experiment import Experiment
 
 Build = Callable[[Sequence[str]], Experiment]
@@ -48,9 +51,10 @@ def groups(jobs: Sequence[Job], build: Build) -> list[Group]:
         members, kept = pending.pop(0)
         template = told(build, members[0].overrides)
         free = [key for key in members[0].swept if key not in kept]
-        landings = {key: landing(key, members, values[key], template, build) for key in free}
-        lost = {key for key, found in landings.items() if found is None}
-        numbers = {key for key in free if key not in lost and landings[key].leaves}
+        seen = {key: landing(key, members, values[key], template, build) for key in free}
+        landings = {key: found for key, found in seen.items() if found is not None}
+        lost = seen.keys() - landings.keys()
+        numbers = {key for key, found in landings.items() if found.leaves}
         parts = split(members, lost, lambda key, text: text)
         parts = [half for part in parts for half in split(part, numbers, lambda key, text: values[key][text] == 0)]
         if lost or len(parts) > 1:
@@ -98,9 +102,9 @@ def landing(
     probe = told(build, [f"{key}={other}" if o.split("=", 1)[0] == key else o for o in jobs[0].overrides])
     if dataclasses.replace(template, seed=probe.seed) == probe and probe.seed == value:
         return Landing(seed=True)
-    for field in template.objective.start_fields:
-        moved = getattr(probe.objective, field)
-        objective = dataclasses.replace(template.objective, **{field: moved})
+    own: Any = template.objective  # a dataclass, as every objective is
+    for field in own.start_fields:
+        objective = dataclasses.replace(own, **{field: getattr(probe.objective, field)})
         if key == f"objective.{field}" and dataclasses.replace(template, objective=objective) == probe:
             return Landing(start=field)
     before, after = leaves(template), leaves(probe)
@@ -136,7 +140,7 @@ def checked(
 ) -> Objective:
     """Return a job's objective, after its classes have looked at its numbers; each different part is made once."""
     parts = {}
-    for part in {leaf[0] for leaf in numbers} | ({"objective"} if start else set()):
+    for part in {str(leaf[0]) for leaf in numbers} | ({"objective"} if start else set()):
         own = {leaf[1:]: value for leaf, value in numbers.items() if leaf[0] == part}
         begin = start if part == "objective" else {}
         key = (part, tuple(own.values()), str(begin))
@@ -151,9 +155,8 @@ def checked(
 
 def remade(owner: Any, numbers: Mapping[Leaf, float]) -> Any:
     """Return a dataclass made anew with some numbers inside it replaced, its checks run."""
-    fields = {leaf[0] for leaf in numbers}
     changes = {}
-    for name in fields:
+    for name in {str(leaf[0]) for leaf in numbers}:
         inner = {leaf[1:]: value for leaf, value in numbers.items() if leaf[0] == name}
         value = getattr(owner, name)
         if () in inner:
@@ -168,7 +171,9 @@ def remade(owner: Any, numbers: Mapping[Leaf, float]) -> Any:
 def serial(template: Experiment) -> str | None:
     """Return why runs of this structure cannot be stacked, or None."""
     experiment, _, _ = template.placed(template.objective.init(template.generator()))
-    for part in (experiment.objective, experiment.optimizer, experiment.aggregator, *experiment.metrics.values()):
+    parts: list[Objective | Optimizer | Aggregator | Metric] = [*experiment.metrics.values()]
+    parts = [experiment.objective, experiment.optimizer, experiment.aggregator, *parts]
+    for part in parts:
         if not part.batchable:
             return f"{type(part).__name__} is not made of tensor operations alone"
     return None

@@ -30,7 +30,8 @@ class Job:
     swept: dict[str, str]
 
 
-Typed = list[bool] | list[float] | list[str]
+Typed = Sequence[bool | float | str]
+"""Values of one type."""
 
 
 def columns(jobs: Sequence[Job]) -> dict[str, Typed]:

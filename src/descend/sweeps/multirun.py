@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
@@ -46,6 +47,13 @@ def settings(config: DictConfig) -> Settings:
 def what(overrides: Sequence[str]) -> list[str]:
     """Return the overrides that say what is run, those that say how left out."""
     return [override for override in overrides if not about(override, "sweep") and not about(override, "hydra")]
+
+
+def how(overrides: Sequence[str]) -> list[str]:
+    """Return the overrides that say how runs are swept: those of `sweep`, and the experiment, which may say it too."""
+    named = [override for override in overrides if about(override, "sweep") or about(override, "experiment")]
+    parsed = OverridesParser.create().parse_overrides(named)
+    return [override for override, one in zip(named, parsed, strict=True) if not one.is_sweep_override()]
 
 
 def about(override: str, group: str) -> bool:

@@ -2,16 +2,24 @@
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
+from descend.sweeps.summary import numeric, ranked
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 LEAST_POINTS = 3
+MOST_ACROSS = 2
+MANY_DECADES = 20
+"""An axis whose values span a larger factor than this is logarithmic."""
 
 
 def sweep_picture(table: pl.DataFrame, swept: Sequence[str]) -> bytes | None:
-    """Draw value against the swept number with the most values, one line for each setting of the keys that are text.
+    """Draw value against the swept number with the most values: a panel for each objective, a line for each choice.
 
     The line is the median over all other numbers (seeds, say), the band their lowest and highest; a cross marks
     numbers at which a run diverged or failed.
@@ -19,14 +27,16 @@ def sweep_picture(table: pl.DataFrame, swept: Sequence[str]) -> bytes | None:
     Returns:
         A PNG file; None where no number takes at least three values.
     """
-    numbers = {key: table[key].cast(pl.Float64, strict=False) for key in swept if key != "seed"}
-    numbers = {key: x for key, x in numbers.items() if x.null_count() == 0 and x.n_unique() >= LEAST_POINTS}
-    if not numbers:
+    numbers = [key for key in swept if key != "seed" and numeric(table[key])]
+    counts = {key: table[key].n_unique() for key in numbers}
+    if max(counts.values(), default=0) < LEAST_POINTS:
         return None
-    axis = max(numbers, key=lambda key: numbers[key].n_unique())
-    texts = [key for key in swept if key not in numbers and key != "seed"]
-    data = table.with_columns(
-        numbers[axis].alias("axis"), pl.concat_str([pl.lit(""), *texts], separator=" ").alias("line")
+    axis = max(counts, key=lambda key: counts[key])
+    lines = [key for key in swept if key not in (*numbers, "seed", "objective")]
+    data = ranked(table).with_columns(
+        pl.col(axis).cast(pl.Float64).alias("axis"),
+        pl.concat_str([pl.lit(""), *lines], separator=" ").str.strip_chars().alias("line"),
+        (pl.col("objective") if "objective" in swept else pl.lit("")).alias("panel"),
     )
     return _draw(data, axis)
 
@@ -35,41 +45,47 @@ def _draw(data: pl.DataFrame, axis: str) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 5), dpi=110, layout="constrained")
+    panels = data["panel"].unique(maintain_order=True)
+    across = min(len(panels), MOST_ACROSS)
+    down = -(-len(panels) // across)
+    figure = Figure(figsize=(2 + 5 * across, 1 + 3.7 * down), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    axes = figure.subplots()
-    for line in data["line"].unique(maintain_order=True):
-        _line(axes, data.filter(pl.col("line") == line), line.strip())
-    values = data["value"].drop_nulls().to_numpy()
-    if len(values) and values.min() > 0 and values.max() / values.min() > 20:
-        axes.set_yscale("log")
-    if _spread_by_factors(data["axis"].to_numpy()):
-        axes.set_xscale("log")
-    axes.set(xlabel=axis, ylabel="value at the end")
-    axes.grid(alpha=0.3)
+    places = figure.subplots(down, across, squeeze=False).flatten()
+    for axes, panel in zip(places, panels, strict=False):
+        _panel(axes, data.filter(pl.col("panel") == panel), data["line"].unique(maintain_order=True).to_list())
+        axes.set(title=panel, xlabel=axis, ylabel="value at the end")
+    for axes in places[len(panels) :]:
+        axes.set_axis_off()
     if data["line"].n_unique() > 1:
-        axes.legend(fontsize=8)
+        figure.legend(*places[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
 
 
-def _line(axes: Any, data: pl.DataFrame, label: str) -> None:
-    """Draw one setting: median line, band, crosses."""
-    good = data.filter(pl.col("value").is_not_null() & ~pl.col("status").is_in(["diverged", "failed"]))
-    value = pl.col("value")
-    curve = (
-        good.group_by("axis")
-        .agg(value.median().alias("middle"), value.min().alias("low"), value.max().alias("high"))
-        .sort("axis")
-    )
-    (drawn,) = axes.plot(curve["axis"], curve["middle"], marker=".", label=label or None)
-    axes.fill_between(curve["axis"], curve["low"], curve["high"], alpha=0.2, color=drawn.get_color(), linewidth=0)
-    bad = data.filter(pl.col("status").is_in(["diverged", "failed"]))["axis"].unique()
-    axes.plot(
-        bad, np.full(len(bad), 0.99), "x", transform=axes.get_xaxis_transform(), color=drawn.get_color(), markersize=5
-    )
+def _panel(axes: "Axes", data: pl.DataFrame, lines: list[str]) -> None:
+    """Draw the settings of one objective: median line, band, crosses; a line has the same colour in every panel."""
+    import matplotlib
+
+    colours = matplotlib.colormaps["tab10" if len(lines) <= 10 else "tab20"].colors
+    for i, line in enumerate(lines):
+        own, colour = data.filter(pl.col("line") == line), colours[i % len(colours)]
+        good = own.filter(pl.col("ranked").is_finite())
+        value = pl.col("value")
+        curve = good.group_by("axis").agg(value.median(), value.min().alias("low"), value.max().alias("high"))
+        curve = curve.sort("axis")
+        axes.plot(curve["axis"], curve["value"], marker=".", markersize=4, label=line or None, color=colour)
+        axes.fill_between(curve["axis"], curve["low"], curve["high"], alpha=0.2, color=colour, linewidth=0)
+        bad = own.filter(pl.col("ranked").is_infinite())["axis"].unique()
+        height = np.full(len(bad), 0.99 - 0.015 * i)
+        axes.plot(bad, height, "x", transform=axes.get_xaxis_transform(), color=colour, markersize=4)
+    if _spread(data["value"].drop_nulls().to_numpy()):
+        axes.set_yscale("log")
+    if _spread(data["axis"].to_numpy()):
+        axes.set_xscale("log")
+    axes.grid(alpha=0.3)
 
 
-def _spread_by_factors(x: np.ndarray) -> bool:
-    return x.min() > 0 and x.max() / x.min() > 20
+def _spread(values: np.ndarray) -> bool:
+    """Tell whether values are positive and span a large factor."""
+    return len(values) > 0 and values.min() > 0 and values.max() / values.min() > MANY_DECADES

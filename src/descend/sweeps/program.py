@@ -110,7 +110,7 @@ class Stacked:
         return torch.vmap(
             lambda *inputs: tuple(graph(*inputs)),
             in_dims=tuple(axis if differs else None for differs in self.batched),
-            out_dims=tuple(axis if differs else None for differs in self.output),
+            out_dims=tuple(axis if differs else None for differs in self.output),  # type: ignore[misc]  # takes None
         )
 
     def tree(self, found: Sequence[Tensor]) -> Any:

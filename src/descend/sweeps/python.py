@@ -9,17 +9,21 @@ import polars as pl
 from descend.errors import ConfigurationError
 from descend.menu.compose import compose, config_loader
 from descend.sweeps.conduct import carry_out, plan
-from descend.sweeps.multirun import about, settings, what
+from descend.sweeps.multirun import about, how, settings, what
 from descend.sweeps.store import Store
 
 
 def sweep(overrides: Sequence[str]) -> pl.DataFrame:
     """Run the sweep that `overrides` make, and return its table; a run that raised has the status `failed` in it.
 
+    An experiment that is a sweep in YAML is one here too: `descend.sweep(["experiment=first_order"])`.
+
     Raises:
         ConfigurationError: any run cannot start, or `sweep` asks for what only a folder can have.
     """
-    chosen = settings(compose([override for override in overrides if about(override, "sweep")]))
+    config = compose(how(overrides), with_hydra=True)
+    chosen = settings(config)
+    overrides = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()] + list(overrides)
     if chosen.resume or chosen.dry_run or any(about(override, "hydra") for override in overrides):
         raise ConfigurationError(
             "sweep.resume, sweep.dry_run and hydra are for the command line: from Python no folder is kept, no plan "

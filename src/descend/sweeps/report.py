@@ -11,11 +11,10 @@ from descend.sweeps.pages import MOST_ROWS, write_pages
 from descend.sweeps.picture import sweep_picture
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import Store
+from descend.sweeps.summary import best_settings
 
 if TYPE_CHECKING:
     from descend.sweeps.conduct import Plan
-
-BEST = 10
 
 # TensorBoard holds a file open for each run, and a shell allows 1,024 unless asked for more.
 MANY_FILES = 500
@@ -54,17 +53,18 @@ def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame) 
 
 
 def best_table(plan: "Plan", table: pl.DataFrame) -> Table:
-    """Return the runs with the lowest values, best first."""
+    """Return the best settings as a table to print."""
     swept = list(plan.jobs[0].swept)
-    shown = Table(
-        title=f"{len(table):,} runs: {', '.join(f'{n} {s}' for s, n in table['status'].value_counts().iter_rows())}"
-    )
-    metrics = [name for name in table.columns if name.startswith("metrics.")]
-    for name in ["run", *swept, "value", *metrics, "status", "steps"]:
+    best = best_settings(table, swept)
+    metrics = [name for name in best.columns if name.startswith("metrics.")]
+    keys = [key for key in best.columns if key in swept]
+    several = best["runs"].max() > 1
+    spread = ["lowest", "highest"] if several else []
+    ends = ", ".join(f"{n:,} {status}" for status, n in table["status"].value_counts(sort=True).iter_rows())
+    shown = Table(title=f"{len(table):,} runs: {ends}")
+    for name in ["run", *keys, "median of seeds" if several else "value", *spread, *metrics, "ended"]:
         shown.add_column(name.removeprefix("metrics."))
-    for row in table.sort("value", nulls_last=True).head(BEST).iter_rows(named=True):
-        numbers = [f"{row[name]:.6g}" if row[name] is not None else "-" for name in ["value", *metrics]]
-        shown.add_row(
-            str(row["run"]), *[str(row[name]) for name in swept], *numbers, row["status"], f"{row['steps']:,}"
-        )
+    for row in best.iter_rows(named=True):
+        numbers = ["-" if row[name] is None else f"{row[name]:.6g}" for name in ["value", *spread, *metrics]]
+        shown.add_row(str(row["run"]), *[str(row[key]) for key in keys], *numbers, row["ended"])
     return shown

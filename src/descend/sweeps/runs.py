@@ -76,13 +76,13 @@ class Runs:
     def advance(self, batches: Sequence[Batch], pattern: Pattern) -> Summary:
         """Make one step for each batch."""
         drawn = [tensors(batch) for batch in batches]
-        block = self._program(pattern, drawn) if self._whole else partial(self._block, pattern)
+        block = self._program(pattern, drawn)
         with torch.no_grad():
             self.carry, summary = block(list(self.numbers.values()), self.carry, drawn)
         return summary
 
     def _block(
-        self, pattern: Pattern, numbers: list[Tensor], carry: list[Tensor], drawn: list[list[Tensor]]
+        self, pattern: Pattern, numbers: list[Tensor], carry: Sequence[Tensor], drawn: list[list[Tensor]]
     ) -> tuple[list[Tensor], Summary]:
         totals, norms, recorded = [], [], {}
         for i, ((record, due), batch) in enumerate(zip(pattern, drawn, strict=True)):
@@ -110,7 +110,7 @@ class Runs:
         block = partial(self._block, pattern)
         self._seen[pattern] += 1
         rare = WORTH_COMPILING if any(due for _, due in pattern) else 2
-        if len(pattern) < self._whole or self._seen[pattern] < rare:
+        if self._whole is None or len(pattern) < self._whole or self._seen[pattern] < rare:
             return block
         if pattern not in self._programs:
             call, example = compiled(block, list(self.numbers.values()), self.carry, drawn)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import Override
 
 from descend.checks import check_number
 from descend.errors import ConfigurationError
@@ -33,7 +33,7 @@ class Sampling(ABC):
             check_number(self, "points", at_least=1)
 
     @abstractmethod
-    def unit(self, dimensions: int) -> np.ndarray:
+    def unit(self, points: int, dimensions: int) -> np.ndarray:
         """Return points in [0, 1]^dimensions, float64 [n, dimensions]."""
 
 
@@ -41,8 +41,8 @@ class Sampling(ABC):
 class Grid(Sampling):
     """`points` values along each interval, ends included, and every combination of them."""
 
-    def unit(self, dimensions: int) -> np.ndarray:
-        axis = np.linspace(0.0, 1.0, self.points) if self.points != 1 else np.array([0.5])
+    def unit(self, points: int, dimensions: int) -> np.ndarray:
+        axis = np.linspace(0.0, 1.0, points) if points != 1 else np.array([0.5])
         return np.array(list(itertools.product(axis, repeat=dimensions)))
 
 
@@ -56,8 +56,8 @@ class Random(Sampling):
 
     seed: int = 0
 
-    def unit(self, dimensions: int) -> np.ndarray:
-        return np.random.default_rng(self.seed).random((self.points, dimensions))
+    def unit(self, points: int, dimensions: int) -> np.ndarray:
+        return np.random.default_rng(self.seed).random((points, dimensions))
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ class Sobol(Sampling):
 
     seed: int = 0
 
-    def unit(self, dimensions: int) -> np.ndarray:
+    def unit(self, points: int, dimensions: int) -> np.ndarray:
         from torch.quasirandom import SobolEngine
 
-        return SobolEngine(dimensions, scramble=True, seed=self.seed).draw(self.points).double().numpy()
+        return SobolEngine(dimensions, scramble=True, seed=self.seed).draw(points).double().numpy()
 
 
 def jobs(overrides: Sequence[str], sampling: Sampling, config_loader: Any = None) -> list[Job]:
@@ -89,14 +89,11 @@ def jobs(overrides: Sequence[str], sampling: Sampling, config_loader: Any = None
     parser = OverridesParser.create(config_loader=config_loader)
     parsed = {override.get_key_element(): override for override in parser.parse_overrides(list(overrides))}
     intervals = {key: o for key, o in parsed.items() if o.is_interval_sweep()}
-    if intervals and sampling.points is None:
-        key = next(iter(intervals))
-        raise ConfigurationError(f"{key} sweeps an interval, but no number of points is set; add sweep.points=64, say.")
     choices = [list(options(key, o)) for key, o in parsed.items() if key not in intervals]
     sampled = [list(zip(intervals, row, strict=True)) for row in between(intervals, sampling)]
     order = list(parsed)
     made = []
-    for index, (*fixed, drawn) in enumerate(itertools.product(*choices, sampled)):
+    for index, (fixed, drawn) in enumerate(itertools.product(itertools.product(*choices), sampled)):
         texts = dict([*fixed, *drawn])
         swept = {key: texts[key] for key in order if parsed[key].is_sweep_override()}
         made.append(Job(index, tuple(f"{key}={texts[key]}" for key in order), swept))
@@ -116,21 +113,24 @@ def between(intervals: dict[str, Override], sampling: Sampling) -> list[list[str
     """Return a row of values for each sampled point: exact in text, so that a run alone gets the same number."""
     if not intervals:
         return [[]]
+    if sampling.points is None:
+        key = next(iter(intervals))
+        raise ConfigurationError(f"{key} sweeps an interval, but no number of points is set; add sweep.points=64, say.")
     columns = []
-    for override, unit in zip(intervals.values(), sampling.unit(len(intervals)).T, strict=True):
-        sweep = override.value()
-        low, high = float(sweep.start), float(sweep.end)
+    for override, unit in zip(intervals.values(), sampling.unit(sampling.points, len(intervals)).T, strict=True):
+        low, high, logarithmic = interval(override)
         # Written so that the ends come out exactly.
-        columns.append(low ** (1 - unit) * high**unit if logarithmic(sweep) else low * (1 - unit) + high * unit)
+        columns.append(low ** (1 - unit) * high**unit if logarithmic else low * (1 - unit) + high * unit)
     return [[repr(float(x)) for x in row] for row in np.array(columns).T]
 
 
-def logarithmic(sweep: IntervalSweep) -> bool:
-    """Tell whether an interval is tagged `log`.
+def interval(override: Override) -> tuple[float, float, bool]:
+    """Return an interval's ends, and whether it is tagged `log`.
 
     Raises:
-        ConfigurationError: its ends have no logarithm.
+        ConfigurationError: it is, and its ends have no logarithm.
     """
+    sweep: Any = override.value()  # an IntervalSweep, with the ends that Hydra's grammar demands
     if "log" in sweep.tags and min(sweep.start, sweep.end) <= 0:
         raise ConfigurationError(f"interval({sweep.start},{sweep.end}) is tagged log, but its ends must be above 0.")
-    return "log" in sweep.tags
+    return float(sweep.start), float(sweep.end), "log" in sweep.tags

@@ -1,7 +1,7 @@
 """The starts and batches of many runs, each drawn from its run's own seed."""
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,12 +35,13 @@ class Streams:
     def draw(self) -> Batch:
         """Return the next batch of every run: tensors [runs, …], or one batch where all share one stream."""
         drawn = [next(source) for source in self.sources]
-        if self.of_run is None:
+        of_run = self.of_run
+        if of_run is None:
             return drawn[0]
-        return pytree.tree_map(lambda *x: stacked(x, self.of_run), *drawn)
+        return pytree.tree_map(lambda *x: stacked(x, of_run), *drawn)
 
 
-def stacked(parts: Sequence[Any], of_run: Tensor) -> Any:
+def stacked(parts: tuple[Any, ...], of_run: Tensor) -> Any:
     """Return the tensors of the streams as one tensor over runs."""
     return torch.stack(parts)[of_run] if isinstance(parts[0], Tensor) else parts[0]
 
