@@ -76,21 +76,31 @@ def task(config: "DictConfig") -> float:
 
 
 def leave(folder: Path, loop: "Loop", result: "Result") -> "Records":
-    """Leave a checkpoint and, of a run on a function of two numbers, a picture, which is returned as well."""
+    """Leave a checkpoint and the pictures that there are, which are returned as well.
+
+    `path.png` is of a run on a function of two numbers, `solution.png` of a run whose objective has a drawing.
+    """
     import numpy as np
 
     from descend.records import Column, Records
+    from descend.telemetry.drawing import solution_picture
     from descend.telemetry.pictures import path_picture
     from descend.training.checkpoint import save
 
     save(loop.carry, folder / "checkpoint.pt")
-    objective = loop.experiment.objective
-    minimizers = getattr(objective, "minimizers", None) or ()
-    picture = path_picture(loop.loss, loop.carry.params, result.blocks, minimizers, type(objective).__name__)
-    if picture is None:
-        return Records()
-    (folder / "path.png").write_bytes(picture)
-    return Records(images={"path": Column(np.array([result.steps]), np.array([picture], dtype=object))})
+    objective, params = loop.experiment.objective, loop.carry.params
+    minimizers, title = getattr(objective, "minimizers", None) or (), type(objective).__name__
+    drawing = objective.drawing(params)
+    drawn = {
+        "path": path_picture(loop.loss, params, result.blocks, minimizers, title),
+        "solution": None if drawing is None else solution_picture(drawing, title),
+    }
+    images = {}
+    for name, picture in drawn.items():
+        if picture is not None:
+            (folder / f"{name}.png").write_bytes(picture)
+            images[name] = Column(np.array([result.steps]), np.array([picture], dtype=object))
+    return Records(images=images)
 
 
 def relative(folder: Path) -> Path:

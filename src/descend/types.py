@@ -51,3 +51,18 @@ class Observation:
     loss: Loss
     jacobian: Callable[[], Tensor]
     evaluate: Callable[[], dict[str, Tensor]]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """What an objective would show at the end of a run: functions over a domain of one or two variables.
+
+    Attributes:
+        axes: the coordinates along each axis by its variable, [k] each.
+        found: what the parameters give, by name, [k] or [k₁, k₂].
+        exact: the same where it is known, for some or none of the names.
+    """
+
+    axes: dict[str, Tensor]
+    found: dict[str, Tensor]
+    exact: dict[str, Tensor]

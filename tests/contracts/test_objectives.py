@@ -191,7 +191,7 @@ def test_gradient_is_the_limit_of_differences(name: str) -> None:
         )
         return (ahead - behind) / (2 * step)
 
-    noise = 1e-15 * (1 + float(total(objective, params, batch).abs())) / h
+    noise = 1e-15 * (1 + float(total(objective, params, batch).detach().abs())) / h
     for _ in range(3):
         direction = {name: torch.randn(x.shape, generator=generator, dtype=x.dtype) for name, x in params.items()}
         expected = (4 * difference(direction, h / 2) - difference(direction, h)) / 3

@@ -19,7 +19,7 @@ descend: a lab bench for derivatives and optimizers in PyTorch.
 def help_text(folder: Path) -> str:
     """Return usage, the groups with a line on each of their choices, and the settings with their defaults."""
     parts = [USAGE]
-    for group in sorted({path.parent for path in folder.glob("*/*.yaml")}):
+    for group in sorted(path for path in folder.iterdir() if path.is_dir()):
         choices = sorted(group.rglob("*.yaml"))
         names = [str(path.relative_to(group).with_suffix("")) for path in choices]
         width = max(map(len, names))
@@ -30,9 +30,9 @@ def help_text(folder: Path) -> str:
 
 
 def first_comment(path: Path) -> str:
-    """Return the one-line description a YAML file begins with."""
+    """Return the one-line description a YAML file begins with, after the package that Hydra wants to read first."""
     with path.open() as file:
-        return file.readline().lstrip("# ").rstrip()
+        return next(line for line in file if not line.startswith("# @")).lstrip("# ").rstrip()
 
 
 def settings(path: Path) -> list[str]:

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from descend.types import Batch, Losses, Params
+from descend.types import Batch, Drawing, Losses, Params
 
 
 class Objective(ABC):
@@ -50,6 +50,10 @@ class Objective(ABC):
     def evaluate(self, params: Params) -> dict[str, Tensor]:
         """Return test metrics by name (accuracy, error…), each of shape []; none by default."""
         return {}
+
+    def drawing(self, params: Params) -> Drawing | None:
+        """Return what a picture at the end of a run shows; None where there is nothing to draw."""
+        return None
 
     @property
     def minimum(self) -> float | None:

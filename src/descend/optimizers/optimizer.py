@@ -30,6 +30,11 @@ class Optimizer(ABC):
     def __post_init__(self) -> None:
         check_number(self, "lr", above=0)
 
+    @property
+    def line_search(self) -> bool:
+        """Whether a step searches along a line, where the gradients it meets must be those of one function."""
+        return False
+
     @abstractmethod
     def init(self, params: Params) -> State:
         """Return the state before the first step; its tensors take dtype and device from `params`."""

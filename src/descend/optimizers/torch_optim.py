@@ -63,6 +63,10 @@ class TorchOptim(Optimizer):
         except Exception as error:  # a class of another library may raise anything
             raise ConfigurationError(self.refusal(error)) from error
 
+    @property
+    def line_search(self) -> bool:
+        return (self.options or {}).get("line_search_fn") is not None
+
     def init(self, params: Params) -> State:
         try:
             return saved(self.build(leaves(params)), tuple(params))
@@ -150,10 +154,14 @@ def leaves(params: Params) -> Params:
 
 
 def saved(optimizer: torch.optim.Optimizer, names: Sequence[str]) -> State:
-    """Return what an optimizer carries to its next step: its entries by parameter, and its group but for `RESERVED`."""
+    """Return what an optimizer carries to its next step: its entries by parameter, and the numbers of its group.
+
+    Text there is an option, which `build` gives anew.
+    """
     group = optimizer.param_groups[0]
     entries = {name: dict(optimizer.state.get(leaf, {})) for name, leaf in zip(names, group["params"], strict=True)}
-    return {"entries": entries, "group": {name: value for name, value in group.items() if name not in RESERVED}}
+    numbers = {name: x for name, x in group.items() if name not in RESERVED and not isinstance(x, str)}
+    return {"entries": entries, "group": numbers}
 
 
 def evaluation(points: Params, loss: Loss) -> Callable[[], Any]:

@@ -9,6 +9,7 @@ import torch
 from descend.aggregators.aggregator import Aggregator
 from descend.aggregators.sum import Sum
 from descend.checks import check_number
+from descend.errors import ConfigurationError
 from descend.objectives.objective import Objective
 from descend.optimizers.adam import Adam
 from descend.optimizers.clipping import Clipping, NoClipping
@@ -58,6 +59,12 @@ class Experiment:
     def __post_init__(self) -> None:
         check_number(self, "steps", at_least=0)
         check_number(self, "seed", at_least=0)
+        if self.optimizer.line_search and self.aggregator.uses_jacobian:
+            raise ConfigurationError(
+                f"{type(self.optimizer).__name__} searches along a line, but the direction of "
+                f"{type(self.aggregator).__name__} is not the gradient of one function, so there is no line to search: "
+                "use an optimizer without a line search (adam), or an aggregator of fixed weights (sum, weighted)."
+            )
 
     def generator(self) -> torch.Generator:
         """Return the run's one source of randomness, on the CPU so that every device draws the same numbers."""

@@ -1,0 +1,67 @@
+"""Adam, then L-BFGS."""
+
+import functools
+from dataclasses import dataclass
+from typing import ClassVar
+
+from descend.checks import check_number
+from descend.optimizers.adam import Adam
+from descend.optimizers.optimizer import Optimizer
+from descend.optimizers.torch_optim import TorchOptim
+from descend.types import Loss, Params, State
+
+
+@dataclass(frozen=True)
+class AdamThenLBFGS(Optimizer):
+    """Adam for the first steps; from there torch's L-BFGS with a strong Wolfe line search.
+
+    Adam finds a good region from a poor start; L-BFGS (Liu & Nocedal, Math. Program. 45, 1989; line search of Nocedal
+    & Wright, "Numerical Optimization", section 3.5) then converges far faster on a function that does not change from
+    step to step: the usual way to train physics-informed networks.
+
+    Args:
+        lr: Adam's learning rate, > 0; L-BFGS begins each line search at its own step, 1.
+        adam_steps: steps of Adam, ≥ 0.
+        max_iter: iterations of L-BFGS in one step, ≥ 1. Each costs an evaluation or two, and each step two besides.
+        history_size: pairs of differences that L-BFGS keeps, ≥ 1.
+    """
+
+    batchable: ClassVar[bool] = False
+
+    adam_steps: int = 1000
+    max_iter: int = 10
+    history_size: int = 50
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number(self, "adam_steps", at_least=0)
+        check_number(self, "max_iter", at_least=1)
+        check_number(self, "history_size", at_least=1)
+
+    @property
+    def line_search(self) -> bool:
+        return True
+
+    @property
+    def adam(self) -> Adam:
+        return Adam(self.lr)
+
+    @property
+    def lbfgs(self) -> TorchOptim:
+        return lbfgs(self.max_iter, self.history_size)
+
+    def init(self, params: Params) -> State:
+        return {"adam": self.adam.init(params), "lbfgs": self.lbfgs.init(params), "step": 0}
+
+    def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
+        phase = "adam" if state["step"] < self.adam_steps else "lbfgs"
+        method: Optimizer = getattr(self, phase)
+        new, own = method.step(params, gradients, state[phase], loss)
+        return new, state | {phase: own, "step": state["step"] + 1}
+
+
+@functools.cache
+def lbfgs(max_iter: int, history_size: int) -> TorchOptim:
+    """Return the second phase, which ends no step by a tolerance: rules for stopping are the experiment's."""
+    options = {"max_iter": max_iter, "history_size": history_size, "line_search_fn": "strong_wolfe"}
+    return TorchOptim(lr=1.0, name="LBFGS", options=options | {"tolerance_grad": 0.0, "tolerance_change": 0.0})
