@@ -46,13 +46,14 @@ def check_value(
     at_most: float | None = None,
 ) -> None:
     """Like `check_number`, for a value that is not a field of its own (an element of a pair, say)."""
+    number = isinstance(value, Real) and not isinstance(value, bool)
     bounds = [
-        (f"above {above}", above is None or (isinstance(value, Real) and value > above)),
-        (f"at least {at_least}", at_least is None or (isinstance(value, Real) and value >= at_least)),
-        (f"below {below}", below is None or (isinstance(value, Real) and value < below)),
-        (f"at most {at_most}", at_most is None or (isinstance(value, Real) and value <= at_most)),
+        (f"above {above}", above is None or (number and value > above)),
+        (f"at least {at_least}", at_least is None or (number and value >= at_least)),
+        (f"below {below}", below is None or (number and value < below)),
+        (f"at most {at_most}", at_most is None or (number and value <= at_most)),
     ]
     stated = [text for text, _ in bounds if not text.endswith("None")]
-    if not isinstance(value, Real) or isinstance(value, bool) or not all(holds for _, holds in bounds):
+    if not number or not all(holds for _, holds in bounds):
         expected = " and ".join(stated) or "a number"
         raise ConfigurationError(f"{name} is {value!r}, but it must be {expected}; change that value.")

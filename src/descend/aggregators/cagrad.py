@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor
 
@@ -22,10 +22,14 @@ class CAGrad(Aggregator):
     Args:
         c: radius of the ball about the mean, relative to its norm, ≥ 0; 0 is the mean itself.
         norm_eps: relative norm below which the point counts as stationary and the weights are 0; ≥ 0.
+
+    Attributes:
+        weighting: torchjd's, from G to λ.
     """
 
     batchable: ClassVar[bool] = False
     uses_jacobian: ClassVar[bool] = True
+    weighting: ClassVar[Any]
 
     c: float = 0.4
     norm_eps: float = 1e-4

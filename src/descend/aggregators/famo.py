@@ -39,8 +39,7 @@ class Famo(Aggregator):
     def init(self, losses: Tensor, names: tuple[str, ...]) -> State:
         logits = torch.zeros_like(losses)
         # Numbers become tensors, so that the first step can leave the whole state as it is.
-        place = {"dtype": losses.dtype, "device": losses.device}
-        begun = tree_map(lambda x: torch.as_tensor(x, **place), begin(logits))
+        begun = tree_map(lambda x: torch.as_tensor(x, dtype=losses.dtype, device=losses.device), begin(logits))
         return {
             "logits": logits,
             "before": losses.clone(),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -23,10 +23,14 @@ class NashMtl(Aggregator):
     Args:
         max_norm: ‖Jᵀλ‖ is cut to this, ≥ 0; 0 leaves it as it is.
         optim_niter: convex problems solved at each step, at most.
+
+    Attributes:
+        solvers: torchjd's weightings, by number of losses.
     """
 
     batchable: ClassVar[bool] = False
     uses_jacobian: ClassVar[bool] = True
+    solvers: ClassVar[dict[int, Any]]
 
     max_norm: float = 1.0
     optim_niter: int = 20
@@ -50,7 +54,7 @@ class NashMtl(Aggregator):
         weights = weigh(weighting, jacobian(), losses)
         return weights, {"solution": torch.from_numpy(weighting.prvs_alpha).to(losses)}
 
-    def _solver(self, m: int) -> Callable[[Tensor], Tensor]:
+    def _solver(self, m: int) -> Any:
         """Return torchjd's weighting for m losses, whose convex problem takes long to set up and is kept."""
         if m not in self.solvers:
             nash = import_torchjd("torchjd.aggregation", "nash_mtl").NashMTL

@@ -24,10 +24,14 @@ class TorchJD(Aggregator):
     Args:
         name: name of a class of `torchjd.aggregation` or `torchjd.scalarization`.
         arguments: its arguments by name; lists become float64 tensors.
+
+    Attributes:
+        method: the aggregator or scalarizer of torchjd.
     """
 
     batchable: ClassVar[bool] = False
     uses_jacobian: ClassVar[bool] = True
+    method: ClassVar[Any]
 
     name: str = "UPGrad"
     arguments: dict[str, Any] | None = None

@@ -35,10 +35,12 @@ def numeric(graph: fx.GraphModule, at: Tensor, order: int) -> Reference:
         return interpreter.evaluate(np.array(s, dtype=object))
 
     point = [context.mpf(x) for x in at.tolist()]
-    sides = [
-        _symmetric(lambda n, side=side: context.diff(value, point, n, direction=side), at, order) for side in (-1, 1)
-    ]
-    return _reference("mpmath differences", torch.minimum(*sides), torch.maximum(*sides))
+
+    def from_side(side: int) -> Tensor:
+        return _symmetric(lambda n: context.diff(value, point, n, direction=side), at, order)
+
+    left, right = from_side(-1), from_side(1)
+    return _reference("mpmath differences", torch.minimum(left, right), torch.maximum(left, right))
 
 
 def symbolic(graph: fx.GraphModule, at: Tensor, order: int) -> Reference:

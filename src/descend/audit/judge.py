@@ -49,13 +49,16 @@ def _traced(function: Function, at: Tensor) -> fx.GraphModule | None:
 
 
 def _references(graph: fx.GraphModule | None, lower: Function | None, at: Tensor, order: int) -> list[Reference]:
-    found = []
-    for exact in (symbolic, numeric) if graph is not None else ():
+    found = [] if graph is None else list(_exact(graph, at, order))
+    return found if lower is None else [*found, finite_differences(lower, at)]
+
+
+def _exact(graph: fx.GraphModule, at: Tensor, order: int) -> Iterator[Reference]:
+    for exact in (symbolic, numeric):
         try:
-            found.append(exact(graph, at, order))
+            yield exact(graph, at, order)
         except (Untranslated, ArithmeticError, TypeError, ValueError, RuntimeError):
             continue  # not a function these numbers have, or not a derivative they can tell here
-    return found if lower is None else [*found, finite_differences(lower, at)]
 
 
 def _by_design(function: Restricted, at: Tensor, order: int) -> list[Reference]:

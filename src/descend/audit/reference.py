@@ -42,8 +42,8 @@ class Reference:
     def distance(self, found: Tensor) -> float:
         """How far `found` lies outside, relative to the greatest entry; rounding and `error` forgiven to nothing."""
         outside = torch.relu(torch.maximum(self.low - found, found - self.high))
-        outside = torch.where(self.settled, outside.nan_to_num(nan=torch.inf), 0.0).max().item()
-        return outside / max(self.scale, _finite(found), torch.finfo(found.dtype).tiny)
+        farthest = torch.where(self.settled, outside.nan_to_num(nan=torch.inf), 0.0).max().item()
+        return farthest / max(self.scale, _finite(found), torch.finfo(found.dtype).tiny)
 
     def admits(self, found: Tensor) -> bool:
         """Whether `found` is right to within rounding and the reference's own error."""

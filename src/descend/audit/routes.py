@@ -67,15 +67,15 @@ def _nested(inner: Transform, outer: Transform | None = None) -> Callable[[Funct
     return build
 
 
-def _traced(function: Function, order: int) -> Function:
+def _traced(function: Restricted, order: int) -> Function:
     derivative = NESTED_REVERSE.build(function, order)
     return lambda s: make_fx(derivative)(s.detach())(s.detach())
 
 
-def _compiled(backend: str) -> Callable[[Function, int], Function]:
+def _compiled(backend: str) -> Callable[[Restricted, int], Function]:
     """Traced with make_fx first, so that autograd itself runs, then compiled: what the engine does."""
 
-    def build(function: Function, order: int) -> Function:
+    def build(function: Restricted, order: int) -> Function:
         derivative = NESTED_REVERSE.build(function, order)
 
         def compiled(s: Tensor) -> Tensor:

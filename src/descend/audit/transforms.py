@@ -41,7 +41,7 @@ def pullback(function: Function) -> Function:
     """`torch.func.vjp`, one component at a time."""
 
     def derivative(s: Tensor) -> Tensor:
-        value, pull = vjp(function, s)
+        value, pull, *_ = vjp(function, s)
         units = torch.eye(value.numel(), dtype=s.dtype, device=s.device).reshape(-1, *value.shape)
         return torch.stack([pull(unit)[0] for unit in units]).reshape(value.shape + s.shape)
 

@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from descend.derivatives.gradient import leaves
 from descend.derivatives.graph import nodes
+from descend.derivatives.series.rules import getter
 from descend.types import Loss, Params
 
 NORMALISATIONS = ("native_batch_norm", "_native_batch_norm_legit", "cudnn_batch_norm", "miopen_batch_norm")
@@ -37,7 +38,8 @@ def uses(function: Loss, params: Params) -> Uses:
     operators, methods, inputs = _Operators(), _Methods(), leaves(params)
     with operators, methods, torch.enable_grad():
         value = function(inputs)
-    functions = {type(node)._forward_cls for node in nodes(value) if hasattr(type(node), "_forward_cls")}
+    kinds: list[Any] = [type(node) for node in nodes(value)]
+    functions = {kind._forward_cls for kind in kinds if hasattr(kind, "_forward_cls")}
     ordered = tuple(sorted(functions, key=lambda each: each.__qualname__))
     return Uses(frozenset(operators.seen), ordered, methods.detached)
 
@@ -60,6 +62,6 @@ class _Methods(TorchFunctionMode):
         self.detached = False
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
-        if func in (Tensor.detach, torch.detach, Tensor.data.__get__):
+        if func in (Tensor.detach, torch.detach, getter("data")):
             self.detached = True
         return func(*args, **(kwargs or {}))

@@ -20,7 +20,7 @@ class Ready(Callback):
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         # Hydra turns an exception of a callback into a warning and goes on; an exit it lets pass.
-        own = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+        own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         try:
             trackers(own)
             Ready._loop = prepare(own, config.hydra.overrides.task)

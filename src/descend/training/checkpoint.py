@@ -1,6 +1,7 @@
 """The state of a run on disk."""
 
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -19,7 +20,7 @@ def save(carry: Carry, path: Path) -> None:
         torch.save(content, file)
 
 
-def plain(state: object) -> bool:
+def plain(state: Any) -> bool:
     """Tell whether a state is made of tensors, numbers, text and containers alone."""
     if isinstance(state, dict):
         return all(plain(item) for item in state.values())

@@ -91,7 +91,9 @@ class Stopping:
         rules = [("the total", values, self.value), ("the gradient norm", norms, self.gradient_norm)]
         found = []
         for quantity, numbers, bound in rules:
-            hits = np.flatnonzero(numbers <= bound) if numbers is not None and bound is not None else np.empty(0, int)
+            if numbers is None or bound is None:
+                continue
+            hits = np.flatnonzero(numbers <= bound)
             if hits.size:
                 sentence = f"{quantity} fell to {numbers[hits[0]]:.6g}, at most {bound:g}, at step {steps[hits[0]]}"
                 found.append(Verdict("converged", sentence, int(steps[hits[0]])))

@@ -19,13 +19,13 @@ class DescendSweeper(Sweeper):
         self._params = params or {}
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self._context, self.config = hydra_context, config
+        self._context, self._config = hydra_context, config
 
     def sweep(self, arguments: list[str]) -> Any:
         from descend.sweeps.multirun import multirun
 
         given: Sequence[str] = [f"{key}={value}" for key, value in self._params.items()] + arguments
-        sys.exit(multirun(self.config, self._context, given))
+        sys.exit(multirun(self._config, self._context, given))
 
 
 class BatchedLauncher(BasicLauncher):
