@@ -50,7 +50,7 @@ def sentence(error: BaseException) -> str:
         if isinstance(cause, ConfigurationError):
             return str(cause)
         if isinstance(cause, MissingConfigException) and cause.missing_cfg_file:
-            return missing(cause)
+            return missing(cause.missing_cfg_file)
         if isinstance(cause, ConfigAttributeError | ConfigKeyError) and cause.full_key:
             return no_such_field(cause)
         if isinstance(cause, ValidationError) and cause.full_key:
@@ -62,11 +62,11 @@ def sentence(error: BaseException) -> str:
     return f"{' '.join(str(error).split()).rstrip('.')}; --help shows the menu and how to choose from it."
 
 
-def missing(error: MissingConfigException) -> str:
-    """Return a sentence on a choice or group that does not exist."""
-    group, _, choice = error.missing_cfg_file.rpartition("/")
+def missing(file: str) -> str:
+    """Return a sentence on a choice or group that does not exist, told by the file that Hydra looked for."""
+    group, _, choice = file.rpartition("/")
     if not (FOLDER / group).is_dir():
-        group, _, choice = error.missing_cfg_file.partition("/")
+        group, _, choice = file.partition("/")
     if not (FOLDER / group).is_dir():
         return unknown(f"The group {group}", group, groups(), "the menu has the groups")
     choices = [str(path.relative_to(FOLDER / group).with_suffix("")) for path in (FOLDER / group).rglob("*.yaml")]

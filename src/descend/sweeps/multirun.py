@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext
@@ -39,7 +40,7 @@ def multirun(config: DictConfig, context: HydraContext, overrides: Sequence[str]
 
 def settings(config: DictConfig) -> Settings:
     """Return the `sweep` node as settings."""
-    node = OmegaConf.to_container(config.sweep, resolve=True)
+    node: Any = OmegaConf.to_container(config.sweep, resolve=True)
     sampling = make("sweep.sampling", node.pop("sampling"), Sampling)
     return Settings(sampling=sampling, **node)
 
