@@ -31,7 +31,7 @@ from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 from trained_networks import Trained, networks
 
-from descend.derivatives import HessianProduct, density, hessian, moments, ravel, spectrum
+from descend.derivatives import HessianProduct, density, hessian, moments, spectrum
 
 SEEDS = range(3)
 GOAL = 1e-3
@@ -89,12 +89,13 @@ def reference(problem: Trained) -> Tensor:
     """The largest eigenvalues in float64, by scipy over plain double backward."""
     exact, params = problem.double()
     inputs = {name: value.requires_grad_() for name, value in params.items()}
-    gradient = ravel(dict(enumerate(torch.autograd.grad(exact.loss(inputs), inputs.values(), create_graph=True))))
+    leaves = list(inputs.values())
+    gradient = torch.cat([g.flatten() for g in torch.autograd.grad(exact.loss(inputs), leaves, create_graph=True)])
 
     def product(vector: np.ndarray) -> np.ndarray:
-        vector = torch.from_numpy(vector.ravel().copy())
-        pieces = torch.autograd.grad(gradient, list(inputs.values()), vector, retain_graph=True)
-        return ravel(dict(enumerate(pieces))).numpy()
+        weights = torch.from_numpy(vector.ravel().copy())
+        pieces = torch.autograd.grad(gradient, leaves, weights, retain_graph=True)
+        return torch.cat([piece.flatten() for piece in pieces]).numpy()
 
     operator = LinearOperator((len(gradient), len(gradient)), product, dtype=np.float64)
     values = eigsh(operator, TOP, which="LA", tol=1e-9, v0=np.ones(len(gradient)))[0]
@@ -220,7 +221,7 @@ def removed_eig(matrix: Tensor, eigenvectors: bool) -> tuple[Tensor, Tensor]:
 if __name__ == "__main__":
     warnings.filterwarnings("ignore", "Using backward\\(\\) with create_graph=True")
     torch.set_num_threads(1)
-    torch.eig = removed_eig
+    torch.eig = removed_eig  # type: ignore[assignment]  # PyHessian asks for no more than this
     rounds, console, problems = int(sys.argv[1]) if len(sys.argv) > 1 else 7, Console(), networks()
     for part in (eigenvalues, events, densities):
         console.print(part(problems, rounds))

@@ -132,7 +132,7 @@ def times_faster(name: str, rounds: int) -> dict[str, Ratio]:
     f, params = case(name)
     repeats = max(1, 200 // ravel(params).numel())
 
-    def work(route: Route) -> Callable[[], Callable[[], object]]:
+    def work(route: Callable[[Loss, Params], object]) -> Callable[[], Callable[[], object]]:
         return lambda: lambda: [route(f, params) for _ in range(repeats)]
 
     return against(work(hessian), {peer: work(route) for peer, route in PEERS.items()}, rounds)

@@ -21,6 +21,7 @@ from omegaconf import OmegaConf
 from ratios import Ratio, Work, against, show
 from torch import Tensor
 from torchjd import aggregation
+from torchjd.aggregation import GramianWeightedAggregator
 from torchjd.autojac import backward, jac_to_grad
 
 from descend.aggregators.aggregator import Aggregator
@@ -37,7 +38,7 @@ from descend.types import Batch, Losses, Params
 
 MENU = Path(__file__).parents[1] / "conf"
 STEPS, TARGET = 4, 1.0
-METHODS: dict[str, tuple[Aggregator, Callable[[], torch.nn.Module]]] = {
+METHODS: dict[str, tuple[Aggregator, Callable[[], GramianWeightedAggregator]]] = {
     "upgrad": (UPGrad(), aggregation.UPGrad),
     "min_norm": (MinNorm(), aggregation.MGDA),
     "pcgrad": (PCGrad(), aggregation.PCGrad),
@@ -68,6 +69,8 @@ class Heads(Objective):
     """m regressions by one 3 × 256 MLP on 1,024 examples of 32 numbers."""
 
     dtype: ClassVar[torch.dtype] = torch.float32
+    inputs: ClassVar[Tensor]
+    targets: ClassVar[Tensor]
 
     m: int = 2
 
@@ -87,6 +90,8 @@ class Heads(Objective):
 @dataclass(frozen=True)
 class Burgers(Objective):
     """Residual, boundary and initial condition of u_t + u u_x = ν u_xx for a 2-20-20-20-1 net: separate graphs."""
+
+    points: ClassVar[Tensor]
 
     def __post_init__(self) -> None:
         generator = torch.Generator().manual_seed(1)
@@ -127,7 +132,7 @@ def ours(objective: Objective, aggregator: Aggregator) -> Work:
     return work
 
 
-def theirs(objective: Objective, aggregator: torch.nn.Module, chunk: int | None) -> Work:
+def theirs(objective: Objective, aggregator: GramianWeightedAggregator, chunk: int | None) -> Work:
     """Return torchjd's run of the same steps."""
     placed = objective.to(objective.dtype, torch.device("cpu"))
 

@@ -40,7 +40,11 @@ def network() -> nn.Sequential:
 
 
 def network_exactly(layers: nn.Sequential) -> Callable[[mpmath.mpf], mpmath.mpf]:
-    linear = [(mpmath.matrix(each.weight.tolist()), mpmath.matrix(each.bias.tolist())) for each in layers[::2]]
+    linear = [
+        (mpmath.matrix(each.weight.tolist()), mpmath.matrix(each.bias.tolist()))
+        for each in layers
+        if isinstance(each, nn.Linear)
+    ]
 
     def value(x: mpmath.mpf) -> mpmath.mpf:
         h = mpmath.matrix([x])
@@ -83,8 +87,8 @@ def error(value: Tensor, exactly: Callable[[mpmath.mpf], mpmath.mpf], points: Te
     """The largest error over the largest value, at some of the points."""
     chosen = torch.linspace(0, len(points) - 1, CHECKED).long()
     with mpmath.workdps(60):
-        true = [float(mpmath.diff(exactly, mpmath.mpf(x), order)) for x in points[chosen].flatten().tolist()]
-    true = torch.tensor(true, dtype=torch.float64)
+        exact = [float(mpmath.diff(exactly, mpmath.mpf(x), order)) for x in points[chosen].flatten().tolist()]
+    true = torch.tensor(exact, dtype=torch.float64)
     return float((value[chosen].flatten() - true).abs().max() / true.abs().max())
 
 
@@ -92,7 +96,7 @@ def main(rounds: int) -> None:
     torch.set_num_threads(1)
     points = torch.linspace(-1, 1, 1000, dtype=torch.float64)
     layers = network()
-    problems = {
+    problems: dict[str, tuple[Function, Callable[[mpmath.mpf], mpmath.mpf], Tensor]] = {
         "scalar": (scalar, scalar_exactly, points),
         "MLP 4 x 64": (layers, network_exactly(layers), points[:, None]),
     }

@@ -20,6 +20,8 @@ from torch import Tensor, nn
 
 from descend.menu.build import build, trackers
 from descend.menu.compose import compose
+from descend.objectives.networks import MLP
+from descend.objectives.supervised import Supervised
 from descend.telemetry.metric import Metric
 from descend.telemetry.trackers import open_sinks
 from descend.training.experiment import Experiment
@@ -81,16 +83,19 @@ def rosenbrock_by_hand(steps: int, lr: float, log: Callable[[Tensor, int], None]
     return x.detach()
 
 
-def network_by_hand(experiment: Experiment) -> Work:
+def network_by_hand(experiment: Experiment) -> Callable[[], Callable[[], nn.Module]]:
     """Adam on an MLP as one would write it, on the batches that the experiment draws."""
     objective = experiment.objective.to(torch.float32, torch.device("cpu"))
+    assert isinstance(objective, Supervised)
+    mlp = objective.network
+    assert isinstance(mlp, MLP)
     inputs, targets = objective.train_inputs.flatten(start_dim=1), objective.train_targets
     held_out = objective.test_inputs.flatten(start_dim=1)
 
     def work() -> Callable[[], nn.Module]:
         generator = experiment.generator()
         start = {name: x.float() for name, x in objective.init(generator).items()}
-        network = sequential([inputs.shape[1], *objective.network.hidden, objective.outputs()], start)
+        network = sequential([inputs.shape[1], *mlp.hidden, objective.outputs()], start)
         return lambda: train(network, objective.batches(generator))
 
     def train(network: nn.Module, batches: Iterator[Tensor]) -> nn.Module:

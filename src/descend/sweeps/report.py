@@ -58,7 +58,7 @@ def best_table(plan: "Plan", table: pl.DataFrame) -> Table:
     best = best_settings(table, swept)
     metrics = [name for name in best.columns if name.startswith("metrics.")]
     keys = [key for key in best.columns if key in swept]
-    several = best["runs"].max() > 1
+    several = bool((best["runs"] > 1).any())
     spread = ["lowest", "highest"] if several else []
     ends = ", ".join(f"{n:,} {status}" for status, n in table["status"].value_counts(sort=True).iter_rows())
     shown = Table(title=f"{len(table):,} runs: {ends}")
