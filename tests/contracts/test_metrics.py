@@ -175,6 +175,14 @@ def test_the_same_observation_gives_the_same_values_and_draws_nothing(metric: Me
     assert torch.equal(torch.get_rng_state(), state)
 
 
+def test_values_do_not_depend_on_the_grad_mode_around(metric: Metric, shapes: dict) -> None:
+    """The engine calls metrics under no_grad; a derivative taken there must not come out as zero."""
+    inside = program(metric, shapes)(*draw(shapes))
+    with torch.enable_grad():
+        outside = list(metric(observation(shapes, *draw(shapes))).values())
+    torch.testing.assert_close(inside, outside, rtol=1e-12, atol=0)
+
+
 class Explicit(TorchFunctionMode):
     """Fails where a tensor is made without a dtype and a device."""
 

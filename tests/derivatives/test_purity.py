@@ -10,12 +10,20 @@ from derivative_problems import generator, normal
 from descend.derivatives import (
     GaussNewtonProduct,
     HessianProduct,
+    auto_partials,
     density,
+    derivative,
+    derivative_tensor,
     gradient,
     hessian,
+    hvp,
     jacobian,
     moments,
+    nested_partials,
     spectrum,
+    taylor,
+    taylor_partials,
+    value_and_gradient,
 )
 
 
@@ -80,3 +88,43 @@ def test_results_hold_no_graph():
     f = lambda p: outputs(p).square().mean()  # noqa: E731
     results = [*gradient(f, params).values(), hessian(f, params), HessianProduct(f, params)(torch.ones(162))]
     assert not any(result.requires_grad for result in results)
+
+
+POINT = {"x": torch.tensor([0.5, -1.5, 2.0], dtype=torch.float64)}
+POINTS = torch.tensor([[0.5, -1.5], [2.0, 0.25]], dtype=torch.float64)
+ALONG = {"x": torch.tensor([1.0, 0.5, -1.0], dtype=torch.float64)}
+
+
+def wave(params):
+    x = params["x"]
+    return (x.sin() * x.roll(1).exp()).sum()
+
+
+def field(points):
+    return (points[:, :1] * points[:, 1:]).sin()
+
+
+WITHOUT_GRAPH = {
+    "value_and_gradient": lambda: value_and_gradient(wave, POINT),
+    "gradient": lambda: gradient(wave, POINT),
+    "jacobian": lambda: jacobian(lambda p: p["x"].sin(), POINT),
+    "hessian": lambda: hessian(wave, POINT),
+    "hvp": lambda: hvp(wave, POINT, ALONG),
+    "HessianProduct": lambda: HessianProduct(wave, POINT)(ALONG["x"]),
+    "derivative_tensor": lambda: derivative_tensor(wave, POINT, 3),
+    **{f"derivative {k}": lambda k=k: derivative(torch.sin, k)(POINT["x"]) for k in (1, 2, 3)},
+    **{f"taylor {k}": lambda k=k: taylor(wave, POINT, ALONG, k) for k in (1, 2, 3)},
+    **{
+        each.__name__: lambda each=each: each(field, POINTS, [(1, 0), (1, 1), (0, 2)])
+        for each in (auto_partials, nested_partials, taylor_partials)
+    },
+}
+
+
+@pytest.mark.parametrize("route", WITHOUT_GRAPH)
+def test_under_no_grad_the_derivatives_are_the_same(route):
+    expected = WITHOUT_GRAPH[route]()
+    with torch.no_grad():
+        torch.testing.assert_close(WITHOUT_GRAPH[route](), expected, rtol=1e-14, atol=0)
+    leaves = torch.utils._pytree.tree_leaves(expected)
+    assert any(x.abs().sum() > 0 for x in leaves)

@@ -43,9 +43,9 @@ def taylor(f: Loss, params: Params, direction: Params, order: int) -> Tensor:
 def nested_taylor(f: Loss, params: Params, direction: Params, order: int) -> Tensor:
     """`taylor` by nested reverse mode: `order` backward passes, each through the graph of the last."""
     first = next(iter(params.values()))
-    # Not requires_grad=True on creation: inside vmap that is silently without effect, this raises.
-    t = torch.zeros((), dtype=first.dtype, device=first.device).requires_grad_()
-    with right_at_any_order(order):
+    with torch.enable_grad(), right_at_any_order(order):
+        # Not requires_grad=True on creation: inside vmap that is silently without effect, this raises.
+        t = torch.zeros((), dtype=first.dtype, device=first.device).requires_grad_()
         along = {name: torch.addcmul(value.detach(), t, direction[name]) for name, value in params.items()}
         value = scalar(f, along)
         if order > 1:

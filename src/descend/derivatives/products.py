@@ -38,7 +38,8 @@ class HessianProduct:
     def __init__(self, f: Loss, params: Params) -> None:
         self._inputs, gradients = gradient_graph(f, params)
         # One vector as the root: autograd checks every root in Python at every call.
-        self._gradient = torch.cat([piece.reshape(-1) for piece in gradients])
+        with torch.enable_grad():  # metrics are called without a graph around them
+            self._gradient = torch.cat([piece.reshape(-1) for piece in gradients])
         self.size, self.dtype, self.device = len(self._gradient), self._gradient.dtype, self._gradient.device
 
     def __call__(self, vector: Tensor) -> Tensor:

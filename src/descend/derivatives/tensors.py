@@ -39,7 +39,7 @@ def derivative_tensor(f: Loss, params: Params, order: int) -> Tensor:
     """
     size = sum(value.numel() for value in params.values())
     _check(size, order)
-    with decomposed():
+    with torch.enable_grad(), decomposed():
         if order == 0:
             return scalar(f, params).detach()
         inputs, gradients = gradient_graph(f, params)

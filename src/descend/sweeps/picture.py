@@ -21,8 +21,8 @@ MANY_DECADES = 20
 def sweep_picture(table: pl.DataFrame, swept: Sequence[str]) -> bytes | None:
     """Draw value against the swept number with the most values: a panel for each objective, a line for each choice.
 
-    The line is the median over all other numbers (seeds, say), the band their lowest and highest; a cross marks
-    numbers at which a run diverged or failed.
+    The line is the median over all other numbers (seeds, say), the band their quartiles, a run that diverged or failed
+    counting as infinite: so a line ends where half of the runs do. A cross marks numbers at which any did.
 
     Returns:
         A PNG file; None where no number takes at least three values.
@@ -68,18 +68,21 @@ def _panel(axes: "Axes", data: pl.DataFrame, lines: list[str]) -> None:
     import matplotlib
 
     colours = matplotlib.colormaps["tab10" if len(lines) <= 10 else "tab20"].colors
+    middles: list[float] = []
     for i, line in enumerate(lines):
         own, colour = data.filter(pl.col("line") == line), colours[i % len(colours)]
-        good = own.filter(pl.col("ranked").is_finite())
-        value = pl.col("value")
-        curve = good.group_by("axis").agg(value.median(), value.min().alias("low"), value.max().alias("high"))
-        curve = curve.sort("axis")
-        axes.plot(curve["axis"], curve["value"], marker=".", markersize=4, label=line or None, color=colour)
+        value = pl.col("ranked")
+        curve = own.group_by("axis").agg(
+            value.median(), value.quantile(0.25).alias("low"), value.quantile(0.75).alias("high")
+        )
+        curve = curve.sort("axis").with_columns(pl.col("ranked", "low", "high").replace(float("inf"), None))
+        axes.plot(curve["axis"], curve["ranked"], marker=".", markersize=4, label=line or None, color=colour)
         axes.fill_between(curve["axis"], curve["low"], curve["high"], alpha=0.2, color=colour, linewidth=0)
-        bad = own.filter(pl.col("ranked").is_infinite())["axis"].unique()
+        middles += curve["ranked"].drop_nulls().to_list()
+        bad = own.filter(value.is_infinite())["axis"].unique()
         height = np.full(len(bad), 0.99 - 0.015 * i)
         axes.plot(bad, height, "x", transform=axes.get_xaxis_transform(), color=colour, markersize=4)
-    if _spread(data["value"].drop_nulls().to_numpy()):
+    if _spread(np.array(middles)):
         axes.set_yscale("log")
     if _spread(data["axis"].to_numpy()):
         axes.set_xscale("log")
