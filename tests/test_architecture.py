@@ -32,6 +32,7 @@ LAYERS = [
     {"training", "audit"},
     {"menu"},
     {"sweeps"},
+    {"commands"},
     {"cli", "__init__", "hydra_plugins"},
 ]
 GROUND = LAYERS[0]

@@ -19,14 +19,30 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Do what the command line says; exit with 2 for a mistake in it, 1 for a run that failed, 130 for Ctrl-C."""
+    sys.path.insert(0, str(Path.cwd()))  # a user's own objective lies in the folder they are in
+    if sys.argv[1:2] == ["audit"]:
+        sys.exit(command(sys.argv[2:]))
     if {"-h", "--help"} & set(sys.argv[1:]):
         from descend.menu import FOLDER
         from descend.menu.help import help_text
 
         print(help_text(FOLDER))
         return
-    sys.path.insert(0, str(Path.cwd()))  # a user's own objective lies in the folder they are in
     run_hydra()
+
+
+def command(arguments: list[str]) -> int:
+    """Carry out `descend audit`, and return the exit code."""
+    from descend.commands.audit import audit_command
+    from descend.menu.compose import MISTAKES, sentence
+
+    try:
+        return audit_command(arguments)
+    except MISTAKES as error:
+        print(f"descend: {sentence(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
 
 
 def run_hydra() -> None:

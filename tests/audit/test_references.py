@@ -13,7 +13,7 @@ from descend.audit.differences import finite_differences
 from descend.audit.exact import numeric, symbolic
 from descend.audit.interpreter import trace
 from descend.audit.reference import Reference
-from descend.audit.subjects import objective_loss, objective_points, op_points, through_op
+from descend.audit.subjects import objective_subject, op_points, through_op
 from descend.audit.subspace import Restricted, directions
 from descend.audit.transforms import reverse
 from descend.errors import ConfigurationError
@@ -107,11 +107,11 @@ def test_ops_pass_at_their_kinks_and_edges(op) -> None:
 
 
 def test_an_objective_passes_to_the_third_order() -> None:
-    objective, generator = Rosenbrock(), torch.Generator().manual_seed(0)
-    points = objective_points(objective, generator)
-    assert len(points) == 2
-    assert not torch.equal(points[0]["x"], points[1]["x"])
-    report = audit(objective_loss(objective), points, 3, generator=generator, backend=None)
+    generator = torch.Generator().manual_seed(0)
+    subject = objective_subject("rosenbrock", Rosenbrock(), ReLU(), generator)
+    assert len(subject.points) == 2
+    assert not torch.equal(subject.points[0]["x"], subject.points[1]["x"])
+    report = subject.audited(3, generator, backend=None)
     assert {row.verdict for row in report.rows} == {"right"}
 
 

@@ -1,5 +1,6 @@
 """A traced torch function, run over numbers that torch does not know."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -53,10 +54,13 @@ class Interpreter(fx.Interpreter):
         result = self.translate(name, target, args, kwargs)
         if not isinstance(result, Tensor | list):
             result = np.asarray(result, dtype=object)  # NumPy makes bare numbers of arrays without axes
-            self.left -= result.size
+            self.spend(result.size)
+        return result
+
+    def spend(self, operations: int) -> None:
+        self.left -= operations
         if self.left < 0:
             raise Untranslated(f"more than {self.budget} operations")
-        return result
 
     def translate(self, name: str, target: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
         rules = self.arithmetic
@@ -70,7 +74,8 @@ class Interpreter(fx.Interpreter):
             return getattr(np, {"cat": "concatenate"}.get(name, name))([rules.array(x) for x in args[0]], *args[1:])
         if name in FILLED:
             shape = args[1] if name.startswith("new") else args[0].shape
-            return torch.full(shape, args[1] if FILLED[name] is None else FILLED[name], dtype=torch.float64)
+            fill = FILLED[name]
+            return torch.full(shape, args[1] if fill is None else fill, dtype=torch.float64)
         if name in rules.unary:
             return elementwise(rules.unary[name], args[0])
         if name in rules.binary:
@@ -124,9 +129,9 @@ class Interpreter(fx.Interpreter):
         return [self.do_var(x, dim, correction, keepdim), self.do_mean(x, dim, keepdim)]
 
     def do_mm(self, x: Any, y: Any) -> Array:
-        x, y = self.arithmetic.array(x), self.arithmetic.array(y)
-        self.left -= x.size * y.shape[-1] if y.ndim > 1 else x.size
-        return np.asarray(np.matmul(x, y), dtype=object)
+        # Before the work: one product of a network can be millions of operations.
+        self.spend(math.prod(x.shape) * (y.shape[-1] if y.ndim > 1 else 1))
+        return np.asarray(np.matmul(self.arithmetic.array(x), self.arithmetic.array(y)), dtype=object)
 
     do_bmm = do_mv = do_dot = do_mm
 

@@ -65,10 +65,11 @@ def _explained(row: Judged, faults: Sequence[KnownFault]) -> Judged:
 
 
 def _reasons(rows: list[Judged]) -> list[str]:
-    """Where routes disagree: which are right, and why that is believed."""
+    """What the routes are held to; where they disagree, which are right, and why that is believed."""
     wrong = [row for row in rows if row.verdict == Verdict.WRONG]
     if not wrong:
-        return []
+        held = next((row.believed for row in rows if row.believed), "")
+        return [f"Order {rows[0].order} is held to {held}; no route is off."] if held else []
     believed = wrong[0].believed
     right = [row.route for row in rows if row.verdict == Verdict.RIGHT]
     return [

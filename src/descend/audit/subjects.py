@@ -1,14 +1,58 @@
 """What is audited: an op or an objective, as a scalar function of parameters, and the points to audit it at."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
+from descend.audit.audit import audit
+from descend.audit.report import AuditReport
+from descend.audit.uses import uses
 from descend.objectives.objective import Objective
 from descend.ops.op import Op
 from descend.types import Batch, Loss, Params
 
 MOST_KINKS = 3
 """Kinks audited of one op; those of a loop are all alike."""
+EXAMPLES = 4
+"""Examples that an objective on data is audited with: few, so that points between the kinks of a network are found."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A function to audit.
+
+    Attributes:
+        name: as on the command line.
+        function: a scalar function of the parameters.
+        points: float64 parameters to audit it at.
+        by_design: why autograd's derivative is meant not to be the function's own, if so.
+    """
+
+    name: str
+    function: Loss
+    points: list[Params]
+    by_design: str | None
+
+    def audited(self, order: int, generator: torch.Generator, backend: str | None) -> AuditReport:
+        """The report on every route to its derivatives; see `audit`."""
+        return audit(self.function, self.points, order, generator=generator, backend=backend, by_design=self.by_design)
+
+
+def op_subject(name: str, op: Op, generator: torch.Generator) -> Subject:
+    """An op at drawn points, the edges of its domain, and its kinks."""
+    return Subject(name, through_op(op), op_points(op, generator), op.declines_gradcheck)
+
+
+def objective_subject(name: str, objective: Objective, op: Op, generator: torch.Generator) -> Subject:
+    """An objective at its start and near it, on a few examples of its data; `op` is the op that it may go through."""
+    moved = objective.to(torch.float64, generator.device)
+    start = {key: x.to(torch.float64) for key, x in moved.init(generator).items()}
+    function = objective_loss(moved, few(next(iter(moved.batches(generator)))))
+    of_the_op = uses(through_op(op), op_points(op, generator)[0]).functions
+    through = set(of_the_op) & set(uses(function, start).functions)
+    return Subject(name, function, [start, near(start, generator)], op.declines_gradcheck if through else None)
 
 
 def through_op(op: Op) -> Loss:
@@ -42,12 +86,16 @@ def objective_loss(objective: Objective, batch: Batch = None) -> Loss:
     return lambda params: torch.stack(list(objective.losses(params, batch).values())).sum()
 
 
-def objective_points(objective: Objective, generator: torch.Generator, count: int = 2) -> list[Params]:
-    """The start, and `count` − 1 points near it: each number moved by a tenth of a standard normal draw."""
-    start = objective.init(generator)
+def few(batch: Batch) -> Batch:
+    """The first examples of a batch."""
+    return tree_map(lambda x: x[:EXAMPLES] if isinstance(x, Tensor) and x.ndim else x, batch)
 
-    def near(value: Tensor) -> Tensor:
+
+def near(params: Params, generator: torch.Generator) -> Params:
+    """Each number moved by a tenth of a standard normal draw."""
+
+    def moved(value: Tensor) -> Tensor:
         noise = torch.randn(value.shape, generator=generator, dtype=value.dtype, device=value.device)
         return value + 0.1 * noise
 
-    return [start, *({name: near(value) for name, value in start.items()} for _ in range(count - 1))]
+    return {name: moved(value) for name, value in params.items()}

@@ -44,24 +44,34 @@ def build(config: DictConfig, overrides: list[str]) -> Experiment:
     Raises:
         ConfigurationError: a field does not exist, has a value of the wrong type, or was refused by its class.
     """
-    plain: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    given = plain(config)
+    parts = {group: make(group, retargeted(group, given[group], overrides), base) for group, base in PARTS.items()}
+    nodes = {f"metrics.{name}": node for name, node in (given["metrics"] or {}).items()}
+    nodes |= {f"derivatives.{name}": node for name, node in (given["derivatives"] or {}).items()}
+    metrics = {path: make(path, node, Metric) for path, node in nodes.items() if node}
+    check_fields("stop", Stopping, given["stop"])
+    settings = {name: given[name] for name in SETTINGS}
+    return Experiment(**parts, metrics=metrics, stop=Stopping(**given["stop"]), **settings)
+
+
+def plain(config: DictConfig) -> dict[str, Any]:
+    """Return a composed configuration as plain dicts, lists and numbers.
+
+    Raises:
+        ConfigurationError: the menu has no such top-level key.
+    """
+    container: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     known = [field.name for field in dataclasses.fields(Menu)]
-    for key in plain:
+    for key in container:
         if key not in known:
             raise ConfigurationError(unknown(key, key, known, "the menu has"))
-    parts = {group: make(group, retargeted(group, plain[group], overrides), base) for group, base in PARTS.items()}
-    nodes = {f"metrics.{name}": node for name, node in (plain["metrics"] or {}).items()}
-    nodes |= {f"derivatives.{name}": node for name, node in (plain["derivatives"] or {}).items()}
-    metrics = {path: make(path, node, Metric) for path, node in nodes.items() if node}
-    check_fields("stop", Stopping, plain["stop"])
-    settings = {name: plain[name] for name in SETTINGS}
-    return Experiment(**parts, metrics=metrics, stop=Stopping(**plain["stop"]), **settings)
+    return container
 
 
 def trackers(config: DictConfig) -> dict[str, Tracker]:
     """Return the trackers that the configuration names, each waiting for the run's folder."""
-    plain: Any = OmegaConf.to_container(config.tracker, resolve=True)
-    return {name: make(f"tracker.{name}", node, object) for name, node in plain.items() if node}
+    given: Any = OmegaConf.to_container(config.tracker, resolve=True)
+    return {name: make(f"tracker.{name}", node, object) for name, node in given.items() if node}
 
 
 def retargeted(group: str, node: dict[str, Any], overrides: list[str]) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""The commands beside a run: `descend audit` and `descend guide`."""

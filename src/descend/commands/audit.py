@@ -1,0 +1,185 @@
+"""`descend audit`: the derivatives of an objective, an op, or of all there are, by every route, and which are right."""
+
+import argparse
+import warnings
+from collections.abc import Iterator, Sequence
+from typing import NoReturn
+
+import torch
+
+from descend.audit.known_faults import KNOWN_FAULTS
+from descend.audit.report import AuditReport
+from descend.audit.subjects import Subject, objective_subject, op_subject
+from descend.audit.verdict import Verdict
+from descend.commands.waiting import Waiting
+from descend.derivatives.gradient import gradient
+from descend.errors import ConfigurationError
+from descend.menu import FOLDER
+from descend.menu.build import make, plain, retargeted
+from descend.menu.compose import compose
+from descend.objectives.objective import Objective
+from descend.ops.op import Op
+
+HIGHEST = 6
+"""The tensor of order 7 in three directions has 2,187 entries, each of which some routes compute by itself."""
+SEED = 0
+BACKEND = "inductor"
+"""Of `torch.compile`, for one subject: what runs are compiled with. It takes ten seconds, so `--all` does without."""
+QUICK_BACKEND = "eager"
+
+USAGE = """\
+descend audit: every derivative of an objective or op, order by order, by every route that applies.
+
+  descend audit op=gelu                          an op of the menu, at drawn points, its edges and its kinks
+  descend audit op._target_=mine.Op              an op of your own, in a file of yours
+  descend audit objective=rosenbrock --order 4   an objective at its start and near it, to the fourth order
+  descend audit objective=digits_mlp op=spike    an objective through an op
+  descend audit --all                            every op and objective of the menu, and torch's known faults
+
+Each route's greatest error over the points, relative to the derivative's greatest entry, and a verdict: right, wrong,
+raises, refused (with a sentence), or unchecked, where no reference settled. References are sympy's derivative, mpmath's
+differences, and extrapolated finite differences of the derivative one order lower. A function of more than three numbers
+is audited along three random directions. The exit code is 1 if a route that descend itself takes is wrong, 2 for
+wrong input. `--all` compiles the ops alone, and without generating code.
+"""
+
+
+def audit_command(arguments: Sequence[str]) -> int:
+    """Carry out `descend audit <arguments>`, and return the exit code.
+
+    Raises:
+        ConfigurationError: where the arguments are wrong.
+    """
+    given = parsed(arguments)
+    if given.help:
+        print(USAGE)
+        return 0
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")  # of torch's own, about what is audited
+        return everything(given.order) if given.all else single(given.overrides, given.order)
+
+
+class Parser(argparse.ArgumentParser):
+    """Complains in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigurationError(f"descend audit: {message}; descend audit --help shows how it is used.")
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return `overrides`, `order`, `all` and `help`."""
+    parser = Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--order", type=int, default=2)
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("-h", "--help", action="store_true")
+    given = parser.parse_intermixed_args(list(arguments))
+    if not 1 <= given.order <= HIGHEST:
+        raise ConfigurationError(
+            f"An audit of order {given.order} was asked for, but it goes from 1 to {HIGHEST}; give --order 2, say. "
+            "Along one direction derivatives have any order: descend.derivatives.directional.taylor."
+        )
+    if given.all and given.overrides:
+        raise ConfigurationError(f"--all audits the whole menu; leave {given.overrides[0]} away, or leave --all away.")
+    return given
+
+
+def about(overrides: Sequence[str], group: str) -> bool:
+    """Tell whether some override chooses from a group or sets a field in it."""
+    keys = [override.lstrip("+").split("=", 1)[0] for override in overrides]
+    return any(key == group or key.startswith(f"{group}.") for key in keys)
+
+
+def single(overrides: Sequence[str], order: int) -> int:
+    """Audit what the overrides choose: the objective if they name one, else the op."""
+    subject = chosen(overrides)
+    check_gradient(subject)
+    with Waiting(f"audit of {subject.name}"):
+        report = subject.audited(order, torch.Generator().manual_seed(SEED), BACKEND)
+    print(f"{subject.name}, orders 1 to {order}, at {len(subject.points)} points\n\n{report.table()}\n")
+    print(conclusion([report]))
+    return report.exit_code
+
+
+def chosen(overrides: Sequence[str]) -> Subject:
+    """Return what the overrides choose.
+
+    Raises:
+        ConfigurationError: saying what is wrong with an override.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    config = plain(compose(overrides))
+    if not about(overrides, "objective") and not about(overrides, "op"):
+        raise ConfigurationError(
+            "descend audit was told nothing to audit; name an objective (objective=rosenbrock), an op (op=gelu), "
+            "or give --all."
+        )
+    op = make("op", retargeted("op", config["op"], list(overrides)), Op)
+    if not about(overrides, "objective"):
+        return op_subject(" ".join(overrides), op, generator)
+    objective = make("objective", retargeted("objective", config["objective"], list(overrides)), Objective)
+    return objective_subject(" ".join(overrides), objective, op, generator)
+
+
+def check_gradient(subject: Subject) -> None:
+    """Require a first derivative at the first point: without it there is nothing to audit.
+
+    Raises:
+        ConfigurationError: saying what a backward on the way returned, or what was raised.
+    """
+    try:
+        gradient(subject.function, subject.points[0])
+    except ConfigurationError:
+        raise
+    except Exception as error:  # an op or objective of the user's own may raise anything
+        reason = (str(error).splitlines() or [""])[0].rstrip(".")
+        raise ConfigurationError(
+            f"{subject.name} cannot be evaluated and differentiated once: {type(error).__name__}: {reason}; mend that "
+            "first."
+        ) from error
+
+
+def everything(order: int) -> int:
+    """Audit every op and objective of the menu in a line each, and torch's known faults."""
+    choices = [f"{group}={choice}" for group in ("op", "objective") for choice in names(group)]
+    cases = [(fault, operator) for fault in KNOWN_FAULTS for operator in fault.examples]
+    reports = []
+    with Waiting("audit of everything", len(choices) + len(cases)) as waiting:
+        for choice in choices:
+            backend = QUICK_BACKEND if choice.startswith("op=") else None
+            report = chosen([choice]).audited(order, torch.Generator().manual_seed(SEED), backend)
+            waiting.advance(f"{choice:<36} {summary(report)}")
+            reports.append(report)
+        for fault, operator in cases:
+            mended = not any(fault.spoils(each) for each in fault.reproduce(operator))
+            waiting.advance(f"{'MENDED by torch' if mended else 'still there'}, shown by {operator}: {fault}")
+    print("\n" + conclusion(reports))
+    return max(report.exit_code for report in reports)
+
+
+def names(group: str) -> Iterator[str]:
+    """Yield the choices of a group of the menu."""
+    for path in sorted((FOLDER / group).rglob("*.yaml")):
+        yield str(path.relative_to(FOLDER / group).with_suffix(""))
+
+
+def summary(report: AuditReport) -> str:
+    """Return how many routes were right, and which were not."""
+    right = sum(row.verdict == Verdict.RIGHT for row in report.rows)
+    worse = [
+        f"order {row.order} {'*' if row.ours else ''}{row.route}: {row.verdict}"
+        for row in report.rows
+        if row.verdict != Verdict.RIGHT and (row.ours or row.verdict == Verdict.WRONG)
+    ]
+    return f"{right} of {len(report.rows)} right" + "".join(f"; {each}" for each in worse)
+
+
+def conclusion(reports: Sequence[AuditReport]) -> str:
+    """Return what it comes to for those who use descend."""
+    ours = [row for report in reports for row in report.rows if row.ours]
+    bad = [f"{row.route} at order {row.order}" for row in ours if row.verdict in (Verdict.WRONG, Verdict.RAISES)]
+    if bad:
+        return f"Wrong, and taken by descend itself: {', '.join(dict.fromkeys(bad))}."
+    rest = [row for row in ours if row.verdict != Verdict.RIGHT]
+    unsettled = f", but for {len(rest)} refused or unchecked" if rest else ""
+    return f"Every derivative that descend itself takes is right ({len(ours)} looked at{unsettled})."

@@ -1,0 +1,186 @@
+"""`descend audit` in this process: what it prints, its exit codes, and its sentences."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from descend import cli
+from descend.audit.known_faults import KNOWN_FAULTS
+from descend.audit.report import AuditReport
+from descend.audit.verdict import Judged, Verdict
+from descend.commands import audit as command
+from descend.commands.audit import conclusion, names, summary
+
+Audit = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Audit:
+    """Run `descend audit <arguments>` in an empty folder, without generating code; return code, output, errors."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", sys.path[:])
+    monkeypatch.setattr(command, "BACKEND", "eager")
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["descend", "audit", *arguments])
+        with pytest.raises(SystemExit) as exit:
+            cli.main()
+        captured = capsys.readouterr()
+        return exit.value.code, captured.out, captured.err
+
+    return run
+
+
+def test_an_op(audit: Audit) -> None:
+    code, out, err = audit("op=log")
+    assert (code, err) == (0, "")
+    rows = {line.split("  ")[0] + line[7:48].strip(): line for line in out.splitlines() if line[:1] in "12"}
+    assert "wrong" in rows["2nested func.jvp"]
+    assert "pytorch#197867" in rows["2nested func.jvp"]
+    assert "right" in rows["1* make_fx then compile"]
+    assert "right" in rows["2* descend.derivatives.hessian"]
+    assert "Every derivative that descend itself takes is right" in out
+    assert "order  route (* descend's own)" in out
+
+
+def test_an_objective_to_an_order_of_choice(audit: Audit) -> None:
+    code, out, _ = audit("objective=rosenbrock", "objective.dim=3", "--order", "3")
+    assert code == 0
+    assert "Order 3 is held to sympy; no route is off." in out
+    assert "\n4 " not in out
+
+
+def test_a_network_of_relus_is_not_taken_for_wrong(audit: Audit) -> None:
+    """Its kinks lie all around every point, where finite differences must not claim to have settled."""
+    code, out, _ = audit("objective=digits_mlp", "objective.network.hidden=[16]", "--order", "1")
+    assert code == 0
+    assert "descend.derivatives.gradient" in out
+
+
+def test_an_objective_through_an_op_that_is_wrong_by_design(audit: Audit) -> None:
+    code, out, _ = audit("objective=op_at_point", "op=gradient_reversal", "--order=1")
+    assert code == 0
+    assert "held to agree with nested autograd.grad" in out
+
+
+OWN = """
+from dataclasses import dataclass
+import torch
+from descend.ops.op import Op
+
+class Function(torch.autograd.Function):
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x):
+        return x**3
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (x,) = ctx.saved_tensors
+        return BACKWARD
+
+@dataclass(frozen=True)
+class Cube(Op):
+    def __call__(self, x):
+        return Function.apply(x)
+"""
+
+
+def test_a_wrong_op_of_ones_own_exits_with_1(audit: Audit, tmp_path: Path) -> None:
+    (tmp_path / "wrong_op.py").write_text(OWN.replace("BACKWARD", "2 * x**2 * gradient"))
+    code, out, _ = audit("op._target_=wrong_op.Cube", "--order", "1")
+    assert code == 1
+    assert "Order 1: wrong are nested autograd.grad" in out
+    assert "They are held to sympy" in out
+    assert "Wrong, and taken by descend itself: vmapped autograd.grad at order 1, descend.derivatives.gradient" in out
+
+
+BACKWARDS = {
+    "shape": ("gradient.sum().repeat(2)", r"returned a gradient of the wrong shape"),
+    "raises": ("gradient @ gradient.T @ torch.ones(7)", r"cannot be evaluated and differentiated once: RuntimeError"),
+}
+
+
+@pytest.mark.parametrize("case", BACKWARDS)
+def test_an_op_that_cannot_be_differentiated_is_told_in_a_sentence(audit: Audit, tmp_path: Path, case: str) -> None:
+    backward, sentence = BACKWARDS[case]
+    (tmp_path / f"op_{case}.py").write_text(OWN.replace("BACKWARD", backward))
+    code, out, err = audit(f"op._target_=op_{case}.Cube")
+    assert (code, out) == (2, "")
+    assert err.startswith("descend: ")
+    assert len(err.splitlines()) == 1
+    assert sentence in err
+
+
+WRONG = {
+    "nothing": ([], "told nothing to audit; name an objective"),
+    "order": (["op=gelu", "--order", "-1"], "An audit of order -1 was asked for, but it goes from 1 to 6"),
+    "high order": (["op=gelu", "--order", "9"], "An audit of order 9 was asked for"),
+    "order in words": (["op=gelu", "--order", "two"], "argument --order: invalid int value: 'two'"),
+    "flag": (["op=gelu", "--al"], "unrecognized arguments: --al"),
+    "all and one": (["op=gelu", "--all"], "leave op=gelu away, or leave --all away"),
+    "choice": (["op=gelo"], "Did you mean 'gelu'?"),
+    "field": (["op=spike", "op.slop=3"], "Did you mean 'slope'?"),
+    "class of another kind": (["op._target_=torch.nn.ReLU"], "only a subclass of descend.ops.op.Op"),
+    "group": (["objektive=sphere"], "Did you mean 'objective'?"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_wrong_input_is_told_in_a_sentence(audit: Audit, case: str) -> None:
+    arguments, sentence = WRONG[case]
+    code, out, err = audit(*arguments)
+    assert (code, out) == (2, "")
+    assert err.startswith("descend: ")
+    assert len(err.splitlines()) == 1
+    assert sentence in err
+
+
+def test_help(audit: Audit) -> None:
+    code, out, _ = audit("--help")
+    assert code == 0
+    assert "descend audit --all" in out
+
+
+def test_all_takes_every_op_objective_and_fault(audit: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With a menu of one op and one objective, and one fault that shows and one that does not."""
+    monkeypatch.setattr(command, "names", lambda group: {"op": ["tanh"], "objective": ["parabola"]}[group])
+    kept = next(fault for fault in KNOWN_FAULTS if fault.order == 2)
+    operator = next(iter(kept.examples))
+    never = type(kept)("nothing is wrong with this", "", 1, ("nested autograd.grad",), {"sin": lambda s: s.sin().sum()})
+    shown = type(kept)(kept.effect, kept.source, 2, kept.routes, {operator: kept.examples[operator]})
+    monkeypatch.setattr(command, "KNOWN_FAULTS", (shown, never))
+    code, out, _ = audit("--all", "--order", "1")
+    assert code == 0
+    lines = out.splitlines()
+    assert lines[0].split()[0] == "op=tanh"
+    assert lines[1].split()[0] == "objective=parabola"
+    assert lines[2].startswith(f"still there, shown by {operator}: torch: {kept.effect}")
+    assert lines[3] == "MENDED by torch, shown by sin: torch: nothing is wrong with this."
+    assert lines[-1].startswith("Every derivative that descend itself takes is right")
+
+
+def test_every_choice_is_taken() -> None:
+    assert {"relu", "spike", "fixed_point"} <= set(names("op"))
+    assert {"rosenbrock", "digits_cnn", "pinn/heat"} <= set(names("objective"))
+
+
+def test_a_summary_names_what_is_wrong_and_the_conclusion_what_concerns_us() -> None:
+    def row(route: str, ours: bool, verdict: Verdict) -> Judged:
+        return Judged(2, route, ours, verdict, None, "sympy")
+
+    good, theirs = row("a", True, Verdict.RIGHT), row("b", False, Verdict.WRONG)
+    bad, unsettled = row("c", True, Verdict.RAISES), row("d", True, Verdict.UNCHECKED)
+    report = AuditReport((good, theirs, unsettled), ())
+    assert summary(report) == "1 of 3 right; order 2 b: wrong; order 2 *d: unchecked"
+    assert report.exit_code == 0
+    assert "right (2 looked at, but for 1 refused or unchecked)" in conclusion([report])
+    assert AuditReport((bad,), ()).exit_code == 1
+    assert conclusion([report, AuditReport((bad,), ())]) == "Wrong, and taken by descend itself: c at order 2."
