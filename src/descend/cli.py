@@ -5,7 +5,7 @@ import sys
 import traceback
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -77,7 +77,8 @@ def task(config: "DictConfig") -> float:
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     loop = Ready.take() or prepare(config, HydraConfig.get().overrides.task)
-    sinks = open_sinks(trackers(config), folder, OmegaConf.to_container(config, resolve=True))
+    settings: Any = OmegaConf.to_container(config, resolve=True)
+    sinks = open_sinks(trackers(config), folder, settings)
     bar = ProgressBar(loop.experiment.steps)
     try:
         result = drive(loop, [bar, *sinks, ResultFile(folder)], partial(leave, folder))

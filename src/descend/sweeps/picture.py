@@ -67,10 +67,10 @@ def _panel(axes: "Axes", data: pl.DataFrame, lines: list[str]) -> None:
     """Draw the settings of one objective: median line, band, crosses; a line has the same colour in every panel."""
     import matplotlib
 
-    colours = matplotlib.colormaps["tab10" if len(lines) <= 10 else "tab20"].colors
+    colours = matplotlib.colormaps["tab10" if len(lines) <= 10 else "tab20"]
     middles: list[float] = []
     for i, line in enumerate(lines):
-        own, colour = data.filter(pl.col("line") == line), colours[i % len(colours)]
+        own, colour = data.filter(pl.col("line") == line), colours(i % colours.N)
         value = pl.col("ranked")
         curve = own.group_by("axis").agg(
             value.median(), value.quantile(0.25).alias("low"), value.quantile(0.75).alias("high")
