@@ -38,9 +38,9 @@ descend audit: every derivative of an objective or op, order by order, by every 
 
 Each route's greatest error over the points, relative to the derivative's greatest entry, and a verdict: right, wrong,
 raises, refused (with a sentence), or unchecked, where no reference settled. References are sympy's derivative, mpmath's
-differences, and extrapolated finite differences of the derivative one order lower. A function of more than three numbers
-is audited along three random directions. The exit code is 1 if a route that descend itself takes is wrong, 2 for
-wrong input. `--all` compiles the ops alone, and without generating code.
+differences, and extrapolated finite differences of the derivative one order lower. A function of more than three
+numbers is audited along three random directions. The exit code is 1 if a route that descend itself takes is wrong, 2
+for wrong input. `--all` compiles the ops alone, and without generating code.
 """
 
 
