@@ -18,6 +18,7 @@ COMMANDS = [
     if line.startswith("python run.py")
 ]
 PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+MODULES = [code for code in PYTHON if re.match(r"# \w+\.py\n", code)]
 
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -28,10 +29,11 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def own_module(folder: Path) -> None:
-    """Put the README's own objective where its command expects it."""
-    code = next(code for code in PYTHON if code.startswith("# bowl.py"))
-    (folder / "bowl.py").write_text(code)
+def own_modules(folder: Path) -> None:
+    """Put the README's own objective and optimizer where their commands expect them."""
+    for code in PYTHON:
+        if code in MODULES:
+            (folder / code.split()[1]).write_text(code)
 
 
 def test_the_readme_has_commands() -> None:
@@ -41,7 +43,7 @@ def test_the_readme_has_commands() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_runs(command: str, tmp_path: Path) -> None:
-    own_module(tmp_path)
+    own_modules(tmp_path)
     done = run(command, tmp_path)
     if "device=cuda" in command and not torch.cuda.is_available():
         assert done.returncode == 2
@@ -60,7 +62,7 @@ def test_default_run_reaches_97_percent(tmp_path: Path) -> None:
     assert json.loads(result.read_text())["metrics"]["accuracy"] >= 0.97
 
 
-@pytest.mark.parametrize("code", [code for code in PYTHON if not code.startswith("# bowl.py")])
+@pytest.mark.parametrize("code", [code for code in PYTHON if code not in MODULES])
 def test_python_runs(code: str, tmp_path: Path) -> None:
     script = tmp_path / "example.py"
     script.write_text(code)
