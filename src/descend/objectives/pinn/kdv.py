@@ -21,7 +21,7 @@ class Kdv(Equation):
     domain = ((-5.0, 7.0), (0.0, 2.0))
 
     network: Network = field(default_factory=lambda: MLP((32, 32, 32), torch.tanh))
-    points: int = 1000
+    points: int = 400
     weights: dict[str, float] = field(default_factory=lambda: {"bc": 10.0, "bc_x": 10.0, "ic": 10.0})
 
     def residual(self, u: Solution, points: Tensor) -> Tensor:
