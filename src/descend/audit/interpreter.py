@@ -48,9 +48,13 @@ class Interpreter(fx.Interpreter):
         return self.arithmetic.array(self.run(s)).item()
 
     def call_function(self, target: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-        if not any(isinstance(each, np.ndarray) for each in torch.utils._pytree.tree_leaves((args, kwargs))):
+        leaves = torch.utils._pytree.tree_leaves((args, kwargs))
+        if not any(isinstance(each, np.ndarray) for each in leaves):
             return super().call_function(target, args, kwargs)
         name = target._schema.name.partition("::")[2] if hasattr(target, "_schema") else target.__name__
+        sizes = [math.prod(each.shape) for each in leaves if isinstance(each, np.ndarray | Tensor)]
+        if name not in (*KEPT, *MOVED) and max(sizes) > self.left:
+            self.spend(max(sizes))  # before the work, which can be millions of operations for a network
         result = self.translate(name, target, args, kwargs)
         if not isinstance(result, Tensor | list):
             result = np.asarray(result, dtype=object)  # NumPy makes bare numbers of arrays without axes
@@ -129,7 +133,6 @@ class Interpreter(fx.Interpreter):
         return [self.do_var(x, dim, correction, keepdim), self.do_mean(x, dim, keepdim)]
 
     def do_mm(self, x: Any, y: Any) -> Array:
-        # Before the work: one product of a network can be millions of operations.
         self.spend(math.prod(x.shape) * (y.shape[-1] if y.ndim > 1 else 1))
         return np.asarray(np.matmul(self.arithmetic.array(x), self.arithmetic.array(y)), dtype=object)
 

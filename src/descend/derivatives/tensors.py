@@ -68,7 +68,7 @@ def _differentiated(entries: Tensor, inputs: list[Tensor], order: int, create_gr
     size = rows.shape[1]
     indices = itertools.combinations_with_replacement(range(size), order)
     kept = [row * size + column for row, index in enumerate(indices) for column in range(index[-1], size)]
-    return rows.reshape(-1)[torch.tensor(kept, device=rows.device)]
+    return rows.reshape(-1)[torch.tensor(kept, dtype=torch.int64, device=rows.device)]
 
 
 def _laid_out(entries: Tensor, size: int, order: int) -> Tensor:
@@ -76,8 +76,8 @@ def _laid_out(entries: Tensor, size: int, order: int) -> Tensor:
     powers = [size**place for place in reversed(range(order))]
     indices = itertools.combinations_with_replacement(range(size), order)
     known = [sum(i * power for i, power in zip(index, powers, strict=True)) for index in indices]
-    place = torch.arange(size**order, device=entries.device)
+    place = torch.arange(size**order, dtype=torch.int64, device=entries.device)
     ordered = torch.stack([place // power % size for power in powers], 1).sort(1).values
-    wanted = (ordered * torch.tensor(powers, device=entries.device)).sum(1)
-    position = torch.searchsorted(torch.tensor(known, device=entries.device), wanted)
+    wanted = (ordered * torch.tensor(powers, dtype=torch.int64, device=entries.device)).sum(1)
+    position = torch.searchsorted(torch.tensor(known, dtype=torch.int64, device=entries.device), wanted)
     return entries[position].reshape([size] * order)
