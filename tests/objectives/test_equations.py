@@ -28,6 +28,7 @@ from descend.objectives.pinn.poisson import Poisson
 from descend.objectives.pinn.solution import Solution
 from descend.optimizers.adam_then_lbfgs import AdamThenLBFGS
 from descend.training.experiment import Experiment
+from descend.training.loop import Loop
 
 X, T, Y = sympy.symbols("x t y")
 FORMULAS = {
@@ -202,7 +203,7 @@ class Oscillator(Equation):
 def test_a_system_of_equations() -> None:
     equation = Oscillator(points=40)
     experiment = Experiment(equation, AdamThenLBFGS(lr=0.01, adam_steps=50), steps=70)
-    loop = descend.training.loop.Loop(experiment)
+    loop = Loop(experiment)
     for _ in loop:
         pass
     found = equation.candidate(loop.carry.params)(equation.grid)
