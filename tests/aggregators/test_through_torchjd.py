@@ -60,7 +60,8 @@ def test_nash_mtl_cuts_the_direction() -> None:
     assert float((weights(NashMtl(max_norm=0.5), rows) @ rows).norm()) == pytest.approx(0.5)
 
 
-@pytest.mark.filterwarnings("ignore")  # cvxpy's about torchjd's problem, which ours silences
+# cvxpy's about the way torchjd states its problem, which ours silences.
+@pytest.mark.filterwarnings("ignore:You are solving a parameterized problem that is not DPP:UserWarning")
 def test_nash_mtl_follows_torchjd_and_keeps_runs_apart() -> None:
     ours, theirs = NashMtl(), aggregation.NashMTL(3)
     state = other = ours.init(LOSSES, NAMES)
