@@ -21,7 +21,10 @@ def main() -> None:
     """Do what the command line says; exit with 2 for a mistake in it, 1 for a run that failed, 130 for Ctrl-C."""
     sys.path.insert(0, str(Path.cwd()))  # a user's own objective lies in the folder they are in
     if sys.argv[1:2] == ["audit"]:
-        sys.exit(command(sys.argv[2:]))
+        sys.exit(audit(sys.argv[2:]))
+    if sys.argv[1:2] == ["guide"]:
+        guide(sys.argv[2:])
+        return
     if {"-h", "--help"} & set(sys.argv[1:]):
         from descend.menu import FOLDER
         from descend.menu.help import help_text
@@ -31,7 +34,7 @@ def main() -> None:
     run_hydra()
 
 
-def command(arguments: list[str]) -> int:
+def audit(arguments: list[str]) -> int:
     """Carry out `descend audit`, and return the exit code."""
     from descend.commands.audit import audit_command
     from descend.menu.compose import MISTAKES, sentence
@@ -43,6 +46,21 @@ def command(arguments: list[str]) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def guide(overrides: list[str]) -> None:
+    """Run every experiment of the guide, in the order of its chapters, each with the given overrides."""
+    from hydra.core.global_hydra import GlobalHydra
+
+    from descend.menu import FOLDER
+    from descend.menu.help import first_comment
+
+    described = {first_comment(path): path.stem for path in (FOLDER / "experiment" / "guide").glob("*.yaml")}
+    for text in sorted(described):
+        print(f"\n{text}\n  experiment=guide/{described[text]}", flush=True)
+        sys.argv[1:] = [f"experiment=guide/{described[text]}", *overrides]
+        GlobalHydra.instance().clear()
+        run_hydra()
 
 
 def run_hydra() -> None:
@@ -71,13 +89,14 @@ def task(config: "DictConfig") -> float:
     from descend.menu.ready import Ready, prepare
     from descend.telemetry.progress import ProgressBar
     from descend.telemetry.result_file import ResultFile
-    from descend.telemetry.table import show
+    from descend.telemetry.table import show, show_claims
     from descend.telemetry.trackers import open_sinks
     from descend.training.run import drive
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     loop = Ready.take() or prepare(config, HydraConfig.get().overrides.task)
     settings: Any = OmegaConf.to_container(config, resolve=True)
+    claims = settings.pop("claims")
     sinks = open_sinks(trackers(config), folder, settings)
     bar = ProgressBar(loop.experiment.steps)
     try:
@@ -87,6 +106,8 @@ def task(config: "DictConfig") -> float:
         print(f"descend: the run failed: {type(error).__name__}: {error} (see {folder / 'error.txt'})", file=sys.stderr)
         sys.exit(1)
     show(result, relative(folder))
+    if claims:
+        show_claims(claims, result.values)
     if result.status == "interrupted":
         sys.exit(130)
     return result.value

@@ -33,6 +33,14 @@ class Records:
     images: dict[str, Column] = field(default_factory=dict)
 
 
+def last(blocks: Iterable[Records], names: Iterable[str]) -> dict[str, float]:
+    """Return the last value of each of `names` that was recorded."""
+    found: dict[str, float] = {}
+    for block in blocks:
+        found |= {name: float(block.scalars[name].values[-1]) for name in names if name in block.scalars}
+    return {name: found[name] for name in names if name in found}
+
+
 def frame(blocks: Iterable[Records], run: int = 0) -> pl.DataFrame:
     """Return the scalars of `blocks` in long form: one row (run, step, name, value) per number."""
     named = [(name, column) for block in blocks for name, column in block.scalars.items()]

@@ -51,7 +51,8 @@ def build(config: DictConfig, overrides: list[str]) -> Experiment:
     metrics = {path: make(path, node, Metric) for path, node in nodes.items() if node}
     check_fields("stop", Stopping, given["stop"])
     settings = {name: given[name] for name in SETTINGS}
-    return Experiment(**parts, metrics=metrics, stop=Stopping(**given["stop"]), **settings)
+    values = tuple(given["claims"])
+    return Experiment(**parts, metrics=metrics, stop=Stopping(**given["stop"]), values=values, **settings)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -19,8 +19,19 @@ class Stop:
 
 
 @dataclass
+class Claim:
+    """What some text prints for a number that a run records, and why the run's own is another, if it is."""
+
+    printed: float | None = None
+    why: str = ""
+
+
+@dataclass
 class Menu:
-    """The top level of a configuration. Each group's node is checked against the class it names."""
+    """The top level of a configuration. Each group's node is checked against the class it names.
+
+    `claims` are by the name of a recorded number, as `derivative/x`; its last value is put beside them after the run.
+    """
 
     objective: Any = MISSING
     op: Any = MISSING
@@ -33,6 +44,7 @@ class Menu:
     tracker: Any = MISSING
     sweep: Any = MISSING
     stop: Stop = field(default_factory=Stop)
+    claims: dict[str, Claim] = field(default_factory=dict)
     steps: int = 1000
     seed: int = 0
     dtype: str = "auto"

@@ -1,7 +1,7 @@
 """How each run of a batch ended, and the results made of it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 
 import numpy as np
@@ -107,7 +107,7 @@ class Endings:
         index = np.array([job.index for job in group.jobs])
         return Chunk(
             group.jobs,
-            self._results(group, final, verdicts, seconds / len(index), threads),
+            self._results(group, final, curves.ends, verdicts, seconds / len(index), threads),
             curves.frame(self.stops, index),
         )
 
@@ -125,11 +125,18 @@ class Endings:
         return verdicts
 
     def _results(
-        self, group: Group, final: Final, verdicts: list[Verdict], seconds: float, threads: int
+        self,
+        group: Group,
+        final: Final,
+        ends: Mapping[str, np.ndarray],
+        verdicts: list[Verdict],
+        seconds: float,
+        threads: int,
     ) -> tuple[Result, ...]:
         small = sum(x[0].numel() for x in final.params.values()) <= MOST_PARAMETERS
         params = {name: x.tolist() for name, x in final.params.items()} if small else {}
         tested = {name: host(x).tolist() for name, x in final.tested.items()}
+        asked = {name: ends[name].tolist() for name in self._experiment.values if name in ends}
         values, losses, norms = host(final.total).tolist(), host(final.losses).tolist(), host(final.norm).tolist()
         origin = provenance(self._experiment, {name: x[0] for name, x in final.params.items()}, threads, self._compiled)
         return tuple(
@@ -145,6 +152,7 @@ class Endings:
                 seconds=seconds,
                 parameters={name: x[run] for name, x in params.items()} if small else None,
                 metrics={name: x[run] for name, x in tested.items()},
+                values={name: x[run] for name, x in asked.items()},
                 provenance=origin | {"seed": group.seeds[run], "stacked": len(group.jobs)},
             )
             for run, verdict in enumerate(verdicts)

@@ -78,5 +78,8 @@ def by_name(records: pl.DataFrame) -> dict[str, Column]:
 def restored(fields: dict[str, Any]) -> Result:
     """Return a result from the fields of its JSON; what was not finite is NaN again."""
     numbers = {name: float("nan") for name in ("value", "best_value", "gradient_norm") if fields[name] is None}
-    metrics = {name: float("nan") if x is None else x for name, x in fields["metrics"].items()}
-    return Result(**(fields | numbers | {"metrics": metrics}))
+    named = {
+        part: {name: float("nan") if x is None else x for name, x in fields[part].items()}
+        for part in ("metrics", "values")
+    }
+    return Result(**(fields | numbers | named))

@@ -1,8 +1,9 @@
 """The result of a run, for a person to read."""
 
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -43,6 +44,41 @@ def show(result: "Result", folder: Path | None, console: Console | None = None) 
         if any(folder.glob("events.out.tfevents.*")):
             command = f"tensorboard --logdir {shlex.quote(str(folder))}"
             console.print(f"see it: [bold]{escape(command)}[/]", highlight=False, soft_wrap=True)
+
+
+def show_claims(
+    claims: Mapping[str, Mapping[str, Any]], values: Mapping[str, float], console: Console | None = None
+) -> None:
+    """Print each number that a text makes a claim about, what it prints there, and why they differ.
+
+    Args:
+        claims: by the number's name, what is `printed` there, or None, and `why`.
+        values: the run's own numbers.
+        console: where to print.
+    """
+    console = console or Console()
+    table = Table("number", "here", "printed there", "why")
+    for name, claim in claims.items():
+        printed, why = claim["printed"], claim["why"]
+        here = f"{values[name]:.8g}" if name in values else "not recorded"
+        there = "" if printed is None else f"{printed:g}"
+        if not console.is_terminal:
+            beside = "" if not there else ", as printed there" if same(here, there) else f", where {there} is printed"
+            console.print(
+                f"  {name} = {here}{beside}{why and f': {why}'}", soft_wrap=True, markup=False, highlight=False
+            )
+        table.add_row(*map(escape, (name, here, there, why)), style=None if same(here, there) or not there else "red")
+    if console.is_terminal:
+        console.print(table)
+
+
+def same(here: str, there: str) -> bool:
+    """Tell whether two numbers are the same to the digits that the second is printed with."""
+    digits = len(there.partition(".")[2])
+    try:
+        return round(float(here), digits) == float(there)
+    except ValueError:  # nothing was recorded, or nothing printed
+        return False
 
 
 def rows(result: "Result") -> dict[str, str]:

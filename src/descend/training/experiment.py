@@ -1,6 +1,7 @@
 """An experiment: what is minimised, how, for how long, and where."""
 
 import copy
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -34,6 +35,7 @@ class Experiment:
         schedule: a factor on the learning rate, by step.
         clip: what is done to a gradient before the optimizer sees it.
         stop: rules that end the run before `steps`.
+        values: names of recorded numbers whose last ones the result carries as its `values`.
         steps: updates to make, ≥ 0; with 0 the start is evaluated and recorded once.
         seed: seeds the one generator that the start and the batches are drawn from.
         dtype: `auto` (float64 for functions, float32 for nets), or the name of a floating torch dtype.
@@ -49,6 +51,7 @@ class Experiment:
     schedule: Schedule = field(default_factory=Constant)
     clip: Clipping = field(default_factory=NoClipping)
     stop: Stopping = field(default_factory=Stopping)
+    values: Sequence[str] = ()
     steps: int = 1000
     seed: int = 0
     dtype: str = "auto"

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from descend.records import Records
+from descend.records import Records, last
 from descend.telemetry.sink import Sink
 from descend.training.experiment import Experiment
 from descend.training.loop import Loop
@@ -64,4 +64,5 @@ def close(sinks: Sequence[Sink], result: Result) -> None:
 def documented(loop: Loop, result: Result, blocks: list[Records]) -> Result:
     """Return the result with its records and where it comes from."""
     origin = provenance(loop.experiment, loop.carry.params, loop.threads, loop.compiled)
-    return dataclasses.replace(result, provenance=origin, blocks=blocks)
+    values = last(blocks, loop.experiment.values)
+    return dataclasses.replace(result, values=values, provenance=origin, blocks=blocks)
