@@ -35,7 +35,7 @@ def weigh(weighting: Callable[[Tensor], Tensor], matrix: Tensor, losses: Tensor)
     if not torch.isfinite(matrix).all():
         return torch.full_like(losses, torch.nan)
     with warnings.catch_warnings():
-        # cvxpy warns of the way torchjd states its problem, and the solvers when they stop short of their own tolerance,
-        # which near a stationary point is at almost every step. There is nothing that the user could do.
-        warnings.simplefilter("ignore", UserWarning)
+        # cvxpy warns of the way torchjd states its problem; the solvers when they stop short of their own tolerance, at
+        # almost every step near a stationary point; numpy where a loss has no gradient. The user could mend none of it.
+        warnings.simplefilter("ignore")
         return weighting(matrix.detach().to(device="cpu", dtype=torch.float64)).to(losses)

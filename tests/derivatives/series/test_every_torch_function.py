@@ -15,7 +15,8 @@ from descend.derivatives.series import decomposed, expand
 from descend.errors import ConfigurationError
 
 invocations = pytest.importorskip("torch.testing._internal.common_methods_invocations")
-pytestmark = pytest.mark.filterwarnings("ignore")
+# Torch's own, of the functions among its samples that are deprecated, in beta, or called without what they recommend.
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 ORDER = 3
 UNINITIALISED = {"empty_like", "new_empty", "new_empty_strided", "empty", "empty_strided", "empty_permuted"}
