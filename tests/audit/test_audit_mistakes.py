@@ -32,10 +32,17 @@ def test_a_right_function_has_torchs_own_fault_and_no_other() -> None:
     assert "#197867" in report.table()
 
 
-@pytest.mark.parametrize("function", [faulty.OldStyle, faulty.NoVmapRule, faulty.ItemInBackward])
-def test_what_cannot_be_batched_raises_where_descend_batches(function) -> None:
+@pytest.mark.parametrize("function", [faulty.OldStyle, faulty.NoVmapRule])
+def test_what_cannot_be_vmapped_is_traced_first_by_descend(function: type[torch.autograd.Function]) -> None:
     report = report_on(function, order=1)
     assert verdicts(report, 1)[BATCHED] == Verdict.RAISES
+    assert verdicts(report, 1)["make_fx then vmap"] == Verdict.RIGHT
+    assert report.exit_code == 0
+
+
+def test_a_number_taken_out_of_a_tensor_raises_where_descend_traces() -> None:
+    report = report_on(faulty.ItemInBackward, order=1)
+    assert verdicts(report, 1)["make_fx then vmap"] == Verdict.RAISES
     assert report.exit_code == 1
 
 

@@ -132,7 +132,9 @@ def test_the_guide_runs_by_its_chapters_into_folders_of_their_own(command: Calla
 
 
 def test_a_sweep_carries_the_values_of_each_run() -> None:
-    table = descend.sweep(["experiment=guide/gradient_descent", "optimizer.lr=0.05,0.1", "compile=false"])
+    watched = "+metrics.x._target_=descend.telemetry.metrics.parameter_values.ParameterValues"
+    few = ["derivatives=none", "metrics=none", watched, "compile=false"]
+    table = descend.sweep(["experiment=guide/gradient_descent", *few, "optimizer.lr=0.05,0.1"])
     assert table["values.parameter/x"].to_list() == pytest.approx([-0.75, -0.75], abs=1e-9)
 
 

@@ -12,7 +12,7 @@ def shortcoming(function: Function) -> str:
     if function.setup_context is base.setup_context:
         found.append("its forward takes ctx, so every torch.func transform raises (save in setup_context)")
     elif not function.generate_vmap_rule and function.vmap is base.vmap:
-        found.append("it has no vmap rule, so batches of runs raise (set generate_vmap_rule = True)")
+        found.append("it has no vmap rule, so vmap raises (set generate_vmap_rule = True)")
     if function.jvp is base.jvp:
         found.append("it has no jvp, so forward mode raises")
     return f"{function.__qualname__} is a custom Function: {'; '.join(found)}." if found else ""

@@ -21,7 +21,7 @@ VMAPPED_REVERSE = ("nested func.jacrev", "func.jacfwd over func.jacrev")
 UNTRACED = ("compile of func.grad",)
 BATCHED = ("vmapped autograd.grad",)
 REVERSE = ("nested autograd.grad", "nested autograd.grad (is_grads_batched)", "nested func.vjp")
-TRACED = ("make_fx of autograd.grad", "make_fx then compile")
+TRACED = ("make_fx of autograd.grad", "make_fx then vmap", "make_fx then compile")
 FORWARD_LAST = ("func.jvp over func.vjp",)
 CUSTOM = "autograd.Function"
 

@@ -6,7 +6,7 @@ from itertools import combinations
 
 import torch
 from torch import Tensor
-from torch.func import jacfwd, jacrev
+from torch.func import jacfwd, jacrev, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from descend.audit.subspace import Function, Restricted
@@ -24,6 +24,10 @@ from descend.derivatives.hessian import hessian
 from descend.derivatives.tensors import derivative_tensor
 
 Transform = Callable[[Function], Function]
+
+
+COPIES = 3
+"""Points in a batch under vmap."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,12 @@ def _nested(inner: Transform, outer: Transform | None = None) -> Callable[[Funct
 def _traced(function: Restricted, order: int) -> Function:
     derivative = NESTED_REVERSE.build(function, order)
     return lambda s: make_fx(derivative)(s.detach())(s.detach())
+
+
+def _traced_and_vmapped(function: Restricted, order: int) -> Function:
+    """Traced with make_fx first, so that autograd itself runs, then vmapped: how the engine stacks runs."""
+    derivative = NESTED_REVERSE.build(function, order)
+    return lambda s: vmap(make_fx(derivative)(s.detach()))(s.detach().expand(COPIES, -1))[0]
 
 
 def _compiled(backend: str) -> Callable[[Restricted, int], Function]:
@@ -154,7 +164,7 @@ EAGER = (
     Route("nested func.jvp", _nested(forward)),
     Route("nested func.jacfwd", _nested(jacfwd)),
     Route("Taylor series", _taylor, ours=(3, None)),
-    Route("vmapped autograd.grad", lambda function, order: batched_points(function, order), ours=(1, 1)),
+    Route("vmapped autograd.grad", lambda function, order: batched_points(function, order, COPIES)),
     Route("descend.derivatives.gradient", _descend_gradient, orders=(1, 1), ours=(1, 1)),
     Route("descend.derivatives.hessian", _descend_hessian, orders=(2, 2), ours=(2, 2)),
     Route("descend.derivatives.derivative_tensor", _descend_tensor, orders=(2, None), ours=(2, None)),
@@ -166,8 +176,11 @@ def traced_routes(backend: str | None) -> tuple[Route, ...]:
 
     Slow, so tried at one point only; and to the second order, beyond which the graphs grow past all use.
     """
-    traced = Route("make_fx of autograd.grad", _traced, orders=(1, 2), ours=(1, 1))
+    traced = (
+        Route("make_fx of autograd.grad", _traced, orders=(1, 2), ours=(1, 1)),
+        Route("make_fx then vmap", _traced_and_vmapped, orders=(1, 2), ours=(1, 1)),
+    )
     if backend is None:
-        return (traced,)
+        return traced
     compiled = Route("make_fx then compile", _compiled(backend), orders=(1, 2), ours=(1, 1))
-    return (traced, compiled, Route("compile of func.grad", _compiled_untraced(backend), orders=(1, 1)))
+    return (*traced, compiled, Route("compile of func.grad", _compiled_untraced(backend), orders=(1, 1)))

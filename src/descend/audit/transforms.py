@@ -58,8 +58,8 @@ def forward(function: Function) -> Function:
     return derivative
 
 
-def batched_points(function: Function, order: int, copies: int = 3) -> Function:
-    """The derivative of `order` as the engine takes it: a batch under vmap, then gradients of its sum."""
+def batched_points(function: Function, order: int, copies: int) -> Function:
+    """The derivative of `order` of a batch under vmap, by gradients of its sum."""
 
     def derivative(s: Tensor) -> Tensor:
         batch = s.expand(copies, -1).detach().clone().requires_grad_()

@@ -25,7 +25,7 @@ class Uses:
     Attributes:
         operators: names of ATen operators; a batch normalisation by running statistics is not among them.
         functions: custom autograd Functions.
-        detaches: whether some tensor was detached on the way.
+        detaches: whether some tensor that depends on the parameters was detached on the way.
     """
 
     operators: frozenset[str]
@@ -62,6 +62,6 @@ class _Methods(TorchFunctionMode):
         self.detached = False
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
-        if func in (Tensor.detach, torch.detach, getter("data")):
+        if func in (Tensor.detach, torch.detach, getter("data")) and args[0].requires_grad:
             self.detached = True
         return func(*args, **(kwargs or {}))
