@@ -173,6 +173,8 @@ def test_faces() -> None:
     assert equation.face(x=(0.0, 1.0)).tolist() == [[0, 0], [0, 0.5], [0, 1], [1, 0], [1, 0.5], [1, 1]]
     assert equation.face(x=0.25, t=1.0).tolist() == [[0.25, 1.0]]
     assert Beam().face(x=1.0).tolist() == [[1.0]]
+    with pytest.raises(ConfigurationError, match=r"A face of Heat was asked for at y, but its variables are x, t"):
+        equation.face(y=0.0)
 
 
 def test_a_hard_boundary_holds_whatever_the_network() -> None:

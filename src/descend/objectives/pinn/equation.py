@@ -89,6 +89,12 @@ class Equation(Objective):
 
         A pair gives the faces at both values; where all variables are fixed, a face is one point.
         """
+        unknown = set(fixed) - set(self.variables)
+        if unknown:
+            raise ConfigurationError(
+                f"A face of {type(self).__name__} was asked for at {', '.join(sorted(unknown))}, but its variables are "
+                f"{', '.join(self.variables)}: use those names."
+            )
         axes = []
         for variable, domain in zip(self.variables, self.domain, strict=True):
             ends = fixed.get(variable, domain)
