@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional
 
+from descend.derivatives.directional import taylor
 from descend.errors import ConfigurationError
 from descend.ops.branch import Branch
 from descend.ops.fixed_point import FixedPoint
@@ -175,6 +176,14 @@ def test_gradient_ops_change_the_gradient() -> None:
         (GradientClip(0.5), [-0.5, 0.25, 0.5]),
     ]:
         assert torch.autograd.grad(op(x), x, sent)[0].tolist() == expected
+
+
+def test_a_clipped_gradient_has_no_taylor_series() -> None:
+    x = {"x": double(0.3)}
+    with pytest.raises(ConfigurationError, match="_ClipGradient has no Taylor series: its backward clips"):
+        taylor(lambda params: GradientClip()(params["x"]).sum(), x, x, 3)
+    reversal = taylor(lambda params: GradientReversal()(params["x"]).sum(), x, x, 3)
+    torch.testing.assert_close(reversal, double(0.3, -0.3, 0.0, 0.0))
 
 
 def test_gradient_reversal_makes_descent_climb() -> None:

@@ -23,6 +23,16 @@ BATCHED = ("vmapped autograd.grad",)
 REVERSE = ("nested autograd.grad", "nested autograd.grad (is_grads_batched)", "nested func.vjp")
 TRACED = ("make_fx of autograd.grad", "make_fx then vmap", "make_fx then compile")
 FORWARD_LAST = ("func.jvp over func.vjp",)
+FIRST_ORDER = (
+    "nested autograd.grad",
+    "nested func.vjp",
+    "nested func.jacrev",
+    *NESTED_FORWARD,
+    *BATCHED,
+    *TRACED,
+    *UNTRACED,
+)
+
 CUSTOM = "autograd.Function"
 
 
@@ -96,6 +106,12 @@ def _of_matrix(function: Function) -> Function:
 def _attention(s: Tensor) -> Tensor:
     tokens = _rows(s)[None, None]
     return F.scaled_dot_product_attention(tokens, tokens, tokens).sum()
+
+
+def _rest_of_stirling(s: Tensor) -> Tensor:
+    """What Stirling's series leaves of digamma: its derivative, a small difference, shows errors tenfold."""
+    x = 1.3 + s / 10
+    return (torch.digamma(x) - torch.log(x) + 1 / (2 * x)).sum()
 
 
 NORMALISATIONS = {
@@ -179,6 +195,21 @@ KNOWN_FAULTS = (
         routes=(*REVERSE, *VMAPPED_REVERSE, *FORWARD_LAST, *FORWARD_FIRST, *TRACED, *BATCHED),
         examples={"_cdist_forward": lambda s: torch.cdist(_rows(s), _matrix(s)).sum()},
         shows=(Verdict.RAISES,),
+    ),
+    KnownFault(
+        "celu with an alpha whose inverse float32 cannot hold has a first derivative off by 1e-8 in float64, by every "
+        "route of torch's",
+        "",
+        order=1,
+        routes=FIRST_ORDER,
+        examples={"celu": lambda s: F.celu(s - 2, 0.7).sum()},
+    ),
+    KnownFault(
+        "the derivative of digamma, polygamma(1, x), is good to 5e-10 only in float64",
+        "",
+        order=1,
+        routes=FIRST_ORDER,
+        examples={"digamma": _rest_of_stirling},
     ),
     KnownFault(
         "group norm's second derivative raises with is_grads_batched; descend takes a vector at a time there",

@@ -2,6 +2,9 @@
 
 Function.apply does not take part in torch's function protocol. Left to itself it would run the user's forward on the
 series, operation by operation, and ignore the user's backward: silently wrong for a straight-through estimator.
+
+A Function whose backward is not linear in the gradient it is given is no derivative of anything, and has no series. It
+says so in `declines_series`, a sentence.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,6 +15,7 @@ from torch.autograd.function import _SingleLevelFunction
 
 from descend.derivatives.series.fallback import differentiate_nested
 from descend.derivatives.series.series import deepest_variable
+from descend.errors import ConfigurationError
 
 _FUNCTION: Any = _SingleLevelFunction
 """Untyped: `apply` comes from C, of which torch's stubs say nothing."""
@@ -20,7 +24,11 @@ _FUNCTION: Any = _SingleLevelFunction
 def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
     original = super(_FUNCTION, cls).apply
     t = deepest_variable((args, kwargs))
-    return original(*args, **kwargs) if t is None else differentiate_nested(t, _named(cls), args, kwargs)
+    if t is None:
+        return original(*args, **kwargs)
+    if cls.__dict__.get("declines_series"):
+        raise ConfigurationError(f"{cls.__qualname__} has no Taylor series: {cls.declines_series}")
+    return differentiate_nested(t, _named(cls), args, kwargs)
 
 
 def _named(cls: Any) -> Callable:
