@@ -1,6 +1,6 @@
 """What autograd's graph can tell about a function before, and when, it fails to be differentiated again."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 
 from torch import Tensor
@@ -39,6 +39,37 @@ def require_twice_differentiable(output: Tensor) -> None:
                 f"{node.name()}), whose backward is marked once_differentiable. Write that backward in "
                 "differentiable torch operations and take the mark away, or ask for first derivatives only."
             )
+
+
+@contextmanager
+def complete(outputs: Iterable[Tensor]) -> Iterator[None]:
+    """Raise ConfigurationError if a custom backward, run within, returns None for an input that has a gradient.
+
+    Autograd itself takes None for a gradient of zero.
+    """
+    lost: list[str] = []
+
+    def watching(node: Node, function: type) -> Callable[..., None]:
+        def look(inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor | None, ...]) -> None:
+            places = zip(node.next_functions, inputs, strict=False)
+            missing = [i for i, ((parent, _), gradient) in enumerate(places) if parent is not None and gradient is None]
+            if missing and any(gradient is not None for gradient in outputs):
+                lost.append(f"{function.__name__}, for its input {missing[0]}")
+
+        return look
+
+    custom = {node: node._forward_cls for output in outputs for node in nodes(output) if hasattr(node, "_forward_cls")}
+    handles = [node.register_hook(watching(node, function)) for node, function in custom.items()]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+    if lost:
+        raise ConfigurationError(
+            f"A custom backward returned None in place of a gradient: that of {lost[0]}. Return a gradient of that "
+            "input's shape, zeros if that is meant, or detach the input before it."
+        )
 
 
 @contextmanager

@@ -32,6 +32,11 @@ class Metric(ABC):
         """Tell from names and shapes whether there is something to look at; where not, the metric is left out."""
         return True
 
+    @property
+    def differentiates(self) -> int:
+        """The highest order of derivatives of the loss that it computes itself; tried before the run if above 1."""
+        return 0
+
     @abstractmethod
     def __call__(self, observation: Observation) -> dict[str, Tensor]:
         """Return values by name: shape [] for a scalar, [2, bins] (right edges, counts) for a histogram.

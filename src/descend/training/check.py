@@ -5,10 +5,13 @@ import traceback
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
+from descend.derivatives.directional import taylor
+from descend.derivatives.graph import complete, explained
 from descend.errors import ConfigurationError
 from descend.training.experiment import Experiment
-from descend.training.step import LossGradients
+from descend.training.step import LossGradients, total
 from descend.types import Params
 
 TORCH = Path(torch.__file__).parent
@@ -46,12 +49,43 @@ def check_start(experiment: Experiment, params: Params) -> tuple[str, ...]:
             f"No loss of {objective} depends on its parameters, so no gradient exists; "
             "check that the losses are computed from the parameters by torch operations, without detach."
         )
-    for name, gradient in found.combined(torch.ones_like(found.values)).items():
+    gradients = gradients_at(found, objective)
+    for name, gradient in gradients.items():
         if not torch.isfinite(gradient).all():
             raise ConfigurationError(
                 f"The gradient of {objective} in {name!r} is not finite at the start; choose another start."
             )
+    check_orders(experiment, params, gradients, torch.ones_like(found.values))
     return tuple(found.losses)
+
+
+def gradients_at(found: LossGradients, objective: str) -> Params:
+    """Return the gradient of the sum of the losses.
+
+    Raises:
+        ConfigurationError: where a custom backward returns None, or another shape, or raises.
+    """
+    try:
+        with complete(found.losses.values()), explained():
+            return found.combined(torch.ones_like(found.values))
+    except ConfigurationError:
+        raise
+    except Exception as error:  # a user's own backward may raise anything
+        raise ConfigurationError(
+            f"The gradient of {objective} raised {type(error).__name__} at the start: {error} ({place(error)}); mend "
+            "the backward it comes from."
+        ) from error
+
+
+def check_orders(experiment: Experiment, params: Params, gradients: Params, weights: Tensor) -> None:
+    """Require the losses to be differentiable as often as the metrics ask, tried along the gradient.
+
+    Raises:
+        ConfigurationError: naming the operation that is not.
+    """
+    order = max((metric.differentiates for metric in experiment.metrics.values()), default=0)
+    if order > 1:
+        taylor(total(experiment.objective, weights, None), params, gradients, order)
 
 
 def losses_at(experiment: Experiment, params: Params) -> LossGradients:

@@ -31,6 +31,10 @@ class Decrease(Metric):
         super().__post_init__()
         check_number(self, "order", at_least=1)
 
+    @property
+    def differentiates(self) -> int:
+        return self.order
+
     def __call__(self, observation: Observation) -> dict[str, Tensor]:
         update = observation.update
         if update is None:

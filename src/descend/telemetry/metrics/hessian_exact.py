@@ -25,6 +25,10 @@ class HessianExact(Metric):
     of negative curvature. All are NaN where the Hessian is not finite.
     """
 
+    @property
+    def differentiates(self) -> int:
+        return 2
+
     def applies(self, params: Params) -> bool:
         return sum(x.numel() for x in params.values()) <= LARGEST
 

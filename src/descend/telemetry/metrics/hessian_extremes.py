@@ -35,6 +35,10 @@ class HessianExtremes(Metric):
         check_number(self, "top", at_least=1)
         check_number(self, "tolerance", above=0)
 
+    @property
+    def differentiates(self) -> int:
+        return 2
+
     def applies(self, params: Params) -> bool:
         return not HessianExact().applies(params)
 

@@ -33,6 +33,10 @@ class PartialDerivatives(Metric):
         super().__post_init__()
         check_number(self, "order", at_least=1)
 
+    @property
+    def differentiates(self) -> int:
+        return self.order
+
     def applies(self, params: Params) -> bool:
         size = sum(x.numel() for x in params.values())
         return math.comb(size + self.order, self.order) - 1 <= LIMIT
