@@ -46,9 +46,9 @@ def by_hand() -> torch.Tensor:
 
     def closure() -> torch.Tensor:
         lbfgs.zero_grad()
-        value = loss(params)
+        value = 2**20 * loss(params)
         value.backward()
-        return value
+        return value.detach()
 
     for _ in range(LBFGS):
         lbfgs.step(closure)
@@ -73,6 +73,25 @@ def test_lbfgs_minimises_where_adam_is_slow() -> None:
         for _ in range(15):
             params, state = optimizer.step(params, {"x": torch.zeros(6, dtype=torch.float64)}, state, loss)
     torch.testing.assert_close(loss(params), torch.zeros((), dtype=torch.float64), rtol=0, atol=1e-20)
+
+
+def test_lbfgs_learns_from_small_losses_too() -> None:
+    """As torch's class does not: it drops a pair of differences where yᵀs ≤ 1e-10."""
+    small = 1e-9
+    optimizer, params = AdamThenLBFGS(adam_steps=0), start()
+    state = optimizer.init(params)
+    with torch.no_grad():
+        for _ in range(15):
+            gradient = {"x": torch.zeros(6, dtype=torch.float64)}
+            params, state = optimizer.step(params, gradient, state, lambda params: small * loss(params))
+    assert loss(params) < 1e-9
+
+    options = {"max_iter": 150, "tolerance_grad": 0, "tolerance_change": 0, "line_search_fn": "strong_wolfe"}
+    plain = TorchOptim(name="LBFGS", options=options)
+    params = start()
+    with torch.no_grad():
+        params, _ = plain.step(params, params, plain.init(params), lambda params: small * loss(params))
+    assert loss(params) > 0.1
 
 
 SEARCHING = [AdamThenLBFGS(), TorchOptim(name="LBFGS", options={"line_search_fn": "strong_wolfe"})]

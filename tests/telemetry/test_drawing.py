@@ -24,9 +24,11 @@ def plane() -> Drawing:
 
 
 def test_the_error_is_found_less_exact() -> None:
-    drawn = panels("u", plane())
-    assert list(drawn) == ["u, found", "u, exact", "u, error"]
-    np.testing.assert_allclose(drawn["u, error"], np.broadcast_to(X.numpy()[:, None], (20, 30)))
+    found, exact, error = panels("u", plane())
+    assert [panel.title for panel in (found, exact, error)] == ["u, found", "u, exact", "u, error"]
+    np.testing.assert_allclose(error.values, np.broadcast_to(X.numpy()[:, None], (20, 30)))
+    assert (found.low, found.high) == (exact.low, exact.high) == (0, 3)
+    assert (error.low, error.high) == (-1, 1)
 
 
 def test_three_panels_in_a_row_of_which_the_error_is_white_where_it_is_none() -> None:
@@ -45,7 +47,7 @@ def test_three_panels_in_a_row_of_which_the_error_is_white_where_it_is_none() ->
 
 def test_curves_and_what_has_no_exact_solution() -> None:
     drawing = Drawing({"t": X}, {"u": X, "v": X**2}, {"v": X**2})
-    assert list(panels("u", drawing)) == ["u, found"]
+    assert [panel.title for panel in panels("u", drawing)] == ["u, found"]
     image = pixels(solution_picture(drawing))
     blue = np.abs(image - (31, 119, 180)).max(axis=-1) < 40
     height, width = blue.shape

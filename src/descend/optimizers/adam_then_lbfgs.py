@@ -4,11 +4,17 @@ import functools
 from dataclasses import dataclass
 from typing import ClassVar
 
+from torch import Tensor
+
 from descend.checks import check_number
 from descend.optimizers.adam import Adam
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.torch_optim import TorchOptim
 from descend.types import Loss, Params, State
+
+SCALE = 2.0**20
+"""L-BFGS is given this many times the function. torch.optim.LBFGS learns no curvature from a step with yᵀs ≤ 1e-10, and
+so stands still where losses of 1e-7 are still far from their minimum; a power of two rounds nothing."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +60,17 @@ class AdamThenLBFGS(Optimizer):
         return {"adam": self.adam.init(params), "lbfgs": self.lbfgs.init(params), "step": 0}
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
-        phase = "adam" if state["step"] < self.adam_steps else "lbfgs"
-        method: Optimizer = getattr(self, phase)
-        new, own = method.step(params, gradients, state[phase], loss)
-        return new, state | {phase: own, "step": state["step"] + 1}
+        after = state | {"step": state["step"] + 1}
+        if state["step"] < self.adam_steps:
+            params, own = self.adam.step(params, gradients, state["adam"], loss)
+            return params, after | {"adam": own}
+
+        def scaled(params: Params) -> Tensor:
+            return SCALE * loss(params)
+
+        gradients = {name: SCALE * gradient for name, gradient in gradients.items()}
+        params, own = self.lbfgs.step(params, gradients, state["lbfgs"], scaled)
+        return params, after | {"lbfgs": own}
 
 
 @functools.cache

@@ -1,7 +1,7 @@
 """The picture of functions over a domain of one or two variables: what was found, what is exact, and the error."""
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from torch import Tensor
@@ -10,7 +10,17 @@ from descend.types import Drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.collections import QuadMesh
+    from matplotlib.figure import Figure
+
+
+class Panel(NamedTuple):
+    """One drawing: values [k] or [k₁, k₂], and the lowest and highest of its colours."""
+
+    title: str
+    values: np.ndarray
+    low: float
+    high: float
+    colours: str
 
 
 def solution_picture(drawing: Drawing, title: str = "") -> bytes:
@@ -30,23 +40,27 @@ def solution_picture(drawing: Drawing, title: str = "") -> bytes:
     variables = list(drawing.axes)
     axes = [array(coordinates) for coordinates in drawing.axes.values()]
     for places, row in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
-        for place, (label, values) in zip(places, row.items(), strict=False):
-            mesh = _draw(place, axes, values, signed=label.endswith("error"))
-            if mesh is not None:
-                figure.colorbar(mesh, ax=place)
-            place.set(title=label, xlabel=variables[0], ylabel="".join(variables[1:]))
+        for place, panel in zip(places, row, strict=False):
+            _draw(figure, place, axes, panel)
+            place.set(title=panel.title, xlabel=variables[0], ylabel="".join(variables[1:]))
+        for place in places[len(row) :]:
+            place.remove()
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
 
 
-def panels(name: str, drawing: Drawing) -> dict[str, np.ndarray]:
-    """Return what is drawn of one function, by its title."""
+def panels(name: str, drawing: Drawing) -> list[Panel]:
+    """Return what is drawn of one function: found and exact in the same colours, the error white at 0."""
     found = array(drawing.found[name])
+    exact = array(drawing.exact[name]) if name in drawing.exact else found
+    low, high = min(found.min(), exact.min()), max(found.max(), exact.max())
+    row = [Panel(f"{name}, found", found, low, high, "viridis"), Panel(f"{name}, exact", exact, low, high, "viridis")]
     if name not in drawing.exact:
-        return {f"{name}, found": found}
-    exact = array(drawing.exact[name])
-    return {f"{name}, found": found, f"{name}, exact": exact, f"{name}, error": found - exact}
+        return row[:1]
+    error = found - exact
+    most = np.abs(error).max()
+    return [*row, Panel(f"{name}, error", error, -most, most, "RdBu_r")]
 
 
 def array(values: Tensor) -> np.ndarray:
@@ -54,12 +68,11 @@ def array(values: Tensor) -> np.ndarray:
     return values.detach().double().cpu().numpy()
 
 
-def _draw(place: "Axes", axes: list[np.ndarray], values: np.ndarray, signed: bool) -> "QuadMesh | None":
-    """Draw a curve, or colours, which are returned; those of `signed` values are white at 0."""
+def _draw(figure: "Figure", place: "Axes", axes: list[np.ndarray], panel: Panel) -> None:
     if len(axes) == 1:
-        place.plot(axes[0], values, color="crimson" if signed else "tab:blue")
+        place.plot(axes[0], panel.values)
         place.grid(alpha=0.3)
-        return None
-    limit = np.abs(values).max()
-    limits = {"vmin": -limit, "vmax": limit} if signed else {}
-    return place.pcolormesh(*axes, values.T, shading="nearest", cmap="RdBu_r" if signed else "viridis", **limits)
+        return
+    low, high = panel.low, panel.high
+    mesh = place.pcolormesh(*axes, panel.values.T, vmin=low, vmax=high, cmap=panel.colours, shading="nearest")
+    figure.colorbar(mesh, ax=place)
