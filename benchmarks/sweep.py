@@ -28,6 +28,7 @@ from descend.sweeps.conduct import plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import Grid
 from descend.training.loop import MOST_STEPS
+from descend.training.placement import cpu_threads
 from descend.training.run import run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -99,11 +100,12 @@ def warm_ours(runs: int, steps: int, swept: str) -> float:
     program, numbers = prepare(group)
     batched = Batched(program, group, numbers, 1, lambda steps: None)
     size = min(steps, MOST_STEPS)
-    batched._take(size)  # compiles
-    began = time.perf_counter()
-    for _ in range(steps // size):
-        batched._take(size)
-    return (time.perf_counter() - began) / (steps // size * size)
+    with cpu_threads(batched._threads):
+        batched._take(size)  # compiles
+        began = time.perf_counter()
+        for _ in range(steps // size):
+            batched._take(size)
+        return (time.perf_counter() - began) / (steps // size * size)
 
 
 def digits(steps: int, own: bool, alone: int = 4) -> float:

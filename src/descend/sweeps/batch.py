@@ -10,7 +10,7 @@ from torch import Tensor
 from descend.sweeps.curves import Curves
 from descend.sweeps.endings import Endings
 from descend.sweeps.job import Chunk, Group
-from descend.sweeps.program import Found, Numbers, Program
+from descend.sweeps.program import Numbers, Program
 from descend.sweeps.runs import Pattern, Runs, Summary, steps_together
 from descend.sweeps.streams import Beginning, begin
 from descend.training.block import due
@@ -131,13 +131,12 @@ class Batched:
         batches = [self._runs.streams.draw() for _ in range(size)]
         before, step = self._runs.carry, self._step
         summaries: list[Summary] = []
-        observed: dict[int, dict[str, Tensor]] = {}
+        patterns: list[Pattern] = []
         for i in range(0, size, self._size):
             part = batches[i : i + self._size]
-            wanted = pattern(self._experiment, step + i, len(part), self._stride)
-            summaries.append(self._runs.advance(part, wanted))
-            observed |= {i + offset: self._recorded(found) for offset, found in summaries[-1].recorded.items()}
-        self._record(observed, step)
+            patterns.append(pattern(self._experiment, step + i, len(part), self._stride))
+            summaries.append(self._runs.advance(part, patterns[-1]))
+        self._record(summaries, [kept for each in patterns for kept, _ in each], step)
         self._step += size
         self._progress(size * len(self._at))
         ended = self._endings.suspects(self._at, summaries)
@@ -147,18 +146,21 @@ class Batched:
             self._runs.carry = after
             self._drop_ended()
 
-    def _record(self, observed: dict[int, dict[str, Tensor]], step: int) -> None:
-        """Keep what was recorded of each run, [runs] by name, at steps counted from `step`."""
-        for name, (steps, values) in columns(observed, step).items():
-            self._curves.add(name, steps, self._at, values)
-
-    def _recorded(self, found: Found) -> dict[str, Tensor]:
-        """Return the scalars of a step by name, each [runs]."""
-        several = len(self._endings.names) > 1
-        losses = found.losses.movedim(self._runs.program.axis, 0).unbind(1) if several else ()
-        scalars = {name: x for name, x in found.observed.items() if x.dim() == 1}
-        names = [f"loss/{name}" for name in self._endings.names] if several else []
-        return {"value": found.total} | dict(zip(names, losses, strict=True)) | scalars
+    def _record(self, summaries: Sequence[Summary], kept: Sequence[bool], step: int) -> None:
+        """Keep what the blocks from `step` on recorded of each run; each name moves to the host at once."""
+        steps = np.flatnonzero(kept) + step
+        if steps.size:
+            self._curves.add("value", steps, self._at, host(torch.cat([s.totals for s in summaries])))
+        losses = [s.losses for s in summaries if s.losses is not None]
+        for name, loss in zip(self._endings.names, torch.cat(losses).unbind(2) if losses else (), strict=False):
+            self._curves.add(f"loss/{name}", steps, self._at, host(loss))
+        observed = {
+            block * self._size + i: {name: x for name, x in found.items() if x.dim() == 1}
+            for block, summary in enumerate(summaries)
+            for i, found in summary.observed.items()
+        }
+        for name, (at, values) in columns(observed, step).items():
+            self._curves.add(name, at, self._at, values)
 
     def _find_ends(self, places: np.ndarray, before: list[Tensor], step: int, batches: Sequence[Batch]) -> None:
         """Take the steps again from `before`, one by one, to see at which each suspect ended, and keep it there."""
@@ -166,9 +168,9 @@ class Batched:
         totals, losses, norms = [], [], []
         self._runs.carry = before
         for batch in batches:
-            found = self._runs.advance([batch], ((True, ()),)).recorded[0]
-            totals.append(host(found.total[index]))
-            losses.append(host(found.losses.movedim(self._runs.program.axis, 0)[index]))
+            found = self._runs.advance([batch], ((True, ()),))
+            totals.append(host(found.totals[0, index]))
+            losses.append(totals[-1][:, None] if found.losses is None else host(found.losses[0, index]))
             norms.append(None if found.norm is None else host(found.norm[index]))
         steps = np.arange(step, step + len(batches))
         stops = self._endings.judge(self._at[places], steps, np.stack(totals), np.stack(losses), norms)

@@ -25,19 +25,23 @@ Pattern = tuple[tuple[bool, tuple[str, ...]], ...]
 
 
 class Summary(NamedTuple):
-    """What a block of k steps tells of every run, each [runs], and what it recorded, by offset.
+    """What a block of steps tells of every run, and what it recorded at k of them; few tensors, for each costs time.
 
     Attributes:
-        lowest: the lowest finite total.
-        finite: whether every total was finite.
-        norm: the lowest ‖gradient‖; None where no rule asks.
-        recorded: for each step recorded, what it found, run by run.
+        lowest: the lowest finite total, [runs].
+        finite: whether every total was finite, [runs].
+        norm: the lowest ‖gradient‖, [runs]; None where no rule asks.
+        totals: the totals at the steps recorded, [k, runs].
+        losses: the losses there, [k, runs, m]; None where there is only one.
+        observed: for each step with metrics due, by offset, their values by name, run by run.
     """
 
     lowest: Tensor
     finite: Tensor
     norm: Tensor | None
-    recorded: dict[int, Found]
+    totals: Tensor
+    losses: Tensor | None
+    observed: dict[int, dict[str, Tensor]]
 
 
 class Runs:
@@ -84,20 +88,29 @@ class Runs:
     def _block(
         self, pattern: Pattern, numbers: list[Tensor], carry: Sequence[Tensor], drawn: list[list[Tensor]]
     ) -> tuple[list[Tensor], Summary]:
-        totals, norms, recorded = [], [], {}
-        for i, ((record, due), batch) in enumerate(zip(pattern, drawn, strict=True)):
+        every: list[Found] = []
+        for (_, due), batch in zip(pattern, drawn, strict=True):
             inputs = [*numbers, *carry, *batch]
-            outputs = self._call(due, inputs)(*inputs)
-            carry, found = outputs[: self.program.kept], outputs[self.program.kept :]
-            totals.append(found[0])
-            if self.program.experiment.stop.gradient_norm is not None:
-                norms.append(found[2])
-            if record or due:
-                recorded[i] = self.program.step(due).tree(outputs)[1]
-        stacked = torch.stack(totals)
-        finite = stacked.isfinite()
-        lowest = torch.where(finite, stacked, torch.inf).amin(0)
-        return list(carry), Summary(lowest, finite.all(0), torch.stack(norms).amin(0) if norms else None, recorded)
+            carry, found = self.program.step(due).tree(self._call(due, inputs)(*inputs))
+            carry = tensors(carry)
+            every.append(found)
+        return list(carry), self._summary(every, [recorded for recorded, _ in pattern])
+
+    def _summary(self, every: Sequence[Found], recorded: Sequence[bool]) -> Summary:
+        totals = torch.stack([found.total for found in every])
+        norms = [found.norm for found in every if found.norm is not None]
+        finite = totals.isfinite()
+        kept = [i for i, wanted in enumerate(recorded) if wanted]
+        several = len(self.program.names) > 1 and kept
+        losses = [every[i].losses.movedim(self.program.axis, 0) for i in kept] if several else []
+        return Summary(
+            lowest=torch.where(finite, totals, torch.inf).amin(0),
+            finite=finite.all(0),
+            norm=torch.stack(norms).amin(0) if norms else None,
+            totals=torch.stack([every[i].total for i in kept]) if kept else totals[:0],
+            losses=torch.stack(losses) if losses else None,
+            observed={i: found.observed for i, found in enumerate(every) if found.observed},
+        )
 
     def _call(self, due: tuple[str, ...], inputs: Sequence[Tensor]) -> Callable[..., Sequence[Tensor]]:
         """Return the step over all runs as a graph of its own: vmap's bookkeeping is paid once, not at every step."""
