@@ -1,6 +1,7 @@
 """A traced torch function, run over numbers that torch does not know."""
 
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,8 +29,13 @@ FILLED = {"zeros_like": 0.0, "ones_like": 1.0, "full_like": None, "new_zeros": 0
 
 def trace(function: Function, at: Tensor) -> fx.GraphModule:
     """The arithmetic of `function`, forward only, in torch's primitive operations."""
-    table = {**core_aten_decompositions(), **get_decompositions([getattr(torch.ops.aten, name) for name in COMPOSITE])}
-    return make_fx(lambda s: function(s), decomposition_table=table)(at.detach())
+    return make_fx(lambda s: function(s), decomposition_table=_primitives())(at.detach())
+
+
+@cache
+def _primitives() -> dict[Any, Any]:
+    """The decompositions into them; torch takes a quarter of a second to list its own."""
+    return {**core_aten_decompositions(), **get_decompositions([getattr(torch.ops.aten, name) for name in COMPOSITE])}
 
 
 class Interpreter(fx.Interpreter):

@@ -174,13 +174,15 @@ EAGER = (
 def traced_routes(backend: str | None) -> tuple[Route, ...]:
     """The routes through make_fx and, with a backend, through `torch.compile`.
 
-    Slow, so tried at one point only; and to the second order, beyond which the graphs grow past all use.
+    Slow, so tried at one point only; and to the second order, beyond which the graphs grow past all use, or, without a
+    backend, to the first.
     """
+    orders = (1, 1 if backend is None else 2)
     traced = (
-        Route("make_fx of autograd.grad", _traced, orders=(1, 2), ours=(1, 1)),
-        Route("make_fx then vmap", _traced_and_vmapped, orders=(1, 2), ours=(1, 1)),
+        Route("make_fx of autograd.grad", _traced, orders, ours=(1, 1)),
+        Route("make_fx then vmap", _traced_and_vmapped, orders, ours=(1, 1)),
     )
     if backend is None:
         return traced
-    compiled = Route("make_fx then compile", _compiled(backend), orders=(1, 2), ours=(1, 1))
+    compiled = Route("make_fx then compile", _compiled(backend), orders, ours=(1, 1))
     return (*traced, compiled, Route("compile of func.grad", _compiled_untraced(backend), orders=(1, 1)))

@@ -40,7 +40,7 @@ Each route's greatest error over the points, relative to the derivative's greate
 raises, refused (with a sentence), or unchecked, where no reference settled. References are sympy's derivative, mpmath's
 differences, and extrapolated finite differences of the derivative one order lower. A function of more than three
 numbers is audited along three random directions. The exit code is 1 if a route that descend itself takes is wrong, 2
-for wrong input. `--all` compiles the ops alone, and without generating code.
+for wrong input. `--all` compiles the ops alone, without generating code.
 """
 
 
