@@ -35,6 +35,14 @@ class Optimizer(ABC):
         """Whether a step searches along a line, where the gradients it meets must be those of one function."""
         return False
 
+    def evaluations(self, steps: int, state: State) -> dict[str, int]:
+        """Return what `steps` steps evaluated beyond the gradients they were given, by the names of result.json.
+
+        Calls of `loss` are counted where `step` makes them, unless the optimizer is batchable: a traced step calls it
+        once for all, so a batchable one, which does the same at every step, states them here.
+        """
+        return {}
+
     @abstractmethod
     def init(self, params: Params) -> State:
         """Return the state before the first step; its tensors take dtype and device from `params`."""

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 
 import numpy as np
 import torch
@@ -148,7 +147,7 @@ class Endings:
                 best_value=float(self._best[run]),
                 losses=self._by_name(losses[run]),
                 gradient_norm=norms[run],
-                evaluations=asdict(Evaluations(int(self.stops[run]) + 1, int(self.stops[run]) + 1)),
+                evaluations=self._evaluations(int(self.stops[run])),
                 seconds=seconds,
                 parameters={name: x[run] for name, x in params.items()} if small else None,
                 metrics={name: x[run] for name, x in tested.items()},
@@ -157,6 +156,10 @@ class Endings:
             )
             for run, verdict in enumerate(verdicts)
         )
+
+    def _evaluations(self, steps: int) -> dict[str, int]:
+        """Return what a run of so many steps evaluated, its end included."""
+        return Evaluations(steps + 1, steps + 1).plus(self._experiment.optimizer.evaluations(steps, {}))
 
     def _by_name(self, losses: Sequence[float]) -> dict[str, float]:
         return dict(zip(self.names, map(float, losses), strict=True))

@@ -1,5 +1,6 @@
 """How often the optimization evaluated what."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -16,6 +17,10 @@ class Evaluations:
     gradient: int = 0
     hvp: int = 0
     hessian: int = 0
+
+    def plus(self, more: Mapping[str, int]) -> dict[str, int]:
+        """Return the counts with `more` added, by name."""
+        return {name: count + more.get(name, 0) for name, count in vars(self).items()}
 
     def counted(self, loss: Loss) -> Loss:
         """Return `loss`, counting its calls, and a gradient with each call that keeps a graph."""

@@ -4,7 +4,7 @@ import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import torch
 
@@ -129,7 +129,7 @@ class Loop:
         return verdict
 
     def _count(self, loss: Loss) -> Loss:
-        return self.evaluations.counted(loss)
+        return loss if self.experiment.optimizer.batchable else self.evaluations.counted(loss)
 
     def _add(self, steps: int) -> None:
         self.evaluations.function += steps
@@ -180,7 +180,7 @@ class Loop:
 
     def unevaluated(self, verdict: Verdict) -> Result:
         """Return how the run stands without evaluating anything, for that may be what failed."""
-        params = self.carry.params
+        params, optimizer = self.carry.params, self.experiment.optimizer
         small = sum(x.numel() for x in params.values()) <= MOST_PARAMETERS
         return Result(
             status=verdict.status,
@@ -190,7 +190,7 @@ class Loop:
             best_value=self.watch.best,
             losses={},
             gradient_norm=math.nan,
-            evaluations=asdict(self.evaluations),
+            evaluations=self.evaluations.plus(optimizer.evaluations(self.step, self.carry.optimizer)),
             seconds=self.seconds,
             parameters={name: x.tolist() for name, x in params.items()} if small else None,
             metrics={},
