@@ -19,6 +19,7 @@ from descend.audit.transforms import reverse
 from descend.errors import ConfigurationError
 from descend.objectives.rosenbrock import Rosenbrock
 from descend.ops.gradient_reversal import GradientReversal
+from descend.ops.loop import Loop
 from descend.ops.relu import ReLU
 from descend.ops.softplus import Softplus
 from descend.ops.straight_through_round import StraightThroughRound
@@ -159,3 +160,24 @@ def test_a_backward_that_compiling_drops_is_wrong_and_named() -> None:
 def test_wrong_input_is_said_in_a_sentence(points, order: int, named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         audit(lambda p: p["x"].sum(), points, order, generator=torch.Generator())
+
+
+def test_a_reference_may_be_off_by_the_error_that_it_states() -> None:
+    """At 3 the second derivative of the loop jumps, and differences of the value are good to six digits."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.tensor([-3.0, 0.1, 3.0], dtype=torch.float64)
+    report = audit(through_op(Loop()), [{"x": x}], 1, generator=generator, backend=None)
+    row = next(row for row in report.rows if row.route == "finite differences")
+    assert row.verdict == "right"
+    assert row.error > 1e-8
+
+
+def test_a_kinked_line_all_along_settles_nowhere() -> None:
+    """Between kinks closer than the smallest step no difference quotient is to be believed."""
+    centres = torch.arange(-2000, 2001, dtype=torch.float64) * 1e-5
+
+    def sawteeth(s: Tensor) -> Tensor:
+        return (F.relu(s - centres) * torch.cos(3e5 * centres)).sum() * 1e2
+
+    found = finite_differences(sawteeth, torch.zeros(1, dtype=torch.float64))
+    assert not found.settled.any()

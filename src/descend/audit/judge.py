@@ -1,6 +1,7 @@
 """One function at one point: every route at every order, against what the derivative must be."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, fx
@@ -31,14 +32,20 @@ def judge(function: Restricted, order: int, routes: Sequence[Route], by_design: 
         believed = next((each for each in references if each.settled.any()), None)
         for each in references:
             if each is not believed:
-                held = None if each.at_kink else believed  # at a kink each reference has a value of its own
-                yield _compare(each.name, k, False, each.low, held)
+                yield _compare(each.name, k, False, each.low, _beside(each, believed))
         lower = None
         for route in routes:
             if route.applies(k):
                 yield (found := _try(route, function, at, k, believed))
                 if lower is None and found.verdict == Verdict.RIGHT:
                     lower = route.build(function, k)
+
+
+def _beside(reference: Reference, believed: Reference | None) -> Reference | None:
+    """What a reference is held to: at a kink each has a value of its own; elsewhere it may be off by its own error."""
+    if believed is None or reference.at_kink:
+        return None
+    return replace(believed, error=believed.error + reference.error)
 
 
 def _traced(function: Function, at: Tensor) -> fx.GraphModule | None:
