@@ -8,11 +8,15 @@ from torch import Tensor
 from descend.checks import check_number
 from descend.derivatives.flat import ravel, unravel
 from descend.derivatives.hessian import hessian
+from descend.errors import ConfigurationError
 from descend.optimizers.arithmetic import add_scaled, cast
 from descend.optimizers.backtracking import falls
 from descend.optimizers.optimizer import Optimizer
 from descend.types import Loss, Params, State
 from descend.vectors import dot
+
+LARGEST = 4096
+"""Parameters: beyond, the eigenvalue problem of a single step takes minutes."""
 
 
 @dataclass(frozen=True)
@@ -26,12 +30,15 @@ class Newton(Optimizer):
     step is zero: f never rises by more than rounding.
 
     The lengths are tried all at once, so that runs can be stacked. A step costs a Hessian, n backward passes, and an
-    eigenvalue problem, O(n³): it is for hundreds of parameters, not for tens of thousands.
+    eigenvalue problem, O(n³).
 
     Args:
         lr: the longest step, in Newton steps, > 0.
         floor: smallest |λ| as a fraction of the largest, in [0, 1]; never less than n rounding errors.
         halvings: how often the step may be halved, ≥ 0.
+
+    Raises:
+        ConfigurationError: by `init`, for more than 4,096 parameters.
     """
 
     lr: float = 1.0
@@ -51,6 +58,12 @@ class Newton(Optimizer):
         return {"function": steps * (3 + self.halvings), "gradient": steps, "hessian": steps}
 
     def init(self, params: Params) -> State:
+        size = sum(x.numel() for x in params.values())
+        if size > LARGEST:
+            raise ConfigurationError(
+                f"Newton was given {size:,} parameters, but it solves an eigenvalue problem of that size at every step "
+                f"and takes at most {LARGEST:,}; use optimizer=newton_cg, which needs only Hessian-vector products."
+            )
         return {}
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:

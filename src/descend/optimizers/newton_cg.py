@@ -58,7 +58,8 @@ class NewtonCG(Optimizer):
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
         gradient = ravel(gradients)
-        tolerance = min(self.forcing, float(torch.linalg.vector_norm(gradient)) ** 0.5)
+        rounding = torch.finfo(gradient.dtype).eps
+        tolerance = max(rounding, min(self.forcing, float(torch.linalg.vector_norm(gradient)) ** 0.5))
         solution, products = truncated_cg(HessianProduct(loss, params), -gradient, tolerance, self.iterations)
         direction = unravel(solution, params)
         value, slope = loss(params), dot(gradients, direction)
