@@ -202,9 +202,10 @@ def test_help_names_every_choice_without_torch_or_hydra(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, "--help imports what it can do without" if done.returncode == 3 else done.stderr
-    for path in FOLDER.glob("*/*.yaml"):
-        described = path.read_text().splitlines()[0].lstrip("# ")
-        lines = [line for line in done.stdout.splitlines() if line.split()[:1] == [path.stem]]
+    for path in FOLDER.glob("*/**/*.yaml"):
+        described = next(line for line in path.read_text().splitlines() if not line.startswith("# @")).lstrip("# ")
+        choice = str(path.relative_to(FOLDER).with_suffix("")).partition("/")[2]
+        lines = [line for line in done.stdout.splitlines() if line.split()[:1] == [choice]]
         assert any(described in line for line in lines), path
     for setting in ("steps: 2000", "seed: 0", "dtype: auto", "device: auto", "gradient_norm: null"):
         assert setting in done.stdout
