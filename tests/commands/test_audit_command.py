@@ -184,3 +184,14 @@ def test_a_summary_names_what_is_wrong_and_the_conclusion_what_concerns_us() -> 
     assert "right (2 looked at, but for 1 refused or unchecked)" in conclusion([report])
     assert AuditReport((bad,), ()).exit_code == 1
     assert conclusion([report, AuditReport((bad,), ())]) == "Wrong, and taken by descend itself: c at order 2."
+
+
+def test_without_a_compiler_no_code_is_generated(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._inductor import cpp_builder, exc
+
+    def missing() -> str:
+        raise exc.InvalidCxxCompiler
+
+    assert command.backend() in ("inductor", "eager")
+    monkeypatch.setattr(cpp_builder, "get_cpp_compiler", missing)
+    assert command.backend() == "eager"

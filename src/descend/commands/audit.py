@@ -26,6 +26,7 @@ SEED = 0
 BACKEND = "inductor"
 """Of `torch.compile`, for one subject: what runs are compiled with. It takes ten seconds, so `--all` does without."""
 QUICK_BACKEND = "eager"
+"""Traces as `torch.compile` does, and generates no code: for `--all`, and where there is no C++ compiler."""
 
 USAGE = """\
 descend audit: every derivative of an objective or op, order by order, by every route that applies.
@@ -95,10 +96,22 @@ def single(overrides: Sequence[str], order: int) -> int:
     subject = chosen(overrides)
     check_gradient(subject)
     with Waiting(f"audit of {subject.name}"):
-        report = subject.audited(order, torch.Generator().manual_seed(SEED), BACKEND)
+        report = subject.audited(order, torch.Generator().manual_seed(SEED), backend())
     print(f"{subject.name}, orders 1 to {order}, at {len(subject.points)} points\n\n{report.table()}\n")
     print(conclusion([report]))
     return report.exit_code
+
+
+def backend() -> str:
+    """Return what `torch.compile` compiles with here."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        return QUICK_BACKEND
+    return BACKEND
 
 
 def chosen(overrides: Sequence[str]) -> Subject:
@@ -146,8 +159,8 @@ def everything(order: int) -> int:
     reports = []
     with Waiting("audit of everything", len(choices) + len(cases)) as waiting:
         for choice in choices:
-            backend = QUICK_BACKEND if choice.startswith("op=") else None
-            report = chosen([choice]).audited(order, torch.Generator().manual_seed(SEED), backend)
+            compiler = QUICK_BACKEND if choice.startswith("op=") else None
+            report = chosen([choice]).audited(order, torch.Generator().manual_seed(SEED), compiler)
             waiting.advance(f"{choice:<36} {summary(report)}")
             reports.append(report)
         for fault, operator in cases:
