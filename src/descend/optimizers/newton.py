@@ -26,8 +26,8 @@ class Newton(Optimizer):
     The damped Newton method (Boyd & Vandenberghe, "Convex optimization", section 9.5.2). With the eigenvalues' sizes in
     place of negative ones the direction leads downhill everywhere, away from saddle points too (Greenstadt, Math. Comp.
     21, 1967; Nocedal & Wright, "Numerical Optimization", section 3.4; Dauphin et al., "Identifying and attacking the
-    saddle point problem", NeurIPS 2014). No |λ| below the floor is divided by. Where f falls at none of the lengths the
-    step is zero: f never rises by more than rounding.
+    saddle point problem", NeurIPS 2014). No |λ| below the floor is divided by; a Hessian of zeros counts as the
+    identity. Where f falls at none of the lengths the step is zero: f never rises by more than rounding.
 
     The lengths are tried all at once, so that runs can be stacked. A step costs a Hessian, n backward passes, and an
     eigenvalue problem, O(n³).
@@ -82,6 +82,7 @@ class Newton(Optimizer):
         eigenvalues, vectors = torch.linalg.eigh(torch.where(finite, matrix, 0))
         sizes = eigenvalues.abs()
         rounding = len(gradient) * torch.finfo(matrix.dtype).eps
-        least = sizes.amax() * torch.clamp(cast(self.floor, sizes) * torch.ones_like(sizes), min=rounding)
+        floor = torch.clamp(cast(self.floor, sizes) * torch.ones_like(sizes), min=rounding)
+        least = torch.where(sizes.amax() > 0, floor * sizes.amax(), 1)
         step = vectors @ ((gradient @ vectors) / torch.maximum(sizes, least))
         return torch.where(finite, -step, torch.nan)
