@@ -45,6 +45,7 @@ OPS = {
 CHOICES = {
     "order below 1": (["derivatives.decrease.order=-1"], "Decrease.order is -1, but it must be at least 1"),
     "order of none": (["derivatives=partials", "derivatives.partials.order=0"], "PartialDerivatives.order is 0"),
+    "Hessian too large": (["optimizer=newton", "objective=mnist_mlp"], "use optimizer=newton_cg, which needs only"),
     "no series": (
         ["objective=op_at_point", "op=gradient_clip", "derivatives=third"],
         "_ClipGradient has no Taylor series",
@@ -93,9 +94,10 @@ class Distance(Objective):
 """
 
 
-def test_an_operation_without_a_second_derivative_is_named(descend, here: Path) -> None:
+@pytest.mark.parametrize("asking", ["derivatives=second", "optimizer=newton", "optimizer=newton_cg"])
+def test_an_operation_without_a_second_derivative_is_named(descend, here: Path, asking: str) -> None:
     (here / "distances.py").write_text(OWN_OBJECTIVE)
-    done = descend("objective._target_=distances.Distance", "derivatives=second")
+    done = descend("objective._target_=distances.Distance", asking)
     assert (done.code, done.out) == (2, "")
     assert "not differentiable often enough: the derivative for '_cdist_backward' is not implemented" in done.err
     assert descend("objective._target_=distances.Distance", "steps=2").code == 0

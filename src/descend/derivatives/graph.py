@@ -78,7 +78,7 @@ def explained() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        reason = str(error).splitlines()[0]
+        reason = str(error).splitlines()[0].rstrip(".")
         if "invalid gradient" in reason:
             raise ConfigurationError(
                 f"A custom backward returned a gradient of the wrong shape: {reason}. Each gradient must have the "

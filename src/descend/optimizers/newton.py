@@ -54,6 +54,10 @@ class Newton(Optimizer):
     def line_search(self) -> bool:
         return True
 
+    @property
+    def differentiates(self) -> int:
+        return 2
+
     def evaluations(self, steps: int, state: State) -> dict[str, int]:
         return {"function": steps * (3 + self.halvings), "gradient": steps, "hessian": steps}
 

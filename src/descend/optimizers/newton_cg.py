@@ -50,6 +50,10 @@ class NewtonCG(Optimizer):
     def line_search(self) -> bool:
         return True
 
+    @property
+    def differentiates(self) -> int:
+        return 2
+
     def evaluations(self, steps: int, state: State) -> dict[str, int]:
         return {"hvp": state["products"]}
 

@@ -35,6 +35,11 @@ class Optimizer(ABC):
         """Whether a step searches along a line, where the gradients it meets must be those of one function."""
         return False
 
+    @property
+    def differentiates(self) -> int:
+        """The highest order of derivatives of `loss` that a step computes itself; tried before the run if above 1."""
+        return 0
+
     def evaluations(self, steps: int, state: State) -> dict[str, int]:
         """Return what `steps` steps evaluated beyond the gradients they were given, by the names of result.json.
 

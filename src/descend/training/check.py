@@ -78,12 +78,13 @@ def gradients_at(found: LossGradients, objective: str) -> Params:
 
 
 def check_orders(experiment: Experiment, params: Params, gradients: Params, weights: Tensor) -> None:
-    """Require the losses to be differentiable as often as the metrics ask, tried along the gradient.
+    """Require the losses to be differentiable as often as the optimizer and the metrics ask, tried along the gradient.
 
     Raises:
         ConfigurationError: naming the operation that is not.
     """
-    order = max((metric.differentiates for metric in experiment.metrics.values()), default=0)
+    asked = [metric.differentiates for metric in experiment.metrics.values()]
+    order = max([experiment.optimizer.differentiates, *asked])
     if order > 1:
         taylor(total(experiment.objective, weights, None), params, gradients, order)
 
