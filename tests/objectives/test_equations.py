@@ -142,16 +142,16 @@ def test_both_routes_give_the_same_losses_and_gradients(kind: type[Equation]) ->
 
 @pytest.mark.parametrize("kind", EQUATIONS)
 def test_a_short_training_lowers_the_error(kind: type[Equation]) -> None:
-    equation = kind(points=64, edge_points=16, network=MLP((16, 16), torch.tanh))
+    equation = kind(points=32, edge_points=8, network=MLP((12, 12), torch.tanh))
     before = float(equation.evaluate(equation.init(seeded()))["relative_l2"])
-    result = descend.run(Experiment(equation, AdamThenLBFGS(lr=0.01, adam_steps=60), steps=65))
+    result = descend.run(Experiment(equation, AdamThenLBFGS(lr=0.01, adam_steps=15), steps=18))
     assert result.status == "finished"
     assert result.metrics["relative_l2"] < 0.8 * before
     assert set(result.losses) == {"res", *equation.conditions(Solution(lambda x: x[:, :1], equation.variables))}
 
 
 def test_poisson_is_solved_to_three_digits() -> None:
-    result = descend.run(Experiment(Poisson(points=64), AdamThenLBFGS(lr=0.01, adam_steps=50), steps=70))
+    result = descend.run(Experiment(Poisson(points=32), AdamThenLBFGS(lr=0.01, adam_steps=10), steps=25))
     assert result.metrics["relative_l2"] < 1e-3
 
 
@@ -203,8 +203,8 @@ class Oscillator(Equation):
 
 
 def test_a_system_of_equations() -> None:
-    equation = Oscillator(points=40)
-    experiment = Experiment(equation, AdamThenLBFGS(lr=0.01, adam_steps=50), steps=70)
+    equation = Oscillator(points=20)
+    experiment = Experiment(equation, AdamThenLBFGS(lr=0.01, adam_steps=10), steps=20)
     loop = Loop(experiment)
     for _ in loop:
         pass
