@@ -22,16 +22,15 @@ def main() -> None:
     sys.path.insert(0, str(Path.cwd()))  # a user's own objective lies in the folder they are in
     if sys.argv[1:2] == ["audit"]:
         sys.exit(audit(sys.argv[2:]))
-    if sys.argv[1:2] == ["guide"]:
-        guide(sys.argv[2:])
-        return
     if {"-h", "--help"} & set(sys.argv[1:]):
         from descend.menu import FOLDER
         from descend.menu.help import help_text
 
         print(help_text(FOLDER))
-        return
-    run_hydra()
+    elif sys.argv[1:2] == ["guide"]:
+        guide(sys.argv[2:])
+    else:
+        run_hydra()
 
 
 def audit(arguments: list[str]) -> int:

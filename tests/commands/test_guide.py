@@ -160,3 +160,14 @@ def test_at_a_terminal_they_stand_in_a_table() -> None:
     assert "printed there" in text
     assert "it [is]" in text
     assert "not recorded" in text
+
+
+def test_a_mistake_in_the_guides_overrides_ends_it(command: Callable[..., str], tmp_path: Path) -> None:
+    with pytest.raises(SystemExit) as exit:
+        command("guide", "stpes=3")
+    assert exit.value.code == 2
+    assert not (tmp_path / "outputs").exists()
+
+
+def test_help_does_not_run_the_guide(command: Callable[..., str]) -> None:
+    assert command("guide", "--help") == command("--help")

@@ -1,5 +1,6 @@
 """A progress bar for a command that takes longer than a moment; its lines are printed as they come."""
 
+import sys
 from types import TracebackType
 from typing import Self
 
@@ -25,6 +26,7 @@ class Waiting:
             TimeElapsedColumn(),
             console=console,
             transient=True,
+            redirect_stdout=sys.stdout.isatty(),  # else lines meant for a file would go to the terminal
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task(what, total=total)
