@@ -15,7 +15,7 @@ import polars as pl
 
 import descend
 
-STEPS, SEEDS, CLOSE = 20_000, 8, 1e-10
+STEPS, SEEDS, CLOSE = 20_000, 5, 1e-10
 QUIET = ["metrics=none", "derivatives=none", "dtype=float64"]
 FUNCTIONS = {
     "quadratic, 10-D, condition 1e4": ["objective=quadratic", "objective.dim=10", "objective.condition=1e4"],
@@ -25,7 +25,7 @@ FUNCTIONS = {
     "Beale": ["objective=beale"],
     "logistic regression, 62 parameters": ["objective=breast_cancer_logistic"],
 }
-FIRST_ORDER = ["gradient_descent", "momentum", "adam", "nadam", "rprop"]
+FIRST_ORDER = ["gradient_descent", "momentum", "adam", "rprop"]
 LBFGS = ["optimizer=torch", "optimizer.name=LBFGS", "optimizer.options={line_search_fn: strong_wolfe, max_iter: 10}"]
 SECOND_ORDER = {"newton": ["optimizer=newton"], "newton_cg": ["optimizer=newton_cg"], "L-BFGS": LBFGS}
 COUNTED = ("function", "gradient", "hvp", "hessian")

@@ -33,7 +33,7 @@ from descend.training.run import run
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / "benchmarks" / "peers"
-ROSENBROCK = ["objective=rosenbrock", "optimizer=adam"]
+ROSENBROCK = ["objective=rosenbrock", "optimizer=adam", "dtype=float32"]  # the precision that JAX takes by itself
 QUIET = ["metrics=none", "derivatives=none"]
 FEW = 30
 LR = "optimizer.lr=tag(log,interval(1e-4,1))"

@@ -13,8 +13,6 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-jax.config.update("jax_enable_x64", True)
-
 
 def loss(x: jax.Array) -> jax.Array:
     return 100 * (x[1] - x[0] ** 2) ** 2 + (1 - x[0]) ** 2

@@ -1,14 +1,16 @@
 """The state of many runs of one structure, advanced block by block."""
 
+import itertools
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import partial, reduce
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from descend.sweeps.entries import entry_by_entry, join, small, split
 from descend.sweeps.program import Found, Numbers, Program
 from descend.sweeps.streams import Streams
 from descend.training.block import STEPS
@@ -96,18 +98,36 @@ class Runs:
             every.append(found)
         return list(carry), self._summary(every, [recorded for recorded, _ in pattern])
 
+    def _block_by_entry(
+        self, pattern: Pattern, numbers: list[Tensor], carry: Sequence[Tensor], drawn: list[list[Tensor]]
+    ) -> tuple[list[Tensor], Summary]:
+        """`_block` for the compiler, where all tensors are small."""
+        marks = self.program.step(()).batched
+        before = [*numbers, *carry]
+        runs = next(x.shape[-1] for x, differs in zip(before, marks, strict=False) if differs)
+        state = [split(x, differs) for x, differs in zip(before, marks, strict=False)]
+        every: list[Found] = []
+        for (_, due), batch in zip(pattern, drawn, strict=True):
+            step = self.program.step(due)
+            own = [split(x, differs) for x, differs in zip(batch, marks[len(state) :], strict=True)]
+            outputs = entry_by_entry(step.graph)([*state, *own])
+            state[len(numbers) :] = outputs[: self.program.kept]
+            carry, found = step.tree([join(x, differs, runs) for x, differs in zip(outputs, step.output, strict=True)])
+            every.append(found)
+        return tensors(carry), self._summary(every, [recorded for recorded, _ in pattern])
+
     def _summary(self, every: Sequence[Found], recorded: Sequence[bool]) -> Summary:
-        totals = torch.stack([found.total for found in every])
+        totals = [found.total for found in every]
+        finite = [total.isfinite() for total in totals]
         norms = [found.norm for found in every if found.norm is not None]
-        finite = totals.isfinite()
         kept = [i for i, wanted in enumerate(recorded) if wanted]
         several = len(self.program.names) > 1 and kept
         losses = [every[i].losses.movedim(self.program.axis, 0) for i in kept] if several else []
         return Summary(
-            lowest=torch.where(finite, totals, torch.inf).amin(0),
-            finite=finite.all(0),
-            norm=torch.stack(norms).amin(0) if norms else None,
-            totals=torch.stack([every[i].total for i in kept]) if kept else totals[:0],
+            lowest=reduce(torch.minimum, [torch.where(f, x, torch.inf) for f, x in zip(finite, totals, strict=True)]),
+            finite=reduce(torch.logical_and, finite),
+            norm=reduce(torch.minimum, norms) if norms else None,
+            totals=torch.stack([totals[i] for i in kept]) if kept else totals[0].new_empty(0, len(totals[0])),
             losses=torch.stack(losses) if losses else None,
             observed={i: found.observed for i, found in enumerate(every) if found.observed},
         )
@@ -126,9 +146,27 @@ class Runs:
         if self._whole is None or len(pattern) < self._whole or self._seen[pattern] < rare:
             return block
         if pattern not in self._programs:
+            if self.program.axis == -1 and all(small(self.program.step(due).graph) for _, due in pattern):
+                block = partial(self._block_by_entry, pattern)
             call, example = compiled(block, list(self.numbers.values()), self.carry, drawn)
-            self._programs[pattern] = lambda *now: refill(example, call(*tensors(now)))
+            self._programs[pattern] = self._filling(call, example)
         return self._programs[pattern]
+
+    def _filling(
+        self, call: Callable[..., Sequence[Tensor]], example: tuple[list[Tensor], Summary]
+    ) -> Callable[..., tuple[list[Tensor], Summary]]:
+        """Return a compiled block that takes and returns what `_block` does, by hand: walking trees takes longer."""
+
+        def block(
+            numbers: list[Tensor], carry: list[Tensor], drawn: list[list[Tensor]]
+        ) -> tuple[list[Tensor], Summary]:
+            found = call(*numbers, *carry, *itertools.chain(*drawn))
+            after, rest = list(found[: self.program.kept]), iter(found[self.program.kept :])
+            *fields, observed = example[1]
+            filled = [next(rest) if isinstance(x, Tensor) else x for x in fields]
+            return after, Summary(*filled, refill(observed, rest) if observed else {})
+
+        return block
 
     def select(self, runs: Tensor) -> None:
         """Go on with these runs only, int64 indices into the present ones."""
