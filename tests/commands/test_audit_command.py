@@ -119,6 +119,31 @@ def test_an_op_that_cannot_be_differentiated_is_told_in_a_sentence(audit: Audit,
     assert sentence in err
 
 
+OWN_OBJECTIVE = """
+from dataclasses import dataclass
+import torch
+from descend.objectives.objective import Objective
+
+@dataclass(frozen=True)
+class Own(Objective):
+    def init(self, generator):
+        return {"x": torch.ones(2, dtype=torch.float64)}
+
+    def losses(self, params, batch):
+        return {"y": params["x"] @ torch.ones(3)}
+"""
+
+
+def test_an_objective_that_raises_is_told_in_a_sentence(audit: Audit, tmp_path: Path) -> None:
+    (tmp_path / "own_losses.py").write_text(OWN_OBJECTIVE)
+    code, out, err = audit("objective._target_=own_losses.Own")
+    assert (code, out) == (2, "")
+    assert err.startswith(
+        "descend: objective._target_=own_losses.Own cannot be evaluated and differentiated once: Runtime"
+    )
+    assert len(err.splitlines()) == 1
+
+
 WRONG = {
     "nothing": ([], "told nothing to audit; name an objective"),
     "order": (["op=gelu", "--order", "-1"], "An audit of order -1 was asked for, but it goes from 1 to 6"),

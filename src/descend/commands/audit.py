@@ -3,6 +3,7 @@
 import argparse
 import warnings
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NoReturn
 
 import torch
@@ -93,8 +94,9 @@ def about(overrides: Sequence[str], group: str) -> bool:
 
 def single(overrides: Sequence[str], order: int) -> int:
     """Audit what the overrides choose: the objective if they name one, else the op."""
-    subject = chosen(overrides)
-    check_gradient(subject)
+    with evaluated(" ".join(overrides)):
+        subject = chosen(overrides)
+        gradient(subject.function, subject.points[0])
     with Waiting(f"audit of {subject.name}"):
         report = subject.audited(order, torch.Generator().manual_seed(SEED), backend())
     print(f"{subject.name}, orders 1 to {order}, at {len(subject.points)} points\n\n{report.table()}\n")
@@ -134,21 +136,17 @@ def chosen(overrides: Sequence[str]) -> Subject:
     return objective_subject(" ".join(overrides), objective, op, generator)
 
 
-def check_gradient(subject: Subject) -> None:
-    """Require a first derivative at the first point: without it there is nothing to audit.
-
-    Raises:
-        ConfigurationError: saying what a backward on the way returned, or what was raised.
-    """
+@contextmanager
+def evaluated(name: str) -> Iterator[None]:
+    """Turn whatever an op or objective of the user's own raises within into a ConfigurationError."""
     try:
-        gradient(subject.function, subject.points[0])
+        yield
     except ConfigurationError:
         raise
-    except Exception as error:  # an op or objective of the user's own may raise anything
+    except Exception as error:
         reason = (str(error).splitlines() or [""])[0].rstrip(".")
         raise ConfigurationError(
-            f"{subject.name} cannot be evaluated and differentiated once: {type(error).__name__}: {reason}; mend that "
-            "first."
+            f"{name} cannot be evaluated and differentiated once: {type(error).__name__}: {reason}; mend that first."
         ) from error
 
 
