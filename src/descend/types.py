@@ -23,6 +23,21 @@ Loss = Callable[[Params], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
+class Total:
+    """The total on some of the data, and, where it is a network's, what it is composed of: loss = outer ∘ outputs.
+
+    Attributes:
+        loss: λ·losses as a function of the parameters.
+        outputs: params -> the network's outputs [examples, …]; None where there are none.
+        outer: outputs -> λ·losses [], penalties of the parameters left out; None where there are no outputs.
+    """
+
+    loss: Loss
+    outputs: Callable[[Params], Tensor] | None = None
+    outer: Callable[[Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """What a step saw, before its update: all that a metric may look at.
 
@@ -36,6 +51,7 @@ class Observation:
         update: new minus old parameters, or None at the end of a run, where no update follows.
         lr: the learning rate after the schedule.
         loss: the function λ·losses of the parameters on this batch, λ held fixed.
+        total: returns the total on so many examples, always the same ones, or on this batch for None.
         jacobian: returns the gradients of the single losses, shape [m, n]; computed when called.
         evaluate: returns the objective's test metrics; computed when called.
     """
@@ -49,6 +65,7 @@ class Observation:
     update: Params | None
     lr: float | Tensor
     loss: Loss
+    total: Callable[[float | None], Total]
     jacobian: Callable[[], Tensor]
     evaluate: Callable[[], dict[str, Tensor]]
 

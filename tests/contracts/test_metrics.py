@@ -15,7 +15,7 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
 
 from descend.telemetry.metric import Metric
-from descend.types import Losses, Observation, Params
+from descend.types import Losses, Observation, Params, Total
 
 CONF = Path(__file__).parents[2] / "conf"
 MENU = [path for group in ("metrics", "derivatives") for path in sorted((CONF / group).glob("*.yaml"))]
@@ -104,6 +104,7 @@ def observation(shapes: dict[str, tuple[int, ...]], weights: Tensor, lr: Tensor,
         update=update,
         lr=lr,
         loss=loss,
+        total=lambda examples: Total(loss),
         jacobian=lambda: torch.zeros(2, sum(x.numel() for x in params.values()), dtype=lr.dtype, device=lr.device),
         evaluate=lambda: {"accuracy": params["b"].sum()},
     )

@@ -16,7 +16,7 @@ import torch
 
 from descend.records import Column, Records
 from descend.training.result import Result
-from descend.types import Loss, Observation, Params
+from descend.types import Loss, Observation, Params, Total
 
 
 @pytest.fixture
@@ -38,6 +38,7 @@ def observe() -> Callable[..., Observation]:
             "update": zeros,
             "lr": 0.1,
             "loss": loss,
+            "total": lambda examples: Total(loss),
             "jacobian": lambda: torch.stack([torch.cat([g.reshape(-1) for g in gradients.values()])]),
             "evaluate": dict,
         }

@@ -31,7 +31,8 @@ class GaussNewtonProduct:
         require_twice_differentiable(self._outputs)
         self._seed = torch.zeros_like(self._outputs).requires_grad_()
         pulled = vjp([self._outputs], self._inputs, [self._seed], create_graph=True)
-        self._pulled = torch.cat([piece.reshape(-1) for piece in pulled])
+        with torch.enable_grad():  # metrics are called without a graph around them
+            self._pulled = torch.cat([piece.reshape(-1) for piece in pulled])
         at = {"outputs": self._outputs.detach()}
         self._loss_inputs, self._loss_gradients = gradient_graph(lambda point: loss(point["outputs"]), at)
         self.size, self.dtype, self.device = len(self._pulled), self._pulled.dtype, self._pulled.device

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from descend.types import Batch, Drawing, Losses, Params
+from descend.types import Batch, Drawing, Loss, Losses, Params, Total
 
 
 class Objective(ABC):
@@ -46,6 +46,14 @@ class Objective(ABC):
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
         """Yield the batch of each step, for ever. Data objectives yield index tensors, gathered inside `losses`."""
         return itertools.repeat(None)
+
+    def sample(self, examples: float) -> Batch:
+        """Return a batch of so many examples, the same at every call; the whole data where it has no more."""
+        return None
+
+    def composed(self, loss: Loss, weights: Tensor, batch: Batch) -> Total:
+        """Return `loss`, the weighted losses on a batch, with the network's outputs that it is made of, if it is."""
+        return Total(loss)
 
     def evaluate(self, params: Params) -> dict[str, Tensor]:
         """Return test metrics by name (accuracy, error…), each of shape []; none by default."""

@@ -13,7 +13,7 @@ from descend.errors import ConfigurationError
 from descend.objectives.data import Dataset
 from descend.objectives.networks import Network
 from descend.objectives.objective import Objective
-from descend.types import Batch, Losses, Params
+from descend.types import Batch, Loss, Losses, Params, Total
 
 
 @dataclass(frozen=True)
@@ -71,15 +71,35 @@ class Supervised(Objective):
     def init(self, generator: torch.Generator) -> Params:
         return self.network.init(generator, self.train_inputs.shape[1:], self.outputs())
 
+    def examples(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the inputs and targets of a batch."""
+        if batch is None:
+            return self.train_inputs, self.train_targets
+        return self.train_inputs[batch], self.train_targets[batch]
+
     def losses(self, params: Params, batch: Batch) -> Losses:
-        inputs, targets = self.train_inputs, self.train_targets
-        if batch is not None:
-            inputs, targets = inputs[batch], targets[batch]
+        inputs, targets = self.examples(batch)
         losses = self.data_losses(self.network(params, inputs), targets)
         if isinstance(self.l2, Tensor) or self.l2 != 0:
             squares = [(w * w).sum() for w in params.values() if w.ndim > 1]
             losses["l2_penalty"] = self.l2 / 2 * torch.stack(squares).sum()
         return losses
+
+    def sample(self, examples: float) -> Batch:
+        whole, device = len(self.train_targets), self.train_targets.device
+        if examples >= whole:
+            return None
+        generator = torch.Generator(device="cpu").manual_seed(0)
+        return torch.randperm(whole, generator=generator, device="cpu")[: int(examples)].to(device)
+
+    def composed(self, loss: Loss, weights: Tensor, batch: Batch) -> Total:
+        inputs, targets = self.examples(batch)
+
+        def outer(outputs: Tensor) -> Tensor:
+            values = torch.stack(tuple(self.data_losses(outputs, targets).values()))
+            return torch.dot(weights[: len(values)], values)
+
+        return Total(loss, lambda params: self.network(params, inputs), outer)
 
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
         examples = len(self.train_targets)

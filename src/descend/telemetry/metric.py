@@ -16,6 +16,8 @@ class Metric(ABC):
 
     Args:
         every: steps between two values, ≥ 1.
+        budget: share of the run's time that it may take, in (0, 1]: of the steps at which it is due, those are left out
+            that would exceed it, save the first and the run's end. None sets no bound. Kept in runs of their own.
 
     Attributes:
         batchable: whether it is made of tensor operations alone, so that it can be traced and stacked over runs.
@@ -24,9 +26,12 @@ class Metric(ABC):
     batchable: ClassVar[bool] = True
 
     every: int = 1
+    budget: float | None = None
 
     def __post_init__(self) -> None:
         check_number(self, "every", at_least=1)
+        if self.budget is not None:
+            check_number(self, "budget", above=0, at_most=1)
 
     def applies(self, params: Params) -> bool:
         """Tell from names and shapes whether there is something to look at; where not, the metric is left out."""

@@ -11,6 +11,7 @@ import torch
 from descend.errors import ConfigurationError
 from descend.records import Records
 from descend.training.block import STEPS, Block, due, measure, take
+from descend.training.budgeted import within_budgets
 from descend.training.check import check_floating, check_start
 from descend.training.evaluations import Evaluations
 from descend.training.experiment import Experiment
@@ -47,6 +48,7 @@ class Loop:
         self.batches = self.experiment.objective.batches(generator)
         self.carry: Carry = start(self.experiment, params)
         self.step = 0
+        self.experiment = within_budgets(self.experiment)
         compiled = self._compiled_take() if choose_compile(self.experiment, params) else None
         self.compiled, self._take = compiled is not None, compiled or take
         self.verdict: Verdict | None = None

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from descend.objectives.objective import Objective
 from descend.training.experiment import Experiment
-from descend.types import Batch, Loss, Losses, Observation, Params, State
+from descend.types import Batch, Loss, Losses, Observation, Params, State, Total
 
 
 class Carry(NamedTuple):
@@ -119,6 +119,11 @@ def advance(experiment: Experiment, carry: Carry, batch: Batch, count: Callable[
 def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | None, batch: Batch) -> Observation:
     """Return what metrics may look at: the point `before`, what was found there, and the update, if one followed."""
     update = None if after is None else {name: after.params[name] - x for name, x in before.params.items()}
+
+    def on(examples: float | None) -> Total:
+        chosen = batch if examples is None else experiment.objective.sample(examples)
+        return experiment.objective.composed(total(experiment.objective, taken.weights, chosen), taken.weights, chosen)
+
     return Observation(
         step=before.step,
         params=before.params,
@@ -129,6 +134,7 @@ def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | 
         update=update,
         lr=experiment.optimizer_at(before.step).lr,
         loss=total(experiment.objective, taken.weights, batch),
+        total=on,
         jacobian=lambda: LossGradients.at(experiment.objective, before.params, batch).jacobian(),
         evaluate=lambda: experiment.objective.evaluate(before.params),
     )
