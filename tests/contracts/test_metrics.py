@@ -25,7 +25,9 @@ RUNS = 3
 
 def entries(path: Path) -> dict[str, Metric]:
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        return instantiate(compose(f"{path.parent.name}/{path.stem}")[path.parent.name], _convert_="all")
+        found = instantiate(compose(f"{path.parent.name}/{path.stem}")[path.parent.name], _convert_="all")
+    found.pop("order", None)  # what the metrics of derivatives refer to
+    return found
 
 
 METRICS = {f"{path.parent.name}/{path.stem}:{name}": metric for path in MENU for name, metric in entries(path).items()}

@@ -35,13 +35,13 @@ def choices(group: str) -> list[str]:
 
 
 def check(overrides: Sequence[str], steps: int = STEPS) -> None:
-    """Run a small sweep stacked, and each of its runs alone; compare results and records."""
+    """Run a small sweep stacked, and alone its first run and its last, which differ in every number; compare them."""
     made = jobs([*overrides, f"steps={steps}", "dtype=float64", "seed=1,2"], Grid())
     for group in groups(made, built):
         if group.serial is not None:
             pytest.skip(group.serial)
         (chunk,) = run_group(group, MEMORY)
-        for job, stacked in zip(chunk.jobs, chunk.results, strict=True):
+        for job, stacked in (chunk.jobs[0], chunk.results[0]), (chunk.jobs[-1], chunk.results[-1]):
             alone = descend.run(list(job.overrides))
             same_result(alone, stacked)
             same_records(alone.records, chunk.curves.filter(run=job.index))

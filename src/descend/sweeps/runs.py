@@ -157,14 +157,17 @@ class Runs:
     ) -> Callable[..., tuple[list[Tensor], Summary]]:
         """Return a compiled block that takes and returns what `_block` does, by hand: walking trees takes longer."""
 
+        summary = example[1]
+
         def block(
             numbers: list[Tensor], carry: list[Tensor], drawn: list[list[Tensor]]
         ) -> tuple[list[Tensor], Summary]:
             found = call(*numbers, *carry, *itertools.chain(*drawn))
             after, rest = list(found[: self.program.kept]), iter(found[self.program.kept :])
-            *fields, observed = example[1]
-            filled = [next(rest) if isinstance(x, Tensor) else x for x in fields]
-            return after, Summary(*filled, refill(observed, rest) if observed else {})
+            filled = {name: next(rest) if isinstance(x, Tensor) else x for name, x in summary._asdict().items()}
+            if summary.observed:  # the last field, so that the rest is its own
+                filled["observed"] = refill(summary.observed, rest)
+            return after, Summary(**filled)
 
         return block
 
