@@ -156,7 +156,6 @@ class Runs:
         self, call: Callable[..., Sequence[Tensor]], example: tuple[list[Tensor], Summary]
     ) -> Callable[..., tuple[list[Tensor], Summary]]:
         """Return a compiled block that takes and returns what `_block` does, by hand: walking trees takes longer."""
-
         summary = example[1]
 
         def block(
@@ -164,10 +163,14 @@ class Runs:
         ) -> tuple[list[Tensor], Summary]:
             found = call(*numbers, *carry, *itertools.chain(*drawn))
             after, rest = list(found[: self.program.kept]), iter(found[self.program.kept :])
-            filled = {name: next(rest) if isinstance(x, Tensor) else x for name, x in summary._asdict().items()}
-            if summary.observed:  # the last field, so that the rest is its own
-                filled["observed"] = refill(summary.observed, rest)
-            return after, Summary(**filled)
+            return after, Summary(
+                lowest=next(rest),
+                finite=next(rest),
+                norm=None if summary.norm is None else next(rest),
+                totals=next(rest),
+                losses=None if summary.losses is None else next(rest),
+                observed=refill(summary.observed, rest) if summary.observed else {},
+            )
 
         return block
 
