@@ -146,7 +146,7 @@ def test_an_objective_that_raises_is_told_in_a_sentence(audit: Audit, tmp_path: 
 
 WRONG = {
     "nothing": ([], "told nothing to audit; name an objective"),
-    "order": (["op=gelu", "--order", "-1"], "An audit of order -1 was asked for, but it goes from 1 to 6"),
+    "order": (["op=gelu", "--order", "-1"], "An audit of order -1 was asked for, but it goes from 1 to 4"),
     "high order": (["op=gelu", "--order", "9"], "An audit of order 9 was asked for"),
     "order in words": (["op=gelu", "--order", "two"], "argument --order: invalid int value: 'two'"),
     "flag": (["op=gelu", "--al"], "unrecognized arguments: --al"),
