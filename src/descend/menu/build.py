@@ -47,7 +47,9 @@ def build(config: DictConfig, overrides: list[str]) -> Experiment:
     given = plain(config)
     parts = {group: make(group, retargeted(group, given[group], overrides), base) for group, base in PARTS.items()}
     nodes = {f"metrics.{name}": node for name, node in (given["metrics"] or {}).items()}
-    nodes |= {f"derivatives.{name}": node for name, node in (given["derivatives"] or {}).items()}
+    # `order` is no metric: the others refer to it.
+    asked = {name: node for name, node in (given["derivatives"] or {}).items() if name != "order"}
+    nodes |= {f"derivatives.{name}": node for name, node in asked.items()}
     metrics = {path: make(path, node, Metric) for path, node in nodes.items() if node}
     check_fields("stop", Stopping, given["stop"])
     settings = {name: given[name] for name in SETTINGS}
