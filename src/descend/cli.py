@@ -115,13 +115,15 @@ def task(config: "DictConfig") -> float:
 def leave(folder: Path, loop: "Loop", result: "Result") -> "Records":
     """Leave a checkpoint and the pictures that there are, which are returned as well.
 
-    `path.png` is of a run on a function of two numbers, `solution.png` of a run whose objective has a drawing.
+    `path.png` is of a run on a function of two numbers, `solution.png` of a run whose objective has a drawing,
+    `density.png` of a run whose curvature was watched.
     """
     import numpy as np
 
     from descend.records import Column, Records
     from descend.telemetry.drawing import solution_picture
     from descend.telemetry.pictures import path_picture
+    from descend.telemetry.spectrum_picture import spectrum_picture
     from descend.training.checkpoint import save
 
     save(loop.carry, folder / "checkpoint.pt")
@@ -130,6 +132,7 @@ def leave(folder: Path, loop: "Loop", result: "Result") -> "Records":
     drawing = objective.drawing(params)
     drawn = {
         "path": path_picture(loop.loss, params, result.blocks, minimizers, title),
+        "density": spectrum_picture(result.blocks, title),
         "solution": None if drawing is None else solution_picture(drawing, title),
     }
     images = {}
