@@ -3,7 +3,8 @@
 Where the code has taught better than the first drawing:
 
 - Imports go from a higher layer to a lower one. Objectives, aggregators, optimizers and telemetry share a layer and do
-  not know each other, save that aggregators borrow the elementwise arithmetic and the Adam of the optimizers.
+  not know each other, save that aggregators borrow the elementwise arithmetic and the Adam of the optimizers, and that
+  telemetry measures the distance from Pareto stationarity with the aggregators' Gramian and shortest combination.
 - Training names the contracts of metric and sink, which live with telemetry, and nothing else of it.
 - Sweeps compose their jobs by the menu, so they stand above it, and they share with it and the command line the
   knowledge of Hydra's grammar.
@@ -36,8 +37,8 @@ LAYERS = [
     {"cli", "__init__", "hydra_plugins"},
 ]
 GROUND = LAYERS[0]
-SIDEWAYS = {("checks", "errors"), ("vectors", "types"), ("aggregators", "optimizers")}
-READ_BY_TELEMETRY = GROUND | {"derivatives"}
+SIDEWAYS = {("checks", "errors"), ("vectors", "types"), ("aggregators", "optimizers"), ("telemetry", "aggregators")}
+READ_BY_TELEMETRY = GROUND | {"derivatives", "aggregators"}
 CONTRACTS = {"descend.telemetry.metric", "descend.telemetry.sink"}
 
 PLACED = {"tensor", "arange"}
@@ -93,7 +94,7 @@ def test_imports_point_one_way(path: Path) -> None:
         assert lower, f"{name_of(path)} imports {module}"
 
 
-def test_telemetry_reads_records_and_derivatives_alone() -> None:
+def test_telemetry_reads_records_derivatives_and_aggregators_alone() -> None:
     read = {module.split(".")[1] for path in FILES if part_of(path) == "telemetry" for module in own_imports(path)}
     assert read - {"telemetry"} <= READ_BY_TELEMETRY
 

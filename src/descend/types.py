@@ -48,11 +48,12 @@ class Observation:
         weights: the aggregator's weights λ, shape [m], in the order of `losses`.
         gradients: the gradient of λ·losses, by parameter, before clipping.
         previous: the gradients of the step before; zeros at the first.
+        previous_losses: the raw losses of the step before; at the first, those of the start over the whole data.
         update: new minus old parameters, or None at the end of a run, where no update follows.
         lr: the learning rate after the schedule.
         loss: the function λ·losses of the parameters on this batch, λ held fixed.
         total: returns the total on so many examples, always the same ones, or on this batch for None.
-        jacobian: returns the gradients of the single losses, shape [m, n]; computed when called.
+        jacobian: returns the gradients of the single losses, shape [m, n]; computed when called, if it was not.
         evaluate: returns the objective's test metrics; computed when called.
     """
 
@@ -62,6 +63,7 @@ class Observation:
     weights: Tensor
     gradients: Params
     previous: Params
+    previous_losses: Losses
     update: Params | None
     lr: float | Tensor
     loss: Loss

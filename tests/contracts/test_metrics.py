@@ -96,6 +96,7 @@ def observation(shapes: dict[str, tuple[int, ...]], weights: Tensor, lr: Tensor,
     leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
     with torch.enable_grad():
         gradients = torch.autograd.grad(loss(leaves), list(leaves.values()))
+        rows = [torch.autograd.grad(each, list(leaves.values())) for each in losses(leaves).values()]
     return Observation(
         step=7,
         params=params,
@@ -103,11 +104,12 @@ def observation(shapes: dict[str, tuple[int, ...]], weights: Tensor, lr: Tensor,
         weights=weights,
         gradients=dict(zip(shapes, gradients, strict=True)),
         previous=previous,
+        previous_losses=losses(previous),
         update=update,
         lr=lr,
         loss=loss,
         total=lambda examples: Total(loss),
-        jacobian=lambda: torch.zeros(2, sum(x.numel() for x in params.values()), dtype=lr.dtype, device=lr.device),
+        jacobian=lambda: torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows]),
         evaluate=lambda: {"accuracy": params["b"].sum()},
     )
 

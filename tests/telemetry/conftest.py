@@ -35,6 +35,7 @@ def observe() -> Callable[..., Observation]:
             "weights": torch.ones(1, dtype=value.dtype),
             "gradients": gradients,
             "previous": zeros,
+            "previous_losses": {"value": value.detach()},
             "update": zeros,
             "lr": 0.1,
             "loss": loss,

@@ -54,7 +54,8 @@ def take(
     with torch.no_grad():
         for i, batch in enumerate(batches):
             before = carry
-            carry, taken = advance(experiment, before, batch, count)
+            jacobian = any(experiment.metrics[name].uses_jacobian for name in metrics_due[i])
+            carry, taken = advance(experiment, before, batch, count, jacobian)
             values.append(taken.values)
             weights.append(taken.weights)
             if experiment.stop.gradient_norm is not None:

@@ -94,7 +94,7 @@ class CompiledBlocks:
         _, block, passed = after
         observed: dict[int, dict[str, Tensor]] = {}
         for i, (params, gradients) in enumerate(passed):
-            following = before._replace(params=params, gradients=gradients, step=before.step + 1)
+            following = Carry(params, before.optimizer, before.aggregator, gradients, block.values[i], before.step + 1)
             if metrics_due[i]:
                 taken = Taken(self._names, block.values[i], block.weights[i], gradients)
                 observation = observe(self._experiment, before, taken, following, batches[i])

@@ -12,12 +12,13 @@ from descend.types import Batch, Loss, Losses, Observation, Params, State, Total
 
 
 class Carry(NamedTuple):
-    """All that goes from one step to the next; `gradients` are those of the last step, `step` counts updates."""
+    """All that goes from one step to the next; `gradients` and `losses` [m] are the last step's, `step` counts them."""
 
     params: Params
     optimizer: State
     aggregator: State
     gradients: Params
+    losses: Tensor
     step: int | Tensor
 
 
@@ -44,12 +45,16 @@ class LossGradients:
             self._jacobian = torch.stack([torch.cat([g.reshape(-1) for g in row]) for row in rows])
         return self._jacobian
 
-    def combined(self, weights: Tensor) -> Params:
-        """Return λᵀJ by name: from the Jacobian's rows where they are known, else by one backward from all losses."""
+    def combined(self, weights: Tensor, keep: bool = False) -> Params:
+        """Return λᵀJ by name: from the Jacobian's rows where they are known, else by one backward from all losses.
+
+        Args:
+            keep: keep the graph, for a Jacobian that is asked for afterwards.
+        """
         if self._jacobian is None:
             with torch.enable_grad():
                 weighted = [w * loss for w, loss in zip(weights.unbind(), self.losses.values(), strict=True)]
-            return dict(zip(self.leaves, self._gradient(weighted, keep=False), strict=True))
+            return dict(zip(self.leaves, self._gradient(weighted, keep), strict=True))
         parts = (weights @ self._jacobian).split([x.numel() for x in self.leaves.values()])
         return {name: part.view_as(x) for (name, x), part in zip(self.leaves.items(), parts, strict=True)}
 
@@ -83,37 +88,55 @@ def start(experiment: Experiment, params: Params) -> Carry:
         optimizer=experiment.optimizer.init(params),
         aggregator=experiment.aggregator.init(values, tuple(losses)),
         gradients={name: torch.zeros_like(x) for name, x in params.items()},
+        losses=values,
         step=0,
     )
 
 
 class Taken(NamedTuple):
-    """What an evaluation of the losses found: their names, values [m], weights [m], and the weighted gradient."""
+    """What an evaluation of the losses found: their names, values [m], weights [m], and the weighted gradient.
+
+    The Jacobian [m, n] is there where it was asked for.
+    """
 
     names: tuple[str, ...]
     values: Tensor
     weights: Tensor
     gradients: Params
+    jacobian: Tensor | None = None
 
 
-def evaluate(experiment: Experiment, params: Params, batch: Batch, state: State) -> tuple[Taken, State]:
-    """Return the losses at `params`, the aggregator's weights, the gradient of λ·losses, and the aggregator's state."""
+def evaluate(
+    experiment: Experiment, params: Params, batch: Batch, state: State, jacobian: bool = False
+) -> tuple[Taken, State]:
+    """Return the losses at `params`, the aggregator's weights, the gradient of λ·losses, and the aggregator's state.
+
+    Args:
+        jacobian: whether a metric will want the Jacobian. The gradient is computed as without, so that what is looked
+            at does not change where the run goes.
+    """
     found = LossGradients.at(experiment.objective, params, batch)
     weights, state = experiment.aggregator.weights(found.values, found.jacobian, state)
-    return Taken(tuple(found.losses), found.values, weights, found.combined(weights)), state
+    several = len(found.losses) > 1
+    gradients = found.combined(weights, keep=jacobian and several)
+    rows = found.jacobian() if jacobian and several else None
+    return Taken(tuple(found.losses), found.values, weights, gradients, rows), state
 
 
-def advance(experiment: Experiment, carry: Carry, batch: Batch, count: Callable[[Loss], Loss]) -> tuple[Carry, Taken]:
+def advance(
+    experiment: Experiment, carry: Carry, batch: Batch, count: Callable[[Loss], Loss], jacobian: bool = False
+) -> tuple[Carry, Taken]:
     """Make one update; runs without autograd around it.
 
     Args:
         count: wraps the scalar function handed to the optimizer, to count its evaluations.
+        jacobian: as for `evaluate`.
     """
-    taken, aggregator = evaluate(experiment, carry.params, batch, carry.aggregator)
+    taken, aggregator = evaluate(experiment, carry.params, batch, carry.aggregator, jacobian)
     loss = count(total(experiment.objective, taken.weights, batch))
     optimizer = experiment.optimizer_at(carry.step)
     params, state = optimizer.step(carry.params, experiment.clip(taken.gradients), carry.optimizer, loss)
-    return Carry(params, state, aggregator, taken.gradients, carry.step + 1), taken
+    return Carry(params, state, aggregator, taken.gradients, taken.values, carry.step + 1), taken
 
 
 def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | None, batch: Batch) -> Observation:
@@ -124,6 +147,10 @@ def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | 
         chosen = batch if examples is None else experiment.objective.sample(examples)
         return experiment.objective.composed(total(experiment.objective, taken.weights, chosen), taken.weights, chosen)
 
+    def jacobian() -> Tensor:
+        rows = taken.jacobian
+        return LossGradients.at(experiment.objective, before.params, batch).jacobian() if rows is None else rows
+
     return Observation(
         step=before.step,
         params=before.params,
@@ -131,10 +158,11 @@ def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | 
         weights=taken.weights,
         gradients=taken.gradients,
         previous=before.gradients,
+        previous_losses=dict(zip(taken.names, before.losses.unbind(), strict=True)),
         update=update,
         lr=experiment.optimizer_at(before.step).lr,
         loss=total(experiment.objective, taken.weights, batch),
         total=on,
-        jacobian=lambda: LossGradients.at(experiment.objective, before.params, batch).jacobian(),
+        jacobian=jacobian,
         evaluate=lambda: experiment.objective.evaluate(before.params),
     )
