@@ -14,6 +14,7 @@ from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 
 from descend.records import Column, Records
 from descend.telemetry import hparams
+from descend.telemetry.layout import losses_layout
 from descend.telemetry.tfrecord import framed
 
 if TYPE_CHECKING:
@@ -78,10 +79,14 @@ class TensorBoard:
         session = SessionLog(status=SessionLog.START)
         self._file.add(Event(wall_time=self._written, step=first_step, session_log=session))
         self._add(0, [hparams.session_start(config, folder.name)])
+        self._laid_out = False
         self._file.flush()
 
     def write(self, records: Records) -> None:
         began, now = self._written, time.time()
+        if not self._laid_out and any(name.startswith("loss/") for name in records.scalars):
+            self._add(0, [losses_layout()])
+            self._laid_out = True
         for names, steps, rows in _groups(records.scalars):
             event = Event(summary=Summary(value=[Summary.Value(tag=name) for name in names]))
             values = event.summary.value
