@@ -114,6 +114,7 @@ def rows(path: Path) -> int:
         (["optimizer.lrr=0.1,0.2"], "lrr"),
         (["optimizer.lr=interval(0.1,1)"], "sweep.points"),
         (["seed=range(0,1000)", "optimizer.lr=range(1,2000)"], "sweep.yes=true"),
+        (["optimizer.lr=0.1,0.2", "sweep.memory=100"], "sweep.memory allows 100 bytes"),
         (["seed=0,1", "sweep.resume=nowhere"], "nowhere"),
         (["seed=0,1", "sweep.keep=some"], "keep"),
     ],
@@ -132,7 +133,8 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert "stacked" in done.stdout
-    assert "TorchOptim" in done.stdout
+    assert "one by one" in done.stdout
+    assert "MiB" in done.stdout
     assert not list(tmp_path.iterdir())
 
 

@@ -1,5 +1,6 @@
 """A group of jobs run as one program, each run ending by its own rule."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 
@@ -14,7 +15,6 @@ from descend.sweeps.program import Numbers, Program
 from descend.sweeps.runs import Pattern, Runs, Summary, steps_together
 from descend.sweeps.streams import Beginning, begin
 from descend.training.block import due
-from descend.training.experiment import Experiment
 from descend.training.gather import columns, host
 from descend.training.loop import BLOCK_SECONDS, MOST_STEPS
 from descend.training.placement import cpu_threads
@@ -49,6 +49,15 @@ def run_group(
         yield Batched(program, group.part(places), own, stride, progress).run()
 
 
+def bytes_of_one(group: Group) -> int:
+    """Return the most memory that one run of a group may take.
+
+    Raises:
+        RuntimeError: the step cannot be traced.
+    """
+    return prepare(group)[0].bytes
+
+
 def prepare(group: Group) -> tuple[Program, Numbers]:
     """Return the step that a group's runs share, and the numbers that differ.
 
@@ -64,18 +73,17 @@ def prepare(group: Group) -> tuple[Program, Numbers]:
     return program, numbers
 
 
+def device_of(group: Group) -> torch.device:
+    """Return the device a group's runs will be on."""
+    template = group.template
+    _, params, _ = template.placed(group.objectives[0].init(template.generator()))
+    return next(iter(params.values())).device
+
+
 def stack_numbers(group: Group, beginning: Beginning) -> Numbers:
     """Return the numbers that differ as tensors [runs], in float64 as Python has them."""
     device = next(iter(beginning.params.values())).device
     return {leaf: torch.tensor(x, dtype=torch.float64, device=device) for leaf, x in group.numbers.items()}
-
-
-def pattern(experiment: Experiment, step: int, size: int, stride: int) -> Pattern:
-    """Return for each step of a block whether it is recorded, and the metrics due at it."""
-    recorded = [(step + i) % stride == 0 for i in range(size)]
-    return tuple(
-        (kept, names if kept else ()) for kept, names in zip(recorded, due(experiment, step, size), strict=True)
-    )
 
 
 class Batched:
@@ -98,6 +106,8 @@ class Batched:
         self._size = steps_together(self._experiment)
         self._runs = Runs(program, numbers, beginning.params, beginning.streams, self._size if compiled else None)
         self._numbers, self._threads = numbers, beginning.threads
+        self._period = math.lcm(stride, *(metric.every for metric in self._experiment.metrics.values()))
+        self._patterns: dict[tuple[int, int], Pattern] = {}
         self._endings = Endings(self._experiment, program, len(group.jobs), compiled)
         self._curves = Curves()
         self._at = np.arange(len(group.jobs))  # which run stands at each place of the stack
@@ -134,7 +144,7 @@ class Batched:
         patterns: list[Pattern] = []
         for i in range(0, size, self._size):
             part = batches[i : i + self._size]
-            patterns.append(pattern(self._experiment, step + i, len(part), self._stride))
+            patterns.append(self._pattern(step + i, len(part)))
             summaries.append(self._runs.advance(part, patterns[-1]))
         self._record(summaries, [kept for each in patterns for kept, _ in each], step)
         self._step += size
@@ -149,11 +159,13 @@ class Batched:
     def _record(self, summaries: Sequence[Summary], kept: Sequence[bool], step: int) -> None:
         """Keep what the blocks from `step` on recorded of each run; each name moves to the host at once."""
         steps = np.flatnonzero(kept) + step
-        if steps.size:
-            self._curves.add("value", steps, self._at, host(torch.cat([s.totals for s in summaries])))
-        losses = [s.losses for s in summaries if s.losses is not None]
-        for name, loss in zip(self._endings.names, torch.cat(losses).unbind(2) if losses else (), strict=False):
-            self._curves.add(f"loss/{name}", steps, self._at, host(loss))
+        for summary in summaries:
+            now, steps = np.split(steps, [len(summary.totals)])
+            if now.size:
+                self._curves.add("value", now, self._at, summary.totals.cpu().numpy())
+            losses = () if summary.losses is None else summary.losses.unbind(2)
+            for name, loss in zip(self._endings.names, losses, strict=False):
+                self._curves.add(f"loss/{name}", now, self._at, loss.cpu().numpy())
         observed = {
             block * self._size + i: {name: x for name, x in found.items() if x.dim() == 1}
             for block, summary in enumerate(summaries)
@@ -161,6 +173,15 @@ class Batched:
         }
         for name, (at, values) in columns(observed, step).items():
             self._curves.add(name, at, self._at, values)
+
+    def _pattern(self, step: int, size: int) -> Pattern:
+        """Return for each step of a block whether it is recorded, and the metrics due at it; both come round."""
+        at = step % self._period, size
+        if at not in self._patterns:
+            recorded = [(step + i) % self._stride == 0 for i in range(size)]
+            names = due(self._experiment, step, size)
+            self._patterns[at] = tuple((kept, own if kept else ()) for kept, own in zip(recorded, names, strict=True))
+        return self._patterns[at]
 
     def _find_ends(self, places: np.ndarray, before: list[Tensor], step: int, batches: Sequence[Batch]) -> None:
         """Take the steps again from `before`, one by one, to see at which each suspect ended, and keep it there."""

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import torch
 
 from descend.errors import ConfigurationError
 from descend.menu.build import build
 from descend.menu.compose import compose
-from descend.sweeps.batch import run_group
+from descend.sweeps.batch import bytes_of_one, device_of, run_group
 from descend.sweeps.group import groups
 from descend.sweeps.job import Chunk, Group, Job
 from descend.sweeps.progress import SweepBar
@@ -51,6 +50,8 @@ def plan(overrides: Sequence[str], settings: Settings, config_loader: Any = None
             f"The sweep has {len(made):,} runs, more than {MOST_RUNS:,}; add sweep.yes=true if that is meant."
         )
     found = groups(made, built)
+    if settings.memory is not None:
+        require_memory(found, settings.memory)
     numbers = sum(len(group.jobs) * (group.template.steps + 1) for group in found)
     return Plan(made, found, 1 if numbers <= MOST_NUMBERS else 8 * -(-numbers // (8 * MOST_NUMBERS)))
 
@@ -86,6 +87,22 @@ def conduct(plan: Plan, settings: Settings, folder: Path, carry: Carry | None = 
     for run, reason in failed.select("run", "reason").iter_rows() if len(failed) else ():
         print(f"descend: run {run} failed: {reason} ({' '.join(plan.jobs[run].overrides)})", file=sys.stderr)
     return 1 if len(failed) else 0
+
+
+def require_memory(groups: Sequence[Group], memory: int) -> None:
+    """Raise ConfigurationError where a single run of a group takes more than the memory allowed."""
+    for group in groups:
+        if group.serial is not None:
+            continue
+        try:
+            one = bytes_of_one(group)
+        except RuntimeError:
+            continue  # its runs go one by one
+        if one > memory:
+            raise ConfigurationError(
+                f"sweep.memory allows {memory:,} bytes, but one run ({' '.join(group.jobs[0].overrides)}) may take "
+                f"{one:,}; allow more, or choose a smaller problem."
+            )
 
 
 def carry_out(plan: Plan, settings: Settings, store: Store | Outbox) -> bool:
@@ -130,10 +147,3 @@ def group_chunks(group: Group, stride: int, settings: Settings, bar: SweepBar) -
     for chunk in run_serially(group, built):
         bar.advance(group.template.steps)
         yield chunk
-
-
-def device_of(group: Group) -> torch.device:
-    """Return the device a group's runs will be on."""
-    template = group.template
-    _, params, _ = template.placed(group.objectives[0].init(template.generator()))
-    return next(iter(params.values())).device

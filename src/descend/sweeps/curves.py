@@ -42,7 +42,7 @@ class Curves:
             )
             for name, values in self.ends.items()
         ]
-        parts = [self._long(piece, stops, index) for piece in self.pieces] + ends
+        parts = [self._long(piece, stops, index) for piece in joined(self.pieces)] + ends
         return pl.concat(parts) if parts else pl.DataFrame(schema=SCHEMA)
 
     def _long(self, piece: Piece, before: np.ndarray, index: np.ndarray) -> pl.DataFrame:
@@ -52,3 +52,14 @@ class Curves:
         return pl.DataFrame({"run": runs, "step": steps, "value": piece.values[kept].astype(np.float64)}).select(
             "run", "step", pl.lit(piece.name).alias("name"), "value"
         )
+
+
+def joined(pieces: list[Piece]) -> list[Piece]:
+    """Return the pieces with those of one name and the same runs as one: a table is made once for each."""
+    alike: dict[tuple[str, int], list[Piece]] = {}
+    for piece in pieces:
+        alike.setdefault((piece.name, id(piece.runs)), []).append(piece)
+    return [
+        Piece(name, np.concatenate([p.steps for p in own]), own[0].runs, np.concatenate([p.values for p in own]))
+        for (name, _), own in alike.items()
+    ]

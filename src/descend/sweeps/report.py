@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
+from descend.sweeps.batch import bytes_of_one, device_of
+from descend.sweeps.job import Group
 from descend.sweeps.pages import MOST_ROWS, write_pages
 from descend.sweeps.picture import sweep_picture
 from descend.sweeps.settings import Settings
@@ -21,19 +24,37 @@ MANY_FILES = 500
 
 
 def show_plan(plan: "Plan", settings: Settings) -> None:
-    """Print the groups, how many runs each has, and why any of them are serial."""
+    """Print the groups, what is chosen in each, how many programs they take in which memory, and why any are serial."""
     table = Table(title=f"{len(plan.jobs):,} runs in {len(plan.groups)} programs")
-    for column in ("runs", "objective", "optimizer", "steps", "stacked over", "how"):
+    first = plan.jobs[0].swept
+    chosen = [key for key in first if len({group.jobs[0].swept[key] for group in plan.groups}) > 1]
+    for column in ("runs", *chosen, "steps", "stacked over", "memory of one run", "how"):
         table.add_column(column)
-    for group in plan.groups:
-        template = group.template
-        over = ", ".join(".".join(map(str, leaf)) for leaf in group.numbers) or (
-            "seed" if len(set(group.seeds)) > 1 else ""
+    console = Console(width=None if Console().is_terminal else 160)
+    for group in track(plan.groups, "tracing", console=Console(stderr=True), transient=True):
+        over = [".".join(map(str, leaf)) for leaf in group.numbers]
+        seeds = ["seed"] if len(set(group.seeds)) > 1 else []
+        choices = [group.jobs[0].swept[key] for key in chosen]
+        table.add_row(
+            f"{len(group.jobs):,}",
+            *choices,
+            f"{group.template.steps:,}",
+            ", ".join(over + seeds),
+            *how(group, settings),
         )
-        names = type(template.objective).__name__, type(template.optimizer).__name__
-        how = "stacked" if group.serial is None else f"one by one: {group.serial}"
-        table.add_row(f"{len(group.jobs):,}", *names, f"{template.steps:,}", over, how)
-    Console(width=None if Console().is_terminal else 160).print(table)
+    console.print(table)
+
+
+def how(group: Group, settings: Settings) -> tuple[str, str]:
+    """Return the memory that a run of a group takes, and how its runs will go."""
+    if group.serial is not None:
+        return "", f"one by one: {group.serial}"
+    try:
+        one = bytes_of_one(group)
+    except RuntimeError as error:
+        return "", f"one by one: its step cannot be traced: {str(error).splitlines()[0]}"
+    programs = -(-len(group.jobs) // max(1, settings.budget(device_of(group)) // one))
+    return f"{one / 2**20:,.3g} MiB", "stacked" if programs == 1 else f"stacked, {programs:,} one after the other"
 
 
 def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame) -> None:

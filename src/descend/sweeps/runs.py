@@ -81,7 +81,7 @@ class Runs:
 
     def advance(self, batches: Sequence[Batch], pattern: Pattern) -> Summary:
         """Make one step for each batch."""
-        drawn = [tensors(batch) for batch in batches]
+        drawn = [[] if batch is None else tensors(batch) for batch in batches]
         block = self._program(pattern, drawn)
         with torch.no_grad():
             self.carry, summary = block(list(self.numbers.values()), self.carry, drawn)
@@ -140,16 +140,15 @@ class Runs:
 
     def _program(self, pattern: Pattern, drawn: list[list[Tensor]]) -> Callable[..., tuple[list[Tensor], Summary]]:
         """Return the block, compiled if its pattern has come up often enough."""
-        block = partial(self._block, pattern)
+        if pattern in self._programs:
+            return self._programs[pattern]
         self._seen[pattern] += 1
         rare = WORTH_COMPILING if any(due for _, due in pattern) else 2
         if self._whole is None or len(pattern) < self._whole or self._seen[pattern] < rare:
-            return block
-        if pattern not in self._programs:
-            if self.program.axis == -1 and all(small(self.program.step(due).graph) for _, due in pattern):
-                block = partial(self._block_by_entry, pattern)
-            call, example = compiled(block, list(self.numbers.values()), self.carry, drawn)
-            self._programs[pattern] = self._filling(call, example)
+            return partial(self._block, pattern)
+        by_entry = self.program.axis == -1 and all(small(self.program.step(due).graph) for _, due in pattern)
+        block = partial(self._block_by_entry if by_entry else self._block, pattern)
+        self._programs[pattern] = self._filling(*compiled(block, list(self.numbers.values()), self.carry, drawn))
         return self._programs[pattern]
 
     def _filling(
