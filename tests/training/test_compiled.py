@@ -9,6 +9,7 @@ import pytest
 import torch
 from toys import Line
 
+from descend.derivatives import hessian
 from descend.errors import ConfigurationError
 from descend.objectives.expression import Expression
 from descend.objectives.rosenbrock import Rosenbrock
@@ -162,6 +163,19 @@ class Branching(Rosenbrock):
 
     def value(self, x: torch.Tensor) -> torch.Tensor:
         return super().value(x) if x.sum() > -100 else x.sum()
+
+
+def test_what_is_written_in_place_is_traced_into_operations_that_vmap_has_rules_for() -> None:
+    """Of `aten.copy` vmap has none: it would loop over the runs, with a warning from C++ that Python cannot catch."""
+
+    def cubes(x: torch.Tensor) -> torch.Tensor:
+        return hessian(lambda p: (p["x"] ** 3).sum() + p["x"].cos().sum() ** 2, {"x": x})
+
+    x = torch.tensor([[1.0, 2.0, 3.0], [0.5, -1.0, 2.0]], dtype=torch.float64)
+    graph, _ = trace(cubes, x[0])
+    assert not [node for node in graph.graph.nodes if node.target is torch.ops.aten.copy.default]
+    (found,) = torch.vmap(lambda row: tuple(graph(row)))(x)
+    torch.testing.assert_close(found, torch.stack([cubes(row) for row in x]))
 
 
 def test_what_cannot_be_traced_is_told_or_run_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,8 +60,14 @@ def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]
         operations = [node.target for node in graph.graph.nodes if isinstance(node.target, OpOverload)]
         if any(operation._schema.is_mutable for operation in operations):
             # vmap has no rule for some operations in place, and would loop over the runs.
-            graph = make_fx(torch.func.functionalize(graph, remove="mutations"))(*tensors(inputs))
+            pure = torch.func.functionalize(graph, remove="mutations")
+            graph = make_fx(pure, {torch.ops.aten.copy.default: written})(*tensors(inputs))
     return graph, examples[-1]
+
+
+def written(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
+    """What `target` holds once `source` is written to it; torch's own form of this has no rule for vmap."""
+    return source.to(target.dtype).expand(target.shape)
 
 
 def uncounted(loss: Loss) -> Loss:
