@@ -122,16 +122,20 @@ def leave(folder: Path, loop: "Loop", result: "Result") -> "Records":
 
     from descend.records import Column, Records
     from descend.telemetry.drawing import solution_picture
-    from descend.telemetry.pictures import path_picture
+    from descend.telemetry.paths import paths_picture
+    from descend.telemetry.pictures import path_of, path_picture
     from descend.telemetry.spectrum_picture import spectrum_picture
     from descend.training.checkpoint import save
 
     save(loop.carry, folder / "checkpoint.pt")
     objective, params = loop.experiment.objective, loop.carry.params
-    minimizers, title = getattr(objective, "minimizers", None) or (), type(objective).__name__
+    best, title = objective.best_points(), type(objective).__name__
+    path = path_of(params, result.blocks) if len(loop.names) > 1 else None
     drawing = objective.drawing(params)
     drawn = {
-        "path": path_picture(loop.loss, params, result.blocks, minimizers, title),
+        "path": path_picture(loop.loss, params, result.blocks, best, title)
+        if path is None
+        else paths_picture(lambda point: objective.losses(point, None), params, {title: [path]}, best),
         "density": spectrum_picture(result.blocks, title),
         "solution": None if drawing is None else solution_picture(drawing, title),
     }

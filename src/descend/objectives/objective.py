@@ -3,7 +3,7 @@
 import copy
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar, Self
 
 import torch
@@ -62,6 +62,10 @@ class Objective(ABC):
     def drawing(self, params: Params) -> Drawing | None:
         """Return what a picture at the end of a run shows; None where there is nothing to draw."""
         return None
+
+    def best_points(self) -> Sequence[Sequence[float]]:
+        """Return points for a picture to mark: known minimisers, or where no loss can fall without another rising."""
+        return ()
 
     @property
     def minimum(self) -> float | None:

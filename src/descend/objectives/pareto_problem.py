@@ -1,6 +1,7 @@
 """The contract of test problems with several losses of one vector, whose best compromises are known."""
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +10,11 @@ from torch import Tensor
 
 from descend.objectives.test_function import TestFunction
 from descend.types import Batch, Losses, Params
+
+POINTS = 2001
+"""Points of a Pareto set from which a distance is measured."""
+MARKED = 200
+"""Points of it that a picture shows."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,15 @@ class ParetoProblem(TestFunction):
     def pareto_front(self, count: int) -> Tensor:
         """Return the losses at `pareto_set(count)`, shape [count, m]."""
         return torch.stack([torch.stack(self.values(x)) for x in self.pareto_set(count)])
+
+    def evaluate(self, params: Params) -> dict[str, Tensor]:
+        """Return the distance from the nearest of `POINTS` points of the Pareto set."""
+        x = params["x"]
+        points = self.pareto_set(POINTS).to(dtype=x.dtype, device=x.device)
+        return {"pareto_distance": torch.linalg.vector_norm(points - x, dim=1).amin()}
+
+    def best_points(self) -> Sequence[Sequence[float]]:
+        return self.pareto_set(MARKED).tolist()
 
     def value(self, x: Tensor) -> Tensor:
         return torch.stack(tuple(self.losses({"x": x}, None).values())).sum()

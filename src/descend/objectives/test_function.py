@@ -61,6 +61,9 @@ class TestFunction(Objective):
         """Every known global minimiser, each of `dim` numbers, or None where none is published."""
         return None
 
+    def best_points(self) -> Sequence[Sequence[float]]:
+        return self.minimizers or ()
+
     def bounds(self) -> tuple[Tensor, Tensor]:
         """Return the lower and upper bounds, each float64 of shape [dim]."""
         pairs = self.domain if len(self.domain) == self.dim else self.domain[:1] * self.dim

@@ -11,6 +11,7 @@ from rich.table import Table
 from descend.sweeps.batch import bytes_of_one, device_of
 from descend.sweeps.job import Group
 from descend.sweeps.pages import MOST_ROWS, write_pages
+from descend.sweeps.paths import sweep_paths
 from descend.sweeps.picture import sweep_picture
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import Store
@@ -58,7 +59,7 @@ def how(group: Group, settings: Settings) -> tuple[str, str]:
 
 
 def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame) -> None:
-    """Leave the kept runs' folders, the HParams page and the picture; print the best settings and the next command."""
+    """Leave the kept runs' folders, the HParams page and the pictures; print the best settings and the next command."""
     if not len(table):
         return
     kept = settings.kept(len(plan.jobs))
@@ -66,6 +67,9 @@ def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame) 
     picture = sweep_picture(table, list(plan.jobs[0].swept))
     if picture is not None:
         (store.folder / "sweep.png").write_bytes(picture)
+    paths = sweep_paths(plan.groups, store)
+    if paths is not None:
+        (store.folder / "paths.png").write_bytes(paths)
     Console(width=None if Console().is_terminal else 160).print(best_table(plan, table))
     if len(table) > max(kept, MOST_ROWS):
         print(f"TensorBoard shows the best {max(kept, MOST_ROWS):,} runs; sweep.parquet has all {len(table):,}")

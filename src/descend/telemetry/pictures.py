@@ -44,17 +44,23 @@ def path_picture(
     Returns:
         A PNG file; None where the parameters are not two numbers or the path has fewer than three points.
     """
-    if sum(x.numel() for x in params.values()) != 2:
-        return None
-    blocks = list(blocks)
-    path = np.stack([curve(blocks, name) for name in names(params)], axis=1)
-    path = path[np.isfinite(path).all(axis=1)]
-    if len(path) < FEWEST_POINTS:
+    path = path_of(params, blocks)
+    if path is None:
         return None
     targets = np.array(minimizers, dtype=np.float64).reshape(-1, 2)
     x, y = (np.linspace(low, high, SIDE) for low, high in window(path, targets))
     heights = surface(loss, params, x, y)
     return _draw(x, y, heights, path, targets, [*names(params), title])
+
+
+def path_of(params: Params, blocks: Iterable[Records]) -> np.ndarray | None:
+    """Return the recorded points of a run of two numbers, [k, 2], or None where there are fewer than three."""
+    if sum(x.numel() for x in params.values()) != 2:
+        return None
+    blocks = list(blocks)
+    path = np.stack([curve(blocks, name) for name in names(params)], axis=1)
+    path = path[np.isfinite(path).all(axis=1)]
+    return path if len(path) >= FEWEST_POINTS else None
 
 
 def curve(blocks: Iterable[Records], name: str) -> np.ndarray:
