@@ -78,11 +78,9 @@ def compare(function: str) -> None:
     for method, row in rows.items():
         own = chosen[method]
         rate = "-" if own is None else own[1].split("=")[1] if method in FIRST_ORDER else "1"
+        number = f"<{SEEDS // 2 + 1}" if own is None else f"{row['arrived']:.0f}"
         counts = "".join(f"{row[name]:>10.0f}" for name in COUNTED)
-        print(
-            f"{method:18}{rate[:7]:>9}{row['arrived']:>7.0f}/{SEEDS}{counts}{row['seconds'] / fastest:>8.1f}",
-            flush=True,
-        )
+        print(f"{method:18}{rate[:7]:>9}{number:>7}/{SEEDS}{counts}{row['seconds'] / fastest:>8.1f}", flush=True)
 
 
 def summary(results: list) -> dict[str, float]:
