@@ -1,5 +1,6 @@
 """What is looked at before the first step, and how it is told."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -7,8 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from descend.aggregators.aggregator import Aggregator
+from descend.aggregators.sum import Sum
+from descend.aggregators.upgrad import UPGrad
 from descend.errors import ConfigurationError
 from descend.objectives.objective import Objective
+from descend.optimizers.sgd import SGD
+from descend.telemetry.metrics.conflict import Conflict
 from descend.training.experiment import Experiment
 from descend.training.loop import Loop
 from descend.types import Params
@@ -55,10 +61,16 @@ def test_whole_numbers_have_no_derivatives(start: Tensor) -> None:
         Loop(Experiment(Own(lambda x: x.sum(), start)))
 
 
-def test_a_loss_that_no_parameter_moves_may_stand_beside_one_that_does() -> None:
-    loop = Loop(Experiment(Own(lambda x: {"moves": x.sum(), "still": torch.zeros((), dtype=x.dtype)}), steps=2))
+@pytest.mark.parametrize("aggregator", [Sum(), UPGrad()])
+def test_a_loss_that_no_parameter_moves_is_warned_of_once_and_has_a_row_of_zeros(aggregator: Aggregator) -> None:
+    objective = Own(lambda x: {"moves": x.sum(), "still": torch.zeros((), dtype=x.dtype)})
+    metrics = {"conflict": Conflict()}
+    with pytest.warns(UserWarning, match="'still' of Own depends on no parameter.*leave it out") as found:
+        loop = Loop(Experiment(objective, aggregator=aggregator, metrics=metrics, steps=2))
+    assert len(found) == 1
+    blocks = list(loop)  # a second warning would be an error here
     assert loop.names == ("moves", "still")
-    list(loop)
+    assert blocks[0].scalars["loss_gradient/norm/still"].values[0] == 0
     assert loop.result().status == "finished"
 
 
@@ -66,3 +78,12 @@ def test_a_loss_that_no_parameter_moves_may_stand_beside_one_that_does() -> None
 def test_settings_out_of_range(field: str, value: int) -> None:
     with pytest.raises(ConfigurationError, match=rf"Experiment\.{field} is -1.*at least 0"):
         Experiment(Own(lambda x: x.sum()), **{field: value})
+
+
+def test_a_loss_that_becomes_nan_is_named() -> None:
+    objective = Own(lambda x: {"well": (x**2).sum(), "ill": (x[0] - 0.5).log() ** 2 + x[0] ** 2})
+    loop = Loop(Experiment(objective, SGD(lr=0.3), steps=9, compile=False))
+    list(loop)
+    assert loop.verdict is not None
+    assert loop.verdict.status == "diverged"
+    assert re.fullmatch(r"the loss 'ill' became nan at step \d", loop.verdict.reason)

@@ -21,6 +21,8 @@ from descend.training.result import Result
 from descend.training.run import run
 from descend.types import Observation
 
+pytestmark = pytest.mark.filterwarnings("ignore:The loss 'constant' of Three")  # one that no parameter moves
+
 
 def curve(result: Result, name: str) -> pl.DataFrame:
     return result.records.filter(name=name).sort("step")

@@ -27,6 +27,8 @@ from descend.training.stopping import Stopping
 METRICS = {"update": UpdateNorm(every=3), "cosine": GradientCosine(every=2)}
 STATEFUL = [Adam(lr=0.05), SGD(lr=5e-4, momentum=0.9), TorchOptim(name="Adagrad", lr=0.1)]
 
+pytestmark = pytest.mark.filterwarnings("ignore:The loss 'constant' of Three")  # one that no parameter moves
+
 
 @pytest.fixture(autouse=True)
 def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:

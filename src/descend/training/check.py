@@ -2,6 +2,7 @@
 
 import math
 import traceback
+import warnings
 from pathlib import Path
 
 import torch
@@ -34,6 +35,9 @@ def check_floating(params: Params) -> None:
 def check_start(experiment: Experiment, params: Params) -> tuple[str, ...]:
     """Require named, scalar, finite losses with a finite gradient at the start, and return their names.
 
+    Warns:
+        UserWarning: a loss depends on no parameter.
+
     Raises:
         ConfigurationError: naming the loss or gradient and what is wrong with it.
     """
@@ -49,6 +53,14 @@ def check_start(experiment: Experiment, params: Params) -> tuple[str, ...]:
             f"No loss of {objective} depends on its parameters, so no gradient exists; "
             "check that the losses are computed from the parameters by torch operations, without detach."
         )
+    for name, loss in found.losses.items():
+        if not loss.requires_grad:
+            warnings.warn(
+                f"The loss {name!r} of {objective} depends on no parameter, so its gradient is zero and it decides "
+                "nothing; compute it from the parameters without detach, or leave it out.",
+                UserWarning,
+                stacklevel=2,
+            )
     gradients = gradients_at(found, objective)
     for name, gradient in gradients.items():
         if not torch.isfinite(gradient).all():
