@@ -70,8 +70,10 @@ def multirun(folder: Path, *overrides: str) -> pl.DataFrame:
     return pl.read_parquet(folder / "sweep" / "sweep.parquet")
 
 
-@pytest.mark.parametrize("launcher", ["joblib", "submitit_local"])
+@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
 def test_other_launchers_leave_the_same_table(launcher: str, alone: pl.DataFrame, tmp_path: Path) -> None:
+    if launcher == "ray":
+        pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="needs the extra: pip install -e '.[ray]'")
     found = multirun(tmp_path, f"hydra/launcher={launcher}", "sweep.parts=2")
     assert sorted(path.name for path in (tmp_path / "sweep" / "parts").iterdir()) == ["0", "1"]
     same = ["run", "optimizer", "optimizer.lr", "seed", "status", "steps"]
