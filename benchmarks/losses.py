@@ -1,8 +1,9 @@
 """A step on several losses against torchjd's bare step: `backward`, `jac_to_grad`, `Adam.step`.
 
-Ours computes the Jacobian, the weights and the update, and what `metrics=losses` logs, at every step. Both on one
-thread, in CPU time, in turn; medians of the pairs. torchjd runs as its documentation shows it, with all losses under
-vmap; the second table is against its other way, one backward for each loss, which has no target.
+Ours computes the Jacobian, the weights and the update, and all that `metrics=losses` logs, at every step: weighted
+losses, changes, norms, angles and Pareto stationarity. Both on one thread, in CPU time, in turn; medians of the pairs.
+torchjd runs as its documentation shows it, with all losses under vmap; the second table is against its other way, one
+backward for each loss, which has no target.
 
     python benchmarks/losses.py [rounds]
 """
@@ -87,31 +88,10 @@ class Heads(Objective):
         return {f"head{i}": error for i, error in enumerate(errors.unbind())}
 
 
-@dataclass(frozen=True)
-class Burgers(Objective):
-    """Residual, boundary and initial condition of u_t + u u_x = ν u_xx for a 2-20-20-20-1 net: separate graphs."""
-
-    points: ClassVar[Tensor]
-
-    def __post_init__(self) -> None:
-        generator = torch.Generator().manual_seed(1)
-        points = torch.rand(1024, 2, generator=generator, dtype=torch.float64) * torch.tensor([2.0, 1.0]).double()
-        object.__setattr__(self, "points", points - torch.tensor([1.0, 0.0]).double())
-
-    def init(self, generator: torch.Generator) -> Params:
-        return dense((2, 20, 20, 20, 1), generator)
-
-    def losses(self, params: Params, batch: Batch) -> Losses:
-        with torch.enable_grad():
-            points = self.points.detach().requires_grad_()
-            u = forward(params, points)
-            (first,) = torch.autograd.grad(u.sum(), points, create_graph=True)
-            (second,) = torch.autograd.grad(first[:, 0].sum(), points, create_graph=True)
-        residual = first[:, 1] + u[:, 0] * first[:, 0] - 0.01 / torch.pi * second[:, 0]
-        x, t = self.points[:128].unbind(dim=1)
-        edge = forward(params, torch.stack([x.sign(), t], dim=1))
-        begin = forward(params, torch.stack([x, torch.zeros_like(t)], dim=1))[:, 0] + (torch.pi * x).sin()
-        return {"residual": (residual**2).mean(), "edge": (edge**2).mean(), "begin": (begin**2).mean()}
+def equation(name: str) -> Objective:
+    """Return a differential equation of the menu: its losses have graphs of their own."""
+    made: Objective = instantiate(OmegaConf.load(MENU / "objective" / "pinn" / f"{name}.yaml"), _convert_="all")
+    return made
 
 
 def ours(objective: Objective, aggregator: Aggregator) -> Work:
@@ -156,7 +136,8 @@ def theirs(objective: Objective, aggregator: GramianWeightedAggregator, chunk: i
 
 def compare(chunk: int | None, target: float, rounds: int) -> dict[str, tuple[Ratio, float]]:
     """Return the ratio of ours to torchjd's on every problem, by every method."""
-    problems = {f"MLP 3x256, m={m}": Heads(m=m) for m in (2, 4, 8)} | {"Burgers, m=3": Burgers()}
+    problems: dict[str, Objective] = {f"MLP 3x256, m={m}": Heads(m=m) for m in (2, 4, 8)}
+    problems |= {"Burgers, m=3": equation("burgers"), "KdV, m=4": equation("kdv")}
     rows: dict[str, tuple[Ratio, float]] = {}
     for problem, objective in problems.items():
         for name, (aggregator, peer) in METHODS.items():
