@@ -27,10 +27,9 @@ from descend.types import Params
 
 STEPS = 5
 LENGTH = 1e-3
-COSTLY = ("mnist_mlp", "digits_cnn")
+COSTLY = ("mnist_mlp", "digits_cnn", "digits_mlp_small", "digits_two_tasks")
 LEFT_OUT = ("mnist_cnn",)
 SAMPLED = ("adam", "sgd")
-TOO_LARGE = {("newton", "digits_mlp")}  # an exact Hessian of thousands of parameters
 # The eigenvalues of 17,226 × 17,226 entries: refused.
 REFUSED = {("newton", "digits_mlp")}
 QUIET = ["metrics=none", "derivatives=none"]
