@@ -25,7 +25,8 @@ SEVERAL_LOSSES = ["objective=fonseca_fleming"]
 # Convolutions and MNIST say nothing that the digits nets do not, at a hundred times the cost: few steps, or none. One
 # differential equation stands for all, which differ in formulas alone: tracing their derivatives takes many seconds.
 HEAVY = {"mnist_mlp", "digits_cnn", "pinn/poisson"}
-LEFT_OUT = {"mnist_cnn", "digits_mlp_small", *(f"pinn/{path.stem}" for path in (FOLDER / "objective/pinn").glob("*.yaml"))} - HEAVY
+EQUATIONS = {f"pinn/{path.stem}" for path in (FOLDER / "objective/pinn").glob("*.yaml")}
+LEFT_OUT = ({"mnist_cnn", "digits_mlp_small"} | EQUATIONS) - HEAVY
 LR = "optimizer.lr=0.001,0.003"
 
 
