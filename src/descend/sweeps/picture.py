@@ -16,6 +16,7 @@ LEAST_POINTS = 3
 MOST_ACROSS = 2
 MANY_DECADES = 20
 """An axis whose values span a larger factor than this is logarithmic."""
+TOO_HIGH = 10
 
 
 def sweep_picture(table: pl.DataFrame, swept: Sequence[str]) -> bytes | None:
@@ -84,6 +85,9 @@ def _panel(axes: "Axes", data: pl.DataFrame, lines: list[str]) -> None:
         axes.plot(bad, height, "x", transform=axes.get_xaxis_transform(), color=colour, markersize=4)
     if _spread(np.array(middles)):
         axes.set_yscale("log")
+        highest = TOO_HIGH * np.quantile(middles, 0.95)
+        if max(middles) > highest:  # what is about to diverge would leave no room for the rest
+            axes.set_ylim(top=highest)
     if _spread(data["axis"].to_numpy()):
         axes.set_xscale("log")
     axes.grid(alpha=0.3)

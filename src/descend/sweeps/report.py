@@ -88,8 +88,9 @@ def best_table(plan: "Plan", table: pl.DataFrame) -> Table:
     ends = ", ".join(f"{n:,} {status}" for status, n in table["status"].value_counts(sort=True).iter_rows())
     shown = Table(title=f"{len(table):,} runs: {ends}")
     for name in ["run", *keys, "median of seeds" if several else "value", *spread, *metrics, "ended"]:
-        shown.add_column(name.removeprefix("metrics."))
+        shown.add_column(name.removeprefix("metrics."), overflow="fold")  # a number cut short is another number
     for row in best.iter_rows(named=True):
         numbers = ["-" if row[name] is None else f"{row[name]:.6g}" for name in ["value", *spread, *metrics]]
-        shown.add_row(str(row["run"]), *[str(row[key]) for key in keys], *numbers, row["ended"])
+        own = [f"{row[key]:.6g}" if isinstance(row[key], float) else str(row[key]) for key in keys]
+        shown.add_row(str(row["run"]), *own, *numbers, row["ended"])
     return shown
