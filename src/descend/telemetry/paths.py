@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ACROSS = 4
 SIDE = 160
-LEVELS = 9
+LEVELS = 7
 LOSSES = ("tab:blue", "tab:orange", "tab:green", "tab:purple")
 PATHS = ("crimson", "black", "darkgreen", "indigo", "saddlebrown", "teal", "deeppink", "dimgray")
 
@@ -47,7 +47,7 @@ def paths_picture(
     across = min(len(panels), ACROSS)
     down = -(-len(panels) // across)
     size = 2.6 if len(panels) > 1 else 5
-    figure = Figure(figsize=(size * across, size * down + 0.4), dpi=85, layout="constrained")
+    figure = Figure(figsize=(size * across, size * down + 0.4), dpi=75, layout="constrained")
     FigureCanvasAgg(figure)
     places = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).flatten()
     for axes, (title, paths) in zip(places, panels.items(), strict=False):
