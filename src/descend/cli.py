@@ -116,11 +116,12 @@ def leave(folder: Path, loop: "Loop", result: "Result") -> "Records":
     """Leave a checkpoint and the pictures that there are, which are returned as well.
 
     `path.png` is of a run on a function of two numbers, `solution.png` of a run whose objective has a drawing,
-    `density.png` of a run whose curvature was watched.
+    `density.png` of a run whose curvature was watched, `cosines.png` of one with three losses or more and their angles.
     """
     import numpy as np
 
     from descend.records import Column, Records
+    from descend.telemetry.cosines_picture import cosines_picture
     from descend.telemetry.drawing import solution_picture
     from descend.telemetry.paths import paths_picture
     from descend.telemetry.pictures import path_of, path_picture
@@ -136,6 +137,7 @@ def leave(folder: Path, loop: "Loop", result: "Result") -> "Records":
         "path": path_picture(loop.loss, params, result.blocks, best, title)
         if path is None
         else paths_picture(lambda point: objective.losses(point, None), params, {title: [path]}, best),
+        "cosines": cosines_picture(result.blocks, title),
         "density": spectrum_picture(result.blocks, title),
         "solution": None if drawing is None else solution_picture(drawing, title),
     }
