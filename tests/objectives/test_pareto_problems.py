@@ -155,3 +155,14 @@ def test_impossible_shapes_are_refused() -> None:
         Dtlz2(dim=2, m=3)
     with pytest.raises(ConfigurationError, match="Zdt1 has dim=1, but it needs at least 2"):
         Zdt1(dim=1)
+
+
+def test_the_distance_from_the_set_is_known_on_a_straight_one() -> None:
+    """The set of two bells in the plane is the diagonal between ±(1/√2, 1/√2)."""
+    distance = {
+        point: float(FonsecaFleming().evaluate({"x": torch.tensor(point, dtype=torch.float64)})["pareto_distance"])
+        for point in ((0.25, 0.25), (1.0, -1.0), (2.0, 2.0))
+    }
+    assert distance[0.25, 0.25] < 1e-3
+    assert distance[1.0, -1.0] == pytest.approx(2**0.5, abs=1e-6)
+    assert distance[2.0, 2.0] == pytest.approx(8**0.5 - 1)
