@@ -125,13 +125,17 @@ def test_a_choice_says_what_it_is_and_states_every_field(name: str) -> None:
         assert set(part) - {"_target_"} == {field.name for field in fields if field.init}
 
 
+# None, the default, is the whole data, which is the slower way to train a network.
+PRESET = {("digits_two_tasks", "batch_size")}
+
+
 def test_the_one_choice_of_a_class_states_its_defaults() -> None:
     choices = Counter(node(name)._target_ for name in MENU)
     alone = [name for name in MENU if choices[node(name)._target_] == 1]
     assert len(alone) >= 20
     for name in alone:
         for field in dataclasses.fields(made(name)):
-            if field.default is not dataclasses.MISSING:
+            if field.default is not dataclasses.MISSING and (name, field.name) not in PRESET:
                 stated = OmegaConf.to_container(node(name))[field.name]
                 default = list(field.default) if isinstance(field.default, tuple) else field.default
                 assert stated == default, (name, field.name)

@@ -61,8 +61,11 @@ def test_optimizers(optimizer: str, dtype: str) -> None:
 
 
 def test_metrics_and_several_losses() -> None:
-    due = ("weighted_losses", "gradient_norm", "gradient_cosine", "update_norm", "parameter_values", "hessian_exact")
-    assert_same(["objective=fonseca_fleming", "aggregator=mean", "derivatives=second"], due)
+    names = ("weighted_losses", "gradient_norm", "gradient_cosine", "update_norm", "parameter_values")
+    due = tuple(f"metrics.{name}" for name in names)
+    whole, entries = blocks(["objective=fonseca_fleming", "aggregator=mean", "derivatives=none"], due)
+    assert len(whole) > 20
+    torch.testing.assert_close(entries, whole, rtol=1e-12, atol=1e-14, equal_nan=True)
 
 
 def function(x: Tensor, y: Tensor, n: Tensor) -> list[Tensor]:

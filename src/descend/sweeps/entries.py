@@ -36,9 +36,9 @@ Entries = np.ndarray
 
 
 def small(graph: GraphModule) -> bool:
-    """Tell whether every tensor of a traced step has few enough entries."""
+    """Tell whether every tensor of a traced step has few enough entries, and at least one."""
     values = [node.meta.get("val") for node in graph.graph.nodes]
-    return all(x.numel() <= MOST_ENTRIES for x in pytree.tree_leaves(values) if isinstance(x, Tensor))
+    return all(0 < x.numel() <= MOST_ENTRIES for x in pytree.tree_leaves(values) if isinstance(x, Tensor))
 
 
 def split(x: Tensor, differs: bool) -> Entries:
