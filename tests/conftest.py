@@ -1,7 +1,16 @@
-"""Settings shared by every test."""
+"""Settings shared by every test, and the real command line in this process."""
 
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
 from hypothesis import settings
+
+from descend import cli
 
 # A deadline in milliseconds measures how busy the machine is, not the code.
 settings.register_profile("descend", deadline=None)
@@ -9,3 +18,54 @@ settings.load_profile("descend")
 
 # Threads that wait for each other on a busy machine make a small Hessian a thousand times slower than one thread does.
 torch.set_num_threads(1)
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command left: its exit code, what it printed, and the folders of its runs."""
+
+    code: int
+    out: str
+    err: str
+    folders: list[Path]
+
+    @property
+    def folder(self) -> Path:
+        [folder] = self.folders
+        return folder
+
+
+Command = Callable[..., Done]
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, and the user is in it."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def descend(here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """Run `descend <arguments>`."""
+    modules, path = set(sys.modules), sys.path[:]
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
+
+    def command(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["descend", *arguments])
+        GlobalHydra.instance().clear()
+        try:
+            cli.main()
+            code = 0
+        except SystemExit as exit:
+            code = exit.code
+        captured = capfd.readouterr()
+        folders = sorted(path.parent for path in here.glob("outputs/**/.hydra"))
+        return Done(code, captured.out, captured.err, folders)
+
+    yield command
+    GlobalHydra.instance().clear()
+    sys.path[:] = path
+    for name in set(sys.modules) - modules:
+        if (getattr(sys.modules[name], "__file__", None) or "").startswith(str(here)):
+            del sys.modules[name]

@@ -119,12 +119,14 @@ def rows(path: Path) -> int:
         (["seed=0,1", "sweep.keep=some"], "keep"),
     ],
 )
-def test_a_wrong_sweep_is_refused_before_anything_is_written(overrides: list[str], said: str, tmp_path: Path) -> None:
-    done = multirun(tmp_path, "objective=rosenbrock", *overrides)
-    assert done.returncode == 2
-    assert said in done.stderr
-    assert "Traceback" not in done.stderr
-    assert not list(tmp_path.iterdir())
+def test_a_wrong_sweep_is_refused_before_anything_is_written(
+    overrides: list[str], said: str, descend, here: Path
+) -> None:
+    done = descend("-m", "objective=rosenbrock", *overrides, "hydra.sweep.dir=sweep")
+    assert done.code == 2
+    assert said in done.err
+    assert "Traceback" not in done.err
+    assert not list(here.iterdir())
 
 
 def test_a_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
