@@ -18,13 +18,13 @@ def cosines_picture(blocks: Iterable[Records], title: str = "") -> bytes | None:
     Returns:
         A PNG file; None where fewer than two pairs were recorded.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     blocks = list(blocks)
     names = list(dict.fromkeys(name for block in blocks for name in block.scalars if name.startswith(GROUP)))
     if len(names) < 2:
         return None
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     rows = np.stack([curve(blocks, name) for name in names])
     steps = np.concatenate([block.scalars[names[0]].steps for block in blocks if names[0] in block.scalars])
     shown = np.unique(np.linspace(0, len(steps) - 1, MOST_COLUMNS).astype(int))
