@@ -2,8 +2,9 @@
 
 Over many runs a parameter of two numbers is a tensor [2, runs]. Compiled as such, slices of it become masked loops, and
 what several steps hand to each other goes through memory. Here each entry is a tensor [runs] of its own, all steps of a
-block are arithmetic between such tensors, and the compiler makes one loop over the runs of them: 3 to 5 times faster
-for Adam on Rosenbrock-2 (`benchmarks/sweep.py`). Compilers call it scalar replacement of aggregates (Muchnick,
+block are arithmetic between such tensors, and the compiler makes one loop over the runs of them: its kernel took half
+to a third of the time for Adam on Rosenbrock-2 with 1,024 and 16,384 learning rates, on a busy machine. Compilers call
+it scalar replacement of aggregates (Muchnick,
 "Advanced Compiler Design and Implementation", 1997, section 12.2).
 """
 
