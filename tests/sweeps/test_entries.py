@@ -9,7 +9,7 @@ from torch import Tensor
 from descend.menu import FOLDER
 from descend.sweeps.batch import Batched, prepare
 from descend.sweeps.conduct import plan
-from descend.sweeps.entries import entry_by_entry, join, small, split
+from descend.sweeps.entries import EntryByEntry, join, small, split
 from descend.sweeps.settings import Settings
 from descend.training.compiled import tensors, trace
 
@@ -77,6 +77,7 @@ def function(x: Tensor, y: Tensor, n: Tensor) -> list[Tensor]:
         rows.sum(0), rows.sum(), rows.mean(1), rows.t().reshape(-1)[1:4], joined.roll(1) * n, torch.dot(x, y),
         rows @ x, torch.where(x > y, x, n), x.clamp(min=0).cumsum(0), rows.amax(1), torch.zeros_like(x) + n.to(x.dtype),
         x.argmax() + 1, torch.linalg.vector_norm(rows), (x > 0).all(), rows.softmax(0), x.sort().values,
+        (rows > -9).sum(), torch.nn.functional.pad(x, (1, 1), value=2.0), torch.cat([x, n.float().expand(2)]),
     ]  # fmt: skip
 
 
@@ -85,7 +86,7 @@ def test_every_kind_of_operation() -> None:
     xs, ys = (torch.randn(3, 5, generator=generator, dtype=torch.float64) for _ in range(2))
     n = torch.tensor(0.5, dtype=torch.float64)
     graph, _ = trace(function, xs[:, 0], ys[:, 0], n)
-    found = entry_by_entry(graph)([split(xs, True), split(ys, True), split(n, False)])
+    found = EntryByEntry(graph).run(split(xs, True), split(ys, True), split(n, False))
     for run in range(5):
         expected = function(xs[:, run], ys[:, run], n)
         for entries, value in zip(found, expected, strict=True):
@@ -95,5 +96,5 @@ def test_every_kind_of_operation() -> None:
 def test_a_number_has_no_say_in_the_precision_of_a_tensor() -> None:
     x, lr = torch.ones(2, dtype=torch.float32), torch.tensor(0.1, dtype=torch.float64)
     graph, _ = trace(lambda x, lr: [x * lr, lr * lr, torch.addcmul(x, x, x) / lr], x, lr)
-    found = entry_by_entry(graph)([split(x[:, None].expand(2, 4), True), split(lr.expand(4), True)])
+    found = EntryByEntry(graph).run(split(x[:, None].expand(2, 4), True), split(lr.expand(4), True))
     assert [entries.flat[0].dtype for entries in found] == [torch.float32, torch.float64, torch.float32]

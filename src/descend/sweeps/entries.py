@@ -4,11 +4,10 @@ Over many runs a parameter of two numbers is a tensor [2, runs]. Compiled as suc
 what several steps hand to each other goes through memory. Here each entry is a tensor [runs] of its own, all steps of a
 block are arithmetic between such tensors, and the compiler makes one loop over the runs of them: its kernel took half
 to a third of the time for Adam on Rosenbrock-2 with 1,024 and 16,384 learning rates, on a busy machine. Compilers call
-it scalar replacement of aggregates (Muchnick,
-"Advanced Compiler Design and Implementation", 1997, section 12.2).
+it scalar replacement of aggregates (Muchnick, "Advanced Compiler Design and Implementation", 1997, section 12.2).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
@@ -26,7 +25,7 @@ aten = torch.ops.aten
 
 # What they return holds entries of their inputs, or zero: asked of the entries' numbers, they say which go where.
 MOVEMENTS = {
-    aten.alias, aten.cat, aten.clone, aten.constant_pad_nd, aten.detach, aten.diagonal, aten.expand, aten.flip,
+    aten.alias, aten.cat, aten.clone, aten.detach, aten.diagonal, aten.expand, aten.flip,
     aten.lift_fresh_copy, aten.permute, aten.reshape, aten.roll, aten.select, aten.select_backward, aten.slice,
     aten.slice_backward, aten.split, aten.split_with_sizes, aten.squeeze, aten.stack, aten.t, aten.transpose,
     aten.unbind, aten.unsqueeze, aten.view, aten._unsafe_view,
@@ -130,18 +129,18 @@ def _moved(op: OpOverload, inputs: Sequence[Any], keywords: dict[str, Any], valu
     zero = torch.zeros((), dtype=like.dtype, device=like.device)
 
     def placed(x: Tensor) -> Entries:
-        return array([entries[i - 1] if i else zero for i in x.flatten().tolist()], x.shape)
+        return array([entries[i - 1].to(like.dtype) if i else zero for i in x.flatten().tolist()], x.shape)
 
     return pytree.tree_map(placed, op(*args, **kwargs))
 
 
 def _summed(x: Entries, axes: Sequence[int] | None, value: Tensor) -> Entries:
-    """Sum over some axes, or all."""
+    """Sum over some axes, or all, in the dtype of the sum: truth values are counted."""
     every = range(x.ndim)
     gone = {axis % x.ndim for axis in axes} if axes and x.ndim else set(every)
     kept = [axis for axis in every if axis not in gone]
     rows = x.transpose(*kept, *sorted(gone)).reshape(value.numel(), -1)
-    return array([_total(list(row)).to(value.dtype) for row in rows], value.shape)
+    return array([_total([entry.to(value.dtype) for entry in row]) for row in rows], value.shape)
 
 
 def _total(numbers: Sequence[Tensor]) -> Tensor:
@@ -168,9 +167,3 @@ def _together(op: OpOverload, inputs: Sequence[Any], keywords: dict[str, Any]) -
     whole = [join(entries, bool(runs), runs) for entries in arrays]
     found = torch.vmap(one, in_dims=-1, out_dims=-1)(*whole) if runs else one(*whole)
     return pytree.tree_map(lambda x: split(x, bool(runs)), found)
-
-
-def entry_by_entry(graph: GraphModule) -> Callable[[Sequence[Entries]], list[Entries]]:
-    """Return the step as a function from entries to entries."""
-    interpreter = EntryByEntry(graph)
-    return lambda inputs: list(interpreter.run(*inputs))

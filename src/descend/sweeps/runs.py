@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from descend.sweeps.entries import entry_by_entry, join, small, split
+from descend.sweeps.entries import EntryByEntry, join, small, split
 from descend.sweeps.program import Found, Numbers, Program
 from descend.sweeps.streams import Streams
 from descend.training.block import STEPS
@@ -110,7 +110,7 @@ class Runs:
         for (_, due), batch in zip(pattern, drawn, strict=True):
             step = self.program.step(due)
             own = [split(x, differs) for x, differs in zip(batch, marks[len(state) :], strict=True)]
-            outputs = entry_by_entry(step.graph)([*state, *own])
+            outputs = EntryByEntry(step.graph).run(*state, *own)
             state[len(numbers) :] = outputs[: self.program.kept]
             carry, found = step.tree([join(x, differs, runs) for x, differs in zip(outputs, step.output, strict=True)])
             every.append(found)
