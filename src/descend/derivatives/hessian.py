@@ -11,6 +11,7 @@ from descend.derivatives.gradient import gradient_graph
 from descend.derivatives.memory import require_memory
 from descend.derivatives.vjp import batched_vjp
 from descend.types import Loss, Params
+from descend.vectors import numel
 
 
 def hessian(f: Loss, params: Params, chunk: int = 128) -> Tensor:
@@ -25,7 +26,7 @@ def hessian(f: Loss, params: Params, chunk: int = 128) -> Tensor:
     Raises ConfigurationError where the matrix does not fit in memory, where an operation has no second derivative, and
     where `f` does not return a scalar.
     """
-    first, size = next(iter(params.values())), sum(value.numel() for value in params.values())
+    first, size = next(iter(params.values())), numel(params)
     require_memory(size, first.dtype, first.device)
     inputs, gradients = gradient_graph(f, params)
     matrix = ravel(params).new_empty(size, size)

@@ -10,6 +10,7 @@ from descend.derivatives.series import decomposed
 from descend.derivatives.vjp import batched_vjp
 from descend.errors import ConfigurationError
 from descend.types import Loss, Params
+from descend.vectors import numel
 
 LARGEST = 2**22
 """Entries; laying them out takes 8 · order bytes for each."""
@@ -37,7 +38,7 @@ def derivative_tensor(f: Loss, params: Params, order: int) -> Tensor:
         ConfigurationError: for a negative order, a tensor of more than `LARGEST` entries, and an operation that
             cannot be differentiated so often.
     """
-    size = sum(value.numel() for value in params.values())
+    size = numel(params)
     _check(size, order)
     with torch.enable_grad(), decomposed():
         if order == 0:

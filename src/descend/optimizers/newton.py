@@ -13,7 +13,7 @@ from descend.optimizers.arithmetic import add_scaled, cast
 from descend.optimizers.backtracking import falls
 from descend.optimizers.optimizer import Optimizer
 from descend.types import Loss, Params, State
-from descend.vectors import dot
+from descend.vectors import dot, numel
 
 LARGEST = 4096
 """Parameters: beyond, the eigenvalue problem of a single step takes minutes."""
@@ -62,7 +62,7 @@ class Newton(Optimizer):
         return {"function": steps * (3 + self.halvings), "gradient": steps, "hessian": steps}
 
     def init(self, params: Params) -> State:
-        size = sum(x.numel() for x in params.values())
+        size = numel(params)
         if size > LARGEST:
             raise ConfigurationError(
                 f"Newton was given {size:,} parameters, but it solves an eigenvalue problem of that size at every step "

@@ -21,6 +21,7 @@ from descend.telemetry.metric import Metric
 from descend.training.placement import choose_device, choose_dtype, choose_threads
 from descend.training.stopping import Stopping
 from descend.types import Params
+from descend.vectors import numel
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,7 @@ class Experiment:
         Raises:
             ConfigurationError: the device or dtype named is not to be had.
         """
-        work = self.objective.batch_size * sum(x.numel() for x in params.values())
+        work = self.objective.batch_size * numel(params)
         device = choose_device(self.device, work)
         dtype = choose_dtype(self.dtype, self.objective.dtype, device)
         moved = {name: x.to(device=device, dtype=dtype) for name, x in params.items()}

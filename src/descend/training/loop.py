@@ -21,7 +21,7 @@ from descend.training.result import Result
 from descend.training.step import Carry, Taken, evaluate, observe, start, total
 from descend.training.stopping import Verdict, Watch, named
 from descend.types import Batch, Loss
-from descend.vectors import norm
+from descend.vectors import norm, numel
 
 # A block is as long as this takes, so that values leave the device, records reach their sinks and the clock is looked
 # at some times a second; never longer than MOST_STEPS, so that taking one again stays cheap.
@@ -183,7 +183,7 @@ class Loop:
     def unevaluated(self, verdict: Verdict) -> Result:
         """Return how the run stands without evaluating anything, for that may be what failed."""
         params, optimizer = self.carry.params, self.experiment.optimizer
-        small = sum(x.numel() for x in params.values()) <= MOST_PARAMETERS
+        small = numel(params) <= MOST_PARAMETERS
         return Result(
             status=verdict.status,
             reason=verdict.reason,

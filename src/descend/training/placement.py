@@ -9,6 +9,7 @@ import torch
 
 from descend.errors import ConfigurationError
 from descend.types import Params
+from descend.vectors import numel
 
 if TYPE_CHECKING:
     from descend.training.experiment import Experiment
@@ -95,7 +96,7 @@ def choose_compile(experiment: "Experiment", params: Params) -> bool:
     """
     traceable = experiment.optimizer.batchable and experiment.aggregator.batchable
     if experiment.compile == "auto":
-        work = experiment.objective.batch_size * sum(x.numel() for x in params.values())
+        work = experiment.objective.batch_size * numel(params)
         return traceable and experiment.steps >= LONG_RUN and work <= SMALL_STEP
     if not isinstance(experiment.compile, bool):
         raise ConfigurationError(f"compile is {experiment.compile!r}, but it must be auto, true or false.")

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from descend.derivatives.flat import ravel
 from descend.telemetry.curvature.part import Part, Seen
+from descend.vectors import quotient
 
 
 @dataclass(frozen=True)
@@ -21,4 +21,4 @@ class Overlap(Part):
         flat = ravel(seen.observation.gradients)
         square = flat @ flat
         inside = (seen.spectrum.top.vectors @ flat).square().sum()
-        return {"curvature/gradient_overlap": torch.where(square == 0, 0, inside / square)}
+        return {"curvature/gradient_overlap": quotient(inside, square)}

@@ -10,11 +10,7 @@ from torch import Tensor
 from descend.aggregators.gramian import gramian
 from descend.telemetry.metric import Metric
 from descend.types import Observation
-
-
-def quotient(a: Tensor, b: Tensor) -> Tensor:
-    """Return a / b, and 0 where b is 0: the cosine with a vector that is zero."""
-    return torch.where(b == 0, torch.zeros_like(a), a / b)
+from descend.vectors import quotient
 
 
 @dataclass(frozen=True)

@@ -5,15 +5,14 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from descend.checks import check_number
 from descend.derivatives.directional import taylor
-from descend.telemetry.metric import Metric
+from descend.telemetry.metrics.to_order import ToOrder
 from descend.types import Observation, Params
 from descend.vectors import dot
 
 
 @dataclass(frozen=True)
-class Decrease(Metric):
+class Decrease(ToOrder):
     """The decrease f(x) − f(x + d) of the update d on the step's own batch, and what Taylor's polynomial says of it.
 
     Order 1 predicts −⟨∇f, d⟩, order 2 takes ½ ⟨d, ∇²f d⟩ from that, and so on. The agreement of the second with the
@@ -26,14 +25,6 @@ class Decrease(Metric):
     """
 
     order: int = 1
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number(self, "order", at_least=1)
-
-    @property
-    def differentiates(self) -> int:
-        return self.order
 
     def __call__(self, observation: Observation) -> dict[str, Tensor]:
         update = observation.update

@@ -5,18 +5,17 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from descend.checks import check_number
 from descend.derivatives.tensors import derivative_tensor
-from descend.telemetry.metric import Metric
+from descend.telemetry.metrics.to_order import ToOrder
 from descend.types import Observation, Params
-from descend.vectors import norm
+from descend.vectors import norm, numel
 
 LARGEST = 256
 """Entries of a tensor: beyond, it costs more than a look is worth."""
 
 
 @dataclass(frozen=True)
-class DerivativeNorms(Metric):
+class DerivativeNorms(ToOrder):
     """`derivative/norm/k`: the Frobenius norm of the whole tensor ∂^k f / ∂θ_i … ∂θ_j, for k = 1 … `order`.
 
     Orders whose tensors have more than 256 entries are left out: 16 parameters have two, 2 have all to the eighth.
@@ -24,16 +23,6 @@ class DerivativeNorms(Metric):
     Args:
         order: the highest order, ≥ 1.
     """
-
-    order: int = 2
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_number(self, "order", at_least=1)
-
-    @property
-    def differentiates(self) -> int:
-        return self.order
 
     def applies(self, params: Params) -> bool:
         return numel(params) <= LARGEST
@@ -44,8 +33,3 @@ class DerivativeNorms(Metric):
         tensors = {k: derivative_tensor(observation.loss, observation.params, k) for k in orders}
         higher = {f"derivative/norm/{k}": torch.linalg.vector_norm(tensor) for k, tensor in tensors.items()}
         return {"derivative/norm/1": norm(observation.gradients)} | higher
-
-
-def numel(params: Params) -> int:
-    """How many numbers the parameters are."""
-    return sum(x.numel() for x in params.values())

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from descend.telemetry.metric import Metric
 from descend.types import Observation
-from descend.vectors import dot, norm
+from descend.vectors import dot, norm, quotient
 
 
 @dataclass(frozen=True)
@@ -20,5 +19,4 @@ class GradientCosine(Metric):
     def __call__(self, observation: Observation) -> dict[str, Tensor]:
         product = dot(observation.gradients, observation.previous)
         lengths = norm(observation.gradients) * norm(observation.previous)
-        cosine = torch.where(lengths == 0, torch.zeros_like(product), product / lengths)
-        return {"gradient/cosine": cosine}
+        return {"gradient/cosine": quotient(product, lengths)}

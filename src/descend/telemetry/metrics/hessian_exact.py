@@ -9,6 +9,7 @@ from descend.derivatives.hessian import hessian
 from descend.telemetry.metric import Metric
 from descend.telemetry.metrics.histogram import histogram
 from descend.types import Observation, Params
+from descend.vectors import numel
 
 LARGEST = 256
 """Up to this many parameters the whole Hessian costs a few batched backward passes; beyond, products are cheaper."""
@@ -30,7 +31,7 @@ class HessianExact(Metric):
         return 2
 
     def applies(self, params: Params) -> bool:
-        return sum(x.numel() for x in params.values()) <= LARGEST
+        return numel(params) <= LARGEST
 
     def __call__(self, observation: Observation) -> dict[str, Tensor]:
         eigenvalues = eigenvalues_of(hessian(observation.loss, observation.params))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from descend.telemetry.metric import Metric
 from descend.types import Observation, Params
+from descend.vectors import numel
 
 LIMIT = 32
 """As many numbers as result.json lists; beyond, curves of single parameters tell nobody anything."""
@@ -32,7 +33,7 @@ class ParameterValues(Metric):
     """Every parameter as a scalar of its own, when they are at most 32 numbers in all."""
 
     def applies(self, params: Params) -> bool:
-        return sum(x.numel() for x in params.values()) <= LIMIT
+        return numel(params) <= LIMIT
 
     def __call__(self, observation: Observation) -> dict[str, Tensor]:
         params = observation.params

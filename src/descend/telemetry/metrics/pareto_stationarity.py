@@ -11,6 +11,7 @@ from descend.aggregators.gramian import gramian
 from descend.aggregators.min_norm import min_norm_weights
 from descend.telemetry.metric import Metric
 from descend.types import Observation
+from descend.vectors import quotient
 
 
 @dataclass(frozen=True)
@@ -32,5 +33,4 @@ class ParetoStationarity(Metric):
         # The norm of the combination itself: the root of wᵀGw would end at the root of rounding.
         shortest = torch.linalg.vector_norm(min_norm_weights(products).to(jacobian.dtype) @ jacobian)
         least = products.diagonal().amin().sqrt().to(shortest.dtype)
-        relative = torch.where(least == 0, torch.zeros_like(least), shortest / least)
-        return {"pareto/stationarity": shortest, "pareto/relative_stationarity": relative}
+        return {"pareto/stationarity": shortest, "pareto/relative_stationarity": quotient(shortest, least)}
