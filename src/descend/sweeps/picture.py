@@ -1,6 +1,5 @@
 """The picture of a sweep: the value a run ended with against the number that was swept."""
 
-import io
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from descend.sweeps.summary import numeric, ranked
+from descend.telemetry.figure import blank, png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,14 +43,10 @@ def sweep_picture(table: pl.DataFrame, swept: Sequence[str]) -> bytes | None:
 
 
 def _draw(data: pl.DataFrame, axis: str) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     panels = data["panel"].unique(maintain_order=True)
     across = min(len(panels), MOST_ACROSS)
     down = -(-len(panels) // across)
-    figure = Figure(figsize=(2 + 5 * across, 1 + 3.7 * down), dpi=100, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(2 + 5 * across, 1 + 3.7 * down, dpi=100)
     places = figure.subplots(down, across, squeeze=False).flatten()
     for axes, panel in zip(places, panels, strict=False):
         _panel(axes, data.filter(pl.col("panel") == panel), data["line"].unique(maintain_order=True).to_list())
@@ -59,9 +55,7 @@ def _draw(data: pl.DataFrame, axis: str) -> bytes:
         axes.set_axis_off()
     if data["line"].n_unique() > 1:
         figure.legend(*places[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
+    return png(figure)
 
 
 def _panel(axes: "Axes", data: pl.DataFrame, lines: list[str]) -> None:

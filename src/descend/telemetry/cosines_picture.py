@@ -1,11 +1,11 @@
 """The heat map of a run with three losses or more: the angle between each two gradients, as it goes."""
 
-import io
 from collections.abc import Iterable
 
 import numpy as np
 
 from descend.records import Records
+from descend.telemetry.figure import blank, png
 from descend.telemetry.pictures import curve
 
 GROUP = "cosine/"
@@ -22,14 +22,10 @@ def cosines_picture(blocks: Iterable[Records], title: str = "") -> bytes | None:
     names = list(dict.fromkeys(name for block in blocks for name in block.scalars if name.startswith(GROUP)))
     if len(names) < 2:
         return None
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     rows = np.stack([curve(blocks, name) for name in names])
     steps = np.concatenate([block.scalars[names[0]].steps for block in blocks if names[0] in block.scalars])
     shown = np.unique(np.linspace(0, len(steps) - 1, MOST_COLUMNS).astype(int))
-    figure = Figure(figsize=(7, 1.4 + 0.3 * len(names)), dpi=90, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(7, 1.4 + 0.3 * len(names), dpi=90)
     axes = figure.add_subplot()
     mesh = axes.pcolormesh(
         steps[shown], np.arange(len(names)), rows[:, shown], vmin=-1, vmax=1, cmap="RdBu_r", shading="nearest"
@@ -38,6 +34,4 @@ def cosines_picture(blocks: Iterable[Records], title: str = "") -> bytes | None:
     axes.invert_yaxis()
     axes.set(title=title, xlabel="step")
     figure.colorbar(mesh, ax=axes, label="cosine of the gradients")
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
+    return png(figure)

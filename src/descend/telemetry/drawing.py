@@ -1,11 +1,11 @@
 """The picture of functions over a domain of one or two variables: what was found, what is exact, and the error."""
 
-import io
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from torch import Tensor
 
+from descend.telemetry.figure import blank, png
 from descend.types import Drawing
 
 if TYPE_CHECKING:
@@ -29,13 +29,9 @@ def solution_picture(drawing: Drawing, title: str = "") -> bytes:
     Returns:
         A PNG file.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     rows = [panels(name, drawing) for name in drawing.found]
     columns = max(map(len, rows))
-    figure = Figure(figsize=(4 * columns, 3 * len(rows) + 0.4), dpi=90, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(4 * columns, 3 * len(rows) + 0.4, dpi=90)
     figure.suptitle(title)
     variables = list(drawing.axes)
     axes = [array(coordinates) for coordinates in drawing.axes.values()]
@@ -45,9 +41,7 @@ def solution_picture(drawing: Drawing, title: str = "") -> bytes:
             place.set(title=panel.title, xlabel=variables[0], ylabel="".join(variables[1:]))
         for place in places[len(row) :]:
             place.remove()
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
+    return png(figure)
 
 
 def panels(name: str, drawing: Drawing) -> list[Panel]:

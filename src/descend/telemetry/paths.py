@@ -1,11 +1,11 @@
 """The picture of many runs on one function of two numbers: their paths over the contours of its losses."""
 
-import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from descend.telemetry.figure import blank, png
 from descend.telemetry.metrics.parameter_values import names
 from descend.telemetry.pictures import surface, window
 from descend.types import Loss, Losses, Params
@@ -37,9 +37,6 @@ def paths_picture(
     Returns:
         A PNG file.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     marked = np.array(best, dtype=np.float64).reshape(-1, 2)
     points = np.concatenate([path for paths in panels.values() for path in paths])
     x, y = (np.linspace(low, high, SIDE) for low, high in window(points, marked))
@@ -47,8 +44,7 @@ def paths_picture(
     across = min(len(panels), ACROSS)
     down = -(-len(panels) // across)
     size = 2.6 if len(panels) > 1 else 5
-    figure = Figure(figsize=(size * across, size * down + 0.4), dpi=75, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(size * across, size * down + 0.4, dpi=75)
     places = figure.subplots(down, across, squeeze=False, sharex=True, sharey=True).flatten()
     for axes, (title, paths) in zip(places, panels.items(), strict=False):
         _draw_contours(axes, x, y, heights)
@@ -61,9 +57,7 @@ def paths_picture(
     figure.supylabel(labels[1])
     handles, texts = places[0].get_legend_handles_labels()
     figure.legend(handles, texts, loc="outside upper center", ncols=len(texts), fontsize=8)
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
+    return png(figure)
 
 
 def one(losses: Callable[[Params], Losses], name: str) -> Loss:

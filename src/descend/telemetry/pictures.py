@@ -1,6 +1,5 @@
 """The picture of a run on a function of two numbers: its path over the contours."""
 
-import io
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,10 @@ from torch import Tensor
 
 from descend.derivatives.flat import unravel
 from descend.records import Records
+from descend.telemetry.figure import blank, png
 from descend.telemetry.metrics.parameter_values import names
 from descend.types import Loss, Params
+from descend.vectors import numel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -55,7 +56,7 @@ def path_picture(
 
 def path_of(params: Params, blocks: Iterable[Records]) -> np.ndarray | None:
     """Return the recorded points of a run of two numbers, [k, 2], or None where there are fewer than three."""
-    if sum(x.numel() for x in params.values()) != 2:
+    if numel(params) != 2:
         return None
     blocks = list(blocks)
     path = np.stack([curve(blocks, name) for name in names(params)], axis=1)
@@ -106,11 +107,7 @@ def surface(loss: Loss, params: Params, x: np.ndarray, y: np.ndarray) -> np.ndar
 def _draw(
     x: np.ndarray, y: np.ndarray, heights: np.ndarray, path: np.ndarray, targets: np.ndarray, texts: Sequence[str]
 ) -> bytes:
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(6.4, 5.2), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(6.4, 5.2, dpi=120)
     axes = figure.add_subplot()
     _draw_contours(axes, x, y, heights)
     _draw_path(axes, path, targets)
@@ -119,9 +116,7 @@ def _draw(
     axes.set_ylabel(texts[1].removeprefix("parameter/"), fontsize=13)
     axes.set_title(texts[2], fontsize=14)
     axes.legend(loc="best", framealpha=0.9, fontsize=11)
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
+    return png(figure)
 
 
 def _draw_contours(axes: "Axes", x: np.ndarray, y: np.ndarray, heights: np.ndarray) -> None:

@@ -1,11 +1,11 @@
 """The picture of a density of eigenvalues over a run."""
 
-import io
 from collections.abc import Iterable
 
 import numpy as np
 
 from descend.records import Records
+from descend.telemetry.figure import blank, png
 
 NAME = "curvature/density"
 MOST = 6
@@ -31,11 +31,8 @@ def spectrum_picture(blocks: Iterable[Records], title: str = "") -> bytes | None
     if not events:
         return None
     from matplotlib import colormaps
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(6.4, 4.2), dpi=110, layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = blank(6.4, 4.2, dpi=110)
     axes = figure.add_subplot()
     chosen = np.unique(np.linspace(0, len(events) - 1, min(MOST, len(events))).round().astype(int))
     for i in chosen:
@@ -46,6 +43,4 @@ def spectrum_picture(blocks: Iterable[Records], title: str = "") -> bytes | None
         axes.stairs(counts, bounds, color=colour, linewidth=1.6, label=f"step {step:,}")
     axes.set(yscale="symlog", xlabel="eigenvalue", ylabel="how many in a bin", title=title)
     axes.legend()
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
+    return png(figure)
