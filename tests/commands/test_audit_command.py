@@ -5,13 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from own_op import own_op
 
 from descend import cli
 from descend.audit.known_faults import KNOWN_FAULTS
 from descend.audit.report import AuditReport
 from descend.audit.verdict import Judged, Verdict
 from descend.commands import audit as command
-from descend.commands.audit import conclusion, names, summary
+from descend.commands.audit import conclusion, summary
+from descend.menu import FOLDER, choices
 
 Audit = Callable[..., tuple[int, str, str]]
 
@@ -65,37 +67,9 @@ def test_an_objective_through_an_op_that_is_wrong_by_design(audit: Audit) -> Non
     assert "held to agree with nested autograd.grad" in out
 
 
-OWN = """
-from dataclasses import dataclass
-import torch
-from descend.ops.op import Op
-
-class Function(torch.autograd.Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x):
-        return x**3
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx, gradient):
-        (x,) = ctx.saved_tensors
-        return BACKWARD
-
-@dataclass(frozen=True)
-class Cube(Op):
-    def __call__(self, x):
-        return Function.apply(x)
-"""
-
-
 def test_a_wrong_op_of_ones_own_exits_with_1(audit: Audit, tmp_path: Path) -> None:
-    (tmp_path / "wrong_op.py").write_text(OWN.replace("BACKWARD", "2 * x**2 * gradient"))
-    code, out, _ = audit("op._target_=wrong_op.Cube", "--order", "1")
+    (tmp_path / "wrong_op.py").write_text(own_op("2 * x**2 * gradient"))
+    code, out, _ = audit("op._target_=wrong_op.Own", "--order", "1")
     assert code == 1
     assert "Order 1: wrong are nested autograd.grad" in out
     assert "They are held to sympy" in out
@@ -111,8 +85,8 @@ BACKWARDS = {
 @pytest.mark.parametrize("case", BACKWARDS)
 def test_an_op_that_cannot_be_differentiated_is_told_in_a_sentence(audit: Audit, tmp_path: Path, case: str) -> None:
     backward, sentence = BACKWARDS[case]
-    (tmp_path / f"op_{case}.py").write_text(OWN.replace("BACKWARD", backward))
-    code, out, err = audit(f"op._target_=op_{case}.Cube")
+    (tmp_path / f"op_{case}.py").write_text(own_op(backward))
+    code, out, err = audit(f"op._target_=op_{case}.Own")
     assert (code, out) == (2, "")
     assert err.startswith("descend: ")
     assert len(err.splitlines()) == 1
@@ -176,7 +150,7 @@ def test_help(audit: Audit) -> None:
 
 def test_all_takes_every_op_objective_and_fault(audit: Audit, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a menu of one op and one objective, and one fault that shows and one that does not."""
-    monkeypatch.setattr(command, "names", lambda group: {"op": ["tanh"], "objective": ["parabola"]}[group])
+    monkeypatch.setattr(command, "choices", lambda group: {"op": ["tanh"], "objective": ["parabola"]}[group.name])
     kept = next(fault for fault in KNOWN_FAULTS if fault.order == 2)
     operator = next(iter(kept.examples))
     never = type(kept)("nothing is wrong with this", "", 1, ("nested autograd.grad",), {"sin": lambda s: s.sin().sum()})
@@ -193,8 +167,8 @@ def test_all_takes_every_op_objective_and_fault(audit: Audit, monkeypatch: pytes
 
 
 def test_every_choice_is_taken() -> None:
-    assert {"relu", "spike", "fixed_point"} <= set(names("op"))
-    assert {"rosenbrock", "digits_cnn", "pinn/heat"} <= set(names("objective"))
+    assert {"relu", "spike", "fixed_point"} <= set(choices(FOLDER / "op"))
+    assert {"rosenbrock", "digits_cnn", "pinn/heat"} <= set(choices(FOLDER / "objective"))
 
 
 def test_a_summary_names_what_is_wrong_and_the_conclusion_what_concerns_us() -> None:

@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 import descend
+from descend import menu
 from descend.menu import FOLDER
 from descend.sweeps.batch import run_group
 from descend.sweeps.conduct import built
@@ -32,7 +33,7 @@ LR = "optimizer.lr=0.001,0.003"
 
 def choices(group: str) -> list[str]:
     """Return the choices of a group."""
-    return sorted(str(path.relative_to(FOLDER / group).with_suffix("")) for path in (FOLDER / group).rglob("*.yaml"))
+    return menu.choices(FOLDER / group)
 
 
 def check(overrides: Sequence[str], steps: int = STEPS) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 import descend
+from descend import menu
 from descend.errors import ConfigurationError
 from descend.menu import FOLDER
 from descend.menu.build import build, trackers
@@ -22,7 +23,7 @@ SETTING = {"aggregator": TWO_LOSSES, "op": OP, "metrics": NET, "derivatives": SM
 
 
 def choices(group: str) -> list[str]:
-    return sorted(str(path.relative_to(FOLDER / group).with_suffix("")) for path in (FOLDER / group).rglob("*.yaml"))
+    return menu.choices(FOLDER / group)
 
 
 def groups(*without: str) -> list[str]:

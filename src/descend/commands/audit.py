@@ -15,9 +15,9 @@ from descend.audit.verdict import Verdict
 from descend.commands.waiting import Waiting
 from descend.derivatives.gradient import gradient
 from descend.errors import ConfigurationError
-from descend.menu import FOLDER
+from descend.menu import FOLDER, choices
 from descend.menu.build import make, plain, retargeted
-from descend.menu.compose import compose
+from descend.menu.compose import about, compose
 from descend.objectives.objective import Objective
 from descend.ops.op import Op
 
@@ -86,12 +86,6 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     return given
 
 
-def about(overrides: Sequence[str], group: str) -> bool:
-    """Tell whether some override chooses from a group or sets a field in it."""
-    keys = [override.lstrip("+").split("=", 1)[0] for override in overrides]
-    return any(key == group or key.startswith(f"{group}.") for key in keys)
-
-
 def single(overrides: Sequence[str], order: int) -> int:
     """Audit what the overrides choose: the objective if they name one, else the op."""
     with evaluated(" ".join(overrides)):
@@ -124,13 +118,14 @@ def chosen(overrides: Sequence[str]) -> Subject:
     """
     generator = torch.Generator().manual_seed(SEED)
     config = plain(compose(overrides))
-    if not about(overrides, "objective") and not about(overrides, "op"):
+    through_objective = any(about(override, "objective") for override in overrides)
+    if not through_objective and not any(about(override, "op") for override in overrides):
         raise ConfigurationError(
             "descend audit was told nothing to audit; name an objective (objective=rosenbrock), an op (op=gelu), "
             "or give --all."
         )
     op = make("op", retargeted("op", config["op"], list(overrides)), Op)
-    if not about(overrides, "objective"):
+    if not through_objective:
         return op_subject(" ".join(overrides), op, generator)
     objective = make("objective", retargeted("objective", config["objective"], list(overrides)), Objective)
     return objective_subject(" ".join(overrides), objective, op, generator)
@@ -152,26 +147,20 @@ def evaluated(name: str) -> Iterator[None]:
 
 def everything(order: int) -> int:
     """Audit every op and objective of the menu in a line each, and torch's known faults."""
-    choices = [f"{group}={choice}" for group in ("op", "objective") for choice in names(group)]
+    overrides = [f"{group}={choice}" for group in ("op", "objective") for choice in choices(FOLDER / group)]
     cases = [(fault, operator) for fault in KNOWN_FAULTS for operator in fault.examples]
     reports = []
-    with Waiting("audit of everything", len(choices) + len(cases)) as waiting:
-        for choice in choices:
-            compiler = QUICK_BACKEND if choice.startswith("op=") else None
-            report = chosen([choice]).audited(order, torch.Generator().manual_seed(SEED), compiler)
-            waiting.advance(f"{choice:<36} {summary(report)}")
+    with Waiting("audit of everything", len(overrides) + len(cases)) as waiting:
+        for override in overrides:
+            compiler = QUICK_BACKEND if about(override, "op") else None
+            report = chosen([override]).audited(order, torch.Generator().manual_seed(SEED), compiler)
+            waiting.advance(f"{override:<36} {summary(report)}")
             reports.append(report)
         for fault, operator in cases:
             mended = not any(fault.spoils(each) for each in fault.reproduce(operator))
             waiting.advance(f"{'MENDED by torch' if mended else 'still there'}, shown by {operator}: {fault}")
     print("\n" + conclusion(reports))
     return max(report.exit_code for report in reports)
-
-
-def names(group: str) -> Iterator[str]:
-    """Yield the choices of a group of the menu."""
-    for path in sorted((FOLDER / group).rglob("*.yaml")):
-        yield str(path.relative_to(FOLDER / group).with_suffix(""))
 
 
 def summary(report: AuditReport) -> str:

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from descend.errors import ConfigurationError
-from descend.menu import FOLDER
+from descend.menu import FOLDER, choices
 from descend.menu.fields import unknown
 from descend.menu.schema import register
 
@@ -35,6 +35,12 @@ def compose(overrides: Sequence[str], with_hydra: bool = False) -> DictConfig:
             return hydra_compose("config", list(overrides), return_hydra_config=with_hydra)
     except MISTAKES as error:
         raise ConfigurationError(sentence(error)) from error
+
+
+def about(override: str, group: str) -> bool:
+    """Tell whether an override chooses from a group, or sets a field in it."""
+    key = override.lstrip("+~").split("=", 1)[0]
+    return key == group or key.startswith((f"{group}.", f"{group}/"))
 
 
 def config_loader() -> ConfigLoader:
@@ -69,8 +75,7 @@ def missing(file: str) -> str:
         group, _, choice = file.partition("/")
     if not (FOLDER / group).is_dir():
         return unknown(f"The group {group}", group, groups(), "the menu has the groups")
-    choices = [str(path.relative_to(FOLDER / group).with_suffix("")) for path in (FOLDER / group).rglob("*.yaml")]
-    return unknown(f"{group}={choice}", choice, choices, f"the group {group} has the choices")
+    return unknown(f"{group}={choice}", choice, choices(FOLDER / group), f"the group {group} has the choices")
 
 
 def no_such_field(error: OmegaConfBaseException) -> str:

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from descend.menu import choices
+
 USAGE = """\
 descend: a lab bench for derivatives and optimizers in PyTorch.
 
@@ -22,10 +24,9 @@ def help_text(folder: Path) -> str:
     """Return usage, the groups with a line on each of their choices, and the settings with their defaults."""
     parts = [USAGE]
     for group in sorted(path for path in folder.iterdir() if path.is_dir()):
-        choices = sorted(group.rglob("*.yaml"))
-        names = [str(path.relative_to(group).with_suffix("")) for path in choices]
+        names = choices(group)
         width = max(map(len, names))
-        lines = [f"  {name:<{width}}  {first_comment(path)}" for name, path in zip(names, choices, strict=True)]
+        lines = [f"  {name:<{width}}  {first_comment(group / f'{name}.yaml')}" for name in names]
         parts.append("\n".join([f"{group.name}=", *lines]))
     parts.append("settings\n" + "\n".join(f"  {line}" for line in settings(folder / "config.yaml")))
     return "\n\n".join(parts)

@@ -58,6 +58,11 @@ def bytes_of_one(group: Group) -> int:
     return prepare(group)[0].bytes
 
 
+def untraceable(error: RuntimeError) -> str:
+    """Return why runs go one by one whose step raised this when it was traced."""
+    return f"its step cannot be traced: {str(error).splitlines()[0]}"
+
+
 def prepare(group: Group) -> tuple[Program, Numbers]:
     """Return the step that a group's runs share, and the numbers that differ.
 
@@ -157,7 +162,7 @@ class Batched:
             self._drop_ended()
 
     def _record(self, summaries: Sequence[Summary], kept: Sequence[bool], step: int) -> None:
-        """Keep what the blocks from `step` on recorded of each run; each name moves to the host at once."""
+        """Keep what the blocks from `step` on recorded of each run; block by block."""
         steps = np.flatnonzero(kept) + step
         for summary in summaries:
             now, steps = np.split(steps, [len(summary.totals)])

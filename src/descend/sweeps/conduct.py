@@ -11,7 +11,7 @@ import polars as pl
 from descend.errors import ConfigurationError
 from descend.menu.build import build
 from descend.menu.compose import compose
-from descend.sweeps.batch import bytes_of_one, device_of, run_group
+from descend.sweeps.batch import bytes_of_one, device_of, run_group, untraceable
 from descend.sweeps.group import groups
 from descend.sweeps.job import Chunk, Group, Job
 from descend.sweeps.progress import SweepBar
@@ -139,7 +139,7 @@ def group_chunks(group: Group, stride: int, settings: Settings, bar: SweepBar) -
             return
         except RuntimeError as error:
             rest = group.part(range(done, len(group.jobs)))
-            group = replace(rest, serial=f"its step cannot be traced: {str(error).splitlines()[0]}")
+            group = replace(rest, serial=untraceable(error))
         except MemoryError as error:
             yield all_failed(group.jobs[done:], error)
             return

@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from descend.errors import ConfigurationError
 from descend.menu.build import make
+from descend.menu.compose import about
 from descend.sweeps.conduct import conduct, plan
 from descend.sweeps.parts import Elsewhere
 from descend.sweeps.settings import Settings
@@ -55,9 +56,3 @@ def how(overrides: Sequence[str]) -> list[str]:
     named = [override for override in overrides if about(override, "sweep") or about(override, "experiment")]
     parsed = OverridesParser.create().parse_overrides(named)
     return [override for override, one in zip(named, parsed, strict=True) if not one.is_sweep_override()]
-
-
-def about(override: str, group: str) -> bool:
-    """Tell whether an override belongs to a group."""
-    key = override.lstrip("+~").split("=", 1)[0]
-    return key == group or key.startswith((f"{group}.", f"{group}/"))

@@ -11,6 +11,7 @@ from descend.sweeps.job import Group, Job
 from descend.sweeps.store import Store
 from descend.telemetry.metrics.parameter_values import names
 from descend.telemetry.paths import paths_picture
+from descend.vectors import numel
 
 MOST_PANELS, MOST_PATHS = 12, 8
 
@@ -24,15 +25,20 @@ def sweep_paths(groups: Sequence[Group], store: Store) -> bytes | None:
     """
     template = groups[0].template
     objective, params = template.objective, template.objective.init(template.generator())
-    if sum(x.numel() for x in params.values()) != 2 or not one_function(groups):
+    if numel(params) != 2 or not one_function(groups):
         return None
     jobs = sorted((job for group in groups for job in group.jobs), key=lambda job: job.index)
-    panels: dict[str, list[np.ndarray]] = {}
-    found = points(store, names(params))
+    chosen: dict[str, list[int]] = {}
+    done = store.done()
     for job in jobs:
-        if job.index in found:
-            panels.setdefault(choice(job, objective.start_fields), []).append(found[job.index])
-    if not 0 < len(panels) <= MOST_PANELS or max(map(len, panels.values())) > MOST_PATHS:
+        if job.index in done:
+            chosen.setdefault(choice(job, objective.start_fields), []).append(job.index)
+    if not chosen or len(chosen) > MOST_PANELS or max(map(len, chosen.values())) > MOST_PATHS:
+        return None  # before the curves are read, which may be many
+    found = points(store, names(params))
+    panels = {title: [found[run] for run in runs if run in found] for title, runs in chosen.items()}
+    panels = {title: paths for title, paths in panels.items() if paths}
+    if not panels:
         return None
     return paths_picture(lambda point: objective.losses(point, None), params, panels, objective.best_points())
 

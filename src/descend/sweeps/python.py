@@ -7,9 +7,9 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from descend.errors import ConfigurationError
-from descend.menu.compose import compose, config_loader
+from descend.menu.compose import about, compose, config_loader
 from descend.sweeps.conduct import carry_out, plan
-from descend.sweeps.multirun import about, how, settings, what
+from descend.sweeps.multirun import how, settings, what
 from descend.sweeps.store import Store
 
 

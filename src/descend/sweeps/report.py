@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from descend.sweeps.batch import bytes_of_one, device_of
+from descend.sweeps.batch import bytes_of_one, device_of, untraceable
 from descend.sweeps.job import Group
 from descend.sweeps.pages import MOST_ROWS, write_pages
 from descend.sweeps.paths import sweep_paths
@@ -31,7 +31,6 @@ def show_plan(plan: "Plan", settings: Settings) -> None:
     chosen = [key for key in first if len({group.jobs[0].swept[key] for group in plan.groups}) > 1]
     for column in ("runs", *chosen, "steps", "stacked over", "memory of one run", "how"):
         table.add_column(column)
-    console = Console(width=None if Console().is_terminal else 160)
     for group in track(plan.groups, "tracing", console=Console(stderr=True), transient=True):
         over = [".".join(map(str, leaf)) for leaf in group.numbers]
         seeds = ["seed"] if len(set(group.seeds)) > 1 else []
@@ -43,7 +42,12 @@ def show_plan(plan: "Plan", settings: Settings) -> None:
             ", ".join(over + seeds),
             *how(group, settings),
         )
-    console.print(table)
+    wide_console().print(table)
+
+
+def wide_console() -> Console:
+    """Return where tables are printed: in a file, as wide as they need."""
+    return Console(width=None if Console().is_terminal else 160)
 
 
 def how(group: Group, settings: Settings) -> tuple[str, str]:
@@ -53,7 +57,7 @@ def how(group: Group, settings: Settings) -> tuple[str, str]:
     try:
         one = bytes_of_one(group)
     except RuntimeError as error:
-        return "", f"one by one: its step cannot be traced: {str(error).splitlines()[0]}"
+        return "", f"one by one: {untraceable(error)}"
     programs = -(-len(group.jobs) // max(1, settings.budget(device_of(group)) // one))
     return f"{one / 2**20:,.3g} MiB", "stacked" if programs == 1 else f"stacked, {programs:,} one after the other"
 
@@ -70,7 +74,7 @@ def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame) 
     paths = sweep_paths(plan.groups, store)
     if paths is not None:
         (store.folder / "paths.png").write_bytes(paths)
-    Console(width=None if Console().is_terminal else 160).print(best_table(plan, table))
+    wide_console().print(best_table(plan, table))
     if len(table) > max(kept, MOST_ROWS):
         print(f"TensorBoard shows the best {max(kept, MOST_ROWS):,} runs; sweep.parquet has all {len(table):,}")
     more = "ulimit -n $(ulimit -Hn) && " if len(table) > MANY_FILES else ""
