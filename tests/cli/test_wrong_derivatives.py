@@ -3,35 +3,8 @@
 from pathlib import Path
 
 import pytest
+from own_op import own_op
 
-OWN_OP = """
-from dataclasses import dataclass
-import torch
-from torch.autograd.function import once_differentiable
-from descend.ops.op import Op
-
-class Cube(torch.autograd.Function):
-    generate_vmap_rule = True
-
-    @staticmethod
-    def forward(x):
-        return x**3
-
-    @staticmethod
-    def setup_context(ctx, inputs, output):
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    DECORATOR
-    def backward(ctx, gradient):
-        (x,) = ctx.saved_tensors
-        return BACKWARD
-
-@dataclass(frozen=True)
-class Own(Op):
-    def __call__(self, x):
-        return Cube.apply(x)
-"""
 RIGHT = "3 * x**2 * gradient"
 ONCE = "@once_differentiable"
 
@@ -56,7 +29,7 @@ CHOICES = {
 @pytest.mark.parametrize("case", OPS)
 def test_an_op_of_ones_own(descend, here: Path, case: str) -> None:
     decorator, backward, more, sentence = OPS[case]
-    (here / f"op_{case}.py").write_text(OWN_OP.replace("DECORATOR", decorator).replace("BACKWARD", backward))
+    (here / f"op_{case}.py").write_text(own_op(backward, decorator))
     done = descend("objective=op_on_vector", f"op._target_=op_{case}.Own", *more)
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"descend: {sentence}")
@@ -65,7 +38,7 @@ def test_an_op_of_ones_own(descend, here: Path, case: str) -> None:
 
 
 def test_once_is_enough_for_first_derivatives(descend, here: Path) -> None:
-    (here / "op_first.py").write_text(OWN_OP.replace("DECORATOR", ONCE).replace("BACKWARD", RIGHT))
+    (here / "op_first.py").write_text(own_op(RIGHT, ONCE))
     assert descend("objective=op_on_vector", "op._target_=op_first.Own", "steps=2").code == 0
 
 
