@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import get_proxy_mode
 
 from descend.derivatives.graph import explained
+from descend.tracing import is_recorded
 
 
 def vjp(
@@ -35,11 +35,11 @@ def batched_vjp(
     """`vjp` for k vectors at once: each vector [k, *output.shape], each result [k, *input.shape].
 
     One backward batched by vmap, or one backward a vector where vmap refuses an operation (group norm, in-place
-    writes in a custom backward). Under a make_fx trace always the latter: vmap's own rules write in place, which a
-    second vmap over the traced graph would refuse.
+    writes in a custom backward). Where operations are being recorded always the latter: vmap's own rules write in
+    place, which a second vmap over the graph would refuse.
     """
     connected = [(output, vector) for output, vector in zip(outputs, vectors, strict=True) if output.requires_grad]
-    if connected and get_proxy_mode() is None:
+    if connected and not is_recorded():
         roots, seeds = zip(*connected, strict=True)
         try:
             results = torch.autograd.grad(

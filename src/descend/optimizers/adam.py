@@ -42,7 +42,7 @@ class Adam(Moments):
         powers = self.powers(state)
         # √(1−β₂ᵗ) multiplies lr and ε instead of dividing √v: one pass over memory less (section 2 of the paper).
         correction = (1 - powers["power2"]) ** 0.5
-        rate, eps = self.lr * correction / (1 - powers["power1"]), self.eps * correction
+        rate, eps = self.lr * (correction / (1 - powers["power1"])), self.eps * correction
         new, first, second, largest = {}, {}, {}, {}
         for name, x in params.items():
             first[name], second[name] = self.averages(name, gradients[name], state)

@@ -3,16 +3,19 @@
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from descend.sweeps.block import Pattern, Summary
 from descend.sweeps.curves import Curves
 from descend.sweeps.endings import Endings
 from descend.sweeps.job import Chunk, Group
+from descend.sweeps.kernel import NoCompiler
 from descend.sweeps.program import Numbers, Program
-from descend.sweeps.runs import Pattern, Runs, Summary, steps_together
+from descend.sweeps.runs import Runs
 from descend.sweeps.streams import Beginning, begin
 from descend.training.block import due
 from descend.training.gather import columns, host
@@ -20,9 +23,12 @@ from descend.training.loop import BLOCK_SECONDS, MOST_STEPS
 from descend.training.placement import cpu_threads
 from descend.types import Batch
 
-# Compiling takes some seconds: it is for sweeps whose runs make this many steps together, in programs of this length.
+# Compiling a program takes some ten seconds: it is for sweeps whose runs make this many steps together, this long each.
 MANY_STEPS = 500_000_000
 LONG_RUN = 20_000
+
+# A kernel takes half a second, what torch needs for so many steps of the smallest step.
+LONG_RUN_OF_A_KERNEL = 2_000
 
 
 def run_group(
@@ -106,17 +112,27 @@ class Batched:
     ) -> None:
         beginning = begin(group)
         self._experiment, self._group, self._stride, self._progress = program.experiment, group, stride, progress
-        long = self._experiment.steps >= LONG_RUN and self._experiment.steps * len(group.jobs) >= MANY_STEPS
-        compiled = long if self._experiment.compile == "auto" else bool(self._experiment.compile)
-        self._size = steps_together(self._experiment)
-        self._runs = Runs(program, numbers, beginning.params, beginning.streams, self._size if compiled else None)
         self._numbers, self._threads = numbers, beginning.threads
+        self._runs = self._stack(program, numbers, beginning)
         self._period = math.lcm(stride, *(metric.every for metric in self._experiment.metrics.values()))
         self._patterns: dict[tuple[int, int], Pattern] = {}
-        self._endings = Endings(self._experiment, program, len(group.jobs), compiled)
-        self._curves = Curves()
+        self._endings = Endings(self._experiment, program, len(group.jobs), self._runs.compiled)
+        self._curves, self._draws = Curves(), program.draws
         self._at = np.arange(len(group.jobs))  # which run stands at each place of the stack
         self._step = 0
+
+    def _stack(self, program: Program, numbers: Numbers, beginning: Beginning) -> Runs:
+        """Return the runs at their start, compiled where the experiment says so or where that wins."""
+        own, total = self._experiment.compile, self._experiment.steps * len(self._group.jobs)
+        pays = program.small and self._experiment.steps >= LONG_RUN_OF_A_KERNEL
+        pays |= self._experiment.steps >= LONG_RUN and total >= MANY_STEPS
+        start = partial(Runs, program, numbers, beginning.params, beginning.streams)
+        try:
+            return start(compile=pays if own == "auto" else bool(own), threads=torch.get_num_threads())
+        except NoCompiler:
+            if own == "auto":
+                return start(compile=False, threads=1)
+            raise
 
     def run(self) -> Chunk:
         """Make every step, and return what the runs left."""
@@ -127,13 +143,12 @@ class Batched:
             return self._endings.chunk(self._group, self._numbers, self._curves, seconds, self._threads)
 
     def _advance(self) -> None:
-        began, blocks = time.perf_counter(), 1
+        began, unit, blocks = time.perf_counter(), self._runs.together, 1
         while self._at.size and self._step < self._experiment.steps:
-            size = min(blocks * self._size, self._experiment.steps - self._step)
             start = time.perf_counter()
-            self._take(size)
+            self._take(min(blocks * unit, self._experiment.steps - self._step))
             took = time.perf_counter() - start
-            blocks = max(1, min(MOST_STEPS // self._size, int(blocks * min(2.0, BLOCK_SECONDS / took))))
+            blocks = max(1, min(MOST_STEPS // unit, int(blocks * min(2.0, BLOCK_SECONDS / took))))
             limit = self._experiment.stop.seconds
             if limit is not None and time.perf_counter() - began >= limit:
                 self._endings.out_of_time(self._at, self._step, limit)
@@ -142,16 +157,11 @@ class Batched:
             self._endings.keep(self._at, self._step, self._runs.columns(self._places(self._at)))
 
     def _take(self, size: int) -> None:
-        """Make `size` steps; where runs end inside them, take them again step by step to find where."""
-        batches = [self._runs.streams.draw() for _ in range(size)]
-        before, step = self._runs.carry, self._step
-        summaries: list[Summary] = []
-        patterns: list[Pattern] = []
-        for i in range(0, size, self._size):
-            part = batches[i : i + self._size]
-            patterns.append(self._pattern(step + i, len(part)))
-            summaries.append(self._runs.advance(part, patterns[-1]))
-        self._record(summaries, [kept for each in patterns for kept, _ in each], step)
+        """Make `size` steps; where runs end inside them, take them again to find where."""
+        batches = [self._runs.streams.draw() for _ in range(size)] if self._draws else [None] * size
+        before, step, pattern = self._runs.carry, self._step, self._pattern(self._step, size)
+        summaries = self._runs.advance(batches, pattern)
+        self._record(summaries, [kept for kept, _ in pattern], step)
         self._step += size
         self._progress(size * len(self._at))
         ended = self._endings.suspects(self._at, summaries)
@@ -171,11 +181,7 @@ class Batched:
             losses = () if summary.losses is None else summary.losses.unbind(2)
             for name, loss in zip(self._endings.names, losses, strict=False):
                 self._curves.add(f"loss/{name}", now, self._at, loss.cpu().numpy())
-        observed = {
-            block * self._size + i: {name: x for name, x in found.items() if x.dim() == 1}
-            for block, summary in enumerate(summaries)
-            for i, found in summary.observed.items()
-        }
+        observed = {at: found for summary in summaries for at, found in summary.observed.items()}
         for name, (at, values) in columns(observed, step).items():
             self._curves.add(name, at, self._at, values)
 
@@ -189,25 +195,25 @@ class Batched:
         return self._patterns[at]
 
     def _find_ends(self, places: np.ndarray, before: list[Tensor], step: int, batches: Sequence[Batch]) -> None:
-        """Take the steps again from `before`, one by one, to see at which each suspect ended, and keep it there."""
+        """Take the steps again from `before` to see at which each suspect ended, and again up to there to keep it."""
         index = self._places(self._at[places])
-        totals, losses, norms = [], [], []
         self._runs.carry = before
-        for batch in batches:
-            found = self._runs.advance([batch], ((True, ()),))
-            totals.append(host(found.totals[0, index]))
-            losses.append(totals[-1][:, None] if found.losses is None else host(found.losses[0, index]))
-            norms.append(None if found.norm is None else host(found.norm[index]))
-        steps = np.arange(step, step + len(batches))
-        stops = self._endings.judge(self._at[places], steps, np.stack(totals), np.stack(losses), norms)
-        self._runs.carry = before
-        for i, batch in enumerate([*batches, None]):
-            here = np.flatnonzero(stops == step + i)
-            if here.size:
-                self._endings.keep(self._at[places[here]], step + i, self._runs.columns(index[torch.from_numpy(here)]))
-            if not (stops > step + i).any():
-                break
-            self._runs.advance([batch], ((False, ()),))
+        found = self._runs.advance(batches, ((True, ()),) * len(batches))
+        totals = np.concatenate([host(summary.totals[:, index]) for summary in found])
+        losses = [summary.losses for summary in found if summary.losses is not None]
+        norms = [summary.norms for summary in found if summary.norms is not None]
+        stops = self._endings.judge(
+            self._at[places],
+            np.arange(step, step + len(batches)),
+            totals,
+            np.concatenate([host(x[:, index]) for x in losses]) if losses else totals[:, :, None],
+            np.concatenate([host(x[:, index]) for x in norms]) if norms else None,
+        )
+        self._runs.carry, made = before, 0
+        for stop in np.unique(stops[stops >= 0]) - step:
+            self._runs.advance(batches[made:stop], ((False, ()),) * (stop - made))
+            here, made = torch.from_numpy(np.flatnonzero(stops == step + stop)), stop
+            self._endings.keep(self._at[places[here]], step + stop, self._runs.columns(index[here]))
 
     def _drop_ended(self) -> None:
         """Leave ended runs behind where that makes the stack less than half as large; until then they idle along."""

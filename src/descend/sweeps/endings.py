@@ -7,10 +7,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from descend.sweeps.block import Summary
 from descend.sweeps.curves import Curves
 from descend.sweeps.job import Chunk, Group
 from descend.sweeps.program import Final, Numbers, Program
-from descend.sweeps.runs import Summary
 from descend.training.evaluations import Evaluations
 from descend.training.experiment import Experiment
 from descend.training.gather import host
@@ -63,15 +63,13 @@ class Endings:
         steps: np.ndarray,
         totals: np.ndarray,
         losses: np.ndarray,
-        norms: Sequence[np.ndarray | None],
+        norms: np.ndarray | None,
     ) -> np.ndarray:
-        """Look at each run's totals [k, runs] (losses [k, runs, m]); return the step each ended at, or -1."""
-        known = [norm for norm in norms if norm is not None]
-        lengths = np.stack(known) if known else None
+        """Look at each run's totals and ‖gradient‖ [k, runs], losses [k, runs, m]; return where each ended, or -1."""
         stops = np.full(len(runs), -1)
         for i, run in enumerate(runs):
             watch = Watch(self._best[run]) if self._watches is None else self._watches[run]
-            norm = None if lengths is None else lengths[:, i]
+            norm = None if norms is None else norms[:, i]
             verdict = self._experiment.stop.first(steps, totals[:, i], norm, watch)
             self._best[run] = watch.best
             if verdict is not None:

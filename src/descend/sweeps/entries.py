@@ -1,13 +1,11 @@
-"""A traced step taken entry by entry, so that the compiler keeps the numbers of small problems in registers.
+"""A traced step taken entry by entry: arithmetic between single numbers, such as a kernel is written of.
 
-Over many runs a parameter of two numbers is a tensor [2, runs]. Compiled as such, slices of it become masked loops, and
-what several steps hand to each other goes through memory. Here each entry is a tensor [runs] of its own, all steps of a
-block are arithmetic between such tensors, and the compiler makes one loop over the runs of them: its kernel took half
-to a third of the time for Adam on Rosenbrock-2 with 1,024 and 16,384 learning rates, on a busy machine. Compilers call
-it scalar replacement of aggregates (Muchnick, "Advanced Compiler Design and Implementation", 1997, section 12.2).
+A parameter of two numbers becomes two numbers of their own; slices, stacks and gradients of slices vanish, for they
+only say which number goes where. Compilers call it scalar replacement of aggregates (Muchnick, "Advanced Compiler
+Design and Implementation", 1997, section 12.2).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
@@ -15,8 +13,10 @@ import numpy as np
 import torch
 import torch.utils._pytree as pytree
 from torch import Tensor
-from torch._ops import OpOverload
+from torch._ops import OpOverload, OpOverloadPacket
 from torch.fx import GraphModule, Interpreter, Node
+
+from descend.tracing import VALUE, Value, record, unrecorded
 
 MOST_ENTRIES = 16
 """A step whose largest tensor has more entries stays as it is: the program would grow with each of them."""
@@ -25,32 +25,48 @@ aten = torch.ops.aten
 
 # What they return holds entries of their inputs, or zero: asked of the entries' numbers, they say which go where.
 MOVEMENTS = {
-    aten.alias, aten.cat, aten.clone, aten.detach, aten.diagonal, aten.expand, aten.flip,
+    aten.alias, aten.cat, aten.clone, aten.detach, aten.diagonal, aten.expand, aten.flip, aten.lift_fresh,
     aten.lift_fresh_copy, aten.permute, aten.reshape, aten.roll, aten.select, aten.select_backward, aten.slice,
     aten.slice_backward, aten.split, aten.split_with_sizes, aten.squeeze, aten.stack, aten.t, aten.transpose,
     aten.unbind, aten.unsqueeze, aten.view, aten._unsafe_view,
 }  # fmt: skip
 
+# They work on each entry by itself, though torch does not tag them so.
+POINTWISE = {aten._to_copy, aten.floor_divide}
+
+# What they return depends on the shape of their input alone.
+CONSTANTS = {aten.ones_like, aten.zeros_like, aten.full_like, aten.new_zeros, aten.new_ones, aten.new_full}
+
 Entries = np.ndarray
-"""One run's tensor as an array of objects, each a tensor that holds one entry: [] for all runs, or [runs]."""
+"""One run's tensor as an array of objects, each a tensor [] that holds one entry."""
+
+
+class Inseparable(Exception):
+    """A step has an operation that is more than arithmetic between entries."""
 
 
 def small(graph: GraphModule) -> bool:
     """Tell whether every tensor of a traced step has few enough entries, and at least one."""
-    values = [node.meta.get("val") for node in graph.graph.nodes]
-    return all(0 < x.numel() <= MOST_ENTRIES for x in pytree.tree_leaves(values) if isinstance(x, Tensor))
+    values = [node.meta.get(VALUE) for node in graph.graph.nodes]
+    return all(0 < x.numel <= MOST_ENTRIES for x in values if isinstance(x, Value))
 
 
-def split(x: Tensor, differs: bool) -> Entries:
-    """Return the entries of a tensor, whose last axis is that of the runs where it `differs` between them."""
-    shape = x.shape[:-1] if differs else x.shape
-    return array([x[index] for index in np.ndindex(*shape)], shape)
+def scalars(graph: GraphModule) -> GraphModule:
+    """Return a traced step as one from the entries of its inputs, one after the other, to those of its outputs.
 
+    Raises:
+        Inseparable: naming the operation.
+    """
+    inputs = [node.meta[VALUE] for node in graph.graph.nodes if node.op == "placeholder"]
+    examples = [torch.ones((), dtype=x.dtype, device="cpu") for x in inputs for _ in range(x.numel)]
 
-def join(entries: Entries, differs: bool, runs: int) -> Tensor:
-    """Return the tensor of these entries; the axis of the runs is last where it `differs` between them."""
-    flat = [x.expand(runs) if differs and not x.dim() else x for x in entries.flat]
-    return torch.stack(flat).reshape(*entries.shape, *flat[0].shape) if entries.ndim else flat[0]
+    def step(*entries: Tensor) -> list[Tensor]:
+        rest = iter(entries)
+        arrays = [array([next(rest) for _ in range(x.numel)], x.shape) for x in inputs]
+        return [entry for output in EntryByEntry(graph).run(*arrays) for entry in output.flat]
+
+    with torch.no_grad():
+        return record(step, examples)
 
 
 def array(values: Sequence[Any], shape: Sequence[int]) -> Entries:
@@ -60,37 +76,40 @@ def array(values: Sequence[Any], shape: Sequence[int]) -> Entries:
     return found.reshape(tuple(shape))
 
 
-class EntryByEntry(Interpreter):
-    """Carries out a traced step of one run on entries instead of tensors.
+def split(x: Tensor) -> Entries:
+    """Return the entries of a tensor."""
+    return array([x[index] for index in np.ndindex(*x.shape)], x.shape)
 
-    Args:
-        graph: as `descend.training.compiled.trace` returns it: each node's value is known by example.
-    """
+
+class EntryByEntry(Interpreter):
+    """Carries out a traced step on entries instead of tensors."""
 
     def run_node(self, node: Node) -> Any:
         if node.op == "get_attr":
-            return split(super().run_node(node), False)
+            return split(super().run_node(node))
         if node.op != "call_function" or not isinstance(node.target, OpOverload):
             return super().run_node(node)
         inputs, keywords = self.fetch_args_kwargs_from_env(node)
-        example = pytree.tree_map(lambda x: x.meta["val"] if isinstance(x, Node) else x, (node.args, node.kwargs))
-        value, packet = node.meta["val"], node.target.overloadpacket
+        op, packet, value = node.target, node.target.overloadpacket, node.meta[VALUE]
         if not any(isinstance(x, Entries) for x in pytree.tree_leaves((inputs, keywords))):
-            return pytree.tree_map(lambda x: split(x, False), node.target(*inputs, **keywords))
-        if torch.Tag.pointwise in node.target.tags:
-            return _pointwise(node.target, inputs, keywords, example, value)
+            return split(op(*inputs, **keywords))
+        if torch.Tag.pointwise in op.tags or packet in POINTWISE:
+            return _pointwise(node, inputs, keywords)
         if packet in MOVEMENTS:
-            return _moved(node.target, inputs, keywords, value)
-        if packet is aten.sum and isinstance(value, Tensor):
-            return _summed(inputs[0], inputs[1] if len(inputs) > 1 else None, value)
-        if packet is aten.dot:
-            return array([_total([x * y for x, y in zip(*inputs, strict=True)])], ())
-        return _together(node.target, inputs, keywords)
+            return _moved(op, inputs, keywords, value)
+        if packet in CONSTANTS:
+            like = torch.empty(inputs[0].shape, dtype=value.dtype, device="cpu")
+            return split(op(like, *inputs[1:], **keywords))
+        if packet in REDUCTIONS and not keywords:
+            return REDUCTIONS[packet](value, *inputs)
+        raise Inseparable(str(op))
 
 
-def _pointwise(op: OpOverload, inputs: Sequence[Any], keywords: dict[str, Any], example: Any, value: Tensor) -> Entries:
+def _pointwise(node: Node, inputs: Sequence[Any], keywords: dict[str, Any]) -> Entries:
     """Apply the operation to each entry, in the precision that the whole tensors would have had."""
-    precision = _precision([x for x in pytree.tree_leaves(example) if isinstance(x, Tensor) and x.is_floating_point()])
+    op: Any = node.target
+    values = [x.meta[VALUE] for x in node.all_input_nodes]
+    precision, value = _precision([x for x in values if x.dtype.is_floating_point]), node.meta[VALUE]
     leaves, spec = pytree.tree_flatten((inputs, keywords))
     spread = [np.broadcast_to(x, value.shape) if isinstance(x, Entries) else x for x in leaves]
 
@@ -102,9 +121,9 @@ def _pointwise(op: OpOverload, inputs: Sequence[Any], keywords: dict[str, Any], 
     return array([at(index) for index in np.ndindex(*value.shape)], value.shape)
 
 
-def _precision(floats: Sequence[Tensor]) -> torch.dtype | None:
+def _precision(floats: Sequence[Value]) -> torch.dtype | None:
     """Return the precision in which torch computes with these; a number [] has no say beside a tensor that has axes."""
-    decisive = [x.dtype for x in floats if x.dim()] or [x.dtype for x in floats]
+    decisive = [x.dtype for x in floats if x.shape] or [x.dtype for x in floats]
     return reduce(torch.promote_types, decisive) if decisive else None
 
 
@@ -112,7 +131,7 @@ def _as(x: Tensor, precision: torch.dtype | None) -> Tensor:
     return x.to(precision) if precision is not None and x.is_floating_point() else x
 
 
-def _moved(op: OpOverload, inputs: Sequence[Any], keywords: dict[str, Any], value: Any) -> Any:
+def _moved(op: OpOverload, inputs: Sequence[Any], keywords: dict[str, Any], value: Value | list[Value]) -> Any:
     """Ask the operation where it puts the numbers 1, 2, …, and put the entries there; 0 is a zero it made itself."""
     entries: list[Tensor] = []
 
@@ -123,47 +142,77 @@ def _moved(op: OpOverload, inputs: Sequence[Any], keywords: dict[str, Any], valu
         entries.extend(x.flat)
         return torch.arange(first, len(entries) + 1, dtype=torch.int64, device="cpu").reshape(x.shape)
 
-    args, kwargs = pytree.tree_map(numbered, (list(inputs), keywords))
-    kwargs = {name: x for name, x in kwargs.items() if name not in ("dtype", "layout", "device", "memory_format")}
-    like = pytree.tree_leaves(value)[0]
-    zero = torch.zeros((), dtype=like.dtype, device=like.device)
-
-    def placed(x: Tensor) -> Entries:
-        return array([entries[i - 1].to(like.dtype) if i else zero for i in x.flatten().tolist()], x.shape)
-
-    return pytree.tree_map(placed, op(*args, **kwargs))
+    kwargs = {name: x for name, x in keywords.items() if name not in ("dtype", "layout", "device", "memory_format")}
+    dtype = (value if isinstance(value, Value) else value[0]).dtype
+    zero = torch.zeros((), dtype=dtype, device="cpu")
+    with unrecorded():
+        args, kwargs = pytree.tree_map(numbered, (list(inputs), kwargs))
+        places = pytree.tree_map(lambda x: np.array(x.tolist()), op(*args, **kwargs))
+    return pytree.tree_map(lambda x: array([entries[i - 1].to(dtype) if i else zero for i in x.flat], x.shape), places)
 
 
-def _summed(x: Entries, axes: Sequence[int] | None, value: Tensor) -> Entries:
-    """Sum over some axes, or all, in the dtype of the sum: truth values are counted."""
+def _rows(value: Value, x: Entries, axes: Sequence[int] | None) -> Entries:
+    """Return for each entry of a reduction over some axes, or all, the entries that go into it, as a row."""
     every = range(x.ndim)
     gone = {axis % x.ndim for axis in axes} if axes and x.ndim else set(every)
     kept = [axis for axis in every if axis not in gone]
-    rows = x.transpose(*kept, *sorted(gone)).reshape(value.numel(), -1)
-    return array([_total([entry.to(value.dtype) for entry in row]) for row in rows], value.shape)
+    return x.transpose(*kept, *sorted(gone)).reshape(value.numel, -1)
 
 
 def _total(numbers: Sequence[Tensor]) -> Tensor:
-    total = numbers[0]
-    for x in numbers[1:]:
-        total = total + x
-    return total
+    return reduce(torch.add, numbers)
 
 
-def _together(op: OpOverload, inputs: Sequence[Any], keywords: dict[str, Any]) -> Any:
-    """Carry out any other operation on whole tensors, stacked over the runs where any of them differs."""
-    leaves, spec = pytree.tree_flatten((inputs, keywords))
-    places = [i for i, x in enumerate(leaves) if isinstance(x, Entries)]
+def _sum(value: Value, x: Entries, axes: Sequence[int] | None = None, keep: bool = False) -> Entries:
+    """Sum in the dtype of the sum: truth values are counted."""
+    return array([_total([entry.to(value.dtype) for entry in row]) for row in _rows(value, x, axes)], value.shape)
 
-    def one(*tensors: Tensor) -> Any:
-        filled = list(leaves)
-        for i, x in zip(places, tensors, strict=True):
-            filled[i] = x
-        args, kwargs = pytree.tree_unflatten(filled, spec)
-        return op(*args, **kwargs)
 
-    arrays = [leaves[i] for i in places]
-    runs = max((len(x) for entries in arrays for x in entries.flat if x.dim()), default=0)
-    whole = [join(entries, bool(runs), runs) for entries in arrays]
-    found = torch.vmap(one, in_dims=-1, out_dims=-1)(*whole) if runs else one(*whole)
-    return pytree.tree_map(lambda x: split(x, bool(runs)), found)
+def _mean(value: Value, x: Entries, axes: Sequence[int] | None = None, keep: bool = False) -> Entries:
+    return array([_total(row) / len(row) for row in _rows(value, x, axes)], value.shape)
+
+
+def _reduction(combine: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Entries]:
+    """Return what combines entries over some axes, or all."""
+
+    def reduction(value: Value, x: Entries, axes: Any = None, keep: bool = False) -> Entries:
+        axes = [axes] if isinstance(axes, int) else axes
+        return array([reduce(combine, row) for row in _rows(value, x, axes)], value.shape)
+
+    return reduction
+
+
+def _vector_norm(
+    value: Value, x: Entries, order: float = 2, axes: Sequence[int] | None = None, keep: bool = False
+) -> Entries:
+    if order != 2:
+        raise Inseparable("a norm other than ‖·‖₂")
+    return array([_total([entry * entry for entry in row]).sqrt() for row in _rows(value, x, axes)], value.shape)
+
+
+def _product(value: Value, x: Entries, y: Entries) -> Entries:
+    """Multiply matrices and vectors."""
+    rows, columns = x.reshape(-1, x.shape[-1]), y.reshape(len(y), -1).T
+    found = [_total([a * b for a, b in zip(row, column, strict=True)]) for row in rows for column in columns]
+    return array(found, value.shape)
+
+
+def _cumulated(value: Value, x: Entries, axis: int) -> Entries:
+    if x.ndim != 1:
+        raise Inseparable("a cumulated sum along one of several axes")
+    return array([_total(list(x[: i + 1])) for i in range(len(x))], value.shape)
+
+
+REDUCTIONS: dict[OpOverloadPacket, Callable[..., Entries]] = {
+    aten.sum: _sum,
+    aten.mean: _mean,
+    aten.amax: _reduction(torch.maximum),
+    aten.amin: _reduction(torch.minimum),
+    aten.all: _reduction(torch.logical_and),
+    aten.any: _reduction(torch.logical_or),
+    aten.linalg_vector_norm: _vector_norm,
+    aten.dot: _product,
+    aten.mv: _product,
+    aten.mm: _product,
+    aten.cumsum: _cumulated,
+}

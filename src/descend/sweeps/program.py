@@ -5,15 +5,17 @@ vmapped. So every derivative is computed as in a run of its own, custom backward
 objective or optimizer needs to know of the run axis.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
+from descend.sweeps.entries import small
 from descend.sweeps.job import Leaf
 from descend.sweeps.leaves import with_leaves
+from descend.tracing import VALUE, Value, returned
 from descend.training.block import measure, take
 from descend.training.check import check_start
 from descend.training.compiled import lift, refill, tensors, trace, uncounted
@@ -27,7 +29,10 @@ Numbers = dict[Leaf, Tensor]
 
 
 class Found(NamedTuple):
-    """What a step of one run found: the total [], the losses [m], ‖gradient‖ [] where a rule asks, metrics due."""
+    """What a step of one run found: the total [], the losses [m], ‖gradient‖ [] where a rule asks, metrics due [].
+
+    Histograms and the like are left out: of thousands of runs nobody looks at them.
+    """
 
     total: Tensor
     losses: Tensor
@@ -47,7 +52,8 @@ def stepping(template: Experiment, due: tuple[str, ...]) -> Callable[[Numbers, C
         carry, block = take(with_leaves(template, numbers), carry, [batch], (due,), uncounted)
         total = torch.dot(block.weights[0], block.values[0])
         length = None if block.norms is None else block.norms[0]
-        return carry, Found(total, block.values[0], length, block.observed.get(0, {}))
+        numbers_seen = {name: x for name, x in block.observed.get(0, {}).items() if not x.dim()}
+        return carry, Found(total, block.values[0], length, numbers_seen)
 
     return step
 
@@ -88,6 +94,7 @@ class Stacked:
 
     Attributes:
         output: for each tensor of the output, whether it differs between runs; the others are computed once for all.
+        values: for each tensor of the output, what is known of one run's.
         bytes: memory that the intermediate results of one run take, at most.
 
     Raises:
@@ -97,6 +104,7 @@ class Stacked:
     def __init__(self, function: Callable[..., Any], example: Sequence[Any], batched: Sequence[bool]) -> None:
         self.graph, self._output = trace(function, *example)
         self.mark(batched)
+        self.values = [node.meta[VALUE] for node in returned(self.graph)]
         self.bytes = sum(size(node) for node in self.graph.graph.nodes)
 
     def mark(self, batched: Sequence[bool]) -> None:
@@ -113,7 +121,7 @@ class Stacked:
             out_dims=tuple(axis if differs else None for differs in self.output),  # type: ignore[misc]  # takes None
         )
 
-    def tree(self, found: Sequence[Tensor]) -> Any:
+    def tree(self, found: Iterable[Any]) -> Any:
         """Return flat outputs in the shape of the function's output."""
         return refill(self._output, found)
 
@@ -123,19 +131,15 @@ def depends(graph: GraphModule, inputs: Sequence[bool]) -> list[bool]:
     marked: dict[torch.fx.Node, bool] = {}
     places = iter(inputs)
     for node in graph.graph.nodes:
-        if node.op == "placeholder":
-            marked[node] = next(places)
-        elif node.op != "output":
-            marked[node] = any(marked[source] for source in node.all_input_nodes)
-        else:
-            return [isinstance(item, torch.fx.Node) and marked[item] for item in node.args[0]]
-    return []
+        found = next(places) if node.op == "placeholder" else any(marked[source] for source in node.all_input_nodes)
+        marked[node] = found
+    return [marked[node] for node in returned(graph)]
 
 
 def size(node: torch.fx.Node) -> int:
     """Return the bytes of a node's value."""
-    value = node.meta.get("val")
-    return value.numel() * value.element_size() if isinstance(value, Tensor) else 0
+    value = node.meta.get(VALUE)
+    return value.bytes if isinstance(value, Value) else 0
 
 
 def run_axis(graph: GraphModule) -> int:
@@ -159,7 +163,10 @@ class Program:
     Attributes:
         first: gives a run's carry.
         names: the names of the losses.
+        numbers, kept: how many of a step's inputs are numbers, and how many of its outputs go on to the next.
         axis: where the run axis stands in the carry.
+        draws: whether a step has a batch.
+        small: whether a step is so small, and so much by itself, that a kernel may take it.
         bytes: memory that one run takes, at most.
 
     Raises:
@@ -172,17 +179,20 @@ class Program:
         self.experiment = experiment
         self.first = Stacked(starting(experiment), (numbers, params), [True] * (len(numbers) + len(params)))
         self._example = (numbers, starting(experiment)(numbers, params), batch)
-        self._numbers, self.kept = len(numbers), len(self.first.output)
-        self._marks = [True] * self._numbers + self.first.output + [own_batches] * len(tensors(batch))
+        self.numbers, self.kept = len(numbers), len(self.first.output)
+        self._marks = [True] * self.numbers + self.first.output + [own_batches] * len(tensors(batch))
         self._steps: dict[tuple[str, ...], Stacked] = {}
         self.names = check_start(experiment, params)
-        self.axis = run_axis(self.step(()).graph)
+        graph = self.step(()).graph
+        self.axis = -1 if small(graph) else run_axis(graph)
+        self.draws = bool(tensors(batch))
+        self.small = small(graph) and not self.draws and all(x.device.type == "cpu" for x in params.values())
         self.bytes = self.step(()).bytes + sum(x.numel() * x.element_size() for x in tensors(self._example))
 
     @property
     def carried(self) -> list[bool]:
         """For each tensor of the carry, whether it differs between runs."""
-        return self._marks[self._numbers : self._numbers + self.kept]
+        return self._marks[self.numbers : self.numbers + self.kept]
 
     def step(self, due: tuple[str, ...]) -> Stacked:
         """Return the step that computes the metrics `due`, its carry's marks grown until they reproduce themselves."""
@@ -190,7 +200,7 @@ class Program:
             step = Stacked(stepping(self.experiment, due), self._example, self._marks)
             while any(out and not kept for out, kept in zip(step.output, self.carried, strict=False)):
                 grown = [out or kept for out, kept in zip(step.output, self.carried, strict=False)]
-                self._marks = [*self._marks[: self._numbers], *grown, *self._marks[self._numbers + self.kept :]]
+                self._marks = [*self._marks[: self.numbers], *grown, *self._marks[self.numbers + self.kept :]]
                 step.mark(self._marks)
             self._steps[due] = step
         return self._steps[due]

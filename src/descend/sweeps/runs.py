@@ -2,15 +2,16 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial, reduce
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from descend.sweeps.entries import EntryByEntry, join, small, split
+from descend.sweeps.block import KernelBlock, Pattern, Summary
+from descend.sweeps.entries import Inseparable
 from descend.sweeps.program import Found, Numbers, Program
 from descend.sweeps.streams import Streams
 from descend.training.block import STEPS
@@ -22,29 +23,6 @@ MOST_STEPS = 16
 # A block with metrics due in it is compiled once its pattern has come up this often; rare ones stay eager.
 WORTH_COMPILING = 50
 
-Pattern = tuple[tuple[bool, tuple[str, ...]], ...]
-"""For each step of a block: whether its losses are recorded, and the metrics due at it."""
-
-
-class Summary(NamedTuple):
-    """What a block of steps tells of every run, and what it recorded at k of them; few tensors, for each costs time.
-
-    Attributes:
-        lowest: the lowest finite total, [runs].
-        finite: whether every total was finite, [runs].
-        norm: the lowest ‖gradient‖, [runs]; None where no rule asks.
-        totals: the totals at the steps recorded, [k, runs].
-        losses: the losses there, [k, runs, m]; None where there is only one.
-        observed: for each step with metrics due, by offset, their values by name, run by run.
-    """
-
-    lowest: Tensor
-    finite: Tensor
-    norm: Tensor | None
-    totals: Tensor
-    losses: Tensor | None
-    observed: dict[int, dict[str, Tensor]]
-
 
 class Runs:
     """Runs that differ in numbers, starts and batches, and advance together.
@@ -54,18 +32,31 @@ class Runs:
         numbers: the numbers that differ, each [runs].
         params: their starting parameters, each [runs, …].
         streams: their batches.
-        whole: how many steps a block must have to be compiled, once it has come up often enough; None compiles none.
+        compile: whether blocks are compiled: to a kernel where the step is small, otherwise to a program each time a
+            block of `together` steps comes up again.
+        threads: how many a kernel may use.
 
     Attributes:
         carry: what goes from step to step, flat; the run axis stands at `program.axis` in what differs between runs.
+        count: how many runs there are.
+        compiled: whether any block may be.
+        together: how many steps make one program.
+
+    Raises:
+        NoCompiler: a kernel is needed, and this machine has no C compiler.
     """
 
-    def __init__(self, program: Program, numbers: Numbers, params: Params, streams: Streams, whole: int | None) -> None:
-        self.program, self.numbers, self.streams, self._whole = program, numbers, streams, whole
-        self.carry = self._start(params)
+    def __init__(
+        self, program: Program, numbers: Numbers, params: Params, streams: Streams, compile: bool, threads: int
+    ) -> None:
+        self.program, self.numbers, self.streams = program, numbers, streams
+        self.carry, self.count = self._start(params), len(next(iter(params.values())))
+        self.compiled, self._threads, self.together = compile, threads, steps_together(program.experiment)
         self._calls: dict[tuple[str, ...], Callable[..., Sequence[Tensor]]] = {}
         self._programs: dict[Pattern, Callable[..., Any]] = {}
         self._seen: Counter[Pattern] = Counter()
+        self._kernels: dict[tuple[str, ...], KernelBlock | None] = {}
+        self._small = compile and program.small and self._kernel(()) is not None
 
     def _start(self, params: Params) -> list[Tensor]:
         """Return every run's carry before its first step."""
@@ -79,13 +70,36 @@ class Runs:
             placed.append(spread.movedim(0, axis).contiguous() if differs else x)
         return placed
 
-    def advance(self, batches: Sequence[Batch], pattern: Pattern) -> Summary:
-        """Make one step for each batch."""
-        drawn = [[] if batch is None else tensors(batch) for batch in batches]
-        block = self._program(pattern, drawn)
-        with torch.no_grad():
-            self.carry, summary = block(list(self.numbers.values()), self.carry, drawn)
-        return summary
+    def advance(self, batches: Sequence[Batch], pattern: Pattern) -> list[Summary]:
+        """Make one step for each batch, and return what its blocks tell; their offsets count from the first step."""
+        summaries, at = [], 0
+        for part in self._parts(pattern):
+            drawn = [[] if batch is None else tensors(batch) for batch in batches[at : at + len(part)]]
+            block = self._program(part, drawn)
+            with torch.no_grad():
+                self.carry, summary = block(list(self.numbers.values()), self.carry, drawn)
+            observed = {at + i: found for i, found in summary.observed.items()}
+            summaries.append(summary._replace(observed=observed))
+            at += len(part)
+        return summaries
+
+    def _parts(self, pattern: Pattern) -> Iterator[Pattern]:
+        """Cut a pattern into blocks: for kernels where the metrics due change, otherwise into programs."""
+        if self._small:
+            for _, steps in itertools.groupby(pattern, key=lambda step: step[1]):
+                yield tuple(steps)
+        else:
+            for at in range(0, len(pattern), self.together):
+                yield pattern[at : at + self.together]
+
+    def _kernel(self, due: tuple[str, ...]) -> KernelBlock | None:
+        """Return the kernel of a step with these metrics, or None where they are more than arithmetic."""
+        if due not in self._kernels:
+            try:
+                self._kernels[due] = KernelBlock(self.program, due, self._threads)
+            except Inseparable:
+                self._kernels[due] = None
+        return self._kernels[due]
 
     def _block(
         self, pattern: Pattern, numbers: list[Tensor], carry: Sequence[Tensor], drawn: list[list[Tensor]]
@@ -98,24 +112,6 @@ class Runs:
             every.append(found)
         return list(carry), self._summary(every, [recorded for recorded, _ in pattern])
 
-    def _block_by_entry(
-        self, pattern: Pattern, numbers: list[Tensor], carry: Sequence[Tensor], drawn: list[list[Tensor]]
-    ) -> tuple[list[Tensor], Summary]:
-        """`_block` for the compiler, where all tensors are small."""
-        marks = self.program.step(()).batched
-        before = [*numbers, *carry]
-        runs = next(x.shape[-1] for x, differs in zip(before, marks, strict=False) if differs)
-        state = [split(x, differs) for x, differs in zip(before, marks, strict=False)]
-        every: list[Found] = []
-        for (_, due), batch in zip(pattern, drawn, strict=True):
-            step = self.program.step(due)
-            own = [split(x, differs) for x, differs in zip(batch, marks[len(state) :], strict=True)]
-            outputs = EntryByEntry(step.graph).run(*state, *own)
-            state[len(numbers) :] = outputs[: self.program.kept]
-            carry, found = step.tree([join(x, differs, runs) for x, differs in zip(outputs, step.output, strict=True)])
-            every.append(found)
-        return tensors(carry), self._summary(every, [recorded for recorded, _ in pattern])
-
     def _summary(self, every: Sequence[Found], recorded: Sequence[bool]) -> Summary:
         totals = [found.total for found in every]
         finite = [total.isfinite() for total in totals]
@@ -123,12 +119,14 @@ class Runs:
         kept = [i for i, wanted in enumerate(recorded) if wanted]
         several = len(self.program.names) > 1 and kept
         losses = [every[i].losses.movedim(self.program.axis, 0) for i in kept] if several else []
+        none = totals[0].new_empty(0, len(totals[0]))
         return Summary(
             lowest=reduce(torch.minimum, [torch.where(f, x, torch.inf) for f, x in zip(finite, totals, strict=True)]),
             finite=reduce(torch.logical_and, finite),
             norm=reduce(torch.minimum, norms) if norms else None,
-            totals=torch.stack([totals[i] for i in kept]) if kept else totals[0].new_empty(0, len(totals[0])),
+            totals=torch.stack([totals[i] for i in kept]) if kept else none,
             losses=torch.stack(losses) if losses else None,
+            norms=(torch.stack([norms[i] for i in kept]) if kept else none) if norms else None,
             observed={i: found.observed for i, found in enumerate(every) if found.observed},
         )
 
@@ -139,15 +137,19 @@ class Runs:
         return self._calls[due]
 
     def _program(self, pattern: Pattern, drawn: list[list[Tensor]]) -> Callable[..., tuple[list[Tensor], Summary]]:
-        """Return the block, compiled if its pattern has come up often enough."""
+        """Return what takes the block: a kernel, a program compiled since its pattern came up often, or torch."""
+        kernel = self._kernel(pattern[0][1]) if self._small else None
+        if kernel is not None:
+            return partial(kernel, self.count, pattern)
+        if self._small or not self.compiled:
+            return partial(self._block, pattern)
         if pattern in self._programs:
             return self._programs[pattern]
         self._seen[pattern] += 1
         rare = WORTH_COMPILING if any(due for _, due in pattern) else 2
-        if self._whole is None or len(pattern) < self._whole or self._seen[pattern] < rare:
+        if len(pattern) < self.together or self._seen[pattern] < rare:
             return partial(self._block, pattern)
-        by_entry = self.program.axis == -1 and all(small(self.program.step(due).graph) for _, due in pattern)
-        block = partial(self._block_by_entry if by_entry else self._block, pattern)
+        block = partial(self._block, pattern)
         self._programs[pattern] = self._filling(*compiled(block, list(self.numbers.values()), self.carry, drawn))
         return self._programs[pattern]
 
@@ -168,6 +170,7 @@ class Runs:
                 norm=None if summary.norm is None else next(rest),
                 totals=next(rest),
                 losses=None if summary.losses is None else next(rest),
+                norms=None if summary.norms is None else next(rest),
                 observed=refill(summary.observed, rest) if summary.observed else {},
             )
 
@@ -175,7 +178,7 @@ class Runs:
 
     def select(self, runs: Tensor) -> None:
         """Go on with these runs only, int64 indices into the present ones."""
-        self.numbers = {leaf: x[runs] for leaf, x in self.numbers.items()}
+        self.numbers, self.count = {leaf: x[runs] for leaf, x in self.numbers.items()}, len(runs)
         marked = zip(self.carry, self.program.carried, strict=True)
         self.carry = [x.index_select(self.program.axis, runs) if differs else x for x, differs in marked]
         if self.streams.of_run is not None:

@@ -1,6 +1,6 @@
 """Tracing a step, so that it can be compiled or stacked over runs.
 
-A step is traced with `make_fx` before it is compiled: the tracing runs the real autograd, so that a custom backward is
+A step is recorded below autograd before it is compiled: the real autograd has then run, so that a custom backward is
 honoured. (`torch.compile` of a function that itself takes gradients drops custom backwards without a word.)
 """
 
@@ -13,6 +13,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.fx import GraphModule
 
+from descend.tracing import record
 from descend.training.step import Carry
 from descend.types import Loss
 
@@ -47,8 +48,6 @@ def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]
     Raises:
         RuntimeError: the function depends on the value of a tensor in Python (`if`, `.item()`).
     """
-    from torch.fx.experimental.proxy_tensor import make_fx  # half a second that eager runs need not pay
-
     examples: list[Any] = []
 
     def flat(*leaves: Tensor) -> list[Tensor]:
@@ -56,12 +55,12 @@ def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]
         return tensors(examples[-1])
 
     with torch.no_grad():
-        graph = make_fx(flat)(*tensors(inputs))
+        graph = record(flat, tensors(inputs))
         operations = [node.target for node in graph.graph.nodes if isinstance(node.target, OpOverload)]
         if any(operation._schema.is_mutable for operation in operations):
             # vmap has no rule for some operations in place, and would loop over the runs.
             pure = torch.func.functionalize(graph, remove="mutations")
-            graph = make_fx(pure, {torch.ops.aten.copy.default: written})(*tensors(inputs))
+            graph = record(pure, tensors(inputs), {torch.ops.aten.copy.default: written})
     return graph, examples[-1]
 
 

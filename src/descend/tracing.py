@@ -1,0 +1,147 @@
+"""Recording what a function does to tensors as a graph of plain tensor operations.
+
+The recording stands below autograd: a gradient taken inside the function has become arithmetic, custom backwards
+included. It does what `torch.fx.experimental.proxy_tensor.make_fx` does with real tensors, and does without the two
+seconds of imports (dynamo, inductor, sympy) that the first use of that costs.
+"""
+
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+import torch.utils._pytree as pytree
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.fx import Graph, GraphModule, Node
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, is_in_torch_dispatch_mode
+
+VALUE = "value"
+"""Under this key a node's `meta` has the `Value` of its output, or a list of them where it has several."""
+
+
+class Value(NamedTuple):
+    """What is known of a tensor without its numbers."""
+
+    shape: torch.Size
+    dtype: torch.dtype
+    device: torch.device
+
+    @property
+    def numel(self) -> int:
+        """How many numbers it holds."""
+        return self.shape.numel()
+
+    @property
+    def bytes(self) -> int:
+        """The memory they take."""
+        return self.numel * self.dtype.itemsize
+
+
+def record(
+    function: Callable[..., Sequence[Tensor]],
+    inputs: Sequence[Tensor],
+    instead: Mapping[OpOverload, Callable[..., Any]] | None = None,
+) -> GraphModule:
+    """Return `function` as a graph from tensors to a list of tensors; other tensors it uses become constants.
+
+    Args:
+        instead: what to carry out, and record, in place of an operation.
+
+    Raises:
+        RuntimeError: the function depends on the value of a tensor in Python (`if`, `.item()`).
+    """
+    recorder = Recorder(inputs, instead or {})
+    with recorder:
+        outputs = function(*inputs)
+    recorder.graph.output([recorder.node(x) for x in outputs])
+    recorder.graph.eliminate_dead_code()
+    return GraphModule(recorder.constants, recorder.graph)
+
+
+def returned(graph: GraphModule) -> list[Node]:
+    """Return the nodes whose values a graph returns."""
+    [end] = [node for node in graph.graph.nodes if node.op == "output"]
+    return list(end.args[0])
+
+
+def is_recorded() -> bool:
+    """Tell whether operations are being recorded now, by us or by `make_fx`."""
+    return is_in_torch_dispatch_mode()
+
+
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Record nothing inside."""
+    with _disable_current_modes():
+        yield
+
+
+class Recorder(TorchDispatchMode):
+    """Writes down every operation within its `with` block.
+
+    Args:
+        inputs: the tensors that become the graph's inputs.
+        instead: see `record`.
+
+    Attributes:
+        graph: what was written.
+        constants: tensors that came from outside, by the names under which the graph reads them.
+    """
+
+    def __init__(self, inputs: Sequence[Tensor], instead: Mapping[OpOverload, Callable[..., Any]]) -> None:
+        super().__init__()
+        self.graph = Graph()
+        self.constants: dict[str, Tensor] = {}
+        self._instead = instead
+        self._nodes: dict[int, Node] = {}
+        self._alive: list[Any] = []  # a tensor is known by its id, which must not be given to another
+        for i, x in enumerate(inputs):
+            self._know(x, self.graph.placeholder(f"input{i}"))
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # skipping it imports it
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in self._instead:
+            with self:
+                return self._instead[func](*args, **kwargs)
+        if func is torch.ops.aten._local_scalar_dense.default:
+            raise RuntimeError("the value of a tensor decides in Python what is computed (an `if`, or `.item()`)")
+        found = func(*args, **kwargs)
+        inputs, keywords = pytree.tree_map(self.node, (args, kwargs))
+        node = self.graph.call_function(func, tuple(inputs), keywords)
+        if isinstance(found, Tensor):
+            self._know(found, node)
+        elif isinstance(found, tuple | list):
+            self._alive.append((args, kwargs))
+            node.meta[VALUE] = [value(x) for x in found]
+            for i, x in enumerate(found):
+                if isinstance(x, Tensor):
+                    self._know(x, self.graph.call_function(operator.getitem, (node, i)))
+        return found
+
+    def node(self, x: Any) -> Any:
+        """Return the node that made a tensor, a constant's if none did; anything else as it is."""
+        if not isinstance(x, Tensor):
+            return x
+        if id(x) not in self._nodes:
+            name = f"constant{len(self.constants)}"
+            self.constants[name] = x
+            self._know(x, self.graph.get_attr(name))
+        return self._nodes[id(x)]
+
+    def _know(self, x: Tensor, node: Node) -> None:
+        self._alive.append(x)
+        self._nodes[id(x)] = node
+        node.meta[VALUE] = value(x)
+
+
+def value(x: Any) -> Value | None:
+    """Return what is known of a tensor; None for anything else."""
+    return Value(x.shape, x.dtype, x.device) if isinstance(x, Tensor) else None
