@@ -19,13 +19,16 @@ from descend.sweeps.runs import Runs
 from descend.sweeps.streams import Beginning, begin
 from descend.training.block import due
 from descend.training.gather import columns, host
-from descend.training.loop import BLOCK_SECONDS, MOST_STEPS
+from descend.training.loop import BLOCK_SECONDS
 from descend.training.placement import cpu_threads
 from descend.types import Batch
 
 # Compiling a program takes some ten seconds: it is for sweeps whose runs make this many steps together, this long each.
 MANY_STEPS = 500_000_000
 LONG_RUN = 20_000
+
+# More blocks than these are not taken at once, so that taking them again, to find where a run ended, stays cheap.
+MOST_BLOCKS = 120
 
 # A kernel takes half a second, what torch needs for so many steps of the smallest step.
 LONG_RUN_OF_A_KERNEL = 2_000
@@ -148,7 +151,7 @@ class Batched:
             start = time.perf_counter()
             self._take(min(blocks * unit, self._experiment.steps - self._step))
             took = time.perf_counter() - start
-            blocks = max(1, min(MOST_STEPS // unit, int(blocks * min(2.0, BLOCK_SECONDS / took))))
+            blocks = max(1, min(MOST_BLOCKS, int(blocks * min(2.0, BLOCK_SECONDS / took))))
             limit = self._experiment.stop.seconds
             if limit is not None and time.perf_counter() - began >= limit:
                 self._endings.out_of_time(self._at, self._step, limit)

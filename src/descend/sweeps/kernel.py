@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import pairwise
 from os import environ
 from pathlib import Path
@@ -55,7 +56,7 @@ class Kernel:
         self._recorded = [source.outputs[i] for i in recorded]
         self._watched = [source.outputs[i].dtype for i in watched]
         self._call = compiled("\n".join(source.lines()))
-        self._threads = ThreadPoolExecutor()
+        self._others = ThreadPoolExecutor()
 
     def advance(
         self, inputs: Sequence[Tensor], steps: int, kept: Sequence[bool], runs: int, threads: int
@@ -79,10 +80,11 @@ class Kernel:
         pointers = addresses(whole), addresses([*carry, *lowest, finite]), addresses(recorded)
         parts = max(1, min(threads, runs // RUNS_OF_A_THREAD))
         bounds = [runs * i // parts // LANES * LANES for i in range(parts)] + [runs]
-        for _ in self._threads.map(
-            lambda part: self._call(runs, *part, steps, bytes(kept), *pointers), pairwise(bounds)
-        ):
-            pass
+        calls = [partial(self._call, runs, *part, steps, bytes(kept), *pointers) for part in pairwise(bounds)]
+        others = [self._others.submit(call) for call in calls[1:]]
+        calls[0]()
+        for other in others:
+            other.result()
         return carry, recorded, lowest, finite
 
 

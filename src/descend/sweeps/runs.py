@@ -20,6 +20,9 @@ from descend.training.experiment import Experiment
 from descend.types import Batch, Params
 
 MOST_STEPS = 16
+# A kernel has no cost for each step but the step's own: it is called for at least so many.
+STEPS_OF_A_KERNEL = 500
+
 # A block with metrics due in it is compiled once its pattern has come up this often; rare ones stay eager.
 WORTH_COMPILING = 50
 
@@ -40,7 +43,7 @@ class Runs:
         carry: what goes from step to step, flat; the run axis stands at `program.axis` in what differs between runs.
         count: how many runs there are.
         compiled: whether any block may be.
-        together: how many steps make one program.
+        together: how many steps are best taken at a time.
 
     Raises:
         NoCompiler: a kernel is needed, and this machine has no C compiler.
@@ -51,12 +54,13 @@ class Runs:
     ) -> None:
         self.program, self.numbers, self.streams = program, numbers, streams
         self.carry, self.count = self._start(params), len(next(iter(params.values())))
-        self.compiled, self._threads, self.together = compile, threads, steps_together(program.experiment)
+        self.compiled, self._threads = compile, threads
         self._calls: dict[tuple[str, ...], Callable[..., Sequence[Tensor]]] = {}
         self._programs: dict[Pattern, Callable[..., Any]] = {}
         self._seen: Counter[Pattern] = Counter()
         self._kernels: dict[tuple[str, ...], KernelBlock | None] = {}
         self._small = compile and program.small and self._kernel(()) is not None
+        self.together = STEPS_OF_A_KERNEL if self._small else steps_together(program.experiment)
 
     def _start(self, params: Params) -> list[Tensor]:
         """Return every run's carry before its first step."""
