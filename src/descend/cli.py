@@ -1,5 +1,6 @@
 """The command line: `python run.py …` and `descend …`."""
 
+import gc
 import os
 import sys
 import traceback
@@ -72,6 +73,7 @@ def run_hydra() -> None:
 
     register()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's documented way to raise what it would print
+    gc.disable()  # what is imported now stays: to look through it for garbage takes a tenth of the start
     try:
         hydra.main(version_base="1.3", config_path=str(FOLDER), config_name="config")(task)()
     except MISTAKES as error:

@@ -6,6 +6,7 @@ seconds of imports (dynamo, inductor, sympy) that the first use of that costs.
 """
 
 import operator
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -97,6 +98,7 @@ class Recorder(TorchDispatchMode):
         self._instead = instead
         self._nodes: dict[int, Node] = {}
         self._alive: list[Any] = []  # a tensor is known by its id, which must not be given to another
+        self._sharing: Counter[int] = Counter()  # how many tensors known lie in each memory
         for i, x in enumerate(inputs):
             self._know(x, self.graph.placeholder(f"input{i}"))
 
@@ -113,9 +115,10 @@ class Recorder(TorchDispatchMode):
                 return self._instead[func](*args, **kwargs)
         if func is torch.ops.aten._local_scalar_dense.default:
             raise RuntimeError("the value of a tensor decides in Python what is computed (an `if`, or `.item()`)")
-        found = func(*args, **kwargs)
         inputs, keywords = pytree.tree_map(self.node, (args, kwargs))
-        node = self.graph.call_function(func, tuple(inputs), keywords)
+        pure = self._pure(func, args)
+        found = func(*args, **kwargs)
+        node = self.graph.call_function(pure, tuple(inputs), keywords)
         if isinstance(found, Tensor):
             self._know(found, node)
         elif isinstance(found, tuple | list):
@@ -125,6 +128,16 @@ class Recorder(TorchDispatchMode):
                 if isinstance(x, Tensor):
                     self._know(x, self.graph.call_function(operator.getitem, (node, i)))
         return found
+
+    def _pure(self, func: OpOverload, args: tuple) -> OpOverload:
+        """Return the operation that makes what `func` writes in place, if no other tensor shares that memory."""
+        name, overload = func._schema.name.removeprefix("aten::"), func._overloadname
+        alone = bool(args) and isinstance(args[0], Tensor) and self._sharing[memory(args[0])] <= 1
+        if not (func._schema.is_mutable and name.endswith("_") and alone):
+            return func
+        pure = getattr(getattr(torch.ops.aten, name[:-1], None), overload, func)
+        same = all(x.dtype == args[0].dtype for x in args if isinstance(x, Tensor) and x.dim())
+        return pure if same else func
 
     def node(self, x: Any) -> Any:
         """Return the node that made a tensor, a constant's if none did; anything else as it is."""
@@ -137,9 +150,16 @@ class Recorder(TorchDispatchMode):
         return self._nodes[id(x)]
 
     def _know(self, x: Tensor, node: Node) -> None:
-        self._alive.append(x)
+        if id(x) not in self._nodes:
+            self._alive.append(x)
+            self._sharing[memory(x)] += 1
         self._nodes[id(x)] = node
         node.meta[VALUE] = value(x)
+
+
+def memory(x: Tensor) -> int:
+    """Return what tells one piece of memory from another."""
+    return x.untyped_storage()._cdata
 
 
 def value(x: Any) -> Value | None:

@@ -1,5 +1,6 @@
 """Making a run ready before its folder is made, so that a mistake leaves nothing behind."""
 
+import gc
 import sys
 import traceback
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ class Ready(Callback):
     _loop: ClassVar[Loop | None] = None
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
+        collect_from_now_on()
         # Hydra turns an exception of a callback into a warning and goes on; an exit it lets pass.
         own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         try:
@@ -36,6 +38,12 @@ class Ready(Callback):
         """Return the loop made ready, once."""
         loop, Ready._loop = Ready._loop, None
         return loop
+
+
+def collect_from_now_on() -> None:
+    """Let Python collect garbage again, leaving out all that was imported."""
+    gc.freeze()
+    gc.enable()
 
 
 def prepare(config: DictConfig, overrides: Sequence[str]) -> Loop:

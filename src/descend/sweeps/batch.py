@@ -31,7 +31,7 @@ LONG_RUN = 20_000
 MOST_BLOCKS = 120
 
 # A kernel takes half a second, what torch needs for so many steps of the smallest step.
-LONG_RUN_OF_A_KERNEL = 2_000
+LONG_RUN_OF_A_KERNEL = 1_000
 
 
 def run_group(
@@ -215,8 +215,9 @@ class Batched:
         self._runs.carry, made = before, 0
         for stop in np.unique(stops[stops >= 0]) - step:
             self._runs.advance(batches[made:stop], ((False, ()),) * (stop - made))
-            here, made = torch.from_numpy(np.flatnonzero(stops == step + stop)), stop
-            self._endings.keep(self._at[places[here]], step + stop, self._runs.columns(index[here]))
+            here, made = np.flatnonzero(stops == step + stop), stop
+            columns = self._runs.columns(index[torch.from_numpy(here)])
+            self._endings.keep(self._at[places[here]], step + stop, columns)
 
     def _drop_ended(self) -> None:
         """Leave ended runs behind where that makes the stack less than half as large; until then they idle along."""

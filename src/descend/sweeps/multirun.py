@@ -11,6 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from descend.errors import ConfigurationError
 from descend.menu.build import make
 from descend.menu.compose import about
+from descend.menu.ready import collect_from_now_on
 from descend.sweeps.conduct import conduct, plan
 from descend.sweeps.parts import Elsewhere
 from descend.sweeps.settings import Settings
@@ -26,6 +27,7 @@ def multirun(config: DictConfig, context: HydraContext, overrides: Sequence[str]
         config: composed without what is swept; its `sweep` node says how.
         overrides: as given; those of `sweep` and `hydra` say how, the others what.
     """
+    collect_from_now_on()
     chosen = settings(config)
     own = what(overrides)
     planned = plan(own, chosen, context.config_loader)

@@ -5,10 +5,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from descend.menu.composer import Composer, write_hydra
 from descend.records import Column, Records
 from descend.sweeps.job import Job, columns
 from descend.sweeps.store import Store, folder_name
@@ -28,18 +30,24 @@ MOST_METRICS = 5
 def write_pages(jobs: Sequence[Job], kept: int, store: Store, table: pl.DataFrame) -> None:
     """Write anew all that TensorBoard shows of a sweep.
 
-    Each of the `kept` runs with the lowest values gets a folder with result.json, records.parquet and an event file;
-    every other run, up to `MOST_ROWS` in all, an event file with its settings and its end in `SUMMARY`.
+    Each of the `kept` runs with the lowest values gets a folder with result.json, records.parquet, an event file and
+    the configuration that gives the same run alone; every other run, up to `MOST_ROWS` in all, an event file with its
+    settings and its end in `SUMMARY`.
     """
     clear(jobs, store.folder)
     swept, results = columns(jobs), store.results()
+    settings = [dict(zip(swept, values, strict=True)) for values in zip(*swept.values(), strict=True)]
     ranked = table.sort("value", nulls_last=True)["run"].to_list()[: max(kept, MOST_ROWS)]
-    curves = store.curves().filter(pl.col("run").is_in(ranked[:kept])).collect().partition_by("run", as_dict=True)
-    for place, run in enumerate(ranked):
-        folder = store.folder / ("" if place < kept else SUMMARY) / folder_name(jobs[run])
-        folder.mkdir(parents=True)
-        records = curves.get((run,), pl.DataFrame()) if place < kept else None
-        write_run(folder, {key: values[run] for key, values in swept.items()}, restored(results[run]), records)
+    best, rest = ranked[:kept], ranked[kept:]
+    curves = store.curves().filter(pl.col("run").is_in(best)).sort("run", "name", "step").collect()
+    own, compose = curves.partition_by("run", as_dict=True), Composer()
+    for run in best:
+        folder = made(store.folder / folder_name(jobs[run]))
+        write_hydra(compose(jobs[run].overrides), jobs[run].overrides, folder)
+        write_run(folder, settings[run], restored(results[run]), own.get((run,), curves.clear()))
+    for run in rest:
+        folder = made(store.folder / SUMMARY / folder_name(jobs[run]))
+        TensorBoard(folder, settings[run]).close(restored(results[run]))
     metrics = [f"result/{name.removeprefix('metrics.')}" for name in table.columns if name.startswith("metrics.")]
     file = EventFile(store.folder)
     described = hparams.experiment(swept, ["result/value", "result/best_value", *metrics][:MOST_METRICS])
@@ -57,22 +65,27 @@ def clear(jobs: Sequence[Job], folder: Path) -> None:
         path.unlink()
 
 
-def write_run(folder: Path, settings: dict[str, Any], result: Result, records: pl.DataFrame | None) -> None:
-    """Write a run's settings and end as an event file; where it is kept, also its records and its result."""
+def made(folder: Path) -> Path:
+    """Make a folder, and return it."""
+    folder.mkdir(parents=True)
+    return folder
+
+
+def write_run(folder: Path, settings: dict[str, Any], result: Result, records: pl.DataFrame) -> None:
+    """Write what a run leaves: its records (in long form, in the order of their steps) and its result."""
     board = TensorBoard(folder, settings)
-    if records is not None:
-        records.write_parquet(folder / "records.parquet")
-        board.write(Records(scalars=by_name(records)))
-        result.write(folder)
+    records.write_parquet(folder / "records.parquet")
+    board.write(Records(scalars=by_name(records)))
     board.close(result)
+    result.write(folder)
 
 
 def by_name(records: pl.DataFrame) -> dict[str, Column]:
     """Return one run's records in long form as columns."""
-    if not len(records):
-        return {}
-    parts = records.sort("step").partition_by("name", as_dict=True)
-    return {name: Column(part["step"].to_numpy(), part["value"].to_numpy()) for (name,), part in parts.items()}
+    names, values, steps = (records[column].to_numpy() for column in ("name", "value", "step"))
+    starts = np.flatnonzero(names[1:] != names[:-1]) + 1
+    parts = zip(np.split(names, starts), np.split(steps, starts), np.split(values, starts), strict=True)
+    return {str(own[0]): Column(step, value) for own, step, value in parts if len(own)}
 
 
 def restored(fields: dict[str, Any]) -> Result:

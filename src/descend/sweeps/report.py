@@ -8,11 +8,11 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from descend.sweeps.aside import Aside
 from descend.sweeps.batch import bytes_of_one, device_of, untraceable
 from descend.sweeps.job import Group
 from descend.sweeps.pages import MOST_ROWS, write_pages
 from descend.sweeps.paths import sweep_paths
-from descend.sweeps.picture import sweep_picture
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import Store
 from descend.sweeps.summary import best_settings
@@ -62,13 +62,18 @@ def how(group: Group, settings: Settings) -> tuple[str, str]:
     return f"{one / 2**20:,.3g} MiB", "stacked" if programs == 1 else f"stacked, {programs:,} one after the other"
 
 
-def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame) -> None:
-    """Leave the kept runs' folders, the HParams page and the pictures; print the best settings and the next command."""
+def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame, aside: Aside) -> None:
+    """Leave the kept runs' folders, the HParams page and the pictures; print the best settings and the next command.
+
+    Args:
+        aside: draws the picture.
+    """
     if not len(table):
         return
     kept = settings.kept(len(plan.jobs))
+    aside.draw(table, list(plan.jobs[0].swept))
     write_pages(plan.jobs, kept, store, table)
-    picture = sweep_picture(table, list(plan.jobs[0].swept))
+    picture = aside.picture()
     if picture is not None:
         (store.folder / "sweep.png").write_bytes(picture)
     paths = sweep_paths(plan.groups, store)

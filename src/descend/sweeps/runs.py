@@ -131,7 +131,11 @@ class Runs:
             totals=torch.stack([totals[i] for i in kept]) if kept else none,
             losses=torch.stack(losses) if losses else None,
             norms=(torch.stack([norms[i] for i in kept]) if kept else none) if norms else None,
-            observed={i: found.observed for i, found in enumerate(every) if found.observed},
+            observed={
+                i: {name: x if x.dim() else x.expand(self.count) for name, x in found.observed.items()}
+                for i, found in enumerate(every)
+                if found.observed
+            },
         )
 
     def _call(self, due: tuple[str, ...], inputs: Sequence[Tensor]) -> Callable[..., Sequence[Tensor]]:
