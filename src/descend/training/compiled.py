@@ -47,7 +47,10 @@ def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]
     Raises:
         RuntimeError: the function depends on the value of a tensor in Python (`if`, `.item()`).
     """
-    from torch.fx.experimental.proxy_tensor import make_fx  # half a second that eager runs need not pay
+    # Half a second that eager runs need not pay.
+    from torch._guards import TracingContext, tracing
+    from torch._subclasses.fake_tensor import FakeTensorMode
+    from torch.fx.experimental.proxy_tensor import make_fx
 
     examples: list[Any] = []
 
@@ -55,7 +58,9 @@ def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]
         examples.append(function(*refill(inputs, leaves)))
         return tensors(examples[-1])
 
-    with torch.no_grad():
+    # The tracer notes the shape of each result under the fake mode around it; where there is none it makes one for each
+    # result, which takes a third of the time of a trace.
+    with torch.no_grad(), tracing(TracingContext(FakeTensorMode())):
         graph = make_fx(flat)(*tensors(inputs))
         operations = [node.target for node in graph.graph.nodes if isinstance(node.target, OpOverload)]
         if any(operation._schema.is_mutable for operation in operations):
