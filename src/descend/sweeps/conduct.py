@@ -44,11 +44,7 @@ def plan(overrides: Sequence[str], settings: Settings, config_loader: Any = None
     Raises:
         ConfigurationError: anything is wrong with any run of it.
     """
-    made = jobs(overrides, settings.sampling, config_loader)
-    if len(made) > MOST_RUNS and not settings.yes:
-        raise ConfigurationError(
-            f"The sweep has {len(made):,} runs, more than {MOST_RUNS:,}; add sweep.yes=true if that is meant."
-        )
+    made = jobs(overrides, settings.sampling, config_loader, None if settings.yes else MOST_RUNS)
     found = groups(made, built)
     if settings.memory is not None:
         require_memory(found, settings.memory)
