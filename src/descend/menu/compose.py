@@ -1,11 +1,15 @@
 """Composing the menu, and telling in a sentence why it cannot be composed."""
 
+import copy
 from collections.abc import Sequence
+from functools import lru_cache
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
@@ -28,13 +32,56 @@ def compose(overrides: Sequence[str], with_hydra: bool = False) -> DictConfig:
     Raises:
         ConfigurationError: saying what is wrong with an override.
     """
-    register()
-    GlobalHydra.instance().clear()
+    config = None if with_hydra else patched(overrides)
+    if config is not None:
+        return config
     try:
-        with initialize_config_dir(str(FOLDER), version_base="1.3"):
-            return hydra_compose("config", list(overrides), return_hydra_config=with_hydra)
+        return composed(overrides, with_hydra)
     except MISTAKES as error:
         raise ConfigurationError(sentence(error)) from error
+
+
+def composed(overrides: Sequence[str], with_hydra: bool) -> DictConfig:
+    """Return what Hydra makes of `overrides`, which takes it a tenth of a second."""
+    register()
+    GlobalHydra.instance().clear()
+    with initialize_config_dir(str(FOLDER), version_base="1.3"):
+        return hydra_compose("config", list(overrides), return_hydra_config=with_hydra)
+
+
+def patched(overrides: Sequence[str]) -> DictConfig | None:
+    """Return what `overrides` make of the menu by setting fields in a copy of what their choices made before.
+
+    None where there is more to them than choices and fields, or a mistake in them: what that is, Hydra says.
+    """
+    try:
+        parsed = OverridesParser.create().parse_overrides(list(overrides))
+        if not all(is_plain(override) for override in parsed):
+            return None
+        choosing = [override.input_line for override in parsed if is_choice(override)]
+        config = copy.deepcopy(chosen(tuple(choosing)))
+        for override in parsed:
+            if not is_choice(override):
+                OmegaConf.update(config, override.key_or_group, override.value(), merge=True)
+    except MISTAKES:
+        return None
+    return config
+
+
+@lru_cache
+def chosen(choosing: tuple[str, ...]) -> DictConfig:
+    """Return what Hydra makes of overrides that only choose: read once in a process, as modules are."""
+    return composed(choosing, with_hydra=False)
+
+
+def is_plain(override: Override) -> bool:
+    """Tell whether an override has one value and neither adds nor deletes."""
+    return override.type == OverrideType.CHANGE and not override.is_sweep_override()
+
+
+def is_choice(override: Override) -> bool:
+    """Tell whether an override chooses from a group of the menu; the others set fields."""
+    return (FOLDER / override.key_or_group).is_dir()
 
 
 def about(override: str, group: str) -> bool:
