@@ -1,9 +1,12 @@
 """Fields set in a copy of what the choices made before are what Hydra makes of the same overrides."""
 
 import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from descend.menu.compose import compose, composed, patched
+from descend.menu import FOLDER
+from descend.menu.compose import compose, composed, config_loader, patched
 
 QUIET = ["metrics=none", "derivatives=none"]
 
@@ -19,7 +22,7 @@ QUIET = ["metrics=none", "derivatives=none"]
     ],
 )
 def test_patched_is_composed(overrides: list[str]) -> None:
-    found, expected = patched(overrides), composed(overrides, with_hydra=False)
+    expected, found = composed(overrides, with_hydra=False), patched(overrides)
     assert found == expected
     assert OmegaConf.to_yaml(found) == OmegaConf.to_yaml(expected)
     for node in (None, "optimizer", "stop"):
@@ -49,3 +52,12 @@ def test_what_is_handed_out_is_the_callers_own() -> None:
     compose(QUIET).optimizer.lr = 7.0
     assert compose(QUIET).optimizer.lr != 7.0
     assert compose(QUIET).seed == 0
+
+
+def test_inside_a_job_of_hydras_too_where_another_has_left_its_choices() -> None:
+    """A launcher's process carries out several parts of a sweep, each as a job that Hydra has initialised."""
+    for _ in range(2):
+        compose(QUIET)
+        config_loader()
+        initialize_config_dir(str(FOLDER), version_base="1.3")
+    GlobalHydra.instance().clear()
