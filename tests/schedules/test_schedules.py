@@ -8,7 +8,6 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.optim import lr_scheduler
 
 from descend.errors import ConfigurationError
@@ -19,6 +18,7 @@ from descend.schedules.one_cycle import OneCycle
 from descend.schedules.schedule import Schedule
 from descend.schedules.step import Step
 from descend.schedules.warmup import Warmup
+from descend.training.compiled import graph_of
 
 LR = 0.3
 lengths, fractions, gammas = st.integers(2, 120), st.floats(0, 1), st.floats(0.5, 1.1)
@@ -124,7 +124,7 @@ SCHEDULES: list[Schedule] = [
 @pytest.mark.parametrize("steps", [1, 10, 40])
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
 def test_traced_gives_the_same_number(schedule: Schedule, steps: int) -> None:
-    traced = make_fx(lambda step: schedule.factor(step, steps))(torch.tensor(0, dtype=torch.int64, device="cpu"))
+    traced = graph_of(lambda step: schedule.factor(step, steps), [torch.tensor(0, dtype=torch.int64, device="cpu")])
     for step in range(steps):
         found = traced(torch.tensor(step, dtype=torch.int64, device="cpu"))
         assert found.dtype == torch.float64
