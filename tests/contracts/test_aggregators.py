@@ -11,8 +11,8 @@ import torch
 from hydra.utils import get_class, instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_structure
+from traced import graph_of
 
 from descend.aggregators.aggregator import Aggregator
 
@@ -173,7 +173,7 @@ def test_makes_its_tensors_where_the_losses_are(choice: str) -> None:
 def test_traced_is_eager(choice: str) -> None:
     aggregator, steps = build(choice), inputs(8)
     state = as_tensors(aggregator.init(steps[0][0], NAMES))
-    traced = make_fx(stepper(aggregator))(*steps[0], state)
+    traced = graph_of(stepper(aggregator), [*steps[0], state])
     assert_same(follow(traced, steps, state), follow(stepper(aggregator), steps, state), rtol=1e-12, atol=1e-12)
 
 
@@ -191,6 +191,6 @@ def test_a_stack_of_runs_is_each_run_alone(choice: str, dim: int) -> None:
         return tree_map(lambda *xs: torch.stack(xs, dim=dim), *items)
 
     # Traced first, as the engine does: no warning is heard then about operations in place under vmap.
-    step = make_fx(stepper(aggregator))(*runs[0][0], states[0])
+    step = graph_of(stepper(aggregator), [*runs[0][0], states[0]])
     together = follow(torch.vmap(step, in_dims=dim, out_dims=dim), stack(*runs), stack(*states))
     assert_same(together, stack(*alone), rtol=1e-10, atol=1e-10, equal_nan=True)

@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -65,8 +67,12 @@ def experiment(*overrides: str) -> Experiment:
     return build(compose([*QUIET, *overrides]), [*QUIET, *overrides])
 
 
+def part(group: str, choice: str) -> Any:
+    return instantiate(OmegaConf.load(FOLDER / group / f"{choice}.yaml"), _convert_="all")
+
+
 def batchable(group: str) -> list[str]:
-    return [choice for choice in choices(group) if getattr(experiment(f"{group}={choice}"), group).batchable]
+    return [choice for choice in choices(group) if part(group, choice).batchable]
 
 
 def moved(tree: Any, device: torch.device, dtype: torch.dtype) -> Any:
@@ -104,13 +110,14 @@ def test_objective(choice: str) -> None:
 @pytest.mark.parametrize("choice", batchable("optimizer"))
 @pytest.mark.parametrize("clip", choices("clip"))
 def test_optimizer(choice: str, clip: str) -> None:
-    chosen = experiment(f"optimizer={choice}", f"clip={clip}", "objective=rosenbrock")
+    parts = {"optimizer": part("optimizer", choice), "clip": part("clip", clip)}
+    chosen = replace(experiment("objective=rosenbrock"), **parts)
     assert_there(two_steps(chosen, META, torch.float32), META, torch.float32)
 
 
 @pytest.mark.parametrize("choice", batchable("aggregator"))
 def test_aggregator(choice: str) -> None:
-    chosen = experiment(*TWO, f"aggregator={choice}")
+    chosen = replace(experiment(*TWO), aggregator=part("aggregator", choice))
     assert_there(two_steps(chosen, META, torch.float32), META, torch.float32)
 
 

@@ -11,8 +11,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
+from traced import graph_of
 
 from descend.telemetry.metric import Metric
 from descend.types import Losses, Observation, Params, Total
@@ -211,11 +211,11 @@ def test_traced_and_stacked_is_a_loop(metric: Metric, shapes: dict) -> None:
     """The engine traces a step with the real autograd, then lays runs beside each other, first or last."""
     if not metric.batchable:
         with pytest.raises(Exception):  # noqa: B017, PT011  whatever a trace raises, it must not pass silently
-            make_fx(program(metric, shapes))(*draw(shapes))
+            graph_of(program(metric, shapes), draw(shapes))
         return
     values = program(metric, shapes)
     runs = [draw(shapes, seed) for seed in range(RUNS)]
-    traced = make_fx(values)(*runs[0])
+    traced = graph_of(values, runs[0])
     serial = [torch.stack(column) for column in zip(*(values(*run) for run in runs), strict=True)]
     stacked = [torch.stack(column) for column in zip(*runs, strict=True)]
     with torch.no_grad():

@@ -17,8 +17,8 @@ from omegaconf import OmegaConf
 from scipy.optimize import minimize
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.overrides import TorchFunctionMode
+from traced import graph_of
 
 from descend.objectives.expression import Expression
 from descend.objectives.objective import Objective
@@ -222,7 +222,7 @@ def test_first_and_second_derivatives_pass_gradcheck(name: str) -> None:
 def test_traced_and_batched_over_runs_equals_a_loop(objective: Objective) -> None:
     runs = [shaken(objective, seed) for seed in range(3)]
     batches = [a_batch(objective, seed) for seed in range(3)]
-    graph = make_fx(lambda params, batch: losses_and_gradients(objective, params, batch))(runs[0], batches[0])
+    graph = graph_of(lambda params, batch: losses_and_gradients(objective, params, batch), [runs[0], batches[0]])
     stacked = {name: torch.stack([run[name] for run in runs]) for name in runs[0]}
     if batches[0] is None:
         found = torch.vmap(lambda params: graph(params, None))(stacked)
@@ -252,7 +252,7 @@ def test_float_fields_may_differ_between_runs(name: str) -> None:
     def at(fields: dict[str, Any]) -> tuple[Losses, tuple[Tensor, ...]]:
         return losses_and_gradients(with_fields(objective, fields), params, batch)
 
-    found = torch.vmap(make_fx(at)({name: x[0] for name, x in stacked.items()}))(stacked)
+    found = torch.vmap(graph_of(at, [{name: x[0] for name, x in stacked.items()}]))(stacked)
     for i, run in enumerate(runs):
         losses, gradients = at(run)
         close({name: loss[i] for name, loss in found[0].items()}, losses)

@@ -15,8 +15,8 @@ import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._pytree import tree_leaves, tree_map, tree_map_only, tree_structure
+from traced import graph_of
 
 from descend.errors import ConfigurationError
 from descend.optimizers.optimizer import Optimizer
@@ -243,7 +243,7 @@ def test_traced_is_eager(case: Form) -> None:
     optimizer, params = make(case), start()
     state = optimizer.init(params)
     with torch.no_grad():
-        traced = make_fx(stepper(optimizer))(params, as_tensors(state))
+        traced = graph_of(stepper(optimizer), [params, as_tensors(state)])
     found = follow(traced, params, as_tensors(state))
     assert_same(found, as_tensors(follow(stepper(optimizer), params, state)), 1e-12)
 
@@ -283,7 +283,7 @@ def run_together(optimizer: Optimizer, swept: dict[Leaf, list[float]], params: P
     runs = [as_tensors([values[i] for values in swept.values()]) for i in range(3)]
     states = [as_tensors(at(optimizer, dict(zip(swept, run, strict=True))).init(params)) for run in runs]
     with torch.no_grad():
-        traced = make_fx(step)(runs[0], params, states[0])
+        traced = graph_of(step, [runs[0], params, states[0]])
         many = torch.vmap(traced, in_dims=(0, axis, axis), out_dims=axis)
         found, state = stack([params] * 3, axis), stack(states, axis)
         for _ in range(STEPS):

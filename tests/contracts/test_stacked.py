@@ -13,8 +13,8 @@ import pytest
 import descend
 from descend import menu
 from descend.menu import FOLDER
-from descend.menu.composer import Composer
 from descend.sweeps.batch import run_group
+from descend.sweeps.conduct import built
 from descend.sweeps.group import groups
 from descend.sweeps.space import Grid, jobs
 from descend.training.result import Result
@@ -39,7 +39,7 @@ def choices(group: str) -> list[str]:
 def check(overrides: Sequence[str], steps: int = STEPS) -> None:
     """Run a small sweep stacked, and alone its last run, every number of which differs from the template's; compare."""
     made = jobs([*overrides, f"steps={steps}", "dtype=float64", "seed=1,2"], Grid())
-    for group in groups(made, Composer().experiment):
+    for group in groups(made, built):
         if group.serial is not None:
             pytest.skip(group.serial)
         (chunk,) = run_group(group, MEMORY)

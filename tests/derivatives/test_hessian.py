@@ -15,7 +15,7 @@ from derivative_problems import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch.fx.experimental.proxy_tensor import make_fx
+from traced import graph_of
 
 from descend.derivatives import HessianProduct, gradient, hessian, jacobian, ravel, unravel
 from descend.errors import ConfigurationError
@@ -145,16 +145,16 @@ def test_a_traced_hessian_can_be_vmapped(normalisation):
     def f(part):
         return network.loss({**rest, **part})
 
-    traced = make_fx(lambda p: hessian(f, p))(params)
+    traced = graph_of(lambda p: hessian(f, p), [params])
     if normalisation is not None:  # its second derivative writes in place, which vmap refuses of constants
-        traced = make_fx(torch.func.functionalize(traced))(params)
+        traced = graph_of(torch.func.functionalize(traced), [params])
     runs = {name: torch.stack([value, value + 0.1, 2 * value]) for name, value in params.items()}
     expected = torch.stack([hessian(f, {name: value[i] for name, value in runs.items()}) for i in range(3)])
     torch.testing.assert_close(torch.vmap(traced)(runs), expected, rtol=0, atol=1e-14)
 
 
 def test_a_traced_hessian_can_be_vmapped_with_runs_last():
-    traced = make_fx(lambda p: hessian(rosenbrock, p))({"x": normal(4)})
+    traced = graph_of(lambda p: hessian(rosenbrock, p), [{"x": normal(4)}])
     runs = normal(4, 5)
     matrices = torch.vmap(traced, in_dims=-1, out_dims=-1)({"x": runs})
     for i in range(5):
@@ -165,7 +165,7 @@ def test_a_traced_product_and_jacobian_can_be_vmapped():
     f = lambda p: rosenbrock(p) + p["y"].prod()  # noqa: E731
     residuals = lambda p: torch.cat([p["x"] ** 2, p["y"].exp()])  # noqa: E731
     params, runs = {"x": normal(3), "y": normal(2)}, {"x": normal(4, 3), "y": normal(4, 2)}
-    traced = make_fx(lambda p, v: (HessianProduct(f, p)(v), jacobian(residuals, p)))(params, normal(5))
+    traced = graph_of(lambda p, v: (HessianProduct(f, p)(v), jacobian(residuals, p)), [params, normal(5)])
     vectors = normal(4, 5, seed=9)
     products, jacobians = torch.vmap(traced)(runs, vectors)
     for i in range(4):

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.fx.experimental.proxy_tensor import make_fx
+from traced import graph_of
 
 from descend.derivatives import derivative, derivative_tensor, nested_partials, taylor, taylor_partials
 from descend.derivatives.orders import nested_derivative, taylor_derivative
@@ -41,7 +41,7 @@ def network(p: Params, activation=torch.tanh):
 def batched_equals_serial(step) -> None:
     params = runs()
     serial = [step(one(params, run)) for run in range(RUNS)]
-    traced = make_fx(step)(one(params, 0))
+    traced = graph_of(step, [one(params, 0)])
     for index, value in enumerate(torch.vmap(traced)(params)):
         expected = torch.stack([each[index] for each in serial])
         assert expected.abs().max() > 1e-6
@@ -97,6 +97,6 @@ def test_pointwise_derivatives(order: int) -> None:
 
 def test_the_trace_survives_a_compiler() -> None:
     x = POINTS[:, 0]
-    traced = make_fx(lambda x: taylor_derivative(lambda s: torch.tanh(s) / (1 + s * s), 5)(x))(x)
+    traced = graph_of(lambda x: taylor_derivative(lambda s: torch.tanh(s) / (1 + s * s), 5)(x), [x])
     compiled = torch.compile(traced, backend="aot_eager", fullgraph=True)
     torch.testing.assert_close(compiled(x), nested_derivative(lambda s: torch.tanh(s) / (1 + s * s), 5)(x))

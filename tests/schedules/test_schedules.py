@@ -8,8 +8,8 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from torch.fx.experimental.proxy_tensor import make_fx
 from torch.optim import lr_scheduler
+from traced import graph_of
 
 from descend.errors import ConfigurationError
 from descend.schedules.constant import Constant
@@ -124,7 +124,7 @@ SCHEDULES: list[Schedule] = [
 @pytest.mark.parametrize("steps", [1, 10, 40])
 @pytest.mark.parametrize("schedule", SCHEDULES, ids=lambda s: type(s).__name__)
 def test_traced_gives_the_same_number(schedule: Schedule, steps: int) -> None:
-    traced = make_fx(lambda step: schedule.factor(step, steps))(torch.tensor(0, dtype=torch.int64, device="cpu"))
+    traced = graph_of(lambda step: schedule.factor(step, steps), [torch.tensor(0, dtype=torch.int64, device="cpu")])
     for step in range(steps):
         found = traced(torch.tensor(step, dtype=torch.int64, device="cpu"))
         assert found.dtype == torch.float64

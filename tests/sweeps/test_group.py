@@ -3,7 +3,7 @@
 import pytest
 
 from descend.errors import ConfigurationError
-from descend.menu.composer import Composer
+from descend.sweeps.conduct import built
 from descend.sweeps.group import groups
 from descend.sweeps.job import Group
 from descend.sweeps.space import Grid, jobs
@@ -12,7 +12,7 @@ QUIET = ["objective=rosenbrock", "metrics=none", "derivatives=none"]
 
 
 def grouped(*overrides: str) -> list[Group]:
-    return groups(jobs([*QUIET, *overrides], Grid()), Composer().experiment)
+    return groups(jobs([*QUIET, *overrides], Grid()), built)
 
 
 def test_numbers_seeds_and_starts_share_a_program() -> None:
@@ -46,7 +46,7 @@ def test_a_number_that_is_zero_is_structure() -> None:
 
 def test_a_number_is_found_where_an_interpolation_takes_it() -> None:
     small = ["objective=digits_mlp", "objective.network.hidden=[4]", "metrics=none", "derivatives=none"]
-    (group,) = groups(jobs([*small, "op=soft_threshold", "op.threshold=0.1,0.2"], Grid()), Composer().experiment)
+    (group,) = groups(jobs([*small, "op=soft_threshold", "op.threshold=0.1,0.2"], Grid()), built)
     assert list(group.numbers) == [("objective", "network", "activation", "threshold")]
 
 

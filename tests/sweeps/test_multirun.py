@@ -21,23 +21,16 @@ SWEEP = [
     "seed=0,1",
     "steps=30",
 ]
-
-
-def multirun(folder: Path, *overrides: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "run.py"), "-m", *overrides, "hydra.sweep.dir=sweep"]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True)
+COMMAND = [sys.executable, str(ROOT / "run.py"), "-m", *SWEEP, "hydra.sweep.dir=sweep"]
 
 
 @pytest.fixture(scope="module")
 def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a sweep made by a process of its own; what else is asked of the command is asked in this one."""
     folder = tmp_path_factory.mktemp("swept")
-    done = multirun(folder, *SWEEP)
+    done = subprocess.run(COMMAND, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return folder
-
-
-def without_time(table: pl.DataFrame) -> pl.DataFrame:
-    return table.drop("seconds")
 
 
 def test_a_sweep_leaves_a_row_and_a_curve_for_every_run(swept: Path) -> None:
@@ -58,41 +51,40 @@ def test_every_kept_run_has_a_folder_of_its_own(swept: Path) -> None:
         assert list(path.parent.glob("events.out.tfevents.*"))
 
 
-def test_resuming_a_finished_sweep_does_nothing_and_changes_nothing(swept: Path) -> None:
+def test_resuming_a_finished_sweep_does_nothing_and_changes_nothing(swept: Path, descend) -> None:
     before = pl.read_parquet(swept / "sweep" / "sweep.parquet")
-    done = multirun(swept, *SWEEP, "sweep.resume=sweep")
-    assert done.returncode == 0, done.stderr
+    done = descend("-m", *SWEEP, f"sweep.resume={swept}/sweep")
+    assert done.code == 0, done.err
     assert pl.read_parquet(swept / "sweep" / "sweep.parquet").equals(before)
 
 
-def test_another_sweeps_folder_is_refused(swept: Path) -> None:
-    done = multirun(swept, *SWEEP[:-1], "steps=40", "sweep.resume=sweep")
-    assert done.returncode == 2
-    assert "another sweep" in done.stderr
-    assert "steps=40" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_another_sweeps_folder_is_refused(swept: Path, descend) -> None:
+    done = descend("-m", *SWEEP[:-1], "steps=40", f"sweep.resume={swept}/sweep")
+    assert done.code == 2
+    assert "another sweep" in done.err
+    assert "steps=40" in done.err
+    assert "Traceback" not in done.err
 
 
-def test_a_damaged_index_is_refused(swept: Path, tmp_path: Path) -> None:
-    (tmp_path / "sweep").mkdir()
-    (tmp_path / "sweep" / "sweep.db").write_bytes(b"this is no database, and long enough to be read as one" * 40)
-    done = multirun(tmp_path, *SWEEP, "sweep.resume=sweep")
-    assert done.returncode == 2
-    assert "damaged" in done.stderr
+def test_a_damaged_index_is_refused(descend, here: Path) -> None:
+    (here / "sweep").mkdir()
+    (here / "sweep" / "sweep.db").write_bytes(b"this is no database, and long enough to be read as one" * 40)
+    done = descend("-m", *SWEEP, "sweep.resume=sweep")
+    assert done.code == 2
+    assert "damaged" in done.err
 
 
-def test_a_killed_sweep_goes_on_to_the_same_table(swept: Path, tmp_path: Path) -> None:
+def test_a_killed_sweep_goes_on_to_the_same_table(swept: Path, descend, here: Path) -> None:
     """Small chunks, killed as soon as the first is in the index."""
     few = "sweep.memory=2000"
-    command = [sys.executable, str(ROOT / "run.py"), "-m", *SWEEP, few, "hydra.sweep.dir=sweep"]
-    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and rows(tmp_path / "sweep" / "sweep.db") < 1:
+    process = subprocess.Popen([*COMMAND, few], cwd=here, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and rows(here / "sweep" / "sweep.db") < 1:
         time.sleep(0.005)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
-    done = multirun(tmp_path, *SWEEP, few, "sweep.resume=sweep")
-    assert done.returncode == 0, done.stderr
-    expected, found = (pl.read_parquet(folder / "sweep" / "sweep.parquet") for folder in (swept, tmp_path))
+    done = descend("-m", *SWEEP, few, "sweep.resume=sweep")
+    assert done.code == 0, done.err
+    expected, found = (pl.read_parquet(folder / "sweep" / "sweep.parquet") for folder in (swept, here))
     same = ["run", "optimizer.lr", "seed", "status", "steps"]
     assert found.select(same).equals(expected.select(same))
     assert found["value"].to_list() == pytest.approx(expected["value"].to_list(), rel=1e-12)
@@ -129,30 +121,28 @@ def test_a_wrong_sweep_is_refused_before_anything_is_written(
     assert not list(here.iterdir())
 
 
-def test_a_dry_run_shows_the_plan_and_writes_nothing(tmp_path: Path) -> None:
-    done = multirun(
-        tmp_path, "objective=rosenbrock", "optimizer=adam,torch", "optimizer.lr=0.1,0.2", "sweep.dry_run=true"
-    )
-    assert done.returncode == 0, done.stderr
-    assert "stacked" in done.stdout
-    assert "one by one" in done.stdout
-    assert "MiB" in done.stdout
-    assert not list(tmp_path.iterdir())
+def test_a_dry_run_shows_the_plan_and_writes_nothing(descend, here: Path) -> None:
+    done = descend("-m", "objective=rosenbrock", "optimizer=adam,torch", "optimizer.lr=0.1,0.2", "sweep.dry_run=true")
+    assert done.code == 0, done.err
+    assert "stacked" in done.out
+    assert "one by one" in done.out
+    assert "MiB" in done.out
+    assert not list(here.iterdir())
 
 
-def test_a_run_that_raises_is_recorded_and_the_sweep_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "fragile.py").write_text(
+def test_a_run_that_raises_is_recorded_and_the_sweep_goes_on(descend, here: Path) -> None:
+    (here / "fragile.py").write_text(
         "from descend.objectives.rosenbrock import Rosenbrock\n"
         "class Fragile(Rosenbrock):\n"
         "    batchable = False\n"
         "    def losses(self, params, batch):\n"
-        "        if self.b == 2.0 and float(params['x'][0]) > -1.15:\n"
+        "        if self.b == 2.0 and params['x'][0] > -1.15:\n"
         "            raise ArithmeticError('on purpose')\n"
         "        return super().losses(params, batch)\n"
     )
     overrides = ["objective=rosenbrock", "objective._target_=fragile.Fragile", "optimizer.lr=0.1", "steps=5"]
-    done = multirun(tmp_path, *overrides, "objective.b=1.0,2.0,3.0")
-    assert done.returncode == 1
-    assert "on purpose" in done.stderr
-    table = pl.read_parquet(tmp_path / "sweep" / "sweep.parquet")
+    done = descend("-m", *overrides, "objective.b=1.0,2.0,3.0", "hydra.sweep.dir=sweep")
+    assert done.code == 1
+    assert "on purpose" in done.err
+    table = pl.read_parquet(here / "sweep" / "sweep.parquet")
     assert table["status"].to_list() == ["finished", "failed", "finished"]

@@ -1,19 +1,16 @@
 """Sweeps on other launchers: their jobs are parts of the plan, and leave what the same sweep leaves by itself."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from descend.sweeps.conduct import Plan, plan
+from descend.sweeps.conduct import Plan, conduct, plan
 from descend.sweeps.parts import part
 from descend.sweeps.serial import all_failed
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import Outbox, Store
 
-ROOT = Path(__file__).resolve().parents[2]
 BASE = ["objective=rosenbrock", "metrics=none", "derivatives=none", "steps=20", "threads=1"]
 SWEPT = ["optimizer=adam,torch,sgd", "optimizer.lr=0.0001,0.0002,0.0003", "seed=0,1"]
 
@@ -57,25 +54,26 @@ def test_curves_without_rows_are_dropped(planned: Plan, tmp_path: Path) -> None:
     assert not orphan.exists()
 
 
+FEW = ["optimizer=adam,torch", "optimizer.lr=0.0001,0.0002,0.0003", "seed=0,1"]
+
+
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
-    return multirun(tmp_path_factory.mktemp("alone"))
-
-
-def multirun(folder: Path, *overrides: str) -> pl.DataFrame:
-    command = [sys.executable, str(ROOT / "run.py"), "-m", *BASE, *SWEPT, *overrides, "hydra.sweep.dir=sweep"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stderr
-    assert "18 finished" in done.stdout
-    return pl.read_parquet(folder / "sweep" / "sweep.parquet")
+    folder = tmp_path_factory.mktemp("alone")
+    assert conduct(plan([*BASE, *FEW], Settings()), Settings(), folder) == 0
+    return pl.read_parquet(folder / "sweep.parquet")
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
-def test_other_launchers_leave_the_same_table(launcher: str, alone: pl.DataFrame, tmp_path: Path) -> None:
+def test_other_launchers_leave_the_same_table(launcher: str, alone: pl.DataFrame, descend, here: Path) -> None:
+    """By a stacked program and by runs one after the other, some of each in every part."""
     if launcher == "ray":
         pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="needs the extra: pip install -e '.[ray]'")
-    found = multirun(tmp_path, f"hydra/launcher={launcher}", "sweep.parts=2")
-    assert sorted(path.name for path in (tmp_path / "sweep" / "parts").iterdir()) == ["0", "1"]
+    done = descend("-m", *BASE, *FEW, f"hydra/launcher={launcher}", "sweep.parts=2", "hydra.sweep.dir=sweep")
+    assert done.code == 0, done.err
+    assert "12 finished" in done.out
+    found = pl.read_parquet(here / "sweep" / "sweep.parquet")
+    assert sorted(path.name for path in (here / "sweep" / "parts").iterdir()) == ["0", "1"]
     same = ["run", "optimizer", "optimizer.lr", "seed", "status", "steps"]
     assert found.select(same).equals(alone.select(same))
     assert found["value"].to_list() == pytest.approx(alone["value"].to_list(), rel=1e-12)

@@ -7,7 +7,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from scipy.stats import qmc
 
 from descend.errors import ConfigurationError
-from descend.sweeps.space import Grid, Random, Sobol, jobs
+from descend.sweeps.space import Grid, Random, Sampling, Sobol, jobs
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,15 @@ def test_a_log_interval_is_spaced_by_factors() -> None:
 def test_a_grid_of_two_intervals_has_every_combination() -> None:
     made = jobs(["a=interval(0,1)", "b=interval(2,3)", "seed=0,1"], Grid(points=3))
     assert len({(job.swept["a"], job.swept["b"], job.swept["seed"]) for job in made}) == 18
+
+
+@pytest.mark.parametrize(
+    ("sampling", "runs"), [(Grid(points=10**9), "2,000,000,000,000,000,000"), (Sobol(points=10**9), "2,000,000,000")]
+)
+def test_too_many_jobs_are_counted_not_made(sampling: Sampling, runs: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"has {runs} runs, more than 18;"):
+        jobs(["a=interval(0,1)", "b=interval(2,3)", "seed=0,1"], sampling, most=18)
+    assert len(jobs(["a=interval(0,1)", "b=interval(2,3)", "seed=0,1"], Grid(points=3), most=18)) == 18
 
 
 def test_sobol_points_are_those_of_scipy_to_their_discrepancy() -> None:

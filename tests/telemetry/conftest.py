@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
 
+from descend import cli
 from descend.records import Column, Records
 from descend.training.result import Result
 from descend.types import Loss, Observation, Params, Total
@@ -84,7 +86,6 @@ def result(records: Records) -> Result:
     )
 
 
-ROOT = Path(__file__).parents[2]
 RUNS = {
     "rosenbrock": ["objective=rosenbrock", "optimizer.lr=0.05", "derivatives=second", "steps=300", "compile=false"],
     "digits": ["objective=digits_mlp", "steps=300", "compile=false", "threads=1"],
@@ -93,11 +94,16 @@ RUNS = {
 
 @pytest.fixture(scope="session")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with two real runs, made by the command that the README names."""
+    """A folder with two real runs, made by the command that the README names, in this process."""
     folder = tmp_path_factory.mktemp("outputs")
     for name, overrides in RUNS.items():
-        command = [sys.executable, "run.py", *overrides, f"hydra.run.dir={folder / name}"]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True, timeout=240)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, "argv", ["run.py", *overrides, f"hydra.run.dir={folder / name}"])
+            patch.setattr(sys, "path", sys.path[:])
+            patch.setenv("HYDRA_FULL_ERROR", "1")
+            GlobalHydra.instance().clear()
+            cli.main()
+    GlobalHydra.instance().clear()
     return folder
 
 

@@ -9,10 +9,11 @@ from typing import Any
 import polars as pl
 
 from descend.errors import ConfigurationError
-from descend.menu.composer import Composer
+from descend.menu.build import build
+from descend.menu.compose import compose
 from descend.sweeps.aside import Aside
 from descend.sweeps.batch import bytes_of_one, device_of, run_group, untraceable
-from descend.sweeps.group import Build, groups
+from descend.sweeps.group import groups
 from descend.sweeps.job import Chunk, Group, Job
 from descend.sweeps.progress import SweepBar
 from descend.sweeps.report import report, show_plan
@@ -20,6 +21,7 @@ from descend.sweeps.serial import all_failed, run_serially
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import MOST_RUNS, jobs
 from descend.sweeps.store import Outbox, Store
+from descend.training.experiment import Experiment
 
 # Curves beyond this many numbers are thinned: they would fill memory, and no picture shows them.
 MOST_NUMBERS = 20_000_000
@@ -27,12 +29,11 @@ MOST_NUMBERS = 20_000_000
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep will do: its jobs, in groups, how often their curves are recorded, and what makes one job alone."""
+    """What a sweep will do: its jobs, in groups, and how often their curves are recorded."""
 
     jobs: list[Job]
     groups: list[Group]
     stride: int
-    build: Build
 
 
 Carry = Callable[[Plan, Settings, Store], bool]
@@ -44,17 +45,17 @@ def plan(overrides: Sequence[str], settings: Settings, config_loader: Any = None
     Raises:
         ConfigurationError: anything is wrong with any run of it.
     """
-    made = jobs(overrides, settings.sampling, config_loader)
-    if len(made) > MOST_RUNS and not settings.yes:
-        raise ConfigurationError(
-            f"The sweep has {len(made):,} runs, more than {MOST_RUNS:,}; add sweep.yes=true if that is meant."
-        )
-    build = Composer().experiment
-    found = groups(made, build)
+    made = jobs(overrides, settings.sampling, config_loader, None if settings.yes else MOST_RUNS)
+    found = groups(made, built)
     if settings.memory is not None:
         require_memory(found, settings.memory)
     numbers = sum(len(group.jobs) * (group.template.steps + 1) for group in found)
-    return Plan(made, found, 1 if numbers <= MOST_NUMBERS else 8 * -(-numbers // (8 * MOST_NUMBERS)), build)
+    return Plan(made, found, 1 if numbers <= MOST_NUMBERS else 8 * -(-numbers // (8 * MOST_NUMBERS)))
+
+
+def built(overrides: Sequence[str]) -> Experiment:
+    """Return the experiment of a run of its own with these overrides."""
+    return build(compose(overrides), list(overrides))
 
 
 def conduct(plan: Plan, settings: Settings, folder: Path, carry: Carry | None = None) -> int:
@@ -122,15 +123,15 @@ def chunks(plan: Plan, settings: Settings, done: set[int], bar: SweepBar) -> Ite
     for group in plan.groups:
         left = [i for i, job in enumerate(group.jobs) if job.index not in done]
         if left:
-            yield from group_chunks(group.part(left), plan, settings, bar)
+            yield from group_chunks(group.part(left), plan.stride, settings, bar)
 
 
-def group_chunks(group: Group, plan: Plan, settings: Settings, bar: SweepBar) -> Iterator[Chunk]:
+def group_chunks(group: Group, stride: int, settings: Settings, bar: SweepBar) -> Iterator[Chunk]:
     """Yield a group's chunks: stacked where that can be, serially and saying so where not."""
     if group.serial is None:
         done = 0
         try:
-            for chunk in run_group(group, settings.budget(device_of(group)), plan.stride, bar.advance):
+            for chunk in run_group(group, settings.budget(device_of(group)), stride, bar.advance):
                 done += len(chunk.jobs)
                 yield chunk
             return
@@ -141,6 +142,6 @@ def group_chunks(group: Group, plan: Plan, settings: Settings, bar: SweepBar) ->
             yield all_failed(group.jobs[done:], error)
             return
     print(f"descend: {len(group.jobs)} runs go one after the other: {group.serial}.", file=sys.stderr)
-    for chunk in run_serially(group, plan.build):
+    for chunk in run_serially(group, built):
         bar.advance(group.template.steps)
         yield chunk

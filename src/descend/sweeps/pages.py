@@ -10,7 +10,7 @@ import polars as pl
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
-from descend.menu.composer import Composer, write_hydra
+from descend.menu.compose import compose, write_hydra
 from descend.records import Column, Records
 from descend.sweeps.job import Job, columns
 from descend.sweeps.store import Store, folder_name
@@ -40,7 +40,7 @@ def write_pages(jobs: Sequence[Job], kept: int, store: Store, table: pl.DataFram
     ranked = table.sort("value", nulls_last=True)["run"].to_list()[: max(kept, MOST_ROWS)]
     best, rest = ranked[:kept], ranked[kept:]
     curves = store.curves().filter(pl.col("run").is_in(best)).sort("run", "name", "step").collect()
-    own, compose = curves.partition_by("run", as_dict=True), Composer()
+    own = curves.partition_by("run", as_dict=True)
     for run in best:
         folder = made(store.folder / folder_name(jobs[run]))
         write_hydra(compose(jobs[run].overrides), jobs[run].overrides, folder)

@@ -1,6 +1,7 @@
 """From the overrides of a multirun to jobs: Hydra's whole grammar, and intervals."""
 
 import itertools
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,6 +33,10 @@ class Sampling(ABC):
         if self.points is not None:
             check_number(self, "points", at_least=1)
 
+    def count(self, points: int, dimensions: int) -> int:
+        """Return how many points `unit` will make."""
+        return points
+
     @abstractmethod
     def unit(self, points: int, dimensions: int) -> np.ndarray:
         """Return points in [0, 1]^dimensions, float64 [n, dimensions]."""
@@ -40,6 +45,9 @@ class Sampling(ABC):
 @dataclass(frozen=True)
 class Grid(Sampling):
     """`points` values along each interval, ends included, and every combination of them."""
+
+    def count(self, points: int, dimensions: int) -> int:
+        return points**dimensions
 
     def unit(self, points: int, dimensions: int) -> np.ndarray:
         axis = np.linspace(0.0, 1.0, points) if points != 1 else np.array([0.5])
@@ -76,20 +84,27 @@ class Sobol(Sampling):
         return SobolEngine(dimensions, scramble=True, seed=self.seed).draw(points).double().numpy()
 
 
-def jobs(overrides: Sequence[str], sampling: Sampling, config_loader: Any = None) -> list[Job]:
+def jobs(overrides: Sequence[str], sampling: Sampling, config_loader: Any = None, most: int | None = None) -> list[Job]:
     """Return the jobs of a multirun, in the order in which Hydra's basic sweeper makes them: the last key fastest.
 
     Args:
         overrides: as on the command line; a later override of a key replaces an earlier one.
         config_loader: Hydra's, for `glob`.
+        most: of more jobs none is made; None where any number will do.
 
     Raises:
-        ConfigurationError: an interval without points, a sweep over nothing.
+        ConfigurationError: an interval without points, a sweep over nothing, or over more than `most`.
     """
     parser = OverridesParser.create(config_loader=config_loader)
     parsed = {override.get_key_element(): override for override in parser.parse_overrides(list(overrides))}
     intervals = {key: o for key, o in parsed.items() if o.is_interval_sweep()}
     choices = [list(options(key, o)) for key, o in parsed.items() if key not in intervals]
+    points = sampling.count(points_between(intervals, sampling), len(intervals)) if intervals else 1
+    runs = math.prod(map(len, choices)) * points
+    if most is not None and runs > most:
+        raise ConfigurationError(
+            f"The sweep has {runs:,} runs, more than {most:,}; add sweep.yes=true if that is meant."
+        )
     sampled = [list(zip(intervals, row, strict=True)) for row in between(intervals, sampling)]
     order = list(parsed)
     made = []
@@ -109,15 +124,25 @@ def options(key: str, override: Override) -> list[tuple[str, str]]:
     return [(key, text) for text in override.sweep_string_iterator()]
 
 
+def points_between(intervals: dict[str, Override], sampling: Sampling) -> int:
+    """Return the number of points that the sampling is given for intervals.
+
+    Raises:
+        ConfigurationError: none is set.
+    """
+    if sampling.points is None:
+        key = next(iter(intervals))
+        raise ConfigurationError(f"{key} sweeps an interval, but no number of points is set; add sweep.points=64, say.")
+    return sampling.points
+
+
 def between(intervals: dict[str, Override], sampling: Sampling) -> list[list[str]]:
     """Return a row of values for each sampled point: exact in text, so that a run alone gets the same number."""
     if not intervals:
         return [[]]
-    if sampling.points is None:
-        key = next(iter(intervals))
-        raise ConfigurationError(f"{key} sweeps an interval, but no number of points is set; add sweep.points=64, say.")
     columns = []
-    for override, unit in zip(intervals.values(), sampling.unit(sampling.points, len(intervals)).T, strict=True):
+    units = sampling.unit(points_between(intervals, sampling), len(intervals))
+    for override, unit in zip(intervals.values(), units.T, strict=True):
         low, high, logarithmic = interval(override)
         # Written so that the ends come out exactly.
         columns.append(low ** (1 - unit) * high**unit if logarithmic else low * (1 - unit) + high * unit)

@@ -5,6 +5,7 @@ import hashlib
 import json
 import sqlite3
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Self
 
@@ -46,22 +47,27 @@ class Store:
     def __init__(self, folder: Path, jobs: Sequence[Job]) -> None:
         self.folder, self._jobs = folder, jobs
         (folder / "curves").mkdir(parents=True, exist_ok=True)
-        self._lock = (folder / ".lock").open("w")
+        with ExitStack() as opened:  # a folder that is refused is let go at once
+            self._lock(opened)
+            self._index = self._open(opened)
+            self.gather()
+            self._drop_orphans()
+            self._opened = opened.pop_all()
+
+    def _lock(self, opened: ExitStack) -> None:
+        lock = opened.enter_context((self.folder / ".lock").open("w"))
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise ConfigurationError(
-                f"{folder} is being written by another process; wait for it to end, or choose another folder."
+                f"{self.folder} is being written by another process; wait for it to end, or choose another folder."
             ) from error
-        self._index = self._open()
-        self.gather()
-        self._drop_orphans()
 
-    def _open(self) -> sqlite3.Connection:
+    def _open(self, opened: ExitStack) -> sqlite3.Connection:
         path = self.folder / "sweep.db"
         overrides = json.dumps([job.overrides for job in self._jobs])
         try:
-            index = sqlite3.connect(path)
+            index = opened.enter_context(closing(sqlite3.connect(path)))
             index.execute("pragma journal_mode=wal")
             if index.execute("pragma quick_check").fetchone() != ("ok",):
                 raise sqlite3.DatabaseError("its pages do not fit together")
@@ -132,8 +138,7 @@ class Store:
         if len(table):
             with whole(self.folder / "sweep.parquet") as file:
                 table.write_parquet(file)
-        self._index.close()
-        self._lock.close()
+        self._opened.close()
 
     def __enter__(self) -> Self:
         return self

@@ -3,6 +3,7 @@
 import platform
 import subprocess
 import sys
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,8 +18,7 @@ def provenance(experiment: Experiment, params: Params, threads: int, compiled: b
     """Return what one needs to know to get a result again; `params` tell device and dtype as they were chosen."""
     some = next(iter(params.values()))
     return {
-        "version": version("descend"),
-        **commit(),
+        **source(),
         "torch": torch.__version__,
         "python": platform.python_version(),
         "device": str(some.device),
@@ -29,6 +29,12 @@ def provenance(experiment: Experiment, params: Params, threads: int, compiled: b
         "seed": experiment.seed,
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }
+
+
+@cache
+def source() -> dict[str, Any]:
+    """Return the version and commit of descend, looked up once: this process keeps the source that it has imported."""
+    return {"version": version("descend"), **commit()}
 
 
 def commit() -> dict[str, Any]:
