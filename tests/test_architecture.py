@@ -27,7 +27,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 LAYERS = [
-    {"types", "errors", "scalars", "vectors", "checks", "records", "atomic"},
+    {"types", "errors", "scalars", "vectors", "checks", "records", "atomic", "tracing"},
     {"ops", "derivatives", "schedules"},
     {"objectives", "aggregators", "optimizers", "telemetry"},
     {"training", "audit"},

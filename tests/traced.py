@@ -3,10 +3,12 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
+
 from descend.training.compiled import refill, tensors, trace
 
 
 def graph_of(function: Callable[..., Any], inputs: Sequence[Any]) -> Callable[..., Any]:
-    """Return the traced function, from trees of tensors to a tree of tensors."""
-    graph, example = trace(function, *inputs)
+    """Return the traced function, from trees of tensors to a tree of tensors; it may take gradients."""
+    graph, example = trace(torch.enable_grad()(function), *inputs)
     return lambda *trees: refill(example, graph(*tensors(trees)))

@@ -136,8 +136,9 @@ class Recorder(TorchDispatchMode):
         if not (func._schema.is_mutable and name.endswith("_") and alone):
             return func
         pure = getattr(getattr(torch.ops.aten, name[:-1], None), overload, func)
-        same = all(x.dtype == args[0].dtype for x in args if isinstance(x, Tensor) and x.dim())
-        return pure if same else func
+        # Another type may not widen what is made; a number [] does not, beside a tensor that has axes.
+        decisive = [x for x in args if isinstance(x, Tensor) and (x.dim() or not args[0].dim())]
+        return pure if all(x.dtype == args[0].dtype for x in decisive) else func
 
     def node(self, x: Any) -> Any:
         """Return the node that made a tensor, a constant's if none did; anything else as it is."""

@@ -146,7 +146,7 @@ class Source:
         if not isinstance(x, Node):
             return literal(x, dtype)
         if x in self._constants:
-            return literal(self._constants[x].item(), dtype)
+            return literal(self._constants[x].tolist(), dtype)
         if x not in self._names or x.meta[VALUE].shape:
             raise Inseparable(f"{x} is no number")
         return self._names[x] if x.meta[VALUE].dtype == dtype else f"(({TYPES[dtype]}){self._names[x]})"
