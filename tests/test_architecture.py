@@ -28,7 +28,7 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 LAYERS = [
     {"types", "errors", "scalars", "vectors", "checks", "records", "atomic", "tracing"},
-    {"ops", "derivatives", "schedules"},
+    {"ops", "derivatives", "schedules", "kernels"},
     {"objectives", "aggregators", "optimizers", "telemetry"},
     {"training", "audit"},
     {"menu"},

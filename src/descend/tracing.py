@@ -67,6 +67,21 @@ def returned(graph: GraphModule) -> list[Node]:
     return list(end.args[0])
 
 
+def inputs(graph: GraphModule) -> list[Node]:
+    """Return the nodes that stand for a graph's inputs."""
+    return [node for node in graph.graph.nodes if node.op == "placeholder"]
+
+
+def depends(graph: GraphModule, marked: Sequence[bool]) -> list[bool]:
+    """Return for each output of a graph whether it depends on an input marked in `marked`."""
+    found: dict[Node, bool] = {}
+    places = iter(marked)
+    for node in graph.graph.nodes:
+        own = next(places) if node.op == "placeholder" else any(found[source] for source in node.all_input_nodes)
+        found[node] = own
+    return [found[node] for node in returned(graph)]
+
+
 def is_recorded() -> bool:
     """Tell whether operations are being recorded now, by us or by `make_fx`."""
     return is_in_torch_dispatch_mode()

@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from descend.kernels.kernel import NoCompiler
 from descend.sweeps.block import Pattern, Summary
 from descend.sweeps.curves import Curves
 from descend.sweeps.endings import Endings
 from descend.sweeps.job import Chunk, Group
-from descend.sweeps.kernel import NoCompiler
 from descend.sweeps.program import Numbers, Program
 from descend.sweeps.runs import Runs
 from descend.sweeps.streams import Beginning, begin

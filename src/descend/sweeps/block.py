@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from descend.sweeps.kernel import Kernel
+from descend.kernels.kernel import Kernel
 from descend.sweeps.program import Program
 
 Pattern = tuple[tuple[bool, tuple[str, ...]], ...]
@@ -59,7 +59,7 @@ class KernelBlock:
             list(places.observed),
             threads,
         )
-        self._kernel = Kernel(step, program.numbers, recorded, watched)
+        self._kernel = Kernel(step.graph, step.batched, program.numbers, recorded, watched)
 
     def __call__(
         self, runs: int, pattern: Pattern, numbers: list[Tensor], carry: Sequence[Tensor], drawn: list[list[Tensor]]

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from descend.sweeps.entries import small
+from descend.kernels.entries import small
 from descend.sweeps.job import Leaf
 from descend.sweeps.leaves import with_leaves
-from descend.tracing import VALUE, Value, returned
+from descend.tracing import VALUE, Value, depends, returned
 from descend.training.block import measure, take
 from descend.training.check import check_start
 from descend.training.compiled import lift, refill, tensors, trace, uncounted
@@ -124,16 +124,6 @@ class Stacked:
     def tree(self, found: Iterable[Any]) -> Any:
         """Return flat outputs in the shape of the function's output."""
         return refill(self._output, found)
-
-
-def depends(graph: GraphModule, inputs: Sequence[bool]) -> list[bool]:
-    """Return for each output of a graph whether it depends on an input marked in `inputs`."""
-    marked: dict[torch.fx.Node, bool] = {}
-    places = iter(inputs)
-    for node in graph.graph.nodes:
-        found = next(places) if node.op == "placeholder" else any(marked[source] for source in node.all_input_nodes)
-        marked[node] = found
-    return [marked[node] for node in returned(graph)]
 
 
 def size(node: torch.fx.Node) -> int:

@@ -10,8 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from descend.kernels.entries import Inseparable
 from descend.sweeps.block import KernelBlock, Pattern, Summary
-from descend.sweeps.entries import Inseparable
 from descend.sweeps.program import Found, Numbers, Program
 from descend.sweeps.streams import Streams
 from descend.training.block import STEPS

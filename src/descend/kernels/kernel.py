@@ -20,10 +20,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.fx import GraphModule
 
 from descend.errors import ConfigurationError
-from descend.sweeps.program import Stacked
-from descend.sweeps.source import LANES, Source
+from descend.kernels.source import Source
+
+# Runs taken together in the inner loop: several vectors of them, so that slow divisions of one overlap with the others.
+LANES = 64
 
 # Fewer runs than this are not worth a second thread.
 RUNS_OF_A_THREAD = 2048
@@ -40,19 +43,29 @@ class Kernel:
     """A step of many runs as a compiled loop over any number of steps.
 
     Args:
-        step: of one run, without a batch.
+        step: of one run, traced, without a batch.
+        differs: for each of its inputs, whether it differs between runs.
         numbers: how many of its inputs are numbers; the others are its carry.
         recorded: which of its outputs are wanted from every step that is recorded.
         watched: which of these, each [], are watched for their lowest value; the first also for being finite.
+        lanes: how many runs are taken together; 1 where there is one run.
 
     Raises:
         Inseparable: the step is more than arithmetic between entries.
         NoCompiler: there is none that works.
     """
 
-    def __init__(self, step: Stacked, numbers: int, recorded: Sequence[int], watched: Sequence[int]) -> None:
-        source = Source(step, numbers, recorded, watched)
-        self._carried = list(zip(source.inputs, step.batched, strict=True))[numbers:]
+    def __init__(
+        self,
+        step: GraphModule,
+        differs: Sequence[bool],
+        numbers: int,
+        recorded: Sequence[int],
+        watched: Sequence[int],
+        lanes: int = LANES,
+    ) -> None:
+        source = Source(step, differs, numbers, recorded, watched, lanes)
+        self._carried = list(zip(source.inputs, differs, strict=True))[numbers:]
         self._recorded = [source.outputs[i] for i in recorded]
         self._watched = [source.outputs[i].dtype for i in watched]
         self._call = compiled("\n".join(source.lines()))

@@ -6,19 +6,18 @@ import pytest
 import torch
 from torch import Tensor
 
+from descend.kernels import kernel
+from descend.kernels.entries import Inseparable
+from descend.kernels.kernel import LANES, RUNS_OF_A_THREAD, NoCompiler
 from descend.menu import FOLDER
 from descend.menu.build import build
 from descend.menu.compose import compose
-from descend.sweeps import kernel
 from descend.sweeps.batch import Batched, prepare
 from descend.sweeps.block import KernelBlock, Pattern
 from descend.sweeps.conduct import plan
-from descend.sweeps.entries import Inseparable
 from descend.sweeps.job import Group, Job
-from descend.sweeps.kernel import RUNS_OF_A_THREAD, NoCompiler
 from descend.sweeps.runs import Runs
 from descend.sweeps.settings import Settings
-from descend.sweeps.source import LANES
 from descend.sweeps.streams import begin
 
 QUIET = ["metrics=none", "derivatives=none"]

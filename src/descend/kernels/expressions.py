@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch.fx import Node
 
-from descend.sweeps.entries import Inseparable
+from descend.kernels.entries import Inseparable
 from descend.tracing import VALUE
 
 aten = torch.ops.aten

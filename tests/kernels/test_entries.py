@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from descend.sweeps.entries import Inseparable, scalars
+from descend.kernels.entries import Inseparable, scalars
 from descend.training.compiled import trace
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch._ops import OpOverload, OpOverloadPacket
 from torch.fx import GraphModule, Interpreter, Node
 
-from descend.tracing import VALUE, Value, record, unrecorded
+from descend.tracing import VALUE, Value, inputs, record, unrecorded
 
 MOST_ENTRIES = 16
 """A step whose largest tensor has more entries stays as it is: the program would grow with each of them."""
@@ -57,12 +57,12 @@ def scalars(graph: GraphModule) -> GraphModule:
     Raises:
         Inseparable: naming the operation.
     """
-    inputs = [node.meta[VALUE] for node in graph.graph.nodes if node.op == "placeholder"]
-    examples = [torch.ones((), dtype=x.dtype, device="cpu") for x in inputs for _ in range(x.numel)]
+    values: list[Value] = [node.meta[VALUE] for node in inputs(graph)]
+    examples = [torch.ones((), dtype=x.dtype, device="cpu") for x in values for _ in range(x.numel)]
 
     def step(*entries: Tensor) -> list[Tensor]:
         rest = iter(entries)
-        arrays = [array([next(rest) for _ in range(x.numel)], x.shape) for x in inputs]
+        arrays = [array([next(rest) for _ in range(x.numel)], x.shape) for x in values]
         return [entry for output in EntryByEntry(graph).run(*arrays) for entry in output.flat]
 
     with torch.no_grad():
@@ -89,28 +89,28 @@ class EntryByEntry(Interpreter):
             return split(super().run_node(node))
         if node.op != "call_function" or not isinstance(node.target, OpOverload):
             return super().run_node(node)
-        inputs, keywords = self.fetch_args_kwargs_from_env(node)
+        given, keywords = self.fetch_args_kwargs_from_env(node)
         op, packet, value = node.target, node.target.overloadpacket, node.meta[VALUE]
-        if not any(isinstance(x, Entries) for x in pytree.tree_leaves((inputs, keywords))):
-            return split(op(*inputs, **keywords))
+        if not any(isinstance(x, Entries) for x in pytree.tree_leaves((given, keywords))):
+            return split(op(*given, **keywords))
         if torch.Tag.pointwise in op.tags or packet in POINTWISE:
-            return _pointwise(node, inputs, keywords)
+            return _pointwise(node, given, keywords)
         if packet in MOVEMENTS:
-            return _moved(op, inputs, keywords, value)
+            return _moved(op, given, keywords, value)
         if packet in CONSTANTS:
-            like = torch.empty(inputs[0].shape, dtype=value.dtype, device="cpu")
-            return split(op(like, *inputs[1:], **keywords))
+            like = torch.empty(given[0].shape, dtype=value.dtype, device="cpu")
+            return split(op(like, *given[1:], **keywords))
         if packet in REDUCTIONS and not keywords:
-            return REDUCTIONS[packet](value, *inputs)
+            return REDUCTIONS[packet](value, *given)
         raise Inseparable(str(op))
 
 
-def _pointwise(node: Node, inputs: Sequence[Any], keywords: dict[str, Any]) -> Entries:
+def _pointwise(node: Node, given: Sequence[Any], keywords: dict[str, Any]) -> Entries:
     """Apply the operation to each entry, in the precision that the whole tensors would have had."""
     op: Any = node.target
     values = [x.meta[VALUE] for x in node.all_input_nodes]
     precision, value = _precision([x for x in values if x.dtype.is_floating_point]), node.meta[VALUE]
-    leaves, spec = pytree.tree_flatten((inputs, keywords))
+    leaves, spec = pytree.tree_flatten((given, keywords))
     spread = [np.broadcast_to(x, value.shape) if isinstance(x, Entries) else x for x in leaves]
 
     def at(index: tuple[int, ...]) -> Tensor:
@@ -131,7 +131,7 @@ def _as(x: Tensor, precision: torch.dtype | None) -> Tensor:
     return x.to(precision) if precision is not None and x.is_floating_point() else x
 
 
-def _moved(op: OpOverload, inputs: Sequence[Any], keywords: dict[str, Any], value: Value | list[Value]) -> Any:
+def _moved(op: OpOverload, given: Sequence[Any], keywords: dict[str, Any], value: Value | list[Value]) -> Any:
     """Ask the operation where it puts the numbers 1, 2, …, and put the entries there; 0 is a zero it made itself."""
     entries: list[Tensor] = []
 
@@ -146,7 +146,7 @@ def _moved(op: OpOverload, inputs: Sequence[Any], keywords: dict[str, Any], valu
     dtype = (value if isinstance(value, Value) else value[0]).dtype
     zero = torch.zeros((), dtype=dtype, device="cpu")
     with unrecorded():
-        args, kwargs = pytree.tree_map(numbered, (list(inputs), kwargs))
+        args, kwargs = pytree.tree_map(numbered, (list(given), kwargs))
         places = pytree.tree_map(lambda x: np.array(x.tolist()), op(*args, **kwargs))
     return pytree.tree_map(lambda x: array([entries[i - 1].to(dtype) if i else zero for i in x.flat], x.shape), places)
 

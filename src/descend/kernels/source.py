@@ -5,15 +5,11 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.fx import Node
+from torch.fx import GraphModule, Node
 
-from descend.sweeps.c import TYPES, expression, literal
-from descend.sweeps.entries import Inseparable, scalars
-from descend.sweeps.program import Stacked
-from descend.tracing import VALUE, Value, returned
-
-# Runs taken together in the inner loop: several vectors of them, so that slow divisions of one overlap with the others.
-LANES = 64
+from descend.kernels.entries import Inseparable, scalars
+from descend.kernels.expressions import TYPES, expression, literal
+from descend.tracing import VALUE, Value, depends, inputs, returned
 
 HEADER = """\
 #include <math.h>
@@ -68,10 +64,12 @@ class Source:
     recorded, `w…` is the lowest value so far; what differs between runs has LANES places.
 
     Args:
-        step: of one run.
+        step: of one run, traced.
+        differs: for each of its inputs, whether it differs between runs.
         numbers: how many of its inputs are numbers; the others are its carry.
         recorded: which of its outputs are wanted from every step that is recorded.
         watched: which of these, each [], are watched for their lowest value; the first also for being finite.
+        lanes: how many runs are taken together in the inner loop.
 
     Attributes:
         inputs, outputs: what is known of the step's tensors, for one run.
@@ -80,13 +78,20 @@ class Source:
         Inseparable: the step is more than arithmetic between entries.
     """
 
-    def __init__(self, step: Stacked, numbers: int, recorded: Sequence[int], watched: Sequence[int]) -> None:
-        self.inputs: list[Value] = [n.meta[VALUE] for n in step.graph.graph.nodes if n.op == "placeholder"]
-        self.outputs = step.values
-        self._scalars = scalars(step.graph)
-        places = [node for node in self._scalars.graph.nodes if node.op == "placeholder"]
-        self._in = entries(self.inputs, step.batched, places)
-        self._out = entries(self.outputs, step.output, returned(self._scalars))
+    def __init__(
+        self,
+        step: GraphModule,
+        differs: Sequence[bool],
+        numbers: int,
+        recorded: Sequence[int],
+        watched: Sequence[int],
+        lanes: int,
+    ) -> None:
+        self.inputs: list[Value] = [node.meta[VALUE] for node in inputs(step)]
+        self.outputs: list[Value] = [node.meta[VALUE] for node in returned(step)]
+        self._scalars, self._width = scalars(step), lanes
+        self._in = entries(self.inputs, differs, inputs(self._scalars))
+        self._out = entries(self.outputs, depends(step, differs), returned(self._scalars))
         self._numbers, self._carry = numbers, len(self.inputs) - numbers
         first = sum(entry.tensor < numbers for entry in self._in)
         self._state = [(i, *pair) for i, pair in enumerate(zip(self._in[first:], self._out, strict=False), first)]
@@ -100,7 +105,7 @@ class Source:
     def lines(self) -> Iterator[str]:
         """Yield the source, line by line."""
         once, of_lanes = self._statements()
-        yield HEADER % LANES
+        yield HEADER % self._width
         yield from self._load()
         yield "for (int64_t step = 0; step < steps; step++) {"
         yield from (f"const {e.type} x{i} = s{i};" for i, e in enumerate(self._in) if not e.differs)
@@ -146,7 +151,8 @@ class Source:
         if not isinstance(x, Node):
             return literal(x, dtype)
         if x in self._constants:
-            return literal(self._constants[x].tolist(), dtype)
+            number: Any = self._constants[x].tolist()
+            return literal(number, dtype)
         if x not in self._names or x.meta[VALUE].shape:
             raise Inseparable(f"{x} is no number")
         return self._names[x] if x.meta[VALUE].dtype == dtype else f"(({TYPES[dtype]}){self._names[x]})"
