@@ -93,7 +93,7 @@ def test_threads_that_make_no_sense(threads: object) -> None:
 
 
 def chosen(experiment: Experiment) -> bool:
-    return choose_compile(experiment, experiment.objective.init(experiment.generator()))
+    return choose_compile(experiment, experiment.objective.init(experiment.generator()), LONG_RUN)
 
 
 def test_auto_compiles_long_runs_of_small_steps() -> None:

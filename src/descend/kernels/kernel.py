@@ -82,7 +82,7 @@ class Kernel:
 
         Returns:
             The carry after them; what was recorded of k steps, [k, …, runs] each; the lowest values watched, [runs];
-            and whether the first of them was always finite, [runs].
+            and whether the first of them was always finite, [runs], if any is watched.
         """
         rows = sum(kept)
         carry = [empty((*x.shape, runs) if differs else x.shape, x.dtype) for x, differs in self._carried]

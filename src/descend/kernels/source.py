@@ -170,7 +170,8 @@ class Source:
         for i, entry in self._lowest:
             yield f"{entry.type} w{i}[LANES];"
             yield f"for (int l = 0; l < LANES; l++) w{i}[l] = INFINITY;"
-        yield f"{self._lowest[0][1].type} finite[LANES] = {{0}};"
+        for _, entry in self._lowest[:1]:
+            yield f"{entry.type} finite[LANES] = {{0}};"
 
     def _keep(self) -> Iterator[str]:
         """Yield what is noted of a step's outcome for each run, and passed on to the next."""
@@ -208,8 +209,9 @@ class Source:
                 yield f"if (run == 0) {pointer}[{entry.at}] = s{i};"
         for i, entry in self._lowest:
             yield f"memcpy(({entry.type} *)out[{self._carry + i}] + run, w{i}, lanes * sizeof({entry.type}));"
-        end = self._carry + len(self._lowest)
-        yield f"for (int l = 0; l < lanes; l++) ((_Bool *)out[{end}])[run + l] = finite[l] == 0;"
+        if self._lowest:
+            end = self._carry + len(self._lowest)
+            yield f"for (int l = 0; l < lanes; l++) ((_Bool *)out[{end}])[run + l] = finite[l] == 0;"
 
 
 def entries(values: Sequence[Value], differs: Sequence[bool], nodes: Sequence[Node]) -> list[Entry]:

@@ -73,3 +73,24 @@ def measure(experiment: Experiment, names: Iterable[str], observation: Observati
     for name in names:
         values |= experiment.metrics[name](observation)
     return values
+
+
+def join(blocks: Sequence[Block]) -> Block:
+    """Return consecutive blocks as one."""
+    if len(blocks) == 1:
+        return blocks[0]
+    observed: dict[int, dict[str, Tensor]] = {}
+    norms = [block.norms for block in blocks if block.norms is not None]
+    offset = 0
+    for block in blocks:
+        for i in range(len(block.values)):
+            found = {name: x[i] for name, x in block.always.items()} | block.observed.get(i, {})
+            observed |= {offset + i: found} if found else {}
+        offset += len(block.values)
+    return Block(
+        values=torch.cat([block.values for block in blocks]),
+        weights=torch.cat([block.weights for block in blocks]),
+        norms=torch.cat(norms) if norms else None,
+        observed=observed,
+        always={},
+    )

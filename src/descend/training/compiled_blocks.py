@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from descend.training.block import STEPS, Block, Due, measure, take
+from descend.training.block import STEPS, Block, Due, join, measure, take
 from descend.training.compiled import compiled, lift, refill, tensors, uncounted
 from descend.training.experiment import Experiment
 from descend.training.step import Carry, Taken, observe
@@ -108,24 +108,3 @@ def in_columns(blocks: Sequence[Block]) -> Block:
     seen = [block.observed.get(0, {}) for block in blocks]
     joined = join([block._replace(observed={}) for block in blocks])
     return joined._replace(always={name: torch.stack([found[name] for found in seen]) for name in seen[0]})
-
-
-def join(blocks: Sequence[Block]) -> Block:
-    """Return consecutive blocks as one."""
-    if len(blocks) == 1:
-        return blocks[0]
-    observed: dict[int, dict[str, Tensor]] = {}
-    norms = [block.norms for block in blocks if block.norms is not None]
-    offset = 0
-    for block in blocks:
-        for i in range(len(block.values)):
-            found = {name: x[i] for name, x in block.always.items()} | block.observed.get(i, {})
-            observed |= {offset + i: found} if found else {}
-        offset += len(block.values)
-    return Block(
-        values=torch.cat([block.values for block in blocks]),
-        weights=torch.cat([block.weights for block in blocks]),
-        norms=torch.cat(norms) if norms else None,
-        observed=observed,
-        always={},
-    )

@@ -9,6 +9,8 @@ from dataclasses import replace
 import torch
 
 from descend.errors import ConfigurationError
+from descend.kernels.entries import Inseparable
+from descend.kernels.kernel import NoCompiler
 from descend.records import Records
 from descend.training.block import STEPS, Block, due, measure, take
 from descend.training.budgeted import within_budgets
@@ -16,11 +18,12 @@ from descend.training.check import check_floating, check_start
 from descend.training.evaluations import Evaluations
 from descend.training.experiment import Experiment
 from descend.training.gather import gather, host, until
-from descend.training.placement import choose_compile, cpu_threads
+from descend.training.kernel_blocks import KernelBlocks
+from descend.training.placement import LONG_RUN, LONG_RUN_OF_A_KERNEL, choose_compile, cpu_threads
 from descend.training.result import Result
 from descend.training.step import Carry, Taken, evaluate, observe, start, total
 from descend.training.stopping import Verdict, Watch, named
-from descend.types import Batch, Loss
+from descend.types import Batch, Loss, Params
 from descend.vectors import norm, numel
 
 # A block is as long as this takes, so that values leave the device, records reach their sinks and the clock is looked
@@ -30,6 +33,9 @@ MOST_STEPS = 1000
 
 # Results carry the parameters themselves only where a person would read them.
 MOST_PARAMETERS = 32
+
+Take = Callable[..., tuple[Carry, Block]]
+"""Takes a block of steps: `block.take`, or what compiles it."""
 
 
 class Loop:
@@ -49,7 +55,7 @@ class Loop:
         self.carry: Carry = start(self.experiment, params)
         self.step = 0
         self.experiment = within_budgets(self.experiment)
-        compiled = self._compiled_take() if choose_compile(self.experiment, params) else None
+        compiled = self._by_kernels(params) or self._by_programs(params) if self.experiment.steps >= STEPS else None
         self.compiled, self._take = compiled is not None, compiled or take
         self.verdict: Verdict | None = None
         self.watch = Watch()
@@ -62,14 +68,35 @@ class Loop:
         """The total over the whole data as a function of the parameters, at the weights of the end."""
         return total(self.experiment.objective, self._evaluate().weights, None)
 
-    def _compiled_take(self) -> Callable[..., tuple[Carry, Block]] | None:
-        """Return what takes compiled blocks, or None where it cannot be had and is not insisted on."""
+    def _by_kernels(self, params: Params) -> Take | None:
+        """Return what takes blocks by kernels, or None where that does not pay or cannot be had."""
+        if not choose_compile(self.experiment, params, LONG_RUN_OF_A_KERNEL):
+            return None
+        [first] = self._ahead(1)
+        if first is not None or any(x.device.type != "cpu" for x in params.values()):
+            return None
+        try:
+            return KernelBlocks(self.experiment, self.carry).take
+        except NoCompiler:
+            if self.experiment.compile == "auto":
+                return None
+            raise
+        except (Inseparable, RuntimeError):  # the step is more than a kernel takes, or cannot be traced at all
+            return None
+
+    def _ahead(self, steps: int) -> list[Batch]:
+        """Return the next batches without using them up."""
+        first = list(itertools.islice(self.batches, steps))
+        self.batches = itertools.chain(first, self.batches)
+        return first
+
+    def _by_programs(self, params: Params) -> Take | None:
+        """Return what takes blocks by compiled programs, or None where it does not pay or cannot be had."""
         from descend.training.compiled_blocks import CompiledBlocks  # brings in a second's worth of compiler
 
-        if self.experiment.steps < STEPS:
+        if not choose_compile(self.experiment, params, LONG_RUN):
             return None
-        first = list(itertools.islice(self.batches, STEPS))
-        self.batches = itertools.chain(first, self.batches)
+        first = self._ahead(STEPS)
         try:
             with cpu_threads(self.threads):
                 return CompiledBlocks(self.experiment, self.names, self.carry, first).take

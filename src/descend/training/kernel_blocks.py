@@ -1,0 +1,97 @@
+"""Blocks of steps by a kernel: of a run whose step is so small that nothing is left of it but Python's calls."""
+
+import itertools
+from collections.abc import Callable, Sequence
+
+from descend.kernels.entries import Inseparable, small
+from descend.kernels.kernel import Kernel
+from descend.tracing import inputs
+from descend.training.block import Block, Due, join, take
+from descend.training.compiled import lift, refill, tensors, trace, uncounted
+from descend.training.experiment import Experiment
+from descend.training.step import Carry
+from descend.types import Batch, Loss
+
+
+class KernelBlocks:
+    """Takes blocks like `block.take`: steps at which the same metrics are due together, by a kernel for these.
+
+    Steps at which metrics are due that are more than arithmetic between a few numbers are taken as ever.
+
+    Args:
+        experiment: in its place, on a CPU; its steps draw no batches.
+        carry: the carry of its start.
+
+    Raises:
+        Inseparable: a step is more than arithmetic between a few numbers.
+        NoCompiler: this machine has no C compiler.
+        RuntimeError: the step cannot be traced.
+    """
+
+    def __init__(self, experiment: Experiment, carry: Carry) -> None:
+        self._experiment, self._carry = experiment, lift(carry)
+        self._kernels: dict[tuple[str, ...], StepKernel | None] = {(): StepKernel(experiment, self._carry, ())}
+
+    def _kernel(self, due: tuple[str, ...]) -> "StepKernel | None":
+        if due not in self._kernels:
+            try:
+                self._kernels[due] = StepKernel(self._experiment, self._carry, due)
+            except (Inseparable, RuntimeError):  # or it looks at the value of a tensor
+                self._kernels[due] = None
+        return self._kernels[due]
+
+    def take(
+        self,
+        experiment: Experiment,
+        carry: Carry,
+        batches: Sequence[Batch],
+        metrics_due: Due,
+        count: Callable[[Loss], Loss],
+    ) -> tuple[Carry, Block]:
+        """Make one step for each batch; the signature is that of `block.take`."""
+        carry, blocks = lift(carry), []
+        for due, group in itertools.groupby(metrics_due):
+            steps = len(list(group))
+            kernel = self._kernel(due)
+            if kernel is None:
+                carry, block = take(experiment, carry, [None] * steps, (due,) * steps, count)
+            else:
+                carry, block = kernel(carry, steps)
+            blocks.append(block)
+        return carry, join(blocks)
+
+
+class StepKernel:
+    """Takes steps at each of which the same metrics are due.
+
+    Args:
+        experiment, carry: as for `KernelBlocks`; the carry without Python numbers.
+        due: the metrics.
+
+    Raises:
+        Inseparable, NoCompiler, RuntimeError: as for `KernelBlocks`.
+    """
+
+    def __init__(self, experiment: Experiment, carry: Carry, due: tuple[str, ...]) -> None:
+        def step(carry: Carry) -> tuple[Carry, Block]:
+            return take(experiment, carry, [None], (due,), uncounted)
+
+        graph, (_, self._block) = trace(step, carry)
+        if not small(graph):
+            raise Inseparable("more numbers than a kernel takes")
+        kept, found = len(tensors(carry)), len(tensors(self._block))
+        recorded = range(kept, kept + found)
+        self._kernel = Kernel(graph, [True] * len(inputs(graph)), 0, recorded, [kept], lanes=1)
+
+    def __call__(self, carry: Carry, steps: int) -> tuple[Carry, Block]:
+        """Make `steps` steps."""
+        after, rows, _, _ = self._kernel.advance(tensors(carry), steps, [True] * steps, 1, 1)
+        block: Block = refill(self._block, [x.squeeze(-1) for x in rows])  # [steps, 1, …]: blocks of one step each
+        seen = block.observed.get(0, {})
+        return refill(carry, [x.squeeze(-1) for x in after]), Block(
+            values=block.values.flatten(0, 1),
+            weights=block.weights.flatten(0, 1),
+            norms=None if block.norms is None else block.norms.flatten(0, 1),
+            observed={i: {name: x[i] for name, x in seen.items()} for i in range(steps)} if seen else {},
+            always={},
+        )
