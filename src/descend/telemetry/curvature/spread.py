@@ -31,7 +31,7 @@ class Spread(Part):
             check_number(self, name, at_least=1)
 
     def __call__(self, seen: Seen) -> dict[str, Tensor]:
-        found = density(seen.product, seen.generator, self.steps, self.probes)
+        found = density(seen.product, seen.generator, self.steps, self.probes, seen.spectrum)
         return {"curvature/density": counted(found, seen.product.size, self.bins)}
 
 
