@@ -46,13 +46,18 @@ def density(
         chance -= len(known.basis) / product.size
     if chance > 0:
         for starts in signs(product, generator, probes, known):
-            rules += [(nodes, weights * chance / probes) for nodes, weights in _quadratures(product, starts, steps)]
+            for nodes, weights in _quadratures(product, starts, steps, known):
+                rules.append((nodes, weights * chance / probes))
     nodes, weights = (torch.cat(parts) for parts in zip(*rules, strict=True))
     return Density(nodes, weights)
 
 
-def _quadratures(product: Product, starts: Tensor, steps: int) -> list[tuple[Tensor, Tensor]]:
-    """Nodes and weights of each of the `starts` [k, n], by Lanczos' three-term recurrence alone, side by side."""
+def _quadratures(product: Product, starts: Tensor, steps: int, known: Spectrum | None) -> list[tuple[Tensor, Tensor]]:
+    """Nodes and weights of each of the `starts` [k, n], by Lanczos' three-term recurrence alone, side by side.
+
+    Kept out of what is `known` at every step: rounding would bring its large eigenvalues back within a few, to take up
+    the nodes that the rest should have.
+    """
     current = starts / starts.square().sum(1, keepdim=True).sqrt()
     previous, beta = torch.zeros_like(current), starts.new_zeros(len(starts), 1)
     tiny, scale = torch.finfo(starts.dtype).tiny, torch.zeros_like(beta)
@@ -63,6 +68,8 @@ def _quadratures(product: Product, starts: Tensor, steps: int) -> list[tuple[Ten
         image = product.each(current).addcmul_(beta, previous, value=-1)
         alpha = (current * image).sum(1, keepdim=True)
         image.addcmul_(alpha, current, value=-1)
+        if known is not None:
+            image -= (image @ known.basis.T) @ known.basis
         beta = image.square().sum(1, keepdim=True).sqrt()
         scale = torch.maximum(scale, torch.maximum(alpha.abs(), beta))
         diagonals.append(alpha)
