@@ -14,7 +14,8 @@ from descend.telemetry.curvature.part import Part, Seen
 class Spread(Part):
     """A histogram of all n eigenvalues over time, `curvature/density`, by stochastic Lanczos quadrature.
 
-    Counts are estimates, so not whole; their sum is n.
+    Counts are estimates, so not whole; their sum is n. The eigenvalues' own Krylov space is counted as it is, and the
+    rest by random starts.
 
     Args:
         steps: products for each probe, ≥ 1.
