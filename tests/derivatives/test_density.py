@@ -1,9 +1,9 @@
 import pytest
 import torch
 from derivative_problems import Network, generator, layer_norm, quadratic, symmetric, with_spectrum
-from scipy.stats import norm
+from scipy.stats import norm, wasserstein_distance
 
-from descend.derivatives import Density, HessianProduct, density, hessian
+from descend.derivatives import Density, HessianProduct, density, hessian, spectrum
 
 
 def product_of(matrix):
@@ -62,3 +62,57 @@ def test_invariant_subspaces_end_the_recurrence():
 
 def test_what_is_not_finite_has_nan_for_nodes():
     assert density(product_of(torch.full((10, 10), torch.nan)), generator(), probes=1).nodes.isnan().all()
+
+
+def test_starts_side_by_side_end_each_by_itself():
+    """Of the signs (a, b, c), those with a = b are eigenvectors of 1; the others see -1 with weight 2/3, and 1."""
+    matrix = torch.tensor([[0.0, 1, 0], [1, 0, 0], [0, 0, 1]]).double()
+    found = density(product_of(matrix), generator(), probes=40)
+    odd = int((found.nodes < 0).sum())
+    assert 0 < odd < 40
+    assert len(found.nodes) == 40 + odd
+    torch.testing.assert_close(found.nodes.abs(), torch.ones_like(found.nodes))
+    assert float(found.weights[found.nodes < 0].sum()) == pytest.approx(odd / 40 * 2 / 3)
+    assert float(found.weights.sum()) == pytest.approx(1)
+
+
+def outliers_and_bulk():
+    return torch.cat([torch.linspace(-0.1, 1, 390), torch.linspace(20, 80, 10)]).double()
+
+
+def distances(values, product, known, seeds):
+    """Wasserstein's distance from the true measure, for each seed."""
+    found = [density(product, generator(seed), steps=30, probes=2, known=known) for seed in seeds]
+    return [wasserstein_distance(values, each.nodes, None, each.weights) for each in found]
+
+
+def test_what_is_known_is_left_to_no_chance():
+    values = outliers_and_bulk()
+    product = product_of(with_spectrum(values))
+    known = spectrum(product, generator(), top=10)
+    found = density(product, generator(1), steps=60, probes=2, known=known)
+    assert int((found.nodes > 10).sum()) == 10  # no start has spent a node on them
+    assert float(found.weights.sum()) == pytest.approx(1)
+    assert float(found.weights[found.nodes > 10].sum()) == pytest.approx(10 / 400, rel=1e-6)
+    plain, sharper = (distances(values, product, each, range(20)) for each in (None, known))
+    assert max(sharper) < sum(plain) / 20 / 4
+
+
+def test_the_mean_over_starts_is_the_density_with_and_without_what_is_known():
+    """Moments of the bulk, of which a basis that has not converged holds a part."""
+    values = outliers_and_bulk()
+    product = product_of(with_spectrum(values))
+    for known in (None, spectrum(product, generator(), top=3, most=20)):
+        found = density(product, generator(2), steps=60, probes=400, known=known)
+        bulk = found.nodes < 10
+        for power in range(4):
+            moment = float((found.weights[bulk] * found.nodes[bulk] ** power).sum())
+            assert moment == pytest.approx(float((values[:390] ** power).sum() / 400), rel=5e-3)
+
+
+def test_a_complete_basis_is_the_density():
+    matrix = symmetric(12)
+    product = product_of(matrix)
+    found = density(product, generator(), known=spectrum(product, generator(), top=1))
+    torch.testing.assert_close(found.nodes, torch.linalg.eigvalsh(matrix), rtol=0, atol=1e-12)
+    assert found.weights.tolist() == [1 / 12] * 12

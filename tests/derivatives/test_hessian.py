@@ -130,6 +130,14 @@ def test_each_block_is_the_jacobian_of_the_gradient_and_symmetric(seed):
         assert torch.allclose(matrix[:, column], difference, rtol=1e-6, atol=1e-6 * float(matrix.abs().max()))
 
 
+@pytest.mark.parametrize("chunk", [2, 256])
+def test_the_matrix_is_the_callers_own(chunk):
+    """(Σx)² has a Hessian of one number repeated, which autograd hands out as a view that cannot be written to."""
+    matrix = hessian(lambda p: p["x"].sum() ** 2, {"x": normal(2, 2)}, chunk)
+    matrix[0, 1] += 1
+    assert float(matrix.sum()) == 4 * 4 * 2 + 1
+
+
 def test_float32_stays_float32():
     matrix = hessian(rosenbrock, {"x": normal(4, dtype=torch.float32)})
     assert matrix.dtype == torch.float32

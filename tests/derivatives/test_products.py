@@ -1,3 +1,4 @@
+import pytest
 import torch
 from derivative_problems import (
     Network,
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.optimize import rosen_hess_prod
 
-from descend.derivatives import HessianProduct, hvp, ravel, unravel
+from descend.derivatives import GaussNewtonProduct, HessianProduct, hvp, ravel, unravel
 
 SCALARS = st.floats(-10, 10)
 
@@ -62,3 +63,23 @@ def test_a_linear_function_has_product_zero():
     product = HessianProduct(lambda p: p["x"].sum(), {"x": normal(3)})
     assert product(normal(3)).tolist() == [0, 0, 0]
     assert (product.size, product.dtype, product.device) == (3, torch.float64, torch.device("cpu"))
+
+
+@pytest.mark.parametrize("normalisation", [None, layer_norm, batch_norm])
+def test_products_with_several_vectors_are_those_with_each(normalisation):
+    network = Network(normalisation)
+    outer = lambda logits: torch.nn.functional.cross_entropy(logits, network.targets)  # noqa: E731
+    vectors = normal(3, 100)
+    for product in (
+        HessianProduct(network.loss, network.init()),
+        GaussNewtonProduct(network.logits, outer, network.init()),
+    ):
+        expected = torch.stack([product(vector) for vector in vectors])
+        torch.testing.assert_close(product.each(vectors), expected, rtol=0, atol=1e-14)
+        torch.testing.assert_close(product.each(vectors[:1]), expected[:1], rtol=0, atol=1e-14)
+
+
+def test_large_matrices_take_one_vector_at_a_time():
+    x = normal(5000)
+    vectors = normal(3, 5000, seed=1)
+    torch.testing.assert_close(HessianProduct(lambda p: (p["x"] ** 3).sum(), {"x": x}).each(vectors), 6 * x * vectors)

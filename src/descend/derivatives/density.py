@@ -6,8 +6,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from descend.derivatives.lanczos import NEGLIGIBLE, dot, length, tridiagonal_eigenpairs
+from descend.derivatives.lanczos import NEGLIGIBLE, tridiagonal_eigenpairs
+from descend.derivatives.probes import signs
 from descend.derivatives.products import Product
+from descend.derivatives.spectrum import Spectrum
 
 
 @dataclass(frozen=True)
@@ -23,36 +25,60 @@ class Density:
         return (distances.square() / -2).exp() @ self.weights / (width * math.sqrt(2 * math.pi))
 
 
-def density(product: Product, generator: torch.Generator, steps: int = 60, probes: int = 4) -> Density:
+def density(
+    product: Product, generator: torch.Generator, steps: int = 60, probes: int = 4, known: Spectrum | None = None
+) -> Density:
     """Stochastic Lanczos quadrature: `probes` random starts of at most `steps` products each (Ubaru et al. 2017).
 
     The nodes are the eigenvalues of each start's T, the weights the squared first entries of its eigenvectors: Gauss
     quadrature, exact to degree 2·steps - 1, of the measure that the start sees. Its mean over random starts is the
     density (1/n) Σ δ(λ - λ_i). No basis is kept: where rounding brings in copies of an eigenvalue they share its
     weight, and the quadrature stays right (Chen, Trogdon, Ubaru 2022, "Randomized matrix-free quadrature", §5).
+
+    What is `known` of the spectrum, a basis Q [m, n], is left to neither chance nor quadrature: the eigenvalues within
+    it have weight 1/n each, and the starts are orthogonal to it, of weight (n - m)/n together (Chen, Hallman 2023,
+    "Krylov-aware stochastic trace estimation"). To overlook how H couples Q to its complement moves the measure by at
+    most 2·remainder/n in Wasserstein's distance. Where the basis is complete, so is the density.
     """
-    rules = [_quadrature(product, generator, steps) for _ in range(probes)]
+    rules, chance = [], 1.0
+    if known is not None:
+        rules.append((known.basis_values, torch.full_like(known.basis_values, 1 / product.size)))
+        chance -= len(known.basis) / product.size
+    if chance > 0:
+        for starts in signs(product, generator, probes, known):
+            for nodes, weights in _quadratures(product, starts, steps, known):
+                rules.append((nodes, weights * chance / probes))
     nodes, weights = (torch.cat(parts) for parts in zip(*rules, strict=True))
-    return Density(nodes, weights / probes)
+    return Density(nodes, weights)
 
 
-def _quadrature(product: Product, generator: torch.Generator, steps: int) -> tuple[Tensor, Tensor]:
-    """Nodes and weights of one random start, by Lanczos' three-term recurrence alone."""
-    current = torch.randn(product.size, generator=generator, dtype=product.dtype, device=product.device)
-    current = current / length(current)
-    previous, scale = torch.zeros_like(current), 0.0
-    diagonal: list[float] = []
-    off_diagonal = [0.0]
-    while len(diagonal) < min(steps, product.size):
-        image = product(current) - off_diagonal[-1] * previous
-        alpha = dot(current, image)
-        image -= alpha * current
-        beta = length(image)
-        diagonal.append(alpha)
-        off_diagonal.append(beta)
-        scale = max(scale, abs(alpha), beta)
-        if not beta > NEGLIGIBLE * torch.finfo(image.dtype).eps * scale:  # NaN too
+def _quadratures(product: Product, starts: Tensor, steps: int, known: Spectrum | None) -> list[tuple[Tensor, Tensor]]:
+    """Nodes and weights of each of the `starts` [k, n], by Lanczos' three-term recurrence alone, side by side.
+
+    Kept out of what is `known` at every step: rounding would bring its large eigenvalues back within a few, to take up
+    the nodes that the rest should have.
+    """
+    current = starts / starts.square().sum(1, keepdim=True).sqrt()
+    previous, beta = torch.zeros_like(current), starts.new_zeros(len(starts), 1)
+    tiny, scale = torch.finfo(starts.dtype).tiny, torch.zeros_like(beta)
+    diagonals: list[Tensor] = []
+    off_diagonals: list[Tensor] = []
+    alive: list[Tensor] = []
+    while len(diagonals) < min(steps, product.size):
+        image = product.each(current).addcmul_(beta, previous, value=-1)
+        alpha = (current * image).sum(1, keepdim=True)
+        image.addcmul_(alpha, current, value=-1)
+        if known is not None:
+            image -= (image @ known.basis.T) @ known.basis
+        beta = image.square().sum(1, keepdim=True).sqrt()
+        scale = torch.maximum(scale, torch.maximum(alpha.abs(), beta))
+        diagonals.append(alpha)
+        off_diagonals.append(beta)
+        alive.append(beta > NEGLIGIBLE * torch.finfo(starts.dtype).eps * scale)  # not so for NaN
+        if not alive[-1].any():
             break
-        previous, current = current, image / beta
-    values, vectors = tridiagonal_eigenpairs(diagonal, off_diagonal[1:-1])
-    return values, vectors[0].square()
+        previous, current = current, image.div_(beta.clamp(min=tiny))
+    ends = torch.cat(alive, 1).cumprod(1).sum(1)  # a start whose space is exhausted goes on, on rounding alone
+    table = zip(torch.cat(diagonals, 1).tolist(), torch.cat(off_diagonals, 1).tolist(), ends.tolist(), strict=True)
+    rules = [tridiagonal_eigenpairs(main[: end + 1], off[: min(end, len(main) - 1)]) for main, off, end in table]
+    return [(values, vectors[0].square()) for values, vectors in rules]

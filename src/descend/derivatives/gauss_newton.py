@@ -7,11 +7,12 @@ from torch import Tensor
 
 from descend.derivatives.gradient import gradient_graph, leaves
 from descend.derivatives.graph import require_twice_differentiable
-from descend.derivatives.vjp import vjp
+from descend.derivatives.products import Product
+from descend.derivatives.vjp import batched_vjp, vjp
 from descend.types import Params
 
 
-class GaussNewtonProduct:
+class GaussNewtonProduct(Product):
     """The generalised Gauss-Newton matrix Jᵀ H J as a product: vector [n] -> [n], in dict order.
 
     J is the Jacobian of `outputs` (params -> tensor z of any shape) and H the Hessian of `loss` (z -> scalar) at z:
@@ -42,6 +43,12 @@ class GaussNewtonProduct:
         curved = vjp(self._loss_gradients, self._loss_inputs, pushed)
         pieces = vjp([self._outputs], self._inputs, curved)
         return torch.cat([piece.reshape(-1) for piece in pieces])
+
+    def _at_once(self, vectors: Tensor) -> Tensor:
+        pushed = batched_vjp([self._pulled], [self._seed], [vectors])
+        curved = batched_vjp(self._loss_gradients, self._loss_inputs, pushed)
+        pieces = batched_vjp([self._outputs], self._inputs, curved)
+        return torch.cat([piece.reshape(len(vectors), -1) for piece in pieces], dim=1)
 
 
 def fisher_product(logits: Callable[[Params], Tensor], params: Params) -> GaussNewtonProduct:

@@ -14,7 +14,7 @@ from descend.types import Loss, Params
 from descend.vectors import numel
 
 
-def hessian(f: Loss, params: Params, chunk: int = 128) -> Tensor:
+def hessian(f: Loss, params: Params, chunk: int = 256) -> Tensor:
     """Hessian [n, n] of `f` at `params`, detached, rows and columns in dict order, dtype and device of `params`.
 
     Reverse over reverse: the gradient's graph is built once on detached copies and differentiated again, `chunk` rows
@@ -29,6 +29,9 @@ def hessian(f: Loss, params: Params, chunk: int = 128) -> Tensor:
     first, size = next(iter(params.values())), numel(params)
     require_memory(size, first.dtype, first.device)
     inputs, gradients = gradient_graph(f, params)
+    if len(inputs) == 1 and size <= chunk:  # one pass gives all of it, where putting it in place would show in the time
+        ((_, vectors),) = _unit_vectors(inputs[0], chunk)
+        return batched_vjp(gradients, inputs, [vectors])[0].reshape(size, size).contiguous()
     matrix = ravel(params).new_empty(size, size)
     stops = list(accumulate(piece.numel() for piece in inputs))
     spans = [slice(stop - piece.numel(), stop) for piece, stop in zip(inputs, stops, strict=True)]

@@ -52,18 +52,19 @@ class Lanczos:
         current = basis[-1]
         image = self._product(current)
         alpha = dot(current, image)
-        image = image - alpha * current
+        image = torch.sub(image, current, alpha=alpha)
         if self._off_diagonal:
-            image -= self._off_diagonal[-1] * basis[-2]
-        image -= (basis @ image) @ basis
-        beta = length(image)
+            image.sub_(basis[-2], alpha=self._off_diagonal[-1])
+        image.addmv_(basis.T, basis @ image, alpha=-1)
+        norm = beta = length(image)
         self._scale = max(self._scale, abs(alpha), beta)
         if beta <= NEGLIGIBLE * torch.finfo(image.dtype).eps * self._scale:
             image, beta = self._orthogonal_direction(basis), 0.0
+            norm = length(image)
         self._diagonal.append(alpha)
         self._off_diagonal.append(beta)
         if self.steps < self._product.size:
-            self._store(image)
+            self._store(image, norm)
 
     def _orthogonal_direction(self, basis: Tensor) -> Tensor:
         direction = torch.randn(basis.shape[1], generator=self._generator, dtype=basis.dtype, device=basis.device)
@@ -71,10 +72,10 @@ class Lanczos:
             direction = direction - (basis @ direction) @ basis
         return direction
 
-    def _store(self, direction: Tensor) -> None:
+    def _store(self, direction: Tensor, norm: float) -> None:
         if self.steps == len(self._storage):
             self._storage = torch.cat([self._storage, torch.empty_like(self._storage)])
-        torch.div(direction, length(direction), out=self._storage[self.steps])
+        torch.div(direction, norm, out=self._storage[self.steps])
 
 
 def dot(left: Tensor, right: Tensor) -> float:

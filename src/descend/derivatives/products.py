@@ -1,29 +1,43 @@
 """Products of a curvature matrix with vectors, without the matrix."""
 
-from typing import Protocol
+from abc import ABC, abstractmethod
 
 import torch
 from torch import Tensor
 
 from descend.derivatives.flat import ravel, unravel
 from descend.derivatives.gradient import gradient_graph
-from descend.derivatives.vjp import vjp
+from descend.derivatives.vjp import batched_vjp, vjp
 from descend.types import Loss, Params
 
+# Up to this many parameters a backward pass is calls more than arithmetic, and several vectors share the calls; beyond,
+# one pass for several takes what a pass for each does, and more memory.
+TINY = 4096
 
-class Product(Protocol):
+
+class Product(ABC):
     """A symmetric matrix [n, n] known only by its products with vectors."""
 
     size: int
     dtype: torch.dtype
     device: torch.device
 
+    @abstractmethod
     def __call__(self, vector: Tensor) -> Tensor:
         """The matrix times `vector` [n]."""
-        ...
+
+    @abstractmethod
+    def _at_once(self, vectors: Tensor) -> Tensor:
+        """`each` by one batched pass."""
+
+    def each(self, vectors: Tensor) -> Tensor:
+        """The matrix times each row of `vectors` [k, n]; [k, n]. Batched where that is the faster."""
+        if self.size <= TINY and len(vectors) > 1:
+            return self._at_once(vectors)
+        return torch.stack([self(vector) for vector in vectors])
 
 
-class HessianProduct:
+class HessianProduct(Product):
     """The Hessian of `f` at `params`, as a product: vector [n] -> [n], in dict order.
 
     Reverse over reverse (Pearlmutter 1994, "Fast exact multiplication by the Hessian") with the gradient's graph built
@@ -45,6 +59,10 @@ class HessianProduct:
     def __call__(self, vector: Tensor) -> Tensor:
         pieces = vjp([self._gradient], self._inputs, [vector])
         return torch.cat([piece.reshape(-1) for piece in pieces])
+
+    def _at_once(self, vectors: Tensor) -> Tensor:
+        pieces = batched_vjp([self._gradient], self._inputs, [vectors])
+        return torch.cat([piece.reshape(len(vectors), -1) for piece in pieces], dim=1)
 
 
 def hvp(f: Loss, params: Params, direction: Params) -> Params:

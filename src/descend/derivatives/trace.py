@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from descend.derivatives.probes import signs
 from descend.derivatives.products import Product
 from descend.derivatives.spectrum import Spectrum
 from descend.errors import ConfigurationError
@@ -45,15 +46,11 @@ def moments(product: Product, generator: torch.Generator, probes: int = 10, know
         if len(known.basis) == product.size:
             return Moments(Estimate(inner_trace, 0.0), Estimate(inner_norm, 0.0))
     traces, norms = [], []
-    for _ in range(probes):
-        signs = torch.randint(0, 2, (product.size,), generator=generator, device=product.device)
-        probe = (2 * signs - 1).to(product.dtype)
-        if known is not None:
-            probe = probe - (known.basis @ probe) @ known.basis
-        image = product(probe)
-        traces.append(probe @ image)
-        norms.append(image @ image)
-    return Moments(_estimate(torch.stack(traces), inner_trace), _estimate(torch.stack(norms), inner_norm))
+    for tried in signs(product, generator, probes, known):
+        images = product.each(tried)
+        traces.append((tried * images).sum(1))
+        norms.append(images.square().sum(1))
+    return Moments(_estimate(torch.cat(traces), inner_trace), _estimate(torch.cat(norms), inner_norm))
 
 
 def _estimate(samples: Tensor, offset: float) -> Estimate:

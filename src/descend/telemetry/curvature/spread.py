@@ -14,7 +14,8 @@ from descend.telemetry.curvature.part import Part, Seen
 class Spread(Part):
     """A histogram of all n eigenvalues over time, `curvature/density`, by stochastic Lanczos quadrature.
 
-    Counts are estimates, so not whole; their sum is n.
+    Counts are estimates, so not whole; their sum is n. The eigenvalues' own Krylov space is counted as it is, and the
+    rest by random starts.
 
     Args:
         steps: products for each probe, ≥ 1.
@@ -31,7 +32,7 @@ class Spread(Part):
             check_number(self, name, at_least=1)
 
     def __call__(self, seen: Seen) -> dict[str, Tensor]:
-        found = density(seen.product, seen.generator, self.steps, self.probes)
+        found = density(seen.product, seen.generator, self.steps, self.probes, seen.spectrum)
         return {"curvature/density": counted(found, seen.product.size, self.bins)}
 
 
