@@ -24,9 +24,11 @@ from descend.telemetry.metrics.update_norm import UpdateNorm
 from descend.training import compiled_blocks
 from descend.training import loop as loop_module
 from descend.training.compiled import refill, tensors, trace
+from descend.training.compiled_blocks import CompiledBlocks
 from descend.training.experiment import Experiment
+from descend.training.kernel_blocks import KernelBlocks
 from descend.training.loop import Loop
-from descend.training.placement import LONG_RUN
+from descend.training.placement import LONG_RUN, LONG_RUN_OF_A_KERNEL
 from descend.training.result import Result
 from descend.training.run import drive
 from descend.training.stopping import Stopping
@@ -70,15 +72,20 @@ def histograms(result: Result) -> dict[int, torch.Tensor]:
     return {int(s): torch.as_tensor(v) for column in columns for s, v in zip(column.steps, column.values, strict=True)}
 
 
-@pytest.fixture(scope="module")
-def rosenbrock() -> tuple[Callable[..., Experiment], Loop, Result]:
+@pytest.fixture(scope="module", params=["kernels", "programs"])
+def rosenbrock(request: pytest.FixtureRequest) -> tuple[Callable[..., Experiment], Loop, Result]:
     """Rosenbrock by Adam under a schedule, with metrics at every step and now and then, and its compiled run."""
 
     def make(**given: Any) -> Experiment:
         fields = {"optimizer": Adam(lr=0.05), "schedule": Cosine(), "metrics": METRICS, "steps": 75, "compile": True}
         return Experiment(Rosenbrock(), **(fields | given))
 
-    return make, *finished(make())
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "programs":
+            patch.setattr(Loop, "_by_kernels", lambda self, params: None)
+        loop, result = finished(make())
+    assert isinstance(loop._take.__self__, {"kernels": KernelBlocks, "programs": CompiledBlocks}[request.param])
+    return make, loop, result
 
 
 def test_a_compiled_run_is_the_run(rosenbrock: tuple) -> None:
@@ -198,6 +205,19 @@ def test_a_machine_without_a_compiler_runs_step_by_step(monkeypatch: pytest.Monk
     assert not Loop(Experiment(Line(), steps=LONG_RUN)).compiled
     with pytest.raises(ConfigurationError, match="no C"):
         Loop(Experiment(Line(), steps=20, compile=True))
+
+
+def test_a_machine_without_a_c_compiler_runs_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler")
+    assert not Loop(Experiment(Rosenbrock(), steps=LONG_RUN_OF_A_KERNEL)).compiled
+    with pytest.raises(ConfigurationError, match="no-such-compiler cannot compile a C program"):
+        Loop(Experiment(Rosenbrock(), steps=20, compile=True))
+
+
+def test_long_runs_of_small_steps_go_by_kernels() -> None:
+    assert isinstance(Loop(Experiment(Rosenbrock(), steps=LONG_RUN_OF_A_KERNEL))._take.__self__, KernelBlocks)
+    assert not Loop(Experiment(Rosenbrock(), steps=LONG_RUN_OF_A_KERNEL - 1)).compiled
+    assert not Loop(Experiment(Line(), steps=LONG_RUN_OF_A_KERNEL)).compiled  # it draws batches
 
 
 def test_looking_ahead_at_batches_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
