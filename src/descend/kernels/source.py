@@ -96,6 +96,8 @@ class Source:
         first = sum(entry.tensor < numbers for entry in self._in)
         self._state = [(i, *pair) for i, pair in enumerate(zip(self._in[first:], self._out, strict=False), first)]
         self._wanted = list(enumerate(entry for entry in self._out if entry.tensor in recorded))
+        if any(self.outputs[i].shape for i in watched):
+            raise ValueError("What is watched for its lowest value must be one number.")
         self._lowest = list(enumerate(entry for i in watched for entry in self._out if entry.tensor == i))
         self._recorded = recorded
         self._names = {entry.node: f"x{i}" for i, entry in enumerate(self._in)}

@@ -81,7 +81,7 @@ class StepKernel:
             raise Inseparable("more numbers than a kernel takes")
         kept, found = len(tensors(carry)), len(tensors(self._block))
         recorded = range(kept, kept + found)
-        self._kernel = Kernel(graph, [True] * len(inputs(graph)), 0, recorded, [kept], lanes=1)
+        self._kernel = Kernel(graph, [True] * len(inputs(graph)), 0, recorded, [], lanes=1)
 
     def __call__(self, carry: Carry, steps: int) -> tuple[Carry, Block]:
         """Make `steps` steps."""
