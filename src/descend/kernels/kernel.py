@@ -65,7 +65,8 @@ class Kernel:
         lanes: int = LANES,
     ) -> None:
         source = Source(step, differs, numbers, recorded, watched, lanes)
-        self._carried = list(zip(source.inputs, differs, strict=True))[numbers:]
+        self._given = list(zip(source.inputs, differs, strict=True))
+        self._carried = self._given[numbers:]
         self._recorded = [source.outputs[i] for i in recorded]
         self._watched = [source.outputs[i].dtype for i in watched]
         self._call = compiled("\n".join(source.lines()))
@@ -84,6 +85,9 @@ class Kernel:
             The carry after them; what was recorded of k steps, [k, …, runs] each; the lowest values watched, [runs];
             and whether the first of them was always finite, [runs], if any is watched.
         """
+        sizes = [x.numel * (runs if differs else 1) for x, differs in self._given]
+        if [x.numel() for x in inputs] != sizes:
+            raise ValueError(f"A kernel of {runs} runs was given tensors of other sizes than it reads.")
         rows = sum(kept)
         carry = [empty((*x.shape, runs) if differs else x.shape, x.dtype) for x, differs in self._carried]
         recorded = [empty((rows, *x.shape, runs), x.dtype) for x in self._recorded]
