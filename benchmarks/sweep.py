@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / "benchmarks" / "peers"
 ROSENBROCK = ["objective=rosenbrock", "optimizer=adam", "dtype=float32"]  # the precision that JAX takes by itself
 QUIET = ["metrics=none", "derivatives=none"]
+BARE = "sweep.keep=none"  # as a script in JAX does, leave numbers and no pages for TensorBoard
 FEW = 30
 LR = "optimizer.lr=tag(log,interval(1e-4,1))"
 
@@ -72,7 +73,9 @@ def by_torch(steps: int, runs: int) -> float:
 
 
 def by_jax(runs: int, steps: int) -> float:
-    return command(PEERS / "sweep_jax.py", runs, steps, "lr", "losses.npy")
+    """The same in JAX, which keeps the losses of as many steps as our curves do."""
+    stride = plan([*ROSENBROCK, LR, f"steps={steps}"], Settings(sampling=Grid(runs))).stride
+    return command(PEERS / "sweep_jax.py", runs, steps, "lr", "losses.npy", stride)
 
 
 def along_the_line(peer: Callable[[int], float], runs: int) -> float:
@@ -84,7 +87,7 @@ def along_the_line(peer: Callable[[int], float], runs: int) -> float:
 def warm_jax(runs: int, steps: int, swept: str) -> float:
     """Return the seconds of a step of all runs, compiled."""
     with tempfile.TemporaryDirectory() as folder:
-        script = [sys.executable, str(PEERS / "sweep_jax.py"), str(runs), str(steps), swept, "losses.npy", "warm"]
+        script = [sys.executable, str(PEERS / "sweep_jax.py"), str(runs), str(steps), swept, "losses.npy", "1", "warm"]
         return float(subprocess.run(script, cwd=folder, check=True, capture_output=True, text=True).stdout) / steps
 
 
@@ -161,7 +164,7 @@ def claims(by: int) -> dict[str, Claim]:
         f"command, {runs:,} × {steps:,}: PyTorch loop": Claim(command_of_ours, torch_loop, 40),
         f"command, {runs:,} × {steps:,}: JAX": Claim(command_of_ours, partial(by_jax, runs, steps), 1 / 2.5),
         f"command, {many:,} × {long:,}: JAX": Claim(
-            partial(ours, many, long, *QUIET), partial(by_jax, many, long), 1 / 0.6
+            partial(ours, many, long, *QUIET, BARE), partial(by_jax, many, long), 1 / 0.6
         ),
         **{f"{name}: JAX": claim for name, claim in warm.items()},
         "digits MLP, 64 runs: one after the other": Claim(

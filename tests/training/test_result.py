@@ -43,7 +43,7 @@ def test_the_fields_of_the_file(result: Result, tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
     written = json.loads((tmp_path / "result.json").read_text())
     assert list(written) == FIELDS
-    assert written == result.as_dict()
+    assert written == json.loads(result.json())
     assert written["evaluations"] == {"function": 4, "gradient": 4, "hvp": 0, "hessian": 0}
     assert list(written["losses"]) == ["squares"]
     assert list(written["metrics"]) == ["largest_error"]

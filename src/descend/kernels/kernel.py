@@ -26,7 +26,7 @@ from descend.errors import ConfigurationError
 from descend.kernels.source import Source
 
 # Runs taken together in the inner loop: several vectors of them, so that slow divisions of one overlap with the others.
-LANES = 64
+LANES = 128
 
 # Fewer runs than this are not worth a second thread.
 RUNS_OF_A_THREAD = 2048

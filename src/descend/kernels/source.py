@@ -16,6 +16,9 @@ HEADER = """\
 #include <stdint.h>
 #include <string.h>
 #include <tgmath.h>
+#ifdef __SSE2__
+#include <immintrin.h>
+#endif
 
 /* glibc has these for whole vectors of numbers. */
 #if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
@@ -33,9 +36,21 @@ OF_VECTORS(tanh) OF_VECTORS(expm1) OF_VECTORS(log1p) OF_VECTORS(erf)
 
 void advance(int64_t runs, int64_t first, int64_t last, int64_t steps, const char *kept, void *const *in,
              void *const *out, void *const *rows) {
+#ifdef __SSE2__
+/* What is below the smallest normal number is 0, as on most accelerators: arithmetic on it takes twice the time. */
+const unsigned mode = _mm_getcsr();
+_mm_setcsr(mode | 0x8040);
+#endif
 for (int64_t run = first; run < last; run += LANES) {
 const int lanes = last - run < LANES ? last - run : LANES;
 int64_t row = 0;"""
+
+FOOTER = """\
+#ifdef __SSE2__
+_mm_setcsr(mode);
+#endif
+}
+"""
 
 
 class Entry(NamedTuple):
@@ -121,7 +136,8 @@ class Source:
         yield from self._record()
         yield "}"
         yield from self._store()
-        yield "}}"
+        yield "}"
+        yield FOOTER
 
     def _statements(self) -> tuple[list[str], list[str]]:
         """Return what is computed once for all runs in a step, and what for each."""

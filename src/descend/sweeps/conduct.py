@@ -23,8 +23,9 @@ from descend.sweeps.space import MOST_RUNS, jobs
 from descend.sweeps.store import Outbox, Store
 from descend.training.experiment import Experiment
 
-# Curves beyond this many numbers are thinned: they would fill memory, and no picture shows them.
+# Curves of more numbers than this are thinned to so many: they would fill memory, and no picture shows them.
 MOST_NUMBERS = 20_000_000
+THINNED = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def plan(overrides: Sequence[str], settings: Settings, config_loader: Any = None
     if settings.memory is not None:
         require_memory(found, settings.memory)
     numbers = sum(len(group.jobs) * (group.template.steps + 1) for group in found)
-    return Plan(made, found, 1 if numbers <= MOST_NUMBERS else 8 * -(-numbers // (8 * MOST_NUMBERS)))
+    return Plan(made, found, 1 if numbers <= MOST_NUMBERS else 8 * -(-numbers // (8 * THINNED)))
 
 
 def built(overrides: Sequence[str]) -> Experiment:

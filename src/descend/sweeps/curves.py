@@ -46,12 +46,13 @@ class Curves:
         return pl.concat(parts) if parts else pl.DataFrame(schema=SCHEMA)
 
     def _long(self, piece: Piece, before: np.ndarray, index: np.ndarray) -> pl.DataFrame:
-        kept = piece.steps[:, None] < before[piece.runs][None, :]
-        steps = np.broadcast_to(piece.steps[:, None], kept.shape)[kept]
-        runs = np.broadcast_to(index[piece.runs][None, :], kept.shape)[kept]
-        return pl.DataFrame({"run": runs, "step": steps, "value": piece.values[kept].astype(np.float64)}).select(
-            "run", "step", pl.lit(piece.name).alias("name"), "value"
-        )
+        steps = np.broadcast_to(piece.steps[:, None], piece.values.shape)
+        runs = np.broadcast_to(index[piece.runs], piece.values.shape)
+        kept = steps < before[piece.runs]
+        # To pick out what is kept takes three times as long as to take all.
+        taken = [x.ravel() if kept.all() else x[kept] for x in (runs, steps, piece.values)]
+        long = pl.DataFrame({"run": taken[0], "step": taken[1], "value": taken[2].astype(np.float64)})
+        return long.select("run", "step", pl.lit(piece.name).alias("name"), "value")
 
 
 def joined(pieces: list[Piece]) -> list[Piece]:

@@ -34,7 +34,7 @@ def write_pages(jobs: Sequence[Job], kept: int, store: Store, table: pl.DataFram
     the configuration that gives the same run alone; every other run, up to `MOST_ROWS` in all, an event file with its
     settings and its end in `SUMMARY`.
     """
-    clear(jobs, store.folder)
+    clear_pages(jobs, store.folder)
     swept, results = columns(jobs), store.results()
     settings = [dict(zip(swept, values, strict=True)) for values in zip(*swept.values(), strict=True)]
     ranked = table.sort("value", nulls_last=True)["run"].to_list()[: max(kept, MOST_ROWS)]
@@ -55,7 +55,7 @@ def write_pages(jobs: Sequence[Job], kept: int, store: Store, table: pl.DataFram
     file.close()
 
 
-def clear(jobs: Sequence[Job], folder: Path) -> None:
+def clear_pages(jobs: Sequence[Job], folder: Path) -> None:
     """Remove what an earlier end of the same sweep left: other runs may be the best by now."""
     names = {folder_name(job) for job in jobs} | {SUMMARY}
     for path in list(folder.iterdir()):

@@ -11,7 +11,7 @@ from rich.table import Table
 from descend.sweeps.aside import Aside
 from descend.sweeps.batch import bytes_of_one, device_of, untraceable
 from descend.sweeps.job import Group
-from descend.sweeps.pages import MOST_ROWS, write_pages
+from descend.sweeps.pages import MOST_ROWS, clear_pages, write_pages
 from descend.sweeps.paths import sweep_paths
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import Store
@@ -72,7 +72,10 @@ def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame, 
         return
     kept = settings.kept(len(plan.jobs))
     aside.draw(table, list(plan.jobs[0].swept))
-    write_pages(plan.jobs, kept, store, table)
+    if kept:
+        write_pages(plan.jobs, kept, store, table)
+    else:
+        clear_pages(plan.jobs, store.folder)
     picture = aside.picture()
     if picture is not None:
         (store.folder / "sweep.png").write_bytes(picture)
@@ -80,6 +83,9 @@ def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame, 
     if paths is not None:
         (store.folder / "paths.png").write_bytes(paths)
     wide_console().print(best_table(plan, table))
+    if not kept:
+        print(f"kept in {store.folder}: sweep.parquet has a row for each run, curves/ their curves")
+        return
     if len(table) > max(kept, MOST_ROWS):
         print(f"TensorBoard shows the best {max(kept, MOST_ROWS):,} runs; sweep.parquet has all {len(table):,}")
     more = "ulimit -n $(ulimit -Hn) && " if len(table) > MANY_FILES else ""

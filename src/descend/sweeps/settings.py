@@ -22,7 +22,8 @@ class Settings:
         points: how many; `sampling` has them too.
         memory: bytes that the runs of one program may take together; None takes half of what is free.
         parts: how many jobs a launcher other than `batched` is given; None: one for each core here.
-        keep: which runs get a folder of their own: `all`, `best`, `none`; None: all up to 200, the best 50 beyond.
+        keep: which runs get a folder of their own: `all`, `best`, `none`; None: all up to 200, the best 50 beyond. The
+            others are rows of TensorBoard's HParams page, save with `none`, which leaves TensorBoard nothing.
         resume: the folder of an interrupted sweep to finish, or None.
         dry_run: show the plan and stop.
         fail_fast: stop at the first run that raises.

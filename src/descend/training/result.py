@@ -52,15 +52,18 @@ class Result:
         """Every recorded number in long form: run, step, name, value."""
         return frame(self.blocks)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the fields of result.json; numbers that are not finite become None, JSON having no name for them."""
-        return _finite({name: value for name, value in vars(self).items() if name != "blocks"})
+    def json(self, indent: int | None = None) -> str:
+        """Return the text of result.json; numbers that are not finite become null, JSON having no name for them."""
+        fields = {name: value for name, value in vars(self).items() if name != "blocks"}
+        try:
+            return json.dumps(fields, indent=indent, ensure_ascii=False, allow_nan=False)
+        except ValueError:
+            return json.dumps(_finite(fields), indent=indent, ensure_ascii=False, allow_nan=False)
 
     def write(self, folder: Path) -> None:
         """Write `folder/result.json` atomically: readers see all of it or none."""
-        text = json.dumps(self.as_dict(), indent=2, ensure_ascii=False, allow_nan=False)
         with whole(folder / "result.json") as file:
-            file.write(text.encode())
+            file.write(self.json(indent=2).encode())
 
 
 def _finite(value: Any) -> Any:
