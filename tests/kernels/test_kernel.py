@@ -1,6 +1,7 @@
 """A block taken by a kernel is the block: for every function of few numbers, every optimizer, and metrics."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import pytest
 import torch
@@ -8,7 +9,8 @@ from torch import Tensor
 
 from descend.kernels import kernel
 from descend.kernels.entries import Inseparable
-from descend.kernels.kernel import LANES, RUNS_OF_A_THREAD, NoCompiler
+from descend.kernels.kernel import RUNS_OF_A_THREAD, NoCompiler
+from descend.kernels.source import LANES
 from descend.menu import FOLDER
 from descend.menu.build import build
 from descend.menu.compose import compose
@@ -63,7 +65,9 @@ def optimized() -> None:
     """Compile as users do."""
 
 
-def stack(overrides: Sequence[str], rates: Sequence[float] = (0.1, 0.2)) -> Callable[[bool], Runs]:
+def stack(
+    overrides: Sequence[str], rates: Sequence[float] = (0.1, 0.2), due: tuple[str, ...] = ()
+) -> Callable[[bool], Runs]:
     """Return what gives runs of several learning rates at their start, compiled or not, on up to two threads."""
     experiment = build(compose([*overrides, "steps=10"]), overrides)
     jobs = tuple(Job(i, (), {}) for i in range(len(rates)))
@@ -71,7 +75,8 @@ def stack(overrides: Sequence[str], rates: Sequence[float] = (0.1, 0.2)) -> Call
     group = Group(jobs, experiment, {("optimizer", "lr"): list(rates)}, **same)
     program, numbers = prepare(group)
     beginning = begin(group)
-    return lambda compile: Runs(program, numbers, beginning.params, beginning.streams, compile, 2)
+    start = partial(Runs, program, numbers, beginning.params, beginning.streams)
+    return lambda compile: start(True, 2, {(), due}) if compile else start()
 
 
 def take(runs: Runs, pattern: Pattern) -> list[Tensor]:
@@ -111,7 +116,7 @@ def test_metrics_and_several_losses() -> None:
     names = ("weighted_losses", "gradient_norm", "gradient_cosine", "update_norm", "parameter_values")
     due = tuple(f"metrics.{name}" for name in names)
     own = ["objective=fonseca_fleming", "aggregator=mean", "derivatives=none", "stop.gradient_norm=1e-9"]
-    assert_same(stack(own), due)
+    assert_same(stack(own, due=due), due)
 
 
 @pytest.mark.usefixtures("optimized")
@@ -133,7 +138,7 @@ def test_steps_that_a_kernel_cannot_take_go_between_those_it_can() -> None:
     overrides = ["objective=rosenbrock", "optimizer=adam", "metrics=none", "derivatives=second"]
     due = ("derivatives.hessian_exact",)
     pattern = ((True, ()), (True, ()), (True, due), (True, ()))
-    runs = stack(overrides)
+    runs = stack(overrides, due=due)
     by_kernel, by_torch = runs(True), runs(False)
     assert by_kernel._kernel(due) is None
     summaries = by_kernel.advance([None] * 4, pattern)

@@ -33,6 +33,19 @@ def test_elements_of_a_pair_are_numbers() -> None:
     assert set(group.numbers) == {("optimizer", "betas", 0), ("optimizer", "betas", 1)}
 
 
+def test_lists_of_numbers_are_stacked_whichever_of_their_elements_differ() -> None:
+    (group,) = grouped("optimizer.betas=[0.5,0.99],[0.9,0.99],[0.9,0.999]", "optimizer.lr=0.1,0.2")
+    assert group.numbers["optimizer", "betas", 0] == [0.5, 0.5, 0.9, 0.9, 0.9, 0.9]
+    assert group.numbers["optimizer", "betas", 1] == [0.99, 0.99, 0.99, 0.99, 0.999, 0.999]
+    found = grouped("optimizer.betas=[0.0,0.99],[0.9,0.99],[0.5,0.9]")  # an element that is 0 is structure
+    assert sorted(len(group.jobs) for group in found) == [1, 2]
+
+
+def test_a_list_with_a_number_out_of_bounds_is_named() -> None:
+    with pytest.raises(ConfigurationError, match=r"betas\[1\] is 1\.5.*optimizer\.betas=\[0\.9,1\.5\]"):
+        grouped("optimizer.betas=[0.5,0.99],[0.9,1.5]")
+
+
 def test_choices_whole_numbers_and_steps_are_structure() -> None:
     assert len(grouped("optimizer=sgd,adam", "optimizer.lr=0.1,0.2")) == 2
     assert len(grouped("objective.dim=2,3,4")) == 3

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEP = [
@@ -49,6 +50,26 @@ def test_every_kept_run_has_a_folder_of_its_own(swept: Path) -> None:
     for path, value in zip(results, table["value"], strict=True):
         assert json.loads(path.read_text())["value"] == value
         assert list(path.parent.glob("events.out.tfevents.*"))
+
+
+def test_a_kept_run_has_the_configuration_that_gives_it_alone(swept: Path, descend) -> None:
+    kept = sorted((swept / "sweep").glob("0*/.hydra"))[3]
+    overrides = yaml.safe_load((kept / "overrides.yaml").read_text())
+    assert set(overrides) > {"optimizer.lr=0.01", "seed=1"}
+    alone = descend(*overrides)
+    for name in ("config.yaml", "overrides.yaml"):
+        assert (kept / name).read_text() == (alone.folder / ".hydra" / name).read_text()
+    found, expected = (json.loads((folder / "result.json").read_text()) for folder in (kept.parent, alone.folder))
+    assert found["value"] == pytest.approx(expected["value"], rel=1e-10)
+
+
+def test_kept_none_leaves_tensorboard_nothing_and_the_rest(swept: Path, descend, here: Path) -> None:
+    assert descend("-m", *SWEEP, "sweep.keep=none", "hydra.sweep.dir=bare").code == 0
+    assert not list((here / "bare").rglob("events.out.tfevents.*"))
+    assert not list((here / "bare").glob("0*"))
+    tables = [pl.read_parquet(folder / "sweep.parquet") for folder in (here / "bare", swept / "sweep")]
+    assert tables[0]["value"].to_list() == pytest.approx(tables[1]["value"].to_list(), rel=1e-12)
+    assert (here / "bare" / "sweep.png").exists()
 
 
 def test_resuming_a_finished_sweep_does_nothing_and_changes_nothing(swept: Path, descend) -> None:

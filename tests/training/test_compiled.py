@@ -23,6 +23,7 @@ from descend.telemetry.metrics.parameter_values import ParameterValues
 from descend.telemetry.metrics.update_norm import UpdateNorm
 from descend.training import compiled_blocks
 from descend.training import loop as loop_module
+from descend.training.block import due
 from descend.training.compiled import refill, tensors, trace
 from descend.training.compiled_blocks import CompiledBlocks
 from descend.training.experiment import Experiment
@@ -123,7 +124,8 @@ def test_a_rule_inside_a_compiled_block_leaves_what_a_run_of_that_many_steps_lea
     result = drive(stopped, [])
     planned = borrowing(loop, make())
     batches = [None] * step
-    carry, _ = planned._take(planned.experiment, planned.carry, batches, ((),) * step, planned._count)
+    metrics_due = due(planned.experiment, 0, step)
+    carry, _ = planned._take(planned.experiment, planned.carry, batches, metrics_due, planned._count)
     assert (result.status, result.steps) == ("converged", step)
     torch.testing.assert_close(stopped.carry, carry, rtol=0, atol=0)
 

@@ -20,13 +20,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.fx import GraphModule
 
 from descend.errors import ConfigurationError
-from descend.kernels.source import Source
-
-# Runs taken together in the inner loop: several vectors of them, so that slow divisions of one overlap with the others.
-LANES = 128
+from descend.kernels.source import Source, Step
 
 # Fewer runs than this are not worth a second thread.
 RUNS_OF_A_THREAD = 2048
@@ -42,34 +38,18 @@ class NoCompiler(ConfigurationError):
 class Kernel:
     """A step of many runs as a compiled loop over any number of steps.
 
-    Args:
-        step: of one run, traced, without a batch.
-        differs: for each of its inputs, whether it differs between runs.
-        numbers: how many of its inputs are numbers; the others are its carry.
-        recorded: which of its outputs are wanted from every step that is recorded.
-        watched: which of these, each [], are watched for their lowest value; the first also for being finite.
-        lanes: how many runs are taken together; 1 where there is one run.
-
     Raises:
         Inseparable: the step is more than arithmetic between entries.
         NoCompiler: there is none that works.
     """
 
-    def __init__(
-        self,
-        step: GraphModule,
-        differs: Sequence[bool],
-        numbers: int,
-        recorded: Sequence[int],
-        watched: Sequence[int],
-        lanes: int = LANES,
-    ) -> None:
-        source = Source(step, differs, numbers, recorded, watched, lanes)
-        self._given = list(zip(source.inputs, differs, strict=True))
-        self._carried = self._given[numbers:]
-        self._recorded = [source.outputs[i] for i in recorded]
-        self._watched = [source.outputs[i].dtype for i in watched]
-        self._call = compiled("\n".join(source.lines()))
+    def __init__(self, step: Step) -> None:
+        self._lanes, outputs = step.lanes, step.outputs
+        self._given = list(zip(step.inputs, step.differs, strict=True))
+        self._carried = self._given[step.numbers :]
+        self._recorded = [outputs[i] for i in step.recorded]
+        self._watched = [outputs[i].dtype for i in step.watched]
+        self._call = compiled("\n".join(Source(step).lines()))
         self._others = ThreadPoolExecutor()
 
     def advance(
@@ -96,7 +76,7 @@ class Kernel:
         whole = [x.contiguous() for x in inputs]
         pointers = addresses(whole), addresses([*carry, *lowest, finite]), addresses(recorded)
         parts = max(1, min(threads, runs // RUNS_OF_A_THREAD))
-        bounds = [runs * i // parts // LANES * LANES for i in range(parts)] + [runs]
+        bounds = [runs * i // parts // self._lanes * self._lanes for i in range(parts)] + [runs]
         calls = [partial(self._call, runs, *part, steps, bytes(kept), *pointers) for part in pairwise(bounds)]
         others = [self._others.submit(call) for call in calls[1:]]
         calls[0]()

@@ -1,6 +1,7 @@
 """The C source of a small step over many runs."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import torch
@@ -10,6 +11,9 @@ from torch.fx import GraphModule, Node
 from descend.kernels.entries import Inseparable, scalars
 from descend.kernels.expressions import TYPES, expression, literal
 from descend.tracing import VALUE, Value, depends, inputs, returned
+
+# Runs taken together in the inner loop: several vectors of them, so that slow divisions of one overlap with the others.
+LANES = 128
 
 HEADER = """\
 #include <math.h>
@@ -53,6 +57,37 @@ _mm_setcsr(mode);
 """
 
 
+@dataclass(frozen=True)
+class Step:
+    """A step that a kernel is to take.
+
+    Args:
+        graph: the step of one run, traced, without a batch.
+        differs: for each of its inputs, whether it differs between runs.
+        numbers: how many of its inputs are numbers; the others are its carry, as are its first outputs.
+        recorded: which of its outputs are wanted from every step that is recorded.
+        watched: which of these, each [], are watched for their lowest value; the first also for being finite.
+        lanes: how many runs are taken together in the inner loop; 1 where there is one run.
+    """
+
+    graph: GraphModule
+    differs: Sequence[bool]
+    numbers: int
+    recorded: Sequence[int]
+    watched: Sequence[int]
+    lanes: int = LANES
+
+    @property
+    def inputs(self) -> list[Value]:
+        """What is known of its inputs, for one run."""
+        return [node.meta[VALUE] for node in inputs(self.graph)]
+
+    @property
+    def outputs(self) -> list[Value]:
+        """What is known of its outputs, for one run."""
+        return [node.meta[VALUE] for node in returned(self.graph)]
+
+
 class Entry(NamedTuple):
     """One entry of a tensor that goes into a step or comes out of it.
 
@@ -78,43 +113,22 @@ class Source:
     A name `s…` holds a number from step to step, `x…` is its value before a step, `v…` is computed within one, `r…` is
     recorded, `w…` is the lowest value so far; what differs between runs has LANES places.
 
-    Args:
-        step: of one run, traced.
-        differs: for each of its inputs, whether it differs between runs.
-        numbers: how many of its inputs are numbers; the others are its carry.
-        recorded: which of its outputs are wanted from every step that is recorded.
-        watched: which of these, each [], are watched for their lowest value; the first also for being finite.
-        lanes: how many runs are taken together in the inner loop.
-
-    Attributes:
-        inputs, outputs: what is known of the step's tensors, for one run.
-
     Raises:
         Inseparable: the step is more than arithmetic between entries.
     """
 
-    def __init__(
-        self,
-        step: GraphModule,
-        differs: Sequence[bool],
-        numbers: int,
-        recorded: Sequence[int],
-        watched: Sequence[int],
-        lanes: int,
-    ) -> None:
-        self.inputs: list[Value] = [node.meta[VALUE] for node in inputs(step)]
-        self.outputs: list[Value] = [node.meta[VALUE] for node in returned(step)]
-        self._scalars, self._width = scalars(step), lanes
-        self._in = entries(self.inputs, differs, inputs(self._scalars))
-        self._out = entries(self.outputs, depends(step, differs), returned(self._scalars))
-        self._numbers, self._carry = numbers, len(self.inputs) - numbers
-        first = sum(entry.tensor < numbers for entry in self._in)
+    def __init__(self, step: Step) -> None:
+        self._step, self._inputs, self._outputs = step, step.inputs, step.outputs
+        self._scalars = scalars(step.graph)
+        self._in = entries(self._inputs, step.differs, inputs(self._scalars))
+        self._out = entries(self._outputs, depends(step.graph, step.differs), returned(self._scalars))
+        self._carry = len(self._inputs) - step.numbers
+        first = sum(entry.tensor < step.numbers for entry in self._in)
         self._state = [(i, *pair) for i, pair in enumerate(zip(self._in[first:], self._out, strict=False), first)]
-        self._wanted = list(enumerate(entry for entry in self._out if entry.tensor in recorded))
-        if any(self.outputs[i].shape for i in watched):
+        self._wanted = list(enumerate(entry for entry in self._out if entry.tensor in step.recorded))
+        if any(self._outputs[i].shape for i in step.watched):
             raise ValueError("What is watched for its lowest value must be one number.")
-        self._lowest = list(enumerate(entry for i in watched for entry in self._out if entry.tensor == i))
-        self._recorded = recorded
+        self._lowest = list(enumerate(entry for i in step.watched for entry in self._out if entry.tensor == i))
         self._names = {entry.node: f"x{i}" for i, entry in enumerate(self._in)}
         self._lanes = {entry.node for entry in self._in if entry.differs}
         self._constants: dict[Node, Tensor] = {}
@@ -122,7 +136,7 @@ class Source:
     def lines(self) -> Iterator[str]:
         """Yield the source, line by line."""
         once, of_lanes = self._statements()
-        yield HEADER % self._width
+        yield HEADER % self._step.lanes
         yield from self._load()
         yield "for (int64_t step = 0; step < steps; step++) {"
         yield from (f"const {e.type} x{i} = s{i};" for i, e in enumerate(self._in) if not e.differs)
@@ -194,9 +208,9 @@ class Source:
     def _keep(self) -> Iterator[str]:
         """Yield what is noted of a step's outcome for each run, and passed on to the next."""
         for i, entry in self._wanted:
-            yield f"r{i}[l] = {self._written(entry.node, self.outputs[entry.tensor].dtype)};"
+            yield f"r{i}[l] = {self._written(entry.node, self._outputs[entry.tensor].dtype)};"
         for i, entry in self._lowest:
-            value = self._written(entry.node, self.outputs[entry.tensor].dtype)
+            value = self._written(entry.node, self._outputs[entry.tensor].dtype)
             yield f"w{i}[l] = {value} < w{i}[l] && {value} > -INFINITY ? {value} : w{i}[l];"
             if i == 0:
                 yield f"finite[l] += {value} - {value};"  # 0, or else NaN for good
@@ -206,13 +220,13 @@ class Source:
         """Yield how the carry goes on to the next step: what differs between runs, or what does not."""
         for i, entry, after in self._state:
             if entry.differs == differs:
-                value = self._written(after.node, self.inputs[entry.tensor].dtype)
+                value = self._written(after.node, self._inputs[entry.tensor].dtype)
                 yield f"s{i}{'[l]' if differs else ''} = {value};"
 
     def _record(self) -> Iterator[str]:
         yield "if (kept[step]) {"
         for i, entry in self._wanted:
-            pointer = f"(({entry.type} *)rows[{self._recorded.index(entry.tensor)}])"
+            pointer = f"(({entry.type} *)rows[{self._step.recorded.index(entry.tensor)}])"
             place = f"{pointer} + (row * {entry.size} + {entry.at}) * runs + run"
             yield f"memcpy({place}, r{i}, lanes * sizeof({entry.type}));"
         yield "row++;"

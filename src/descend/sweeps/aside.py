@@ -7,6 +7,8 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from typing import Self
 
 import polars as pl
 
@@ -14,7 +16,7 @@ from descend.sweeps.picture import sweep_picture
 
 
 class Aside:
-    """A process that has imported matplotlib by the time there is something to draw.
+    """A process that has imported matplotlib by the time there is something to draw; to be used in a `with`.
 
     It ends with this one, however this one ends, for its input does. Where matplotlib is imported already there is
     none.
@@ -23,7 +25,7 @@ class Aside:
     def __init__(self) -> None:
         command = [sys.executable, "-m", "descend.sweeps.aside"]
         pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
-        self._process = None
+        self._process: subprocess.Popen[bytes] | None = None
         if "matplotlib" not in sys.modules:
             # In a session of its own: Ctrl-C is for this process.
             self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=quiet, start_new_session=True)
@@ -32,16 +34,24 @@ class Aside:
         """Begin to draw; for the arguments see `sweep_picture`."""
         self._asked = table, swept
         if self._process is not None and self._process.stdin is not None:
-            self._process.stdin.write(pickle.dumps(self._asked))
-            self._process.stdin.close()
+            with suppress(BrokenPipeError), self._process.stdin as pipe:
+                pipe.write(pickle.dumps(self._asked))
 
     def picture(self) -> bytes | None:
         """Wait for the picture and return it; drawn here, where the other process failed."""
-        if self._process is None or self._process.stdout is None:
-            return sweep_picture(*self._asked)
-        drawn = self._process.stdout.read()
-        self._process.stdout.close()
-        return drawn or None if self._process.wait() == 0 else sweep_picture(*self._asked)
+        if self._process is not None and self._process.stdout is not None:
+            drawn = self._process.stdout.read()
+            if self._process.wait() == 0:
+                return drawn or None
+        return sweep_picture(*self._asked)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.__exit__(None, None, None)
 
 
 def main() -> None:

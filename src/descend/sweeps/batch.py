@@ -17,7 +17,7 @@ from descend.sweeps.job import Chunk, Group
 from descend.sweeps.program import Numbers, Program
 from descend.sweeps.runs import Runs
 from descend.sweeps.streams import Beginning, begin
-from descend.training.block import due
+from descend.training.block import due, often
 from descend.training.gather import columns, host
 from descend.training.loop import BLOCK_SECONDS
 from descend.training.placement import cpu_threads
@@ -130,11 +130,13 @@ class Batched:
         pays = program.small and self._experiment.steps >= LONG_RUN_OF_A_KERNEL
         pays |= self._experiment.steps >= LONG_RUN and total >= MANY_STEPS
         start = partial(Runs, program, numbers, beginning.params, beginning.streams)
+        if not (pays if own == "auto" else own):
+            return start()
         try:
-            return start(compile=pays if own == "auto" else bool(own), threads=torch.get_num_threads())
+            return start(True, torch.get_num_threads(), often(self._experiment, self._stride))
         except NoCompiler:
             if own == "auto":
-                return start(compile=False, threads=1)
+                return start()
             raise
 
     def run(self) -> Chunk:

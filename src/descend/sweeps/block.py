@@ -6,6 +6,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from descend.kernels.kernel import Kernel
+from descend.kernels.source import Step
 from descend.sweeps.program import Program
 
 Pattern = tuple[tuple[bool, tuple[str, ...]], ...]
@@ -59,7 +60,7 @@ class KernelBlock:
             list(places.observed),
             threads,
         )
-        self._kernel = Kernel(step.graph, step.batched, program.numbers, recorded, watched)
+        self._kernel = Kernel(Step(step.graph, step.batched, program.numbers, recorded, watched))
 
     def __call__(
         self, runs: int, pattern: Pattern, numbers: list[Tensor], carry: Sequence[Tensor], drawn: list[list[Tensor]]

@@ -70,8 +70,7 @@ def conduct(plan: Plan, settings: Settings, folder: Path, carry: Carry | None = 
     if settings.dry_run:
         show_plan(plan, settings)
         return 0
-    with Store(folder, plan.jobs) as store:
-        aside = Aside()
+    with Store(folder, plan.jobs) as store, Aside() as aside:
         stopped = (carry or carry_out)(plan, settings, store)
         table = store.table()
         report(plan, settings, store, table, aside)

@@ -28,12 +28,12 @@ class Landing:
     """Where a swept key's value goes.
 
     Attributes:
-        leaves: the numbers it sets.
+        leaves: the numbers it sets, and for each its place in the list where the value is one.
         seed: whether it is the seed.
         start: the field of the objective that it sets and that decides the start alone.
     """
 
-    leaves: tuple[Leaf, ...] = ()
+    leaves: Mapping[Leaf, int | None] = dataclasses.field(default_factory=dict)
     seed: bool = False
     start: str | None = None
 
@@ -60,7 +60,7 @@ def groups(jobs: Sequence[Job], build: Build) -> list[Group]:
         lost = seen.keys() - landings.keys()
         numbers = {key for key, found in landings.items() if found.leaves}
         parts = split(members, lost, lambda key, text: text)
-        parts = [half for part in parts for half in split(part, numbers, lambda key, text: values[key][text] == 0)]
+        parts = [half for part in parts for half in split(part, numbers, lambda key, text: zeros(values[key][text]))]
         if lost or len(parts) > 1:
             pending = [(part, kept | lost) for part in parts] + pending
         else:
@@ -118,10 +118,23 @@ def landing(
         if key == f"objective.{field}" and dataclasses.replace(template, objective=objective) == probe:
             return Landing(start=field)
     before, after = leaves(template), leaves(probe)
-    changed = tuple(leaf for leaf in before if before[leaf] != after.get(leaf))
+    changed = [leaf for leaf in before if before[leaf] != after.get(leaf)]
     moved = with_leaves(template, {leaf: after[leaf] for leaf in changed if leaf in after})
-    lands = changed and moved == probe and all(after[leaf] == value for leaf in changed)
-    return Landing(leaves=changed) if lands else None
+    landed: dict[Leaf, int | None] = dict.fromkeys(changed)
+    if isinstance(value, list):  # other jobs may change elements that are the same in these two
+        landed = {(*leaf[:-1], i): i for leaf in changed for i in range(len(value))}
+    lands = landed and moved == probe and all(after.get(leaf) == element(value, i) for leaf, i in landed.items())
+    return Landing(leaves=landed) if lands and set(changed) <= landed.keys() else None
+
+
+def element(value: Any, place: int | None) -> float:
+    """Return a number, or the element of a list of numbers."""
+    return value if place is None else value[place]
+
+
+def zeros(value: Any) -> Any:
+    """Tell whether a number is 0, or which elements of a list are."""
+    return tuple(x == 0 for x in value) if isinstance(value, list) else value == 0
 
 
 def group(
@@ -129,9 +142,9 @@ def group(
 ) -> Group:
     """Return the group of jobs whose swept keys land as told, each job's numbers checked by their classes."""
     numbers = {
-        leaf: [float(values[key][job.swept[key]]) for job in jobs]
+        leaf: [float(element(values[key][job.swept[key]], place)) for job in jobs]
         for key, found in landings.items()
-        for leaf in found.leaves
+        for leaf, place in found.leaves.items()
     }
     seed = next((key for key, found in landings.items() if found.seed), None)
     seeds = [template.seed if seed is None else values[seed][job.swept[seed]] for job in jobs]

@@ -2,7 +2,7 @@
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
 from functools import partial, reduce
 from typing import Any
@@ -20,8 +20,8 @@ from descend.training.experiment import Experiment
 from descend.types import Batch, Params
 
 MOST_STEPS = 16
-# A kernel has no cost for each step but the step's own: it is called for at least so many.
-STEPS_OF_A_KERNEL = 500
+# A kernel has no cost for each step but the step's own: it is called for so many at a time.
+STEPS_OF_A_CALL = 500
 
 # A block with metrics due in it is compiled once its pattern has come up this often; rare ones stay eager.
 WORTH_COMPILING = 50
@@ -38,6 +38,7 @@ class Runs:
         compile: whether blocks are compiled: to a kernel where the step is small, otherwise to a program each time a
             block of `together` steps comes up again.
         threads: how many a kernel may use.
+        often: the metrics that are due together often enough for a kernel of their own.
 
     Attributes:
         carry: what goes from step to step, flat; the run axis stands at `program.axis` in what differs between runs.
@@ -50,7 +51,14 @@ class Runs:
     """
 
     def __init__(
-        self, program: Program, numbers: Numbers, params: Params, streams: Streams, compile: bool, threads: int
+        self,
+        program: Program,
+        numbers: Numbers,
+        params: Params,
+        streams: Streams,
+        compile: bool = False,
+        threads: int = 1,
+        often: Collection[tuple[str, ...]] = (),
     ) -> None:
         self.program, self.numbers, self.streams = program, numbers, streams
         self.carry, self.count = self._start(params), len(next(iter(params.values())))
@@ -59,8 +67,9 @@ class Runs:
         self._programs: dict[Pattern, Callable[..., Any]] = {}
         self._seen: Counter[Pattern] = Counter()
         self._kernels: dict[tuple[str, ...], KernelBlock | None] = {}
-        self._small = compile and program.small and self._kernel(()) is not None
-        self.together = STEPS_OF_A_KERNEL if self._small else steps_together(program.experiment)
+        self._often = often
+        self._small = compile and program.small and any([self._kernel(due) for due in often])
+        self.together = STEPS_OF_A_CALL if self._small else steps_together(program.experiment)
 
     def _start(self, params: Params) -> list[Tensor]:
         """Return every run's carry before its first step."""
@@ -97,7 +106,9 @@ class Runs:
                 yield pattern[at : at + self.together]
 
     def _kernel(self, due: tuple[str, ...]) -> KernelBlock | None:
-        """Return the kernel of a step with these metrics, or None where they are more than arithmetic."""
+        """Return the kernel of a step with these metrics; None where they are rare, or more than arithmetic."""
+        if due and due not in self._often:
+            return None
         if due not in self._kernels:
             try:
                 self._kernels[due] = KernelBlock(self.program, due, self._threads)

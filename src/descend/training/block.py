@@ -1,5 +1,7 @@
 """A block of steps: the unit that is run eagerly, replayed, stacked over runs, or compiled."""
 
+import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
@@ -13,6 +15,9 @@ from descend.vectors import norm
 
 # Steps in one compiled program: fewer pay Python's call too often, more compile for longer and gain little.
 STEPS = 8
+
+# So many steps by torch take as long as the compiling of a kernel for them.
+STEPS_OF_A_KERNEL = 500
 
 Due = tuple[tuple[str, ...], ...]
 """For each step of a block, the names of the metrics due at it."""
@@ -43,6 +48,22 @@ def due(experiment: Experiment, step: int, size: int) -> Due:
         for i in range(-step % metric.every, size, metric.every):
             found[i] += (name,)
     return tuple(found)
+
+
+def often(experiment: Experiment, stride: int = 1) -> frozenset[tuple[str, ...]]:
+    """Return which metrics are due together at so many steps that a kernel for such steps pays, or at the most.
+
+    Args:
+        stride: only at every so many steps are metrics computed at all.
+    """
+    period = math.lcm(stride, *(metric.every for metric in experiment.metrics.values()))
+    looked_at = min(period, max(experiment.steps, 1))
+    every = due(experiment, 0, looked_at)
+    found = Counter(names if step % stride == 0 else () for step, names in enumerate(every))
+    [(most, _)] = found.most_common(1)
+    return frozenset(
+        {n for n, count in found.items() if count * experiment.steps >= STEPS_OF_A_KERNEL * looked_at} | {most}
+    )
 
 
 def take(

@@ -5,8 +5,9 @@ from collections.abc import Callable, Sequence
 
 from descend.kernels.entries import Inseparable, small
 from descend.kernels.kernel import Kernel
+from descend.kernels.source import Step
 from descend.tracing import inputs
-from descend.training.block import Block, Due, join, take
+from descend.training.block import Block, Due, join, often, take
 from descend.training.compiled import lift, refill, tensors, trace, uncounted
 from descend.training.experiment import Experiment
 from descend.training.step import Carry
@@ -16,29 +17,30 @@ from descend.types import Batch, Loss
 class KernelBlocks:
     """Takes blocks like `block.take`: steps at which the same metrics are due together, by a kernel for these.
 
-    Steps at which metrics are due that are more than arithmetic between a few numbers are taken as ever.
+    Steps at which metrics are due that are rare, or more than arithmetic between a few numbers, are taken as ever.
 
     Args:
         experiment: in its place, on a CPU; its steps draw no batches.
         carry: the carry of its start.
 
     Raises:
-        Inseparable: a step is more than arithmetic between a few numbers.
+        Inseparable: a step is more than arithmetic between a few numbers, or cannot be traced.
         NoCompiler: this machine has no C compiler.
-        RuntimeError: the step cannot be traced.
     """
 
     def __init__(self, experiment: Experiment, carry: Carry) -> None:
         self._experiment, self._carry = experiment, lift(carry)
-        self._kernels: dict[tuple[str, ...], StepKernel | None] = {(): StepKernel(experiment, self._carry, ())}
+        found = {due: self._kernel(due) for due in often(experiment)}
+        if not any(found.values()):
+            raise Inseparable("at no step")
+        self._kernels = found
 
     def _kernel(self, due: tuple[str, ...]) -> "StepKernel | None":
-        if due not in self._kernels:
-            try:
-                self._kernels[due] = StepKernel(self._experiment, self._carry, due)
-            except (Inseparable, RuntimeError):  # or it looks at the value of a tensor
-                self._kernels[due] = None
-        return self._kernels[due]
+        """Return the kernel of a step with these metrics, or None where they are more than arithmetic."""
+        try:
+            return StepKernel(self._experiment, self._carry, due)
+        except (Inseparable, RuntimeError):  # or they look at the value of a tensor
+            return None
 
     def take(
         self,
@@ -52,7 +54,7 @@ class KernelBlocks:
         carry, blocks = lift(carry), []
         for due, group in itertools.groupby(metrics_due):
             steps = len(list(group))
-            kernel = self._kernel(due)
+            kernel = self._kernels.get(due)
             if kernel is None:
                 carry, block = take(experiment, carry, [None] * steps, (due,) * steps, count)
             else:
@@ -81,7 +83,7 @@ class StepKernel:
             raise Inseparable("more numbers than a kernel takes")
         kept, found = len(tensors(carry)), len(tensors(self._block))
         recorded = range(kept, kept + found)
-        self._kernel = Kernel(graph, [True] * len(inputs(graph)), 0, recorded, [], lanes=1)
+        self._kernel = Kernel(Step(graph, [True] * len(inputs(graph)), 0, recorded, [], lanes=1))
 
     def __call__(self, carry: Carry, steps: int) -> tuple[Carry, Block]:
         """Make `steps` steps."""

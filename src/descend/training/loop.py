@@ -81,7 +81,7 @@ class Loop:
             if self.experiment.compile == "auto":
                 return None
             raise
-        except (Inseparable, RuntimeError):  # the step is more than a kernel takes, or cannot be traced at all
+        except Inseparable:
             return None
 
     def _ahead(self, steps: int) -> list[Batch]:
@@ -143,7 +143,8 @@ class Loop:
         kept = self.verdict.step - self.step
         self.evaluations, self.step = counts, self.verdict.step
         if kept:
-            self.carry, _ = self._take(self.experiment, began, batches[:kept], ((),) * kept, self._count)
+            # With the same metrics: what is compiled for them is not for steps without, and rounds otherwise.
+            self.carry, _ = self._take(self.experiment, began, batches[:kept], metrics_due[:kept], self._count)
             self._add(kept)
         return until(records, self.verdict.step)
 
