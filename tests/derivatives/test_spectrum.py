@@ -162,3 +162,14 @@ def test_negating_the_matrix_swaps_top_and_bottom():
     torch.testing.assert_close(ours.top.values, -mirrored.bottom.values, rtol=1e-8, atol=0)
     torch.testing.assert_close(ours.bottom.values, -mirrored.top.values, rtol=1e-8, atol=0)
     assert normal(1).dtype == ours.top.values.dtype
+
+
+def test_an_eigenvalue_that_the_start_hardly_touches_is_not_passed_over():
+    values = torch.cat(
+        [torch.tensor([10, 9, 8, 7, 6, 3, 2.5], dtype=torch.float64), torch.linspace(0, 1, 293).double()]
+    )
+    start = torch.ones(300, dtype=torch.float64)
+    start[2] = 1e-5
+    found = spectrum(product_of(values.diag()), generator(), top=5, tolerance=1e-2, start=start)
+    assert found.converged
+    torch.testing.assert_close(found.top.values, values[:5], rtol=1e-2, atol=0)

@@ -12,6 +12,10 @@ from descend.errors import ConfigurationError
 
 # Up to this size a complete basis costs no more products than convergence would, and is exact.
 SMALL = 64
+# An eigenvalue that the start hardly touches comes late, and until then those after it are taken for it. It is likely to
+# have come once as many more pairs as this are known to a tenth: of 240 spectra of trained networks six had missed one
+# without that, and one with it, for 4% more products.
+GUARDS, GUARDED_TO = 2, 0.1
 # Products between two looks at the Ritz values, so that their small eigenproblem does not rival a product.
 STRIDE = 2
 
@@ -51,7 +55,8 @@ def spectrum(
     Lanczos until, for every pair asked for, min(r, r²/gap) ≤ tolerance·|θ|: θ is the Ritz value, r its residual
     ‖Hx - θx‖, gap its distance to the next Ritz value less the residual of that one. The first term bounds the error,
     the second does once every eigenvalue nearby has its Ritz value (Parlett, "The symmetric eigenvalue problem",
-    §11.7); of two eigenvalues closer than Lanczos has resolved yet, either may be returned. Values below √ε of the
+    §11.7); of two eigenvalues closer than Lanczos has resolved yet, either may be returned. The next two pairs must be
+    known to a tenth as well, lest one of those asked for be missing still: likely, but no proof. Values below √ε of the
     largest need no more than the tolerance of that. After `most` products it returns what there is, with `converged`
     False; up to 64 parameters it always completes the basis, which is exact. A matrix with entries that are not finite
     has NaN for eigenvalues.
@@ -101,8 +106,11 @@ def _ritz(process: Lanczos) -> Eigenpairs:
 
 def _converged(ritz: Eigenpairs, top: int, bottom: int, tolerance: float, dtype: torch.dtype) -> bool:
     size = ritz.values.abs()
-    met = ritz.errors <= tolerance * size.clamp(min=torch.finfo(dtype).eps ** 0.5 * size.max())
-    return bool(met[:bottom].all() and met[len(met) - top :].all())
+    size = size.clamp(min=torch.finfo(dtype).eps ** 0.5 * size.max())
+    met, nearly = (ritz.errors <= bound * size for bound in (tolerance, max(tolerance, GUARDED_TO)))
+    more_top, more_bottom = (min(count + GUARDS, len(met)) if count else 0 for count in (top, bottom))
+    asked = met[:bottom].all() and met[len(met) - top :].all()
+    return bool(asked and nearly[:more_bottom].all() and nearly[len(met) - more_top :].all())
 
 
 def _pairs(process: Lanczos, ritz: Eigenpairs, which: range) -> Eigenpairs:
