@@ -12,9 +12,9 @@ from descend.errors import ConfigurationError
 
 # Up to this size a complete basis costs no more products than convergence would, and is exact.
 SMALL = 64
-# An eigenvalue that the start hardly touches comes late, and until then those after it are taken for it. It is likely to
-# have come once as many more pairs as this are known to a tenth: of 240 spectra of trained networks six had missed one
-# without that, and one with it, for 4% more products.
+# An eigenvalue that the start hardly touches comes late, and until then those after it are taken for it. It is likely
+# to have come once as many more pairs as this are known to a tenth: of 240 spectra of trained networks six had missed
+# one without that, and one with it, for 4% more products.
 GUARDS, GUARDED_TO = 2, 0.1
 # Products between two looks at the Ritz values, so that their small eigenproblem does not rival a product.
 STRIDE = 2
