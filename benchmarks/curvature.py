@@ -194,7 +194,7 @@ def events(problems: dict[str, Trained], rounds: int) -> Table:
 
 
 # Steps and probes of a density, by the number of products, and those that the targets are about.
-LADDER = ((60, 1), (60, 2), (60, 4), (120, 2), (60, 10))
+LADDER = ((60, 1), (60, 2), (120, 2), (60, 10))
 NAMED = (60, 10)
 Setting = tuple[int, int]
 Measure = tuple[Tensor, Tensor]
@@ -251,7 +251,7 @@ def distance(found: Measure, true: Measure) -> float:
 
 
 def density_error(route: Callable, problem: Trained, setting: Setting, true: Measure) -> float:
-    return sum(distance(route(problem, setting, seed), true) for seed in SEEDS) / len(SEEDS)
+    return sum(distance(route(problem, setting, seed), true) for seed in SEEDS[:2]) / 2
 
 
 def as_accurate(route: Callable, problem: Trained, goal: float, true: Measure) -> tuple[Setting, float]:

@@ -1,6 +1,6 @@
 """Compiled runs against the same runs step by step. Compiling takes seconds, so that there are few of these tests."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -56,6 +56,18 @@ METRICS = {
 }
 
 
+STEPS = 4
+"""Steps of a program in these tests: half as many compile in half the time."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_programs() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (compiled_blocks, loop_module):
+            patch.setattr(module, "STEPS", STEPS)
+        yield
+
+
 def finished(experiment: Experiment) -> tuple[Loop, Result]:
     loop = Loop(experiment)
     return loop, drive(loop, [])
@@ -74,7 +86,7 @@ def histograms(result: Result) -> dict[int, torch.Tensor]:
 
 
 @pytest.fixture(scope="module", params=["kernels", "programs"])
-def rosenbrock(request: pytest.FixtureRequest) -> tuple[Callable[..., Experiment], Loop, Result]:
+def rosenbrock(request: pytest.FixtureRequest, _short_programs: None) -> tuple[Callable[..., Experiment], Loop, Result]:
     """Rosenbrock by Adam under a schedule, with metrics at every step and now and then, and its compiled run."""
 
     def make(**given: Any) -> Experiment:
@@ -110,7 +122,7 @@ def test_block_sizes_do_not_matter_when_compiled(rosenbrock: tuple, monkeypatch:
     make, loop, expected = rosenbrock
     monkeypatch.setattr(loop_module, "BLOCK_SECONDS", 0.0)  # the shortest blocks there are
     result = drive(borrowing(loop, make()), [])
-    assert len(result.blocks) == 75 // 8 + 2
+    assert len(result.blocks) == 75 // STEPS + 2
     polars.testing.assert_frame_equal(
         result.records.sort("step", "name"), expected.records.sort("step", "name"), check_exact=True
     )
@@ -119,7 +131,7 @@ def test_block_sizes_do_not_matter_when_compiled(rosenbrock: tuple, monkeypatch:
 def test_a_rule_inside_a_compiled_block_leaves_what_a_run_of_that_many_steps_leaves(rosenbrock: tuple) -> None:
     make, loop, expected = rosenbrock
     values = expected.records.filter(name="value").sort("step")["value"].to_list()
-    step = next(i for i in range(30, 75) if values[i] < min(values[:i]) and i % 8 not in (0, 7))
+    step = next(i for i in range(30, 75) if values[i] < min(values[:i]) and i % STEPS not in (0, STEPS - 1))
     stopped = borrowing(loop, make(stop=Stopping(value=values[step])))
     result = drive(stopped, [])
     planned = borrowing(loop, make())
@@ -233,6 +245,6 @@ def test_looking_ahead_at_batches_loses_none(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_too_few_steps_for_a_program_are_not_compiled() -> None:
-    loop, result = finished(Experiment(Rosenbrock(), steps=7, compile=True))
+    loop, result = finished(Experiment(Rosenbrock(), steps=STEPS - 1, compile=True))
     assert not loop.compiled
-    assert result.steps == 7
+    assert result.steps == STEPS - 1
