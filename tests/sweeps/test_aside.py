@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -15,7 +16,8 @@ SWEPT = ["optimizer.lr"]
 
 @pytest.fixture
 def _not_imported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "matplotlib", raising=False)
+    # Not by taking it out of `sys.modules`: what is imported meanwhile would be torn.
+    monkeypatch.setattr("descend.sweeps.aside.sys", SimpleNamespace(executable=sys.executable, modules={}))
 
 
 @pytest.mark.usefixtures("_not_imported")
