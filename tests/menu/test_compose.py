@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
 from descend.errors import ConfigurationError
-from descend.menu import FOLDER
-from descend.menu.compose import MISTAKES, compose, composed, config_loader, pickled, sentence
+from descend.menu import FOLDER, choices
+from descend.menu.by_hydra import composed, config_loader
+from descend.menu.compose import MISTAKES, compose, sentence
+from descend.menu.patch import alone, pickled
 
 QUIET = ["metrics=none", "derivatives=none"]
 
@@ -28,6 +30,9 @@ RUNS = [
     ["optimizer.lr=0.25", "++optimizer.lr=0.5"],
     ["~optimizer.eps", "optimizer.lr=0.2"],
     ["~metrics", "steps=7"],
+    ["objective=pinn/heat", "optimizer=lion", "metrics=none", "derivatives=none", "op=gelu", "optimizer.lr=1e-3"],
+    ["optimizer='sgd'", "aggregator=upgrad", "tracker=none"],
+    ["optimizer=sgd", "metrics=curvature"],
     ["derivatives=first", "derivatives.order=3"],
     ["optimizer.lr=${stop.plateau_tolerance}", "stop.plateau_tolerance=0.01"],
     ["experiment=first_order", "optimizer.lr=0.5", "seed=2"],
@@ -41,6 +46,12 @@ RUNS = [
     ["dtype='float32'", 'device="cpu"', "stop.seconds=1.5"],
 ]
 
+GROUPS = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir() and folder.name != "experiment")
+BUILT_ON_OTHERS = {
+    *(("derivatives", "third"), ("metrics", "curvature"), ("schedule", "warmup"), ("tracker", "all")),
+    *(("sweep", "random"), ("sweep", "sobol")),
+}
+
 
 def plain(config: DictConfig) -> object:
     return OmegaConf.to_container(config, resolve=False)
@@ -53,6 +64,16 @@ def test_it_is_hydras(overrides: Sequence[str]) -> None:
     assert plain(found) == plain(expected)
     for node in ("optimizer", "stop"):
         assert OmegaConf.is_struct(found[node]) == OmegaConf.is_struct(expected[node])
+
+
+def test_every_choice_that_stands_alone_is_hydras() -> None:
+    """All choices of all groups at once, each at a place of its own: to compose them one by one takes a minute."""
+    places = {(group, choice): f"{group}_{i}" for group in GROUPS for i, choice in enumerate(choices(FOLDER / group))}
+    config = composed([f"+{group}@op.{place}={choice}" for (group, choice), place in places.items()], with_hydra=False)
+    found = {key: alone(*key) for key in places}
+    assert {key for key, node in found.items() if node is None} == BUILT_ON_OTHERS
+    for key, node in found.items():
+        assert node is None or plain(node) == plain(config.op.get(places[key], {})), key
 
 
 @settings(max_examples=15, deadline=None)
@@ -76,7 +97,7 @@ def test_what_is_wrong_is_told_as_by_hydra(wrong: str) -> None:
 
 def test_hydra_composes_once_for_many_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     compose(["objective=booth", "seed=0"])
-    monkeypatch.setattr("descend.menu.compose.composed", None)
+    monkeypatch.setattr("descend.menu.patch.composed", None)
     found = [compose(["objective=booth", f"seed={i}", f"optimizer.lr={i + 1}"]) for i in range(5)]
     assert [config.seed for config in found] == [0, 1, 2, 3, 4]
     assert [config.optimizer.lr for config in found] == [1, 2, 3, 4, 5]
@@ -90,7 +111,7 @@ def test_what_is_more_than_values_is_left_to_hydra(override: str, monkeypatch: p
         asked.append(overrides)
         return composed(overrides, with_hydra)
 
-    monkeypatch.setattr("descend.menu.compose.composed", asking)
+    monkeypatch.setattr("descend.menu.patch.composed", asking)
     pickled.cache_clear()
     compose([*QUIET, override, "seed=1"])
     assert override in asked[0]

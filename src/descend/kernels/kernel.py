@@ -2,7 +2,7 @@
 
 The runs are independent, so that the loop over steps may stand inside the one over runs: what a step hands to the next
 never leaves the processor, and no Python runs between steps. Numbers that are the same for all runs are computed once
-for each step. The step is written in C, entry by entry, and compiled for this processor in about half a second.
+for each step. The step is written in C, entry by entry, and compiled for this processor in a third of a second.
 """
 
 import ctypes

@@ -21,7 +21,7 @@ HEADER = """\
 #include <string.h>
 #include <tgmath.h>
 #ifdef __SSE2__
-#include <immintrin.h>
+#include <xmmintrin.h>
 #endif
 
 /* glibc has these for whole vectors of numbers. */

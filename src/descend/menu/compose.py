@@ -1,27 +1,20 @@
 """Composing the menu, and telling in a sentence why it cannot be composed."""
 
-import pickle
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import yaml
-from hydra import compose as hydra_compose
-from hydra import initialize_config_dir
-from hydra._internal.config_loader_impl import get_overrides_dirname
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
 
 from descend.errors import ConfigurationError
 from descend.menu import FOLDER, choices
+from descend.menu.by_hydra import composed
 from descend.menu.fields import unknown
-from descend.menu.schema import register
+from descend.menu.patch import patched
 
 DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
@@ -32,7 +25,7 @@ MISTAKES = (HydraException, OmegaConfBaseException, ConfigurationError, ValueErr
 def compose(overrides: Sequence[str], with_hydra: bool = False) -> DictConfig:
     """Return the configuration that `overrides` make of the menu.
 
-    What only sets values is set in a copy of what Hydra once made of the rest: that takes a fiftieth of its time.
+    What only sets values, and what only chooses, is set in a copy of what Hydra once made of the rest.
 
     Args:
         with_hydra: keep the node `hydra`, which says how runs are swept and where they go.
@@ -48,75 +41,6 @@ def compose(overrides: Sequence[str], with_hydra: bool = False) -> DictConfig:
         raise ConfigurationError(sentence(error)) from error
 
 
-def composed(overrides: Sequence[str], with_hydra: bool) -> DictConfig:
-    """Return what Hydra makes of `overrides`, which takes it a tenth of a second."""
-    register()
-    with initialize_config_dir(str(FOLDER), version_base="1.3"):
-        return hydra_compose("config", list(overrides), return_hydra_config=with_hydra)
-
-
-@lru_cache
-def pickled(overrides: tuple[str, ...], with_hydra: bool) -> bytes:
-    """Return what Hydra makes of `overrides`, as bytes to copy it from: read once in a process, as modules are."""
-    return pickle.dumps(composed(overrides, with_hydra))
-
-
-@lru_cache(maxsize=4096)
-def parsed(override: str) -> Override:
-    """Return an override as Hydra's grammar reads it."""
-    return OverridesParser.create().parse_override(override)
-
-
-def patched(overrides: Sequence[str], with_hydra: bool) -> DictConfig | None:
-    """Return what `overrides` make of the menu by setting their values in a copy of what the others make.
-
-    None where that is for Hydra: the order in which they come decides, a choice is made from a group that is not of
-    this menu, or there is a mistake in them, of which Hydra tells.
-    """
-    try:
-        every = [parsed(text) for text in overrides]
-    except HydraException:
-        return None
-    values = [override for override in every if is_value(override)]
-    others = tuple(text for text, override in zip(overrides, every, strict=True) if not is_value(override))
-    added = [override.key_or_group for override in every if override.type != OverrideType.CHANGE]
-    if any(overlap(override.key_or_group, key) for override in values for key in added):
-        return None
-    config = pickle.loads(pickled(others, with_hydra))
-    try:
-        for override in values:
-            key = override.key_or_group
-            if OmegaConf.is_dict(OmegaConf.select(config, key, throw_on_resolution_failure=False)):
-                return None
-            OmegaConf.update(config, key, override.value(), merge=True)
-    except OmegaConfBaseException:
-        return None
-    if with_hydra:
-        tell(config, [override for override in every if not override.is_hydra_override()])
-    return config
-
-
-def is_value(override: Override) -> bool:
-    """Tell whether an override sets a value, rather than choosing from a group, adding or deleting."""
-    key = override.key_or_group
-    plain = override.type == OverrideType.CHANGE and override.package is None and not override.is_sweep_override()
-    return plain and "/" not in key and not override.is_hydra_override() and not (FOLDER / key).is_dir()
-
-
-def overlap(one: str, other: str) -> bool:
-    """Tell whether a key is another, or stands inside it."""
-    return f"{one}.".startswith(f"{other}.") or f"{other}.".startswith(f"{one}.")
-
-
-def tell(config: DictConfig, overrides: Sequence[Override]) -> None:
-    """Tell the node `hydra` of overrides, as Hydra does."""
-    config.hydra.overrides.task = [override.input_line for override in overrides]
-    style = config.hydra.job.config.override_dirname
-    config.hydra.job.override_dirname = get_overrides_dirname(
-        overrides=list(overrides), kv_sep=style.kv_sep, item_sep=style.item_sep, exclude_keys=style.exclude_keys
-    )
-
-
 def write_hydra(config: DictConfig, overrides: Sequence[str], folder: Path) -> None:
     """Leave `.hydra/config.yaml` and `.hydra/overrides.yaml` as Hydra leaves them of a run, by a faster writer."""
     content: Any = OmegaConf.to_container(config, enum_to_str=True)
@@ -130,12 +54,6 @@ def about(override: str, group: str) -> bool:
     """Tell whether an override chooses from a group, or sets a field in it."""
     key = override.lstrip("+~").split("=", 1)[0]
     return key == group or key.startswith((f"{group}.", f"{group}/"))
-
-
-def config_loader() -> ConfigLoader:
-    """Return what finds the menu's choices, for `glob` in a sweep."""
-    with initialize_config_dir(str(FOLDER), version_base="1.3"):
-        return GlobalHydra.instance().config_loader()
 
 
 def sentence(error: BaseException) -> str:

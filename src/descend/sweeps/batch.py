@@ -30,7 +30,7 @@ LONG_RUN = 20_000
 # More blocks than these are not taken at once, so that taking them again, to find where a run ended, stays cheap.
 MOST_BLOCKS = 120
 
-# A kernel takes half a second, what torch needs for so many steps of the smallest step.
+# A kernel takes a third of a second, what torch needs for so many steps of the smallest step.
 LONG_RUN_OF_A_KERNEL = 1_000
 
 

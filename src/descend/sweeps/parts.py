@@ -11,7 +11,7 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from descend.menu.compose import config_loader
+from descend.menu.by_hydra import config_loader
 from descend.sweeps.conduct import Plan, carry_out, plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import PARTS, Outbox, Store

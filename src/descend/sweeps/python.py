@@ -7,7 +7,8 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from descend.errors import ConfigurationError
-from descend.menu.compose import about, compose, config_loader
+from descend.menu.by_hydra import config_loader
+from descend.menu.compose import about, compose
 from descend.sweeps.conduct import carry_out, plan
 from descend.sweeps.multirun import how, settings, what
 from descend.sweeps.store import Store
