@@ -65,17 +65,15 @@ def guide(overrides: list[str]) -> None:
 
 def run_hydra() -> None:
     """Let Hydra parse, compose and call back; turn its complaints into one sentence each."""
-    import hydra
-
-    from descend.menu import FOLDER
     from descend.menu.compose import MISTAKES, sentence
     from descend.menu.schema import register
+    from descend.menu.start import start
 
     register()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's documented way to raise what it would print
     gc.disable()  # what is imported now stays: to look through it for garbage takes a tenth of the start
     try:
-        hydra.main(version_base="1.3", config_path=str(FOLDER), config_name="config")(task)()
+        start(task)
     except MISTAKES as error:
         print(f"descend: {sentence(error)}", file=sys.stderr)
         sys.exit(2)

@@ -83,6 +83,13 @@ def test_two_runs_never_share_a_folder(descend) -> None:
     assert len(descend(*QUICK).folders) == 2
 
 
+@pytest.mark.parametrize("sweep", ["-m", "hydra.mode=MULTIRUN"])
+def test_either_way_of_asking_for_a_sweep(descend, here: Path, sweep: str) -> None:
+    assert descend(*QUICK, "seed=1,2", sweep).code == 0
+    [table] = here.glob("outputs/*/*/sweep.parquet")
+    assert pl.read_parquet(table)["seed"].to_list() == [1, 2]
+
+
 def test_no_steps(descend) -> None:
     found = result(descend("objective=rosenbrock", "steps=0").folder)
     assert (found["status"], found["steps"], found["value"]) == ("finished", 0, pytest.approx(24.2))
