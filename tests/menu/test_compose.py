@@ -33,6 +33,7 @@ RUNS = [
     ["objective=pinn/heat", "optimizer=lion", "metrics=none", "derivatives=none", "op=gelu", "optimizer.lr=1e-3"],
     ["optimizer='sgd'", "aggregator=upgrad", "tracker=none"],
     ["optimizer=sgd", "metrics=curvature"],
+    ["optimizer=sgd", "op=gelu", "optimizer=lion"],
     ["derivatives=first", "derivatives.order=3"],
     ["optimizer.lr=${stop.plateau_tolerance}", "stop.plateau_tolerance=0.01"],
     ["experiment=first_order", "optimizer.lr=0.5", "seed=2"],

@@ -77,10 +77,12 @@ def patched(overrides: Sequence[str], with_hydra: bool) -> DictConfig | None:
 
 def grafts(overrides: Sequence[Override]) -> dict[str, tuple[str, DictConfig]]:
     """Return, by group, each choice and its node, if choices that stand alone are all that there is; else nothing."""
-    chosen = {override.key_or_group: str(override.value()) for override in overrides if is_choice(override)}
+    if not all(map(is_choice, overrides)):
+        return {}
+    chosen = {override.key_or_group: str(override.value()) for override in overrides}
     nodes = {group: alone(group, choice) for group, choice in chosen.items()}
     found = {group: (chosen[group], node) for group, node in nodes.items() if node is not None}
-    return found if len(found) == len(overrides) else {}
+    return found if len(found) == len(chosen) else {}
 
 
 def is_choice(override: Override) -> bool:
