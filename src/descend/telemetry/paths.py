@@ -7,7 +7,7 @@ import numpy as np
 
 from descend.telemetry.figure import blank, png
 from descend.telemetry.metrics.parameter_values import names
-from descend.telemetry.pictures import surface, window
+from descend.telemetry.pictures import side, surface, window
 from descend.types import Loss, Losses, Params
 
 if TYPE_CHECKING:
@@ -39,8 +39,10 @@ def paths_picture(
     """
     marked = np.array(best, dtype=np.float64).reshape(-1, 2)
     points = np.concatenate([path for paths in panels.values() for path in paths])
-    x, y = (np.linspace(low, high, SIDE) for low, high in window(points, marked))
-    heights = {name: surface(one(losses, name), params, x, y) for name in losses(params)}
+    each = {name: one(losses, name) for name in losses(params)}
+    count = min(SIDE, side(each.values(), params))
+    x, y = (np.linspace(low, high, count) for low, high in window(points, marked))
+    heights = {name: surface(loss, params, x, y) for name, loss in each.items()}
     across = min(len(panels), ACROSS)
     down = -(-len(panels) // across)
     size = 2.6 if len(panels) > 1 else 5

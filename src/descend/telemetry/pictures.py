@@ -1,11 +1,12 @@
 """The picture of a run on a function of two numbers: its path over the contours."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.func import vmap
 
 from descend.derivatives.flat import unravel
 from descend.records import Records
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 SIDE = 320
 """Grid points to a side; the floor of a narrow valley looks broken with fewer than about 300."""
+SIDE_POINT_BY_POINT = 100
+"""The same where each point is evaluated for itself: it takes a second instead of six."""
 FEWEST_POINTS = 3
 """A shorter path tells less than drawing it costs: half a second, most of it importing matplotlib."""
 FURTHEST = 20.0
@@ -49,7 +52,7 @@ def path_picture(
     if path is None:
         return None
     targets = np.array(minimizers, dtype=np.float64).reshape(-1, 2)
-    x, y = (np.linspace(low, high, SIDE) for low, high in window(path, targets))
+    x, y = (np.linspace(low, high, side([loss], params)) for low, high in window(path, targets))
     heights = surface(loss, params, x, y)
     return _draw(x, y, heights, path, targets, [*names(params), title])
 
@@ -84,23 +87,35 @@ def window(path: np.ndarray, targets: np.ndarray) -> list[tuple[float, float]]:
     return list(zip(middle - 0.62 * breadth, middle + 0.62 * breadth, strict=True))
 
 
-def surface(loss: Loss, params: Params, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return the loss over the grid, float64 [len(y), len(x)]: in one batch, or point by point where vmap refuses it.
+def side(losses: Iterable[Loss], params: Params) -> int:
+    """Return how many points to a side a grid is to have on which all of these losses are evaluated."""
+    return SIDE if all(batches(loss, params) for loss in losses) else SIDE_POINT_BY_POINT
 
-    Vmap refuses control flow that depends on data.
-    """
+
+def batches(loss: Loss, params: Params) -> bool:
+    """Tell whether vmap takes a loss: it refuses control flow that depends on data."""
+    like = next(iter(params.values()))
+    try:
+        with torch.no_grad():
+            vmap(at(loss, params))(torch.zeros(1, 2, dtype=like.dtype, device=like.device))
+    except RuntimeError:
+        return False
+    return True
+
+
+def at(loss: Loss, params: Params) -> Callable[[Tensor], Tensor]:
+    """Return the loss as a function of the parameters in one vector."""
+    return lambda point: loss(unravel(point, params))
+
+
+def surface(loss: Loss, params: Params, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return the loss over the grid, float64 [len(y), len(x)]: in batches, or point by point where vmap refuses it."""
     like = next(iter(params.values()))
     grid = np.stack(np.meshgrid(x, y), axis=-1).reshape(-1, 2)
-    points = torch.tensor(grid, dtype=like.dtype, device=like.device)
-
-    def value(point: Tensor) -> Tensor:
-        return loss(unravel(point, params))
-
+    points, value = torch.tensor(grid, dtype=like.dtype, device=like.device), at(loss, params)
     with torch.no_grad():
-        try:
-            heights = torch.func.vmap(value, chunk_size=8192)(points)
-        except RuntimeError:
-            heights = torch.stack([value(point) for point in points])
+        one_by_one = not batches(loss, params)
+        heights = torch.stack([*map(value, points)]) if one_by_one else vmap(value, chunk_size=8192)(points)
     return heights.double().cpu().numpy().reshape(len(y), len(x))
 
 
