@@ -56,12 +56,8 @@ def patched(overrides: Sequence[str], with_hydra: bool) -> DictConfig | None:
     if any(overlap(override.key_or_group, key) for override in values for key in added):
         return None
     chosen = grafts(others)
-    whole = () if chosen else tuple(str(override.input_line) for override in others)
-    config = pickle.loads(pickled(whole, with_hydra))
-    for group, (choice, node) in chosen.items():
-        config[group] = node
-        if with_hydra:
-            config.hydra.runtime.choices[group] = choice
+    texts = tuple(str(override.input_line) for override in others)
+    config = pickle.loads(grafted(tuple(chosen.items()), with_hydra) if chosen else pickled(texts, with_hydra))
     try:
         for override in values:
             key = override.key_or_group
@@ -75,14 +71,23 @@ def patched(overrides: Sequence[str], with_hydra: bool) -> DictConfig | None:
     return config
 
 
-def grafts(overrides: Sequence[Override]) -> dict[str, tuple[str, DictConfig]]:
-    """Return, by group, each choice and its node, if choices that stand alone are all that there is; else nothing."""
+def grafts(overrides: Sequence[Override]) -> dict[str, str]:
+    """Return the choice of each group, if choices that stand alone are all that there is; else nothing."""
     if not all(map(is_choice, overrides)):
         return {}
     chosen = {override.key_or_group: str(override.value()) for override in overrides}
-    nodes = {group: alone(group, choice) for group, choice in chosen.items()}
-    found = {group: (chosen[group], node) for group, node in nodes.items() if node is not None}
-    return found if len(found) == len(chosen) else {}
+    return {} if any(alone(*pair) is None for pair in chosen.items()) else chosen
+
+
+@lru_cache
+def grafted(chosen: tuple[tuple[str, str], ...], with_hydra: bool) -> bytes:
+    """Return the menu with these choices of its groups, each of which stands alone, as bytes to copy it from."""
+    config = pickle.loads(pickled((), with_hydra))
+    for group, choice in chosen:
+        config[group] = alone(group, choice)
+        if with_hydra:
+            config.hydra.runtime.choices[group] = choice
+    return pickle.dumps(config)
 
 
 def is_choice(override: Override) -> bool:
