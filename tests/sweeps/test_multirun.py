@@ -72,6 +72,13 @@ def test_kept_none_leaves_tensorboard_nothing_and_the_rest(swept: Path, descend,
     assert (here / "bare" / "sweep.png").exists()
 
 
+def test_a_sweep_over_nothing_is_one_run(descend, here: Path) -> None:
+    done = descend("-m", "objective=rosenbrock", "steps=5", "hydra.sweep.dir=one")
+    assert (done.code, done.err) == (0, "")
+    assert "1 run: 1 finished" in done.out
+    assert len(list((here / "one").glob("00000-*/result.json"))) == 1
+
+
 def test_resuming_a_finished_sweep_does_nothing_and_changes_nothing(swept: Path, descend) -> None:
     before = pl.read_parquet(swept / "sweep" / "sweep.parquet")
     done = descend("-m", *SWEEP, f"sweep.resume={swept}/sweep")

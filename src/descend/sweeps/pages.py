@@ -36,7 +36,7 @@ def write_pages(jobs: Sequence[Job], kept: int, store: Store, table: pl.DataFram
     """
     clear_pages(jobs, store.folder)
     swept, results = columns(jobs), store.results()
-    settings = [dict(zip(swept, values, strict=True)) for values in zip(*swept.values(), strict=True)]
+    settings = [{key: values[i] for key, values in swept.items()} for i in range(len(jobs))]
     ranked = table.sort("value", nulls_last=True)["run"].to_list()[: max(kept, MOST_ROWS)]
     best, rest = ranked[:kept], ranked[kept:]
     curves = store.curves().filter(pl.col("run").is_in(best)).sort("run", "name", "step").collect()

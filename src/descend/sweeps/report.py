@@ -26,7 +26,7 @@ MANY_FILES = 500
 
 def show_plan(plan: "Plan", settings: Settings) -> None:
     """Print the groups, what is chosen in each, how many programs they take in which memory, and why any are serial."""
-    table = Table(title=f"{len(plan.jobs):,} runs in {len(plan.groups)} programs")
+    table = Table(title=f"{counted(len(plan.jobs), 'run')} in {counted(len(plan.groups), 'program')}")
     first = plan.jobs[0].swept
     chosen = [key for key in first if len({group.jobs[0].swept[key] for group in plan.groups}) > 1]
     for column in ("runs", *chosen, "steps", "stacked over", "memory of one run", "how"):
@@ -43,6 +43,11 @@ def show_plan(plan: "Plan", settings: Settings) -> None:
             *how(group, settings),
         )
     wide_console().print(table)
+
+
+def counted(count: int, name: str) -> str:
+    """Return how many there are of something."""
+    return f"{count:,} {name}{'' if count == 1 else 's'}"
 
 
 def wide_console() -> Console:
@@ -101,7 +106,7 @@ def best_table(plan: "Plan", table: pl.DataFrame) -> Table:
     several = bool((best["runs"] > 1).any())
     spread = ["lowest", "highest"] if several else []
     ends = ", ".join(f"{n:,} {status}" for status, n in table["status"].value_counts(sort=True).iter_rows())
-    shown = Table(title=f"{len(table):,} runs: {ends}")
+    shown = Table(title=f"{counted(len(table), 'run')}: {ends}")
     for name in ["run", *keys, "median of seeds" if several else "value", *spread, *metrics, "ended"]:
         shown.add_column(name.removeprefix("metrics."), overflow="fold")  # a number cut short is another number
     for row in best.iter_rows(named=True):
