@@ -13,8 +13,10 @@ from hypothesis import settings
 
 from descend import cli
 
-# A deadline in milliseconds measures how busy the machine is, not the code.
-settings.register_profile("descend", deadline=None)
+# A deadline in milliseconds measures how busy the machine is, not the code. The same commit is judged by the same
+# examples each time; `--hypothesis-profile=explore` draws others.
+settings.register_profile("descend", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None)
 settings.load_profile("descend")
 
 # Threads that wait for each other on a busy machine make a small Hessian a thousand times slower than one thread does.
