@@ -15,6 +15,7 @@ from descend.objectives.expression import Expression
 from descend.objectives.rosenbrock import Rosenbrock
 from descend.ops.straight_through_round import StraightThroughRound
 from descend.optimizers.adam import Adam
+from descend.optimizers.torch_optim import TorchOptim
 from descend.schedules.cosine import Cosine
 from descend.telemetry.metric import Metric
 from descend.telemetry.metrics.gradient_cosine import GradientCosine
@@ -137,7 +138,7 @@ def test_a_rule_inside_a_compiled_block_leaves_what_a_run_of_that_many_steps_lea
     planned = borrowing(loop, make())
     batches = [None] * step
     metrics_due = due(planned.experiment, 0, step)
-    carry, _ = planned._take(planned.experiment, planned.carry, batches, metrics_due, planned._count)
+    carry, _ = planned._take(planned.carry, batches, metrics_due)
     assert (result.status, result.steps) == ("converged", step)
     torch.testing.assert_close(stopped.carry, carry, rtol=0, atol=0)
 
@@ -197,6 +198,16 @@ def test_what_is_written_in_place_is_traced_into_operations_that_vmap_has_rules_
     assert not [node for node in graph.graph.nodes if node.target is torch.ops.aten.copy.default]
     (found,) = torch.vmap(lambda row: tuple(graph(row)))(x)
     torch.testing.assert_close(found, torch.stack([cubes(row) for row in x]))
+
+
+@pytest.mark.parametrize("steps", [3, 300])
+@pytest.mark.parametrize(
+    ("fields", "told"), [({"compile": "maybe"}, "must be auto"), ({}, "TorchOptim is not made of")]
+)
+def test_a_wrong_wish_is_told_of_a_short_run_too(steps: int, fields: dict[str, Any], told: str) -> None:
+    fields = {"optimizer": TorchOptim(), "compile": True, "steps": steps} | fields
+    with pytest.raises(ConfigurationError, match=told):
+        Loop(Experiment(Rosenbrock(), **fields))
 
 
 def test_what_cannot_be_traced_is_told_or_run_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ What is compiled and what is not depends on the configuration and on the number 
 anything took: results are then the same on a busy machine.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -14,7 +14,7 @@ from descend.training.block import STEPS, Block, Due, join, measure, take
 from descend.training.compiled import compiled, lift, refill, tensors, uncounted
 from descend.training.experiment import Experiment
 from descend.training.step import Carry, Taken, observe
-from descend.types import Batch, Loss, Params
+from descend.types import Batch, Params
 
 
 class CompiledBlocks:
@@ -50,22 +50,15 @@ class CompiledBlocks:
         rare = len(self._always) < len(self._experiment.metrics)
         return carry, in_columns(blocks), passed if rare else []
 
-    def take(
-        self,
-        experiment: Experiment,
-        carry: Carry,
-        batches: Sequence[Batch],
-        metrics_due: Due,
-        count: Callable[[Loss], Loss],
-    ) -> tuple[Carry, Block]:
-        """Make one step for each batch; the signature is that of `block.take`."""
+    def take(self, carry: Carry, batches: Sequence[Batch], metrics_due: Due) -> tuple[Carry, Block]:
+        """Make one step for each batch."""
         whole = len(batches) - len(batches) % STEPS
         carry, blocks = lift(carry), []
         if whole:
             carry, block = self._repeat(carry, batches[:whole], metrics_due[:whole])
             blocks.append(block)
         if whole < len(batches):
-            carry, block = take(experiment, carry, batches[whole:], metrics_due[whole:], count)
+            carry, block = take(self._experiment, carry, batches[whole:], metrics_due[whole:], uncounted)
             blocks.append(block)
         return carry, join(blocks)
 

@@ -1,7 +1,7 @@
 """Blocks of steps by a kernel: of a run whose step is so small that nothing is left of it but Python's calls."""
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from descend.kernels.entries import Inseparable, small
 from descend.kernels.kernel import Kernel
@@ -11,7 +11,7 @@ from descend.training.block import Block, Due, join, often, take
 from descend.training.compiled import lift, refill, tensors, trace, uncounted
 from descend.training.experiment import Experiment
 from descend.training.step import Carry
-from descend.types import Batch, Loss
+from descend.types import Batch
 
 
 class KernelBlocks:
@@ -42,21 +42,14 @@ class KernelBlocks:
         except (Inseparable, RuntimeError):  # or they look at the value of a tensor
             return None
 
-    def take(
-        self,
-        experiment: Experiment,
-        carry: Carry,
-        batches: Sequence[Batch],
-        metrics_due: Due,
-        count: Callable[[Loss], Loss],
-    ) -> tuple[Carry, Block]:
-        """Make one step for each batch; the signature is that of `block.take`."""
+    def take(self, carry: Carry, batches: Sequence[Batch], metrics_due: Due) -> tuple[Carry, Block]:
+        """Make one step for each batch."""
         carry, blocks = lift(carry), []
         for due, group in itertools.groupby(metrics_due):
             steps = len(list(group))
             kernel = self._kernels.get(due)
             if kernel is None:
-                carry, block = take(experiment, carry, [None] * steps, (due,) * steps, count)
+                carry, block = take(self._experiment, carry, [None] * steps, (due,) * steps, uncounted)
             else:
                 carry, block = kernel(carry, steps)
             blocks.append(block)

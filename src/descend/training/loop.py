@@ -3,8 +3,9 @@
 import itertools
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 
 import torch
 
@@ -12,9 +13,10 @@ from descend.errors import ConfigurationError
 from descend.kernels.entries import Inseparable
 from descend.kernels.kernel import NoCompiler
 from descend.records import Records
-from descend.training.block import STEPS, Block, due, measure, take
+from descend.training.block import STEPS, Block, Due, due, measure, take
 from descend.training.budgeted import within_budgets
 from descend.training.check import check_floating, check_start
+from descend.training.compiled_blocks import CompiledBlocks
 from descend.training.evaluations import Evaluations
 from descend.training.experiment import Experiment
 from descend.training.gather import gather, host, until
@@ -34,8 +36,8 @@ MOST_STEPS = 1000
 # Results carry the parameters themselves only where a person would read them.
 MOST_PARAMETERS = 32
 
-Take = Callable[..., tuple[Carry, Block]]
-"""Takes a block of steps: `block.take`, or what compiles it."""
+Take = Callable[[Carry, Sequence[Batch], Due], tuple[Carry, Block]]
+"""Takes a block of an experiment's steps: `block.take`, or what compiles it."""
 
 
 class Loop:
@@ -55,8 +57,9 @@ class Loop:
         self.carry: Carry = start(self.experiment, params)
         self.step = 0
         self.experiment = within_budgets(self.experiment)
-        compiled = self._by_kernels(params) or self._by_programs(params) if self.experiment.steps >= STEPS else None
-        self.compiled, self._take = compiled is not None, compiled or take
+        compiled = self._by_kernels(params) or self._by_programs(params)
+        self.compiled = compiled is not None
+        self._take: Take = compiled or partial(take, self.experiment, count=self._count)
         self.verdict: Verdict | None = None
         self.watch = Watch()
         self.evaluations = Evaluations()
@@ -68,9 +71,13 @@ class Loop:
         """The total over the whole data as a function of the parameters, at the weights of the end."""
         return total(self.experiment.objective, self._evaluate().weights, None)
 
+    def _pays(self, params: Params, long_run: int) -> bool:
+        """Tell whether to compile: as the experiment says or where it wins, and there are steps enough for a block."""
+        return choose_compile(self.experiment, params, long_run) and self.experiment.steps >= STEPS
+
     def _by_kernels(self, params: Params) -> Take | None:
         """Return what takes blocks by kernels, or None where that does not pay or cannot be had."""
-        if not choose_compile(self.experiment, params, LONG_RUN_OF_A_KERNEL):
+        if not self._pays(params, LONG_RUN_OF_A_KERNEL):
             return None
         [first] = self._ahead(1)
         if first is not None or any(x.device.type != "cpu" for x in params.values()):
@@ -92,9 +99,7 @@ class Loop:
 
     def _by_programs(self, params: Params) -> Take | None:
         """Return what takes blocks by compiled programs, or None where it does not pay or cannot be had."""
-        from descend.training.compiled_blocks import CompiledBlocks  # brings in a second's worth of compiler
-
-        if not choose_compile(self.experiment, params, LONG_RUN):
+        if not self._pays(params, LONG_RUN):
             return None
         first = self._ahead(STEPS)
         try:
@@ -132,7 +137,7 @@ class Loop:
         """Take one block; where a rule ends the run inside it, take it again from its start up to that step."""
         began, counts = self.carry, replace(self.evaluations)
         metrics_due = due(self.experiment, self.step, len(batches))
-        carry, block = self._take(self.experiment, began, batches, metrics_due, self._count)
+        carry, block = self._take(began, batches, metrics_due)
         records = gather(block, self.step, self.names)
         self.verdict = self._judge(block, records)
         if self.verdict is None:
@@ -144,7 +149,7 @@ class Loop:
         self.evaluations, self.step = counts, self.verdict.step
         if kept:
             # With the same metrics: what is compiled for them is not for steps without, and rounds otherwise.
-            self.carry, _ = self._take(self.experiment, began, batches[:kept], metrics_due[:kept], self._count)
+            self.carry, _ = self._take(began, batches[:kept], metrics_due[:kept])
             self._add(kept)
         return until(records, self.verdict.step)
 

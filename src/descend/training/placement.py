@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 THREADS_PAY = 20_000_000
 ACCELERATOR_PAYS = 20_000_000
 
-# `auto` compiles where the run is so long and its step so small that compiling is won back twice over: that takes half
-# a second for a kernel, ten for a program. The rule looks at the configuration alone: a result must not depend on how
-# busy the machine was.
+# `auto` compiles where the run is so long and its step so small that compiling is won back twice over: that takes a
+# third of a second for a kernel, ten for a program. The rule looks at the configuration alone: a result must not depend
+# on how busy the machine was.
 LONG_RUN_OF_A_KERNEL = 10_000
 LONG_RUN = 100_000
 SMALL_STEP = 20_000
