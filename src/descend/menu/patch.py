@@ -1,4 +1,4 @@
-"""Composing the menu by patching what Hydra once composed, which takes a tenth of its time."""
+"""Composing the menu by patching what Hydra once composed, which takes a hundredth of its time."""
 
 import pickle
 from collections.abc import Sequence

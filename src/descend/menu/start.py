@@ -20,8 +20,7 @@ def start(task: Callable[[DictConfig], float]) -> None:
     """
     given = {name: value for name, value in vars(get_args()).items() if value}
     overrides, sweeps = given.pop("overrides", []), given.pop("multirun", False)
-    menu = (path.read_text(encoding="utf-8") for path in FOLDER.rglob("*.yaml"))
-    if given or any("hydra.mode" in text for text in overrides) or any("MULTIRUN" in text for text in menu):
+    if given or any("hydra.mode" in text for text in overrides) or (not sweeps and menu_sweeps()):
         main(version_base=VERSION, config_path=str(FOLDER), config_name="config")(task)()
         return
     version.setbase(VERSION)
@@ -33,3 +32,8 @@ def start(task: Callable[[DictConfig], float]) -> None:
             hydra.run("config", task, overrides)
     finally:
         GlobalHydra.instance().clear()
+
+
+def menu_sweeps() -> bool:
+    """Tell whether any choice of the menu sets `hydra.mode` to a sweep, which `-m` does as well."""
+    return any("MULTIRUN" in path.read_text(encoding="utf-8") for path in FOLDER.rglob("*.yaml"))

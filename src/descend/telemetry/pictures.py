@@ -52,7 +52,8 @@ def path_picture(
     if path is None:
         return None
     targets = np.array(minimizers, dtype=np.float64).reshape(-1, 2)
-    x, y = (np.linspace(low, high, side([loss], params)) for low, high in window(path, targets))
+    count = side([loss], params)
+    x, y = (np.linspace(low, high, count) for low, high in window(path, targets))
     heights = surface(loss, params, x, y)
     return _draw(x, y, heights, path, targets, [*names(params), title])
 
