@@ -128,10 +128,10 @@ def failing_after(call: int, error: BaseException, monkeypatch: pytest.MonkeyPat
     """Let the `call`-th block of a run raise."""
     calls = iter(range(1, 100))
 
-    def failing(*arguments: object) -> object:
+    def failing(*arguments: object, **named: object) -> object:
         if next(calls) == call:
             raise error
-        return take(*arguments)
+        return take(*arguments, **named)
 
     monkeypatch.setattr("descend.training.loop.take", failing)
 
