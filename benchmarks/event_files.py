@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from ratios import Work, against, show
 
+from descend.engine.result import Result
+from descend.output.sinks.tensorboard import TensorBoard
 from descend.records import Column, Records
-from descend.telemetry.tensorboard import TensorBoard
-from descend.training.result import Result
 
 TEMPORARY = tempfile.TemporaryDirectory()
 NUMBERS = itertools.count()

@@ -29,12 +29,12 @@ from descend.aggregators.aggregator import Aggregator
 from descend.aggregators.min_norm import MinNorm
 from descend.aggregators.pcgrad import PCGrad
 from descend.aggregators.upgrad import UPGrad
+from descend.engine.block import due, take
+from descend.engine.experiment import Experiment
+from descend.engine.gather import gather
+from descend.engine.loop import Loop
 from descend.objectives.objective import Objective
 from descend.optimizers.adam import Adam
-from descend.training.block import due, take
-from descend.training.experiment import Experiment
-from descend.training.gather import gather
-from descend.training.loop import Loop
 from descend.types import Batch, Losses, Params
 
 MENU = Path(__file__).parents[1] / "conf"

@@ -18,15 +18,15 @@ import torch
 from ratios import Ratio, Work, against, show
 from torch import Tensor, nn
 
+from descend.engine.experiment import Experiment
+from descend.engine.loop import Loop
+from descend.engine.run import drive
 from descend.menu.build import build, trackers
 from descend.menu.compose import compose
+from descend.metrics.metric import Metric
 from descend.objectives.networks import MLP
 from descend.objectives.supervised import Supervised
-from descend.telemetry.metric import Metric
-from descend.telemetry.trackers import open_sinks
-from descend.training.experiment import Experiment
-from descend.training.loop import Loop
-from descend.training.run import drive
+from descend.output.sinks.trackers import open_sinks
 from descend.types import Observation
 
 TEMPORARY = tempfile.TemporaryDirectory()

@@ -21,13 +21,13 @@ from typing import NamedTuple
 
 import numpy as np
 
+from descend.engine.run import run
 from descend.menu.build import build
 from descend.menu.compose import compose
 from descend.sweeps.batch import Batched, prepare, run_group
 from descend.sweeps.conduct import plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import Grid
-from descend.training.run import run
 
 ROOT = Path(__file__).resolve().parents[1]
 PEERS = ROOT / "benchmarks" / "peers"

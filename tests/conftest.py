@@ -13,6 +13,8 @@ from hypothesis import settings
 
 from descend import cli
 
+pytest_plugins = ["given"]
+
 # A deadline in milliseconds measures how busy the machine is, not the code. The same commit is judged by the same
 # examples each time; `--hypothesis-profile=explore` draws others.
 settings.register_profile("descend", deadline=None, derandomize=True)

@@ -2,10 +2,10 @@
 
 Where the code has taught better than the first drawing:
 
-- Imports go from a higher layer to a lower one. Objectives, aggregators, optimizers and telemetry share a layer and do
+- Imports go from a higher layer to a lower one. Objectives, aggregators, optimizers and metrics share a layer and do
   not know each other, save that aggregators borrow the elementwise arithmetic and the Adam of the optimizers, and that
-  telemetry measures the distance from Pareto stationarity with the aggregators' Gramian and shortest combination.
-- Training names the contracts of metric and sink, which live with telemetry, and nothing else of it.
+  metrics measure the distance from Pareto stationarity with the aggregators' Gramian and shortest combination.
+- The engine names the contracts of metric and sink, and no metric and no sink.
 - Sweeps compose their jobs by the menu, so they stand above it, and they share with it and the command line the
   knowledge of Hydra's grammar.
 - The audit examines one function on the CPU for a person to read, and is never traced: it may look at numbers by
@@ -27,19 +27,19 @@ FILES = sorted(SOURCE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 LAYERS = [
-    {"types", "errors", "scalars", "vectors", "checks", "records", "atomic", "tracing"},
-    {"ops", "derivatives", "schedules", "kernels"},
-    {"objectives", "aggregators", "optimizers", "telemetry"},
-    {"training", "audit"},
+    {"types", "errors", "scalars", "vectors", "checks", "records", "atomic"},
+    {"graph"},
+    {"ops", "derivatives", "schedules"},
+    {"objectives", "aggregators", "optimizers", "metrics"},
+    {"engine", "audit"},
+    {"output"},
     {"menu"},
     {"sweeps"},
-    {"commands"},
     {"cli", "__init__", "hydra_plugins"},
 ]
 GROUND = LAYERS[0]
-SIDEWAYS = {("checks", "errors"), ("vectors", "types"), ("aggregators", "optimizers"), ("telemetry", "aggregators")}
-READ_BY_TELEMETRY = GROUND | {"derivatives", "aggregators"}
-CONTRACTS = {"descend.telemetry.metric", "descend.telemetry.sink"}
+SIDEWAYS = {("checks", "errors"), ("vectors", "types"), ("aggregators", "optimizers"), ("metrics", "aggregators")}
+READ_BY_METRICS = GROUND | {"graph", "derivatives", "aggregators"}
 
 PLACED = {"tensor", "arange"}
 FACTORIES = {"zeros", "ones", "full", "empty", "linspace", "logspace", "eye", "rand", "randn"}
@@ -94,14 +94,15 @@ def test_imports_point_one_way(path: Path) -> None:
         assert lower, f"{name_of(path)} imports {module}"
 
 
-def test_telemetry_reads_records_derivatives_and_aggregators_alone() -> None:
-    read = {module.split(".")[1] for path in FILES if part_of(path) == "telemetry" for module in own_imports(path)}
-    assert read - {"telemetry"} <= READ_BY_TELEMETRY
+def test_metrics_read_records_derivatives_and_aggregators_alone() -> None:
+    read = {module.split(".")[1] for path in FILES if part_of(path) == "metrics" for module in own_imports(path)}
+    assert read - {"metrics"} <= READ_BY_METRICS
 
 
-def test_training_knows_no_sink_and_no_metric() -> None:
-    modules = {module for path in FILES if part_of(path) == "training" for module in own_imports(path)}
-    assert {module for module in modules if module.startswith("descend.telemetry")} == CONTRACTS
+def test_the_engine_knows_no_sink_and_no_metric() -> None:
+    modules = {module for path in FILES if part_of(path) == "engine" for module in own_imports(path)}
+    found = {module for module in modules if module.startswith(("descend.metrics", "descend.output"))}
+    assert found == {"descend.metrics.metric"}
 
 
 def importers(*packages: str) -> set[str]:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import polars as pl
 
-    from descend.telemetry.sink import Sink
-    from descend.training.experiment import Experiment
-    from descend.training.result import Result
+    from descend.engine.experiment import Experiment
+    from descend.engine.result import Result
+    from descend.engine.sink import Sink
 
 __all__ = ["Experiment", "run", "sweep"]
 
@@ -32,8 +32,8 @@ def run(what: "Experiment | Sequence[str]", sinks: "Sequence[Sink]" = ()) -> "Re
     Raises:
         ConfigurationError: the experiment cannot start; nothing was computed.
     """
-    from descend.training.experiment import Experiment
-    from descend.training.run import run as run_experiment
+    from descend.engine.experiment import Experiment
+    from descend.engine.run import run as run_experiment
 
     if isinstance(what, Experiment):
         return run_experiment(what, sinks)
@@ -62,7 +62,7 @@ def sweep(overrides: "Sequence[str]") -> "pl.DataFrame":
 def __getattr__(name: str) -> Any:
     # Torch is imported with the first name that needs it, so that `descend --help` does without.
     if name == "Experiment":
-        from descend.training.experiment import Experiment
+        from descend.engine.experiment import Experiment
 
         return Experiment
     raise AttributeError(f"module 'descend' has no attribute {name!r}")

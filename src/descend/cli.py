@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
+    from descend.engine.loop import Loop
+    from descend.engine.result import Result
     from descend.records import Records
-    from descend.training.loop import Loop
-    from descend.training.result import Result
 
 # Torch takes longer to import than all the rest: the help text does without it, and so does this module.
 
@@ -36,7 +36,7 @@ def main() -> None:
 
 def audit(arguments: list[str]) -> int:
     """Carry out `descend audit`, and return the exit code."""
-    from descend.commands.audit import audit_command
+    from descend.menu.commands.audit import audit_command
     from descend.menu.compose import MISTAKES, sentence
 
     try:
@@ -84,13 +84,13 @@ def task(config: "DictConfig") -> float:
     from hydra.core.hydra_config import HydraConfig
     from omegaconf import OmegaConf
 
+    from descend.engine.run import drive
     from descend.menu.build import trackers
     from descend.menu.ready import Ready, prepare
-    from descend.telemetry.progress import ProgressBar
-    from descend.telemetry.result_file import ResultFile
-    from descend.telemetry.table import show, show_claims
-    from descend.telemetry.trackers import open_sinks
-    from descend.training.run import drive
+    from descend.output.sinks.progress import ProgressBar
+    from descend.output.sinks.result_file import ResultFile
+    from descend.output.sinks.trackers import open_sinks
+    from descend.output.table import show, show_claims
 
     folder = Path(HydraConfig.get().runtime.output_dir)
     loop = Ready.take() or prepare(config, HydraConfig.get().overrides.task)
@@ -120,13 +120,13 @@ def leave(folder: Path, loop: "Loop", result: "Result") -> "Records":
     """
     import numpy as np
 
+    from descend.engine.checkpoint import save
+    from descend.output.pictures.cosines import cosines_picture
+    from descend.output.pictures.drawing import solution_picture
+    from descend.output.pictures.path import path_of, path_picture
+    from descend.output.pictures.paths import paths_picture
+    from descend.output.pictures.spectrum import spectrum_picture
     from descend.records import Column, Records
-    from descend.telemetry.cosines_picture import cosines_picture
-    from descend.telemetry.drawing import solution_picture
-    from descend.telemetry.paths import paths_picture
-    from descend.telemetry.pictures import path_of, path_picture
-    from descend.telemetry.spectrum_picture import spectrum_picture
-    from descend.training.checkpoint import save
 
     save(loop.carry, folder / "checkpoint.pt")
     objective, params = loop.experiment.objective, loop.carry.params

@@ -11,8 +11,8 @@ import pytest
 import torch
 import yaml
 
+from descend.engine.block import take
 from descend.menu import FOLDER
-from descend.training.block import take
 
 QUICK = ["objective=rosenbrock", "steps=20"]
 
@@ -133,7 +133,7 @@ def failing_after(call: int, error: BaseException, monkeypatch: pytest.MonkeyPat
             raise error
         return take(*arguments, **named)
 
-    monkeypatch.setattr("descend.training.loop.take", failing)
+    monkeypatch.setattr("descend.engine.loop.take", failing)
 
 
 def test_a_failing_run_keeps_what_there_is(descend, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -159,7 +159,7 @@ def test_control_c(descend, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_result_comes_last(descend, monkeypatch: pytest.MonkeyPatch) -> None:
-    from descend.training.result import Result
+    from descend.engine.result import Result
 
     seen: list[list[str]] = []
     monkeypatch.setattr(Result, "write", lambda self, folder: seen.append(names(folder)))

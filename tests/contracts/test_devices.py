@@ -17,11 +17,11 @@ from omegaconf import OmegaConf
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
+from descend.engine.experiment import Experiment
+from descend.engine.step import Carry, advance, start
 from descend.menu import FOLDER
 from descend.menu.build import build
 from descend.menu.compose import compose
-from descend.training.experiment import Experiment
-from descend.training.step import Carry, advance, start
 from descend.types import Loss
 
 FACTORIES = {

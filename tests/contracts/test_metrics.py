@@ -1,4 +1,4 @@
-"""Every metric of the menu, held to the contract of `descend.telemetry.metric.Metric`."""
+"""Every metric of the menu, held to the contract of `descend.metrics.metric.Metric`."""
 
 import copy
 import dataclasses
@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from traced import graph_of
 
-from descend.telemetry.metric import Metric
+from descend.metrics.metric import Metric
 from descend.types import Losses, Observation, Params, Total
 
 CONF = Path(__file__).parents[2] / "conf"

@@ -14,15 +14,15 @@ from pathlib import Path
 import pytest
 import torch
 
+from descend.engine.experiment import Experiment
+from descend.engine.loop import Loop
+from descend.engine.run import drive
+from descend.engine.step import LossGradients, total
 from descend.menu import FOLDER
 from descend.menu.build import build
 from descend.menu.compose import compose
 from descend.objectives.objective import Objective
 from descend.optimizers.optimizer import Optimizer
-from descend.training.experiment import Experiment
-from descend.training.loop import Loop
-from descend.training.run import drive
-from descend.training.step import LossGradients, total
 from descend.types import Params
 
 STEPS = 5

@@ -12,12 +12,12 @@ import pytest
 
 import descend
 from descend import menu
+from descend.engine.result import Result
 from descend.menu import FOLDER
 from descend.sweeps.batch import run_group
 from descend.sweeps.conduct import built
 from descend.sweeps.group import groups
 from descend.sweeps.space import Grid, jobs
-from descend.training.result import Result
 
 STEPS = 200
 MEMORY = 1 << 31

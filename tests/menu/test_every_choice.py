@@ -7,11 +7,11 @@ import pytest
 
 import descend
 from descend import menu
+from descend.engine.experiment import Experiment
 from descend.errors import ConfigurationError
 from descend.menu import FOLDER
 from descend.menu.build import build, trackers
 from descend.menu.compose import compose
-from descend.training.experiment import Experiment
 
 SMALL = ["objective=rosenbrock", "metrics=none", "derivatives=none", "steps=3"]
 TWO_LOSSES = ["objective=expression", "objective.formula={near: 'x**2 + y**2', far: '(x - 1)**2 + y'}"]
@@ -121,7 +121,7 @@ def test_another_class_takes_only_the_fields_set_for_it() -> None:
 
 
 def test_a_metric_of_ones_own_is_added() -> None:
-    target = "descend.telemetry.metrics.gradient_norm.GradientNorm"
+    target = "descend.metrics.gradient_norm.GradientNorm"
     overrides = [*SMALL, f"+metrics.mine._target_={target}", "+metrics.mine.every=2"]
     assert build(compose(overrides), overrides).metrics["metrics.mine"].every == 2
 

@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 import descend
+from descend.engine.experiment import Experiment
+from descend.engine.loop import Loop
 from descend.errors import ConfigurationError
 from descend.menu import FOLDER
 from descend.menu.build import build
@@ -27,8 +29,6 @@ from descend.objectives.pinn.kdv import Kdv
 from descend.objectives.pinn.poisson import Poisson
 from descend.objectives.pinn.solution import Solution
 from descend.optimizers.adam_then_lbfgs import AdamThenLBFGS
-from descend.training.experiment import Experiment
-from descend.training.loop import Loop
 
 X, T, Y = sympy.symbols("x t y")
 FORMULAS = {

@@ -6,12 +6,12 @@ import torch
 from descend.aggregators.min_norm import MinNorm
 from descend.aggregators.sum import Sum
 from descend.aggregators.upgrad import UPGrad
+from descend.engine.experiment import Experiment
 from descend.errors import ConfigurationError
 from descend.objectives.fonseca_fleming import FonsecaFleming
 from descend.optimizers.adam_then_lbfgs import AdamThenLBFGS
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.torch_optim import TorchOptim
-from descend.training.experiment import Experiment
 from descend.types import Params
 
 ADAM, LBFGS = 7, 4

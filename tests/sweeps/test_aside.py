@@ -7,8 +7,8 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
+from descend.output.pictures.sweep import sweep_picture
 from descend.sweeps.aside import Aside
-from descend.sweeps.picture import sweep_picture
 
 TABLE = pl.DataFrame({"optimizer.lr": [0.1, 0.2, 0.4, 0.8], "status": ["finished"] * 4, "value": [4.0, 3.0, 2.0, 5.0]})
 SWEPT = ["optimizer.lr"]

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from descend.output.pictures.paths import paths_picture
 from descend.sweeps import paths
 from descend.sweeps.conduct import conduct, plan
 from descend.sweeps.settings import Settings
-from descend.telemetry.paths import paths_picture
 
 SWEEP = ["objective=fonseca_fleming", "derivatives=none", "optimizer=gradient_descent", "optimizer.lr=0.1", "steps=6"]
 STARTS = "objective.start=[0.5,-0.25],[-1.0,1.0]"

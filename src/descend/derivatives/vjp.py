@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from descend.derivatives.graph import explained
-from descend.tracing import is_recorded
+from descend.graph.recorder import is_recorded
 
 
 def vjp(

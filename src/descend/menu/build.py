@@ -11,17 +11,17 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from descend.aggregators.aggregator import Aggregator
+from descend.engine.experiment import Experiment
+from descend.engine.stopping import Stopping
 from descend.errors import ConfigurationError
 from descend.menu.fields import check_fields, unknown
 from descend.menu.schema import Menu
+from descend.metrics.metric import Metric
 from descend.objectives.objective import Objective
 from descend.optimizers.clipping import Clipping
 from descend.optimizers.optimizer import Optimizer
+from descend.output.sinks.trackers import Tracker
 from descend.schedules.schedule import Schedule
-from descend.telemetry.metric import Metric
-from descend.telemetry.trackers import Tracker
-from descend.training.experiment import Experiment
-from descend.training.stopping import Stopping
 
 SETTINGS = ("steps", "seed", "dtype", "device", "threads", "compile")
 PARTS = {

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
+from descend.engine.loop import Loop
 from descend.menu.build import build, trackers
 from descend.menu.compose import MISTAKES, sentence
-from descend.training.loop import Loop
 
 
 class Ready(Callback):

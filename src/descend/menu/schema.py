@@ -9,7 +9,7 @@ from omegaconf import MISSING
 
 @dataclass
 class Stop:
-    """The rules of `descend.training.stopping.Stopping`."""
+    """The rules of `descend.engine.stopping.Stopping`."""
 
     gradient_norm: float | None = None
     value: float | None = None

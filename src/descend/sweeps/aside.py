@@ -12,7 +12,7 @@ from typing import Self
 
 import polars as pl
 
-from descend.sweeps.picture import sweep_picture
+from descend.output.pictures.sweep import sweep_picture
 
 
 class Aside:

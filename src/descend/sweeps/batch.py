@@ -9,7 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from descend.kernels.kernel import NoCompiler
+from descend.engine.backends.kernel import NoCompiler
+from descend.engine.block import due, often
+from descend.engine.gather import columns, host
+from descend.engine.loop import BLOCK_SECONDS
+from descend.engine.placement import cpu_threads
 from descend.sweeps.block import Pattern, Summary
 from descend.sweeps.curves import Curves
 from descend.sweeps.endings import Endings
@@ -17,10 +21,6 @@ from descend.sweeps.job import Chunk, Group
 from descend.sweeps.program import Numbers, Program
 from descend.sweeps.runs import Runs
 from descend.sweeps.streams import Beginning, begin
-from descend.training.block import due, often
-from descend.training.gather import columns, host
-from descend.training.loop import BLOCK_SECONDS
-from descend.training.placement import cpu_threads
 from descend.types import Batch
 
 # Compiling a program takes some ten seconds: it is for sweeps whose runs make this many steps together, this long each.

@@ -5,8 +5,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from descend.kernels.kernel import Kernel
-from descend.kernels.source import Step
+from descend.engine.backends.kernel import Kernel
+from descend.engine.backends.source import Step
 from descend.sweeps.program import Program
 
 Pattern = tuple[tuple[bool, tuple[str, ...]], ...]

@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from descend.engine.experiment import Experiment
 from descend.errors import ConfigurationError
 from descend.menu.build import build
 from descend.menu.compose import compose
@@ -21,7 +22,6 @@ from descend.sweeps.serial import all_failed, run_serially
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import MOST_RUNS, jobs
 from descend.sweeps.store import Outbox, Store
-from descend.training.experiment import Experiment
 
 # Curves of more numbers than this are thinned to so many: they would fill memory, and no picture shows them.
 MOST_NUMBERS = 20_000_000

@@ -7,17 +7,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from descend.engine.evaluations import Evaluations
+from descend.engine.experiment import Experiment
+from descend.engine.gather import host
+from descend.engine.loop import MOST_PARAMETERS
+from descend.engine.provenance import provenance
+from descend.engine.result import Result
+from descend.engine.stopping import Verdict, Watch, named
 from descend.sweeps.block import Summary
 from descend.sweeps.curves import Curves
 from descend.sweeps.job import Chunk, Group
 from descend.sweeps.program import Final, Numbers, Program
-from descend.training.evaluations import Evaluations
-from descend.training.experiment import Experiment
-from descend.training.gather import host
-from descend.training.loop import MOST_PARAMETERS
-from descend.training.provenance import provenance
-from descend.training.result import Result
-from descend.training.stopping import Verdict, Watch, named
 
 NEVER = np.iinfo(np.int64).max
 

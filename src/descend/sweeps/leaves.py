@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import Tensor
 
+from descend.engine.experiment import Experiment
 from descend.sweeps.job import Leaf
-from descend.training.experiment import Experiment
 
 PARTS = ("objective", "optimizer", "schedule", "clip", "aggregator")
 

@@ -10,13 +10,13 @@ import polars as pl
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
+from descend.engine.result import Result
 from descend.menu.compose import compose, write_hydra
+from descend.output.sinks import hparams
+from descend.output.sinks.tensorboard import EventFile, TensorBoard
 from descend.records import Column, Records
 from descend.sweeps.job import Job, columns
 from descend.sweeps.store import Store, folder_name
-from descend.telemetry import hparams
-from descend.telemetry.tensorboard import EventFile, TensorBoard
-from descend.training.result import Result
 
 SUMMARY = "summary"
 """The folder in which runs without a folder of their own tell of their end."""

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from descend.metrics.parameter_values import names
+from descend.output.pictures.paths import paths_picture
 from descend.sweeps.job import Group, Job
 from descend.sweeps.store import Store
-from descend.telemetry.metrics.parameter_values import names
-from descend.telemetry.paths import paths_picture
 from descend.vectors import numel
 
 MOST_PANELS, MOST_PATHS = 12, 8

@@ -12,15 +12,15 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from descend.kernels.entries import small
+from descend.engine.block import measure, take
+from descend.engine.check import check_start
+from descend.engine.compiled import lift, refill, tensors, trace, uncounted
+from descend.engine.experiment import Experiment
+from descend.engine.step import Carry, evaluate, observe, start
+from descend.graph.entries import small
+from descend.graph.recorder import VALUE, Value, depends, returned
 from descend.sweeps.job import Leaf
 from descend.sweeps.leaves import with_leaves
-from descend.tracing import VALUE, Value, depends, returned
-from descend.training.block import measure, take
-from descend.training.check import check_start
-from descend.training.compiled import lift, refill, tensors, trace, uncounted
-from descend.training.experiment import Experiment
-from descend.training.step import Carry, evaluate, observe, start
 from descend.types import Batch, Params
 from descend.vectors import norm
 

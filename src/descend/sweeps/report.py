@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from descend.output.report.summary import best_settings
 from descend.sweeps.aside import Aside
 from descend.sweeps.batch import bytes_of_one, device_of, untraceable
 from descend.sweeps.job import Group
@@ -15,7 +16,6 @@ from descend.sweeps.pages import MOST_ROWS, clear_pages, write_pages
 from descend.sweeps.paths import sweep_paths
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import Store
-from descend.sweeps.summary import best_settings
 
 if TYPE_CHECKING:
     from descend.sweeps.conduct import Plan

@@ -10,13 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from descend.kernels.entries import Inseparable
+from descend.engine.block import STEPS
+from descend.engine.compiled import compiled, refill, tensors, trace
+from descend.engine.experiment import Experiment
+from descend.graph.entries import Inseparable
 from descend.sweeps.block import KernelBlock, Pattern, Summary
 from descend.sweeps.program import Found, Numbers, Program
 from descend.sweeps.streams import Streams
-from descend.training.block import STEPS
-from descend.training.compiled import compiled, refill, tensors, trace
-from descend.training.experiment import Experiment
 from descend.types import Batch, Params
 
 MOST_STEPS = 16

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import polars as pl
 
+from descend.engine.experiment import Experiment
+from descend.engine.result import Result
+from descend.engine.run import run
 from descend.records import frame
 from descend.sweeps.job import Chunk, Group, Job
-from descend.training.experiment import Experiment
-from descend.training.result import Result
-from descend.training.run import run
 
 
 def run_serially(group: Group, build: Callable[[Sequence[str]], Experiment]) -> Iterator[Chunk]:

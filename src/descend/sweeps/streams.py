@@ -9,9 +9,9 @@ import torch
 import torch.utils._pytree as pytree
 from torch import Tensor
 
+from descend.engine.check import check_floating
+from descend.engine.experiment import Experiment
 from descend.sweeps.job import Group
-from descend.training.check import check_floating
-from descend.training.experiment import Experiment
 from descend.types import Batch, Params
 
 

@@ -1,0 +1,135 @@
+"""What must hold at the start of a run, looked at once before the first step."""
+
+import math
+import traceback
+import warnings
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from descend.derivatives.directional import taylor
+from descend.derivatives.graph import complete, explained
+from descend.engine.experiment import Experiment
+from descend.engine.step import LossGradients, total
+from descend.errors import ConfigurationError
+from descend.types import Params
+
+TORCH = Path(torch.__file__).parent
+
+
+def check_floating(params: Params) -> None:
+    """Require floating parameters: no derivative exists with respect to whole numbers.
+
+    Raises:
+        ConfigurationError: naming the parameter and its dtype.
+    """
+    for name, x in params.items():
+        if not x.is_floating_point():
+            raise ConfigurationError(
+                f"The parameter {name!r} has dtype {x.dtype}, but only floating point numbers have derivatives; "
+                f"start it from floating point numbers (3.0 instead of 3)."
+            )
+
+
+def check_start(experiment: Experiment, params: Params) -> tuple[str, ...]:
+    """Require named, scalar, finite losses with a finite gradient at the start, and return their names.
+
+    Warns:
+        UserWarning: a loss depends on no parameter.
+
+    Raises:
+        ConfigurationError: naming the loss or gradient and what is wrong with it.
+    """
+    found = losses_at(experiment, params)
+    objective = type(experiment.objective).__name__
+    for name, value in zip(found.losses, found.values.tolist(), strict=True):
+        if not math.isfinite(value):
+            raise ConfigurationError(
+                f"The loss {name!r} of {objective} is {value} at the start; choose a start where it is finite."
+            )
+    if not any(loss.requires_grad for loss in found.losses.values()):
+        raise ConfigurationError(
+            f"No loss of {objective} depends on its parameters, so no gradient exists; "
+            "check that the losses are computed from the parameters by torch operations, without detach."
+        )
+    for name, loss in found.losses.items():
+        if not loss.requires_grad:
+            warnings.warn(
+                f"The loss {name!r} of {objective} depends on no parameter, so its gradient is zero and it decides "
+                "nothing; compute it from the parameters without detach, or leave it out.",
+                UserWarning,
+                stacklevel=2,
+            )
+    gradients = gradients_at(found, objective)
+    for name, gradient in gradients.items():
+        if not torch.isfinite(gradient).all():
+            raise ConfigurationError(
+                f"The gradient of {objective} in {name!r} is not finite at the start; choose another start."
+            )
+    check_orders(experiment, params, gradients, torch.ones_like(found.values))
+    return tuple(found.losses)
+
+
+def gradients_at(found: LossGradients, objective: str) -> Params:
+    """Return the gradient of the sum of the losses.
+
+    Raises:
+        ConfigurationError: where a custom backward returns None, or another shape, or raises.
+    """
+    try:
+        with complete(found.losses.values()), explained():
+            return found.combined(torch.ones_like(found.values))
+    except ConfigurationError:
+        raise
+    except Exception as error:  # a user's own backward may raise anything
+        raise ConfigurationError(
+            f"The gradient of {objective} raised {type(error).__name__} at the start: {error} ({place(error)}); mend "
+            "the backward it comes from."
+        ) from error
+
+
+def check_orders(experiment: Experiment, params: Params, gradients: Params, weights: Tensor) -> None:
+    """Require the losses to be differentiable as often as the optimizer and the metrics ask, tried along the gradient.
+
+    Raises:
+        ConfigurationError: naming the operation that is not.
+    """
+    asked = [metric.differentiates for metric in experiment.metrics.values()]
+    order = max([experiment.optimizer.differentiates, *asked])
+    if order > 1:
+        taylor(total(experiment.objective, weights, None), params, gradients, order)
+
+
+def losses_at(experiment: Experiment, params: Params) -> LossGradients:
+    """Return the losses over the whole data, having checked that they are named scalars."""
+    objective = type(experiment.objective).__name__
+    with torch.enable_grad():
+        leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
+        try:
+            losses = experiment.objective.losses(leaves, None)
+        except ConfigurationError:
+            raise
+        except Exception as error:  # a user's own objective may raise anything
+            raise ConfigurationError(
+                f"{objective}.losses raised {type(error).__name__} at the start: {error} ({place(error)}); "
+                "mend it there, or choose another start."
+            ) from error
+    if not isinstance(losses, dict) or not losses:
+        raise ConfigurationError(
+            f"{objective}.losses returned {type(losses).__name__}, but it must return a dict of named scalar tensors."
+        )
+    for name, loss in losses.items():
+        if not isinstance(loss, torch.Tensor) or loss.dim() != 0:
+            found = f"a tensor of shape {list(loss.shape)}" if isinstance(loss, torch.Tensor) else type(loss).__name__
+            raise ConfigurationError(
+                f"The loss {name!r} of {objective} is {found}, but a loss is one number: a tensor of shape []; "
+                "take its sum or mean."
+            )
+    return LossGradients(leaves, losses)
+
+
+def place(error: BaseException) -> str:
+    """Return the file and line where an error came from, outside torch."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if TORCH not in Path(frame.filename).parents]
+    return f"{Path(frames[-1].filename).name}, line {frames[-1].lineno}"

@@ -1,0 +1,87 @@
+"""Tracing a step, so that it can be compiled or stacked over runs.
+
+A step is recorded below autograd before it is compiled: the real autograd has then run, so that a custom backward is
+honoured. (`torch.compile` of a function that itself takes gradients drops custom backwards without a word.)
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+import torch
+import torch.utils._pytree as pytree
+from torch import Tensor
+from torch._ops import OpOverload
+from torch.fx import GraphModule
+
+from descend.engine.step import Carry
+from descend.graph.recorder import record
+from descend.types import Loss
+
+
+def lift(carry: Carry) -> Carry:
+    """Return the carry with its Python numbers as 0-d tensors, so that a trace takes them as inputs, not constants."""
+    device = next(iter(carry.params.values())).device
+
+    def lifted(leaf: Any) -> Any:
+        if isinstance(leaf, bool) or not isinstance(leaf, int | float):
+            return leaf
+        dtype = torch.int64 if isinstance(leaf, int) else torch.float64
+        return torch.tensor(leaf, dtype=dtype, device=device)
+
+    return pytree.tree_map(lifted, carry)
+
+
+def tensors(tree: Any) -> list[Tensor]:
+    """Return the tensors among a tree's leaves, in order."""
+    return [leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, Tensor)]
+
+
+def refill(tree: Any, found: Iterable[Tensor]) -> Any:
+    """Return the tree with its tensors replaced, in order; leaves that are no tensors stay."""
+    rest = iter(found)
+    return pytree.tree_map(lambda leaf: next(rest) if isinstance(leaf, Tensor) else leaf, tree)
+
+
+def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]:
+    """Return `function` as a graph of plain tensor operations on its inputs' tensors, and an example of its output.
+
+    Raises:
+        RuntimeError: the function depends on the value of a tensor in Python (`if`, `.item()`).
+    """
+    examples: list[Any] = []
+
+    def flat(*leaves: Tensor) -> list[Tensor]:
+        examples.append(function(*refill(inputs, leaves)))
+        return tensors(examples[-1])
+
+    with torch.no_grad():
+        graph = record(flat, tensors(inputs))
+        operations = [node.target for node in graph.graph.nodes if isinstance(node.target, OpOverload)]
+        if any(operation._schema.is_mutable for operation in operations):
+            # vmap has no rule for some operations in place, and would loop over the runs.
+            pure = torch.func.functionalize(graph, remove="mutations")
+            graph = record(pure, tensors(inputs), {torch.ops.aten.copy.default: written})
+    return graph, examples[-1]
+
+
+def written(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
+    """What `target` holds once `source` is written to it; torch's own form of this has no rule for vmap."""
+    return source.to(target.dtype).expand(target.shape)
+
+
+def uncounted(loss: Loss) -> Loss:
+    """Count nothing: a trace calls the loss once for all the steps that will follow."""
+    return loss
+
+
+def compiled(function: Callable[..., Any], *inputs: Any) -> tuple[Callable[..., Sequence[Tensor]], Any]:
+    """Return `function` compiled for inputs of these shapes, from flat tensors to flat tensors, and an example output.
+
+    Raises:
+        Exception: whatever the tracer or the compiler raises.
+    """
+    from torch import _inductor  # a second's worth of compiler
+
+    graph, example = trace(function, *inputs)
+    with torch.no_grad():
+        return _inductor.compile(graph, list(tensors(inputs))), example

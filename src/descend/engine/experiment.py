@@ -1,0 +1,100 @@
+"""An experiment: what is minimised, how, for how long, and where."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import torch
+
+from descend.aggregators.aggregator import Aggregator
+from descend.aggregators.sum import Sum
+from descend.checks import check_number
+from descend.engine.placement import choose_device, choose_dtype, choose_threads
+from descend.engine.stopping import Stopping
+from descend.errors import ConfigurationError
+from descend.metrics.metric import Metric
+from descend.objectives.objective import Objective
+from descend.optimizers.adam import Adam
+from descend.optimizers.clipping import Clipping, NoClipping
+from descend.optimizers.optimizer import Optimizer
+from descend.schedules.constant import Constant
+from descend.schedules.schedule import Schedule
+from descend.types import Params
+from descend.vectors import numel
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Everything that decides a run's result, and nothing else.
+
+    Args:
+        objective: what is minimised.
+        optimizer: one update.
+        aggregator: several losses into one.
+        metrics: what is looked at while it runs, by any name.
+        schedule: a factor on the learning rate, by step.
+        clip: what is done to a gradient before the optimizer sees it.
+        stop: rules that end the run before `steps`.
+        values: names of recorded numbers whose last ones the result carries as its `values`.
+        steps: updates to make, ≥ 0; with 0 the start is evaluated and recorded once.
+        seed: seeds the one generator that the start and the batches are drawn from.
+        dtype: `auto` (float64 for functions, float32 for nets), or the name of a floating torch dtype.
+        device: `auto` (an accelerator where one is present and the problem large), or a torch device.
+        threads: `auto` (by the size of the problem), or a number of CPU threads.
+        compile: `auto` (where it wins over the whole run), True or False.
+    """
+
+    objective: Objective
+    optimizer: Optimizer = field(default_factory=Adam)
+    aggregator: Aggregator = field(default_factory=Sum)
+    metrics: dict[str, Metric] = field(default_factory=dict)
+    schedule: Schedule = field(default_factory=Constant)
+    clip: Clipping = field(default_factory=NoClipping)
+    stop: Stopping = field(default_factory=Stopping)
+    values: Sequence[str] = ()
+    steps: int = 1000
+    seed: int = 0
+    dtype: str = "auto"
+    device: str = "auto"
+    threads: str | int = "auto"
+    compile: str | bool = "auto"
+
+    def __post_init__(self) -> None:
+        check_number(self, "steps", at_least=0)
+        check_number(self, "seed", at_least=0)
+        if self.optimizer.line_search and self.aggregator.uses_jacobian:
+            raise ConfigurationError(
+                f"{type(self.optimizer).__name__} searches along a line, but the direction of "
+                f"{type(self.aggregator).__name__} is not the gradient of one function, so there is no line to search: "
+                "use an optimizer without a line search (adam), or an aggregator of fixed weights (sum, weighted)."
+            )
+
+    def generator(self) -> torch.Generator:
+        """Return the run's one source of randomness, on the CPU so that every device draws the same numbers."""
+        return torch.Generator(device="cpu").manual_seed(self.seed)
+
+    def placed(self, params: Params) -> tuple[Self, Params, int]:
+        """Return the experiment with its objective's tensors in their place, the parameters likewise, and threads.
+
+        Metrics that do not apply to such parameters are left out.
+
+        Raises:
+            ConfigurationError: the device or dtype named is not to be had.
+        """
+        work = self.objective.batch_size * numel(params)
+        device = choose_device(self.device, work)
+        dtype = choose_dtype(self.dtype, self.objective.dtype, device)
+        moved = {name: x.to(device=device, dtype=dtype) for name, x in params.items()}
+        metrics = {name: metric for name, metric in self.metrics.items() if metric.applies(params)}
+        ready = replace(self, objective=self.objective.to(dtype, device), metrics=metrics)
+        return ready, moved, choose_threads(self.threads, work)
+
+    def optimizer_at(self, step: "int | torch.Tensor") -> Optimizer:
+        """Return the optimizer with the learning rate that the schedule gives it at `step`."""
+        factor = self.schedule.factor(step, self.steps)
+        if isinstance(factor, float) and factor == 1.0:
+            return self.optimizer
+        scaled = copy.copy(self.optimizer)
+        object.__setattr__(scaled, "lr", self.optimizer.lr * factor)
+        return scaled

@@ -1,0 +1,61 @@
+"""From the tensors of a block to records on the host, in as few transfers as there are shapes."""
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from descend.engine.block import Block
+from descend.records import Column, Records
+
+
+def gather(block: Block, step: int, names: tuple[str, ...]) -> Records:
+    """Return the records of a block that began at `step`: `value` and `loss/<name>` at each step, and the observed."""
+    steps = np.arange(step, step + len(block.values), dtype=np.int64)
+    values = block.values.double()
+    totals = host((block.weights.double() * values).sum(dim=1))
+    scalars = {"value": Column(steps, totals)}
+    if len(names) > 1:
+        losses = host(values)
+        scalars |= {f"loss/{name}": Column(steps, losses[:, i]) for i, name in enumerate(names)}
+    found = columns(block.observed, step) | {name: Column(steps, host(x)) for name, x in block.always.items()}
+    scalars |= {name: column for name, column in found.items() if column.values.ndim == 1}
+    return Records(scalars, {name: column for name, column in found.items() if column.values.ndim > 1})
+
+
+def columns(observed: dict[int, dict[str, Tensor]], step: int) -> dict[str, Column]:
+    """Return a column for each name; what has one shape, at steps that saw the same names, is moved together."""
+    alike: dict[tuple[str, ...], list[int]] = {}
+    for i, found in observed.items():
+        alike.setdefault(tuple(found), []).append(i)
+    parts: dict[str, list[Column]] = {}
+    for rows in alike.values():
+        kinds: dict[tuple[torch.Size, torch.dtype], list[str]] = {}
+        for name, x in observed[rows[0]].items():
+            kinds.setdefault((x.shape, x.dtype), []).append(name)
+        steps = np.array(rows, np.int64) + step
+        for (shape, _), kind in kinds.items():
+            values = host(torch.stack([observed[i][name] for i in rows for name in kind]))
+            values = values.reshape(len(rows), len(kind), *shape)
+            for j, name in enumerate(kind):
+                parts.setdefault(name, []).append(Column(steps, values[:, j]))
+    return {name: in_order(found) for name, found in parts.items()}
+
+
+def in_order(parts: list[Column]) -> Column:
+    """Return parts with different steps as one column, its steps ascending."""
+    steps = np.concatenate([part.steps for part in parts])
+    order = np.argsort(steps)
+    return Column(steps[order], np.concatenate([part.values for part in parts])[order])
+
+
+def until(records: Records, step: int) -> Records:
+    """Return the rows before `step`."""
+    return Records(
+        {n: Column(c.steps[c.steps < step], c.values[c.steps < step]) for n, c in records.scalars.items()},
+        {n: Column(c.steps[c.steps < step], c.values[c.steps < step]) for n, c in records.histograms.items()},
+    )
+
+
+def host(values: Tensor) -> np.ndarray:
+    """Return a float64 array in main memory."""
+    return values.detach().to(device="cpu", dtype=torch.float64).numpy()

@@ -1,0 +1,113 @@
+"""Where, in which precision and how a run computes, chosen by name or by the size of the problem."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import torch
+
+from descend.errors import ConfigurationError
+from descend.types import Params
+from descend.vectors import numel
+
+if TYPE_CHECKING:
+    from descend.engine.experiment import Experiment
+
+# Multiply-adds of one step (parameters × examples). On small nets a second thread makes a step 5 to 13 times slower,
+# more where other programs want the processor too; an accelerator's launch overhead likewise wants work to pay for it.
+THREADS_PAY = 20_000_000
+ACCELERATOR_PAYS = 20_000_000
+
+# `auto` compiles where the run is so long and its step so small that compiling is won back twice over: that takes a
+# third of a second for a kernel, ten for a program. The rule looks at the configuration alone: a result must not depend
+# on how busy the machine was.
+LONG_RUN_OF_A_KERNEL = 10_000
+LONG_RUN = 100_000
+SMALL_STEP = 20_000
+
+
+def choose_device(name: str, work: int) -> torch.device:
+    """Return the device named, or for `auto` an accelerator where one is present and the problem is large.
+
+    Raises:
+        ConfigurationError: the name is none of these, or this machine lacks the device.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() and work >= ACCELERATOR_PAYS else "cpu")
+    if re.fullmatch(r"cpu|mps|cuda(:\d+)?", name) is None:
+        raise ConfigurationError(f"device is {name!r}, but it must be auto, cpu, cuda, cuda:1 (a number) or mps.")
+    device = torch.device(name)
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise ConfigurationError(
+            f"device is {name!r}, but this machine offers torch {torch.cuda.device_count()} CUDA devices; "
+            "use device=cpu, or install a CUDA build of torch on a machine with a GPU."
+        )
+    if device.type == "mps" and not torch.backends.mps.is_available():
+        raise ConfigurationError("device is 'mps', but this machine has no Metal device; use device=cpu.")
+    return device
+
+
+def choose_dtype(name: str, default: torch.dtype, device: torch.device) -> torch.dtype:
+    """Return the floating dtype named, or for `auto` the default, float32 where the device has no other.
+
+    Raises:
+        ConfigurationError: the name is not that of a floating torch dtype, or the device lacks it.
+    """
+    if name == "auto":
+        return torch.float32 if device.type == "mps" else default
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise ConfigurationError(
+            f"dtype is {name!r}, but derivatives need a floating dtype; use auto, float32 or float64."
+        )
+    if dtype == torch.float64 and device.type == "mps":
+        raise ConfigurationError("dtype is 'float64', but Metal has no such numbers; use dtype=float32 or device=cpu.")
+    return dtype
+
+
+def choose_threads(threads: str | int, work: int) -> int:
+    """Return the number of CPU threads: as given, or for `auto` one for small problems and all for large.
+
+    Raises:
+        ConfigurationError: neither `auto` nor a positive whole number.
+    """
+    if threads == "auto":
+        return 1 if work < THREADS_PAY else torch.get_num_threads()
+    if not isinstance(threads, int) or isinstance(threads, bool) or threads < 1:
+        raise ConfigurationError(f"threads is {threads!r}, but it must be auto or a whole number of at least 1.")
+    return threads
+
+
+@contextmanager
+def cpu_threads(count: int) -> Iterator[None]:
+    """Compute with `count` threads inside, and with as many as before afterwards."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(count)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def choose_compile(experiment: "Experiment", params: Params, long_run: int) -> bool:
+    """Return whether to compile the steps: as the experiment says, or for `auto` where it wins over the whole run.
+
+    Args:
+        long_run: from how many steps on it wins.
+
+    Raises:
+        ConfigurationError: compiling was asked for, but the optimizer or aggregator cannot be traced.
+    """
+    traceable = experiment.optimizer.batchable and experiment.aggregator.batchable
+    if experiment.compile == "auto":
+        work = experiment.objective.batch_size * numel(params)
+        return traceable and experiment.steps >= long_run and work <= SMALL_STEP
+    if not isinstance(experiment.compile, bool):
+        raise ConfigurationError(f"compile is {experiment.compile!r}, but it must be auto, true or false.")
+    if experiment.compile and not traceable:
+        part = experiment.aggregator if experiment.optimizer.batchable else experiment.optimizer
+        raise ConfigurationError(
+            f"compile is true, but {type(part).__name__} is not made of tensor operations alone; set compile=false."
+        )
+    return experiment.compile

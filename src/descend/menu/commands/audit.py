@@ -1,0 +1,185 @@
+"""`descend audit`: the derivatives of an objective, an op, or of all there are, by every route, and which are right."""
+
+import argparse
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NoReturn
+
+import torch
+
+from descend.audit.known_faults import KNOWN_FAULTS
+from descend.audit.report import AuditReport
+from descend.audit.subjects import Subject, objective_subject, op_subject
+from descend.audit.verdict import Verdict
+from descend.derivatives.gradient import gradient
+from descend.errors import ConfigurationError
+from descend.menu import FOLDER, choices
+from descend.menu.build import make, plain, retargeted
+from descend.menu.commands.waiting import Waiting
+from descend.menu.compose import about, compose
+from descend.objectives.objective import Objective
+from descend.ops.op import Op
+
+HIGHEST = 4
+"""Some routes compute each entry by itself, 81 of order 4 in three directions; the fifth takes minutes."""
+SEED = 0
+BACKEND = "inductor"
+"""Of `torch.compile`, for one subject: what runs are compiled with. It takes ten seconds, so `--all` does without."""
+QUICK_BACKEND = "eager"
+"""Traces as `torch.compile` does, and generates no code: for `--all`, and where there is no C++ compiler."""
+
+USAGE = """\
+descend audit: every derivative of an objective or op, order by order, by every route that applies.
+
+  descend audit op=gelu                          an op of the menu, at drawn points, its edges and its kinks
+  descend audit op._target_=mine.Op              an op of your own, in a file of yours
+  descend audit objective=rosenbrock --order 4   an objective at its start and near it, to the fourth order
+  descend audit objective=digits_mlp op=spike    an objective through an op
+  descend audit --all                            every op and objective of the menu, and torch's known faults
+
+Each route's greatest error over the points, relative to the derivative's greatest entry, and a verdict: right, wrong,
+raises, refused (with a sentence), or unchecked, where no reference settled. References are sympy's derivative, mpmath's
+differences, and extrapolated finite differences of the derivative one order lower. A function of more than three
+numbers is audited along three random directions. The exit code is 1 if a route that descend itself takes is wrong, 2
+for wrong input. `--all` compiles the ops alone, without generating code.
+"""
+
+
+def audit_command(arguments: Sequence[str]) -> int:
+    """Carry out `descend audit <arguments>`, and return the exit code.
+
+    Raises:
+        ConfigurationError: where the arguments are wrong.
+    """
+    given = parsed(arguments)
+    if given.help:
+        print(USAGE)
+        return 0
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")  # of torch's own, about what is audited
+        return everything(given.order) if given.all else single(given.overrides, given.order)
+
+
+class Parser(argparse.ArgumentParser):
+    """Complains in one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise ConfigurationError(f"descend audit: {message}; descend audit --help shows how it is used.")
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return `overrides`, `order`, `all` and `help`."""
+    parser = Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("--order", type=int, default=2)
+    parser.add_argument("--all", action="store_true")
+    parser.add_argument("-h", "--help", action="store_true")
+    given = parser.parse_intermixed_args(list(arguments))
+    if not 1 <= given.order <= HIGHEST:
+        raise ConfigurationError(
+            f"An audit of order {given.order} was asked for, but it goes from 1 to {HIGHEST}; give --order 2, say. "
+            "Along one direction derivatives have any order: descend.derivatives.directional.taylor."
+        )
+    if given.all and given.overrides:
+        raise ConfigurationError(f"--all audits the whole menu; leave {given.overrides[0]} away, or leave --all away.")
+    return given
+
+
+def single(overrides: Sequence[str], order: int) -> int:
+    """Audit what the overrides choose: the objective if they name one, else the op."""
+    with evaluated(" ".join(overrides)):
+        subject = chosen(overrides)
+        gradient(subject.function, subject.points[0])
+    with Waiting(f"audit of {subject.name}"):
+        report = subject.audited(order, torch.Generator().manual_seed(SEED), backend())
+    print(f"{subject.name}, orders 1 to {order}, at {len(subject.points)} points\n\n{report.table()}\n")
+    print(conclusion([report]))
+    return report.exit_code
+
+
+def backend() -> str:
+    """Return what `torch.compile` compiles with here."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        return QUICK_BACKEND
+    return BACKEND
+
+
+def chosen(overrides: Sequence[str]) -> Subject:
+    """Return what the overrides choose.
+
+    Raises:
+        ConfigurationError: saying what is wrong with an override.
+    """
+    generator = torch.Generator().manual_seed(SEED)
+    config = plain(compose(overrides))
+    through_objective = any(about(override, "objective") for override in overrides)
+    if not through_objective and not any(about(override, "op") for override in overrides):
+        raise ConfigurationError(
+            "descend audit was told nothing to audit; name an objective (objective=rosenbrock), an op (op=gelu), "
+            "or give --all."
+        )
+    op = make("op", retargeted("op", config["op"], list(overrides)), Op)
+    if not through_objective:
+        return op_subject(" ".join(overrides), op, generator)
+    objective = make("objective", retargeted("objective", config["objective"], list(overrides)), Objective)
+    return objective_subject(" ".join(overrides), objective, op, generator)
+
+
+@contextmanager
+def evaluated(name: str) -> Iterator[None]:
+    """Turn whatever an op or objective of the user's own raises within into a ConfigurationError."""
+    try:
+        yield
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        reason = (str(error).splitlines() or [""])[0].rstrip(".")
+        raise ConfigurationError(
+            f"{name} cannot be evaluated and differentiated once: {type(error).__name__}: {reason}; mend that first."
+        ) from error
+
+
+def everything(order: int) -> int:
+    """Audit every op and objective of the menu in a line each, and torch's known faults."""
+    overrides = [f"{group}={choice}" for group in ("op", "objective") for choice in choices(FOLDER / group)]
+    cases = [(fault, operator) for fault in KNOWN_FAULTS for operator in fault.examples]
+    reports = []
+    with Waiting("audit of everything", len(overrides) + len(cases)) as waiting:
+        for override in overrides:
+            compiler = QUICK_BACKEND if about(override, "op") else None
+            report = chosen([override]).audited(order, torch.Generator().manual_seed(SEED), compiler)
+            waiting.advance(f"{override:<36} {summary(report)}")
+            reports.append(report)
+        for fault, operator in cases:
+            mended = not any(fault.spoils(each) for each in fault.reproduce(operator))
+            waiting.advance(f"{'MENDED by torch' if mended else 'still there'}, shown by {operator}: {fault}")
+    print("\n" + conclusion(reports))
+    return max(report.exit_code for report in reports)
+
+
+def summary(report: AuditReport) -> str:
+    """Return how many routes were right, and which were not."""
+    right = sum(row.verdict == Verdict.RIGHT for row in report.rows)
+    worse = [
+        f"order {row.order} {'*' if row.ours else ''}{row.route}: {row.verdict}"
+        for row in report.rows
+        if row.verdict != Verdict.RIGHT and (row.ours or row.verdict == Verdict.WRONG)
+    ]
+    return f"{right} of {len(report.rows)} right" + "".join(f"; {each}" for each in worse)
+
+
+def conclusion(reports: Sequence[AuditReport]) -> str:
+    """Return what it comes to for those who use descend."""
+    ours = [row for report in reports for row in report.rows if row.ours]
+    bad = [f"{row.route} at order {row.order}" for row in ours if row.verdict in (Verdict.WRONG, Verdict.RAISES)]
+    if bad:
+        return f"Wrong, and taken by descend itself: {', '.join(dict.fromkeys(bad))}."
+    rest = [row for row in ours if row.verdict != Verdict.RIGHT]
+    unsettled = f", but for {len(rest)} refused or unchecked" if rest else ""
+    return f"Every derivative that descend itself takes is right ({len(ours)} looked at{unsettled})."

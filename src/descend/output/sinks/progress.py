@@ -1,0 +1,68 @@
+"""A progress bar for runs long enough to wait for."""
+
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from descend.records import Records
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from descend.engine.result import Result
+
+# Importing rich takes a tenth of the time that importing torch does: only a bar that is drawn pays it.
+
+PATIENCE_SECONDS = 2.0
+"""Shorter runs show no bar: it would flash by."""
+
+
+class ProgressBar:
+    """Shows steps, value, steps per second and the time left; nothing where the console is not a terminal.
+
+    Args:
+        steps: the last step of the run.
+        console: where to draw.
+    """
+
+    def __init__(self, steps: int, console: "Console | None" = None) -> None:
+        self._steps = steps
+        self._console = console
+        self._seen = sys.stderr.isatty() if console is None else console.is_terminal
+        self._began = time.monotonic()
+        self._bar: Progress | None = None
+
+    def write(self, records: Records) -> None:
+        if not self._seen or "value" not in records.scalars:
+            return
+        steps, values = records.scalars["value"]
+        if self._bar is None and len(steps) and time.monotonic() - self._began > PATIENCE_SECONDS:
+            self._bar = self._start()
+        if self._bar is not None and len(steps):
+            rate = steps[-1] / (time.monotonic() - self._began)
+            self._bar.update(self._task, completed=int(steps[-1]), value=float(values[-1]), rate=rate)
+            self._bar.refresh()
+
+    def close(self, result: "Result") -> None:
+        if self._bar is not None:
+            self._bar.update(self._task, completed=result.steps, value=result.value)
+            self._bar.stop()
+
+    def _start(self) -> "Progress":
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        bar = Progress(
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("value {task.fields[value]:.6g}"),
+            TextColumn("{task.fields[rate]:,.0f} steps/s"),
+            TimeRemainingColumn(),
+            console=self._console or Console(stderr=True),
+            auto_refresh=False,
+            transient=True,
+        )
+        self._task = bar.add_task("", total=self._steps, value=float("nan"), rate=0.0)
+        bar.start()
+        return bar

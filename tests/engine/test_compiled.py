@@ -1,0 +1,261 @@
+"""Compiled runs against the same runs step by step. Compiling takes seconds, so that there are few of these tests."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import polars.testing
+import pytest
+import torch
+from toys import Line
+
+from descend.derivatives import hessian
+from descend.engine import compiled_blocks
+from descend.engine import loop as loop_module
+from descend.engine.block import due
+from descend.engine.compiled import refill, tensors, trace
+from descend.engine.compiled_blocks import CompiledBlocks
+from descend.engine.experiment import Experiment
+from descend.engine.kernel_blocks import KernelBlocks
+from descend.engine.loop import Loop
+from descend.engine.placement import LONG_RUN, LONG_RUN_OF_A_KERNEL
+from descend.engine.result import Result
+from descend.engine.run import drive
+from descend.engine.stopping import Stopping
+from descend.errors import ConfigurationError
+from descend.metrics.gradient_cosine import GradientCosine
+from descend.metrics.histogram import GradientHistogram
+from descend.metrics.metric import Metric
+from descend.metrics.parameter_values import ParameterValues
+from descend.metrics.update_norm import UpdateNorm
+from descend.objectives.expression import Expression
+from descend.objectives.rosenbrock import Rosenbrock
+from descend.ops.straight_through_round import StraightThroughRound
+from descend.optimizers.adam import Adam
+from descend.optimizers.torch_optim import TorchOptim
+from descend.schedules.cosine import Cosine
+from descend.types import Losses, Observation, Params
+
+
+@dataclass(frozen=True)
+class Looking(Metric):
+    """A metric that looks at the value of a tensor, so that no trace may hold it."""
+
+    batchable = False
+
+    def __call__(self, observation: Observation) -> dict[str, torch.Tensor]:
+        value = sum(observation.losses.values())
+        return {"looking": value if float(value) > 0 else -value}
+
+
+METRICS = {
+    "parameters": ParameterValues(every=1),
+    "update": UpdateNorm(every=1),
+    "cosine": GradientCosine(every=5),
+    "histogram": GradientHistogram(every=10, bins=4),
+    "looking": Looking(every=3),
+}
+
+
+STEPS = 4
+"""Steps of a program in these tests: half as many compile in half the time."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_programs() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (compiled_blocks, loop_module):
+            patch.setattr(module, "STEPS", STEPS)
+        yield
+
+
+def finished(experiment: Experiment) -> tuple[Loop, Result]:
+    loop = Loop(experiment)
+    return loop, drive(loop, [])
+
+
+def borrowing(programs: Loop, experiment: Experiment) -> Loop:
+    """A loop that takes its blocks by the programs of another, so that nothing is compiled again."""
+    loop = Loop(replace(experiment, compile=False))
+    loop.compiled, loop._take = True, programs._take
+    return loop
+
+
+def histograms(result: Result) -> dict[int, torch.Tensor]:
+    columns = [block.histograms["gradient/histogram/x"] for block in result.blocks if block.histograms]
+    return {int(s): torch.as_tensor(v) for column in columns for s, v in zip(column.steps, column.values, strict=True)}
+
+
+@pytest.fixture(scope="module", params=["kernels", "programs"])
+def rosenbrock(request: pytest.FixtureRequest, _short_programs: None) -> tuple[Callable[..., Experiment], Loop, Result]:
+    """Rosenbrock by Adam under a schedule, with metrics at every step and now and then, and its compiled run."""
+
+    def make(**given: Any) -> Experiment:
+        fields = {"optimizer": Adam(lr=0.05), "schedule": Cosine(), "metrics": METRICS, "steps": 75, "compile": True}
+        return Experiment(Rosenbrock(), **(fields | given))
+
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "programs":
+            patch.setattr(Loop, "_by_kernels", lambda self, params: None)
+        loop, result = finished(make())
+    assert isinstance(loop._take.__self__, {"kernels": KernelBlocks, "programs": CompiledBlocks}[request.param])
+    return make, loop, result
+
+
+def test_a_compiled_run_is_the_run(rosenbrock: tuple) -> None:
+    make, loop, result = rosenbrock
+    _, expected = finished(make(compile=False))
+    assert loop.compiled
+    assert result.provenance["compiled"]
+    assert not expected.provenance["compiled"]
+    polars.testing.assert_frame_equal(
+        result.records.sort("step", "name"), expected.records.sort("step", "name"), rel_tol=1e-9, abs_tol=1e-12
+    )
+    found, wanted = histograms(result), histograms(expected)
+    assert list(found) == list(wanted) == [*range(0, 71, 10), 75]
+    for step, histogram in found.items():
+        torch.testing.assert_close(histogram, wanted[step], rtol=1e-8, atol=1e-10)
+    assert result.evaluations == expected.evaluations
+    assert (result.status, result.steps) == ("finished", 75)
+
+
+def test_block_sizes_do_not_matter_when_compiled(rosenbrock: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
+    make, loop, expected = rosenbrock
+    monkeypatch.setattr(loop_module, "BLOCK_SECONDS", 0.0)  # the shortest blocks there are
+    result = drive(borrowing(loop, make()), [])
+    assert len(result.blocks) == 75 // STEPS + 2
+    polars.testing.assert_frame_equal(
+        result.records.sort("step", "name"), expected.records.sort("step", "name"), check_exact=True
+    )
+
+
+def test_a_rule_inside_a_compiled_block_leaves_what_a_run_of_that_many_steps_leaves(rosenbrock: tuple) -> None:
+    make, loop, expected = rosenbrock
+    values = expected.records.filter(name="value").sort("step")["value"].to_list()
+    step = next(i for i in range(30, 75) if values[i] < min(values[:i]) and i % STEPS not in (0, STEPS - 1))
+    stopped = borrowing(loop, make(stop=Stopping(value=values[step])))
+    result = drive(stopped, [])
+    planned = borrowing(loop, make())
+    batches = [None] * step
+    metrics_due = due(planned.experiment, 0, step)
+    carry, _ = planned._take(planned.carry, batches, metrics_due)
+    assert (result.status, result.steps) == ("converged", step)
+    torch.testing.assert_close(stopped.carry, carry, rtol=0, atol=0)
+
+
+def test_batches_and_a_custom_backward() -> None:
+    """A rounding whose gradient goes straight through: were its backward dropped, nothing would move."""
+
+    @dataclass(frozen=True)
+    class Rounded(Line):
+        def losses(self, params: Params, batch: Any) -> Losses:
+            rounded = {name: StraightThroughRound()(3 * x) / 3 for name, x in params.items()}
+            return super().losses(rounded, batch) | {"size": (params["w"] ** 2).sum() / 10}
+
+    def make(compile: bool) -> Experiment:
+        return Experiment(Rounded(), optimizer=Adam(lr=0.1), steps=27, compile=compile)
+
+    (loop, result), (_, expected) = finished(make(True)), finished(make(False))
+    assert loop.compiled
+    polars.testing.assert_frame_equal(
+        result.records.sort("step", "name"), expected.records.sort("step", "name"), rel_tol=1e-9, abs_tol=1e-12
+    )
+    start = Line().init(torch.Generator().manual_seed(0))["w"]
+    assert (loop.carry.params["w"] - start).abs().min() > 0.1
+    assert loop.carry.params["b"] != 0  # moved by the rounded loss alone
+
+
+def test_tracing_honours_a_custom_backward() -> None:
+    objective = Expression("op(x)**2", start={"x": 2.0}, op=StraightThroughRound())
+
+    def gradient(params: Params) -> Params:
+        leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
+        with torch.enable_grad():
+            value = objective.losses(leaves, None)["value"]
+        return dict(zip(leaves, torch.autograd.grad(value, list(leaves.values())), strict=True))
+
+    graph, example = trace(gradient, {"x": torch.tensor(2.2, dtype=torch.float64)})
+    found = refill(example, graph(*tensors({"x": torch.tensor(3.3, dtype=torch.float64)})))
+    assert float(found["x"]) == 6.0  # 2 · round(3.3) · 1
+
+
+@dataclass(frozen=True)
+class Branching(Rosenbrock):
+    """Rosenbrock with a look at the value of a tensor, as a user might write it."""
+
+    def value(self, x: torch.Tensor) -> torch.Tensor:
+        return super().value(x) if x.sum() > -100 else x.sum()
+
+
+def test_what_is_written_in_place_is_traced_into_operations_that_vmap_has_rules_for() -> None:
+    """Of `aten.copy` vmap has none: it would loop over the runs, with a warning from C++ that Python cannot catch."""
+
+    def cubes(x: torch.Tensor) -> torch.Tensor:
+        return hessian(lambda p: (p["x"] ** 3).sum() + p["x"].cos().sum() ** 2, {"x": x})
+
+    x = torch.tensor([[1.0, 2.0, 3.0], [0.5, -1.0, 2.0]], dtype=torch.float64)
+    graph, _ = trace(cubes, x[0])
+    assert not [node for node in graph.graph.nodes if node.target is torch.ops.aten.copy.default]
+    (found,) = torch.vmap(lambda row: tuple(graph(row)))(x)
+    torch.testing.assert_close(found, torch.stack([cubes(row) for row in x]))
+
+
+@pytest.mark.parametrize("steps", [3, 300])
+@pytest.mark.parametrize(
+    ("fields", "told"), [({"compile": "maybe"}, "must be auto"), ({}, "TorchOptim is not made of")]
+)
+def test_a_wrong_wish_is_told_of_a_short_run_too(steps: int, fields: dict[str, Any], told: str) -> None:
+    fields = {"optimizer": TorchOptim(), "compile": True, "steps": steps} | fields
+    with pytest.raises(ConfigurationError, match=told):
+        Loop(Experiment(Rosenbrock(), **fields))
+
+
+def test_what_cannot_be_traced_is_told_or_run_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"compile is true, but a step of Branching cannot be compiled: .*false"
+    ):
+        Loop(Experiment(Branching(), steps=20, compile=True))
+    loop = Loop(Experiment(Branching(), steps=LONG_RUN))
+    assert not loop.compiled
+    assert next(iter(loop)).scalars["value"].steps.tolist() == [0]
+
+
+def test_a_machine_without_a_compiler_runs_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch import _inductor
+
+    def missing(*arguments: object) -> None:
+        raise RuntimeError("no C++ compiler")
+
+    monkeypatch.setattr(_inductor, "compile", missing)
+    assert not Loop(Experiment(Line(), steps=LONG_RUN)).compiled
+    with pytest.raises(ConfigurationError, match="no C"):
+        Loop(Experiment(Line(), steps=20, compile=True))
+
+
+def test_a_machine_without_a_c_compiler_runs_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CC", "no-such-compiler")
+    assert not Loop(Experiment(Rosenbrock(), steps=LONG_RUN_OF_A_KERNEL)).compiled
+    with pytest.raises(ConfigurationError, match="no-such-compiler cannot compile a C program"):
+        Loop(Experiment(Rosenbrock(), steps=20, compile=True))
+
+
+def test_long_runs_of_small_steps_go_by_kernels() -> None:
+    assert isinstance(Loop(Experiment(Rosenbrock(), steps=LONG_RUN_OF_A_KERNEL))._take.__self__, KernelBlocks)
+    assert not Loop(Experiment(Rosenbrock(), steps=LONG_RUN_OF_A_KERNEL - 1)).compiled
+    assert not Loop(Experiment(Line(), steps=LONG_RUN_OF_A_KERNEL)).compiled  # it draws batches
+
+
+def test_looking_ahead_at_batches_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(compiled_blocks, "compiled", refuse)
+    drawn = list(zip(Loop(Experiment(Line(), steps=LONG_RUN)).batches, range(20), strict=False))
+    expected = list(zip(Loop(Experiment(Line(), steps=20)).batches, range(20), strict=False))
+    torch.testing.assert_close(drawn, expected, rtol=0, atol=0)
+
+
+def test_too_few_steps_for_a_program_are_not_compiled() -> None:
+    loop, result = finished(Experiment(Rosenbrock(), steps=STEPS - 1, compile=True))
+    assert not loop.compiled
+    assert result.steps == STEPS - 1

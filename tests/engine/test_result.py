@@ -1,0 +1,84 @@
+"""result.json: its fields, its numbers, and that readers never see half of it."""
+
+import json
+import math
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from toys import Line, Quartic
+
+from descend.engine.experiment import Experiment
+from descend.engine.result import Result
+from descend.engine.run import run
+from descend.objectives.rosenbrock import Rosenbrock
+from descend.optimizers.gradient_descent import GradientDescent
+
+# The list of DESIGN.md, "What a run leaves behind".
+FIELDS = [
+    "status",
+    "reason",
+    "steps",
+    "value",
+    "best_value",
+    "losses",
+    "gradient_norm",
+    "evaluations",
+    "seconds",
+    "parameters",
+    "metrics",
+    "values",
+    "provenance",
+]
+
+
+@pytest.fixture
+def result() -> Result:
+    return run(Experiment(Line(), steps=3))
+
+
+def test_the_fields_of_the_file(result: Result, tmp_path: Path) -> None:
+    result.write(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
+    written = json.loads((tmp_path / "result.json").read_text())
+    assert list(written) == FIELDS
+    assert written == json.loads(result.json())
+    assert written["evaluations"] == {"function": 4, "gradient": 4, "hvp": 0, "hessian": 0}
+    assert list(written["losses"]) == ["squares"]
+    assert list(written["metrics"]) == ["largest_error"]
+    assert written["parameters"] == {"w": result.parameters["w"], "b": result.parameters["b"]}
+    assert written["seconds"] > 0
+
+
+def test_numbers_that_are_not_finite_are_null(tmp_path: Path) -> None:
+    result = run(Experiment(Quartic(), optimizer=GradientDescent(lr=0.5), steps=100))
+    replace(result, parameters={"x": [1.0, [math.nan, -math.inf]]}).write(tmp_path)
+    written = json.loads((tmp_path / "result.json").read_text(), parse_constant=pytest.fail)
+    assert not math.isfinite(result.value)
+    assert written["value"] is None
+    assert written["losses"]["quartic"] is None
+    assert written["parameters"] == {"x": [1.0, [None, None]]}
+    assert math.isfinite(written["best_value"])
+
+
+def test_a_write_cut_short_leaves_the_old_file_whole(
+    result: Result, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    result.write(tmp_path)
+    before = (tmp_path / "result.json").read_bytes()
+
+    def full(descriptor: int) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        run(Experiment(Rosenbrock(), steps=1)).write(tmp_path)
+    assert (tmp_path / "result.json").read_bytes() == before
+
+
+def test_records_are_a_frame_of_one_row_for_each_number(result: Result) -> None:
+    frame = result.records
+    assert frame.columns == ["run", "step", "name", "value"]
+    assert frame["run"].unique().to_list() == [0]
+    assert frame.filter(name="value")["step"].to_list() == [0, 1, 2, 3]

@@ -1,0 +1,79 @@
+"""The best settings of a sweep, and its picture, on tables written by hand."""
+
+import io
+import math
+
+import numpy as np
+import polars as pl
+from PIL import Image
+
+from descend.output.pictures.sweep import sweep_picture
+from descend.output.report.summary import best_settings, numeric
+
+
+def table(rows: list[tuple[str, float, int, float | None, str]]) -> pl.DataFrame:
+    names = ["optimizer", "optimizer.lr", "seed", "value", "status"]
+    frame = pl.DataFrame(rows, schema=names, orient="row", strict=False)
+    return frame.with_row_index("run").with_columns(pl.col("value").alias("metrics.error") * 10)
+
+
+RUNS = table(
+    [
+        ("adam", 0.1, 0, 1.0, "finished"),
+        ("adam", 0.1, 1, 3.0, "finished"),
+        ("adam", 0.2, 0, 0.0, "finished"),  # a lucky seed
+        ("adam", 0.2, 1, 5.0, "finished"),
+        ("sgd", 0.1, 0, 4.0, "finished"),
+        ("sgd", 0.1, 1, 5.0, "finished"),
+        ("sgd", 0.2, 0, None, "diverged"),
+        ("sgd", 0.2, 1, 0.5, "finished"),
+    ]
+)
+SWEPT = ["optimizer", "optimizer.lr", "seed"]
+
+
+def test_each_choice_has_its_best_setting_by_the_median_of_its_seeds() -> None:
+    best = best_settings(RUNS, SWEPT)
+    assert best["optimizer"].to_list() == ["adam", "sgd"]
+    assert best["optimizer.lr"].to_list() == [0.1, 0.1]
+    assert best["value"].to_list() == [2.0, 4.5]
+    assert best["run"].to_list() == [0, 4]
+    assert (best["lowest"][0], best["highest"][0], best["runs"][0]) == (1.0, 3.0, 2)
+    assert best["metrics.error"].to_list() == [20.0, 45.0]
+
+
+def test_a_diverged_run_counts_as_infinite() -> None:
+    only = RUNS.filter((pl.col("optimizer") == "sgd") & (pl.col("optimizer.lr") == 0.2))
+    best = best_settings(only, SWEPT)
+    assert math.isinf(best["value"][0])
+    assert best["ended"][0] == "finished, diverged"
+
+
+def test_without_choices_the_ten_best_settings_of_all() -> None:
+    rows = [("adam", lr, 0, lr, "finished") for lr in np.linspace(1, 2, 30).tolist()]
+    best = best_settings(table(rows), ["optimizer.lr"])
+    assert best["value"].to_list() == sorted(best["value"])
+    assert len(best) == 10
+    assert best_settings(RUNS, ["seed"])["seed"].to_list() == [0, 1]
+
+
+def test_numbers_are_told_from_choices() -> None:
+    assert numeric(pl.Series(["1", "1e-3", "0.5"]))
+    assert not numeric(pl.Series(["1", "null"]))
+
+
+def test_the_picture_has_a_panel_for_each_objective() -> None:
+    lr = np.geomspace(1e-3, 1, 8).tolist()
+    rows = [(name, x, 0, x * x, "finished") for name in ("adam", "sgd") for x in lr]
+    one = table(rows)
+    frame = pl.concat([one.with_columns(pl.lit(name).alias("objective")) for name in ("beale", "ackley", "wood")])
+    small, large = (
+        Image.open(io.BytesIO(sweep_picture(t, keys))) for t, keys in ((one, SWEPT), (frame, ["objective", *SWEPT]))
+    )
+    assert large.width > small.width
+    assert large.height > small.height
+    assert np.asarray(large).std() > 10
+
+
+def test_no_picture_of_fewer_than_three_numbers() -> None:
+    assert sweep_picture(RUNS, SWEPT) is None

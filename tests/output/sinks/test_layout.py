@@ -1,0 +1,40 @@
+"""The Custom Scalars page of a run with several losses, read back by TensorBoard's own plugin data."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard.plugins.custom_scalar import layout_pb2, metadata
+
+from descend.engine.result import Result
+from descend.output.sinks.tensorboard import TensorBoard
+from descend.records import Column, Records
+
+
+def layout(folder: Path, names: list[str], result: Result) -> layout_pb2.Layout | None:
+    board = TensorBoard(folder, {}, flush_seconds=0)
+    column = Column(np.arange(2), np.ones(2))
+    for _ in range(2):
+        board.write(Records({name: column for name in names}))
+    board.close(result)
+    events = EventAccumulator(str(folder)).Reload()
+    if metadata.CONFIG_SUMMARY_TAG not in events.Tags()["tensors"]:
+        return None
+    [event] = events.Tensors(metadata.CONFIG_SUMMARY_TAG)
+    assert metadata.PLUGIN_NAME in events.SummaryMetadata(metadata.CONFIG_SUMMARY_TAG).plugin_data.plugin_name
+    return layout_pb2.Layout.FromString(event.tensor_proto.string_val[0])
+
+
+def test_several_losses_are_laid_side_by_side_once(tmp_path: Path, result: Result) -> None:
+    found = layout(tmp_path, ["value", "loss/a", "loss/b"], result)
+    assert found is not None
+    [category] = found.category
+    patterns = {chart.title: list(chart.multiline.tag) for chart in category.chart}
+    assert patterns["losses"] == ["loss/.*"]
+    assert {"weights", "cosines of the gradients"} <= set(patterns)
+
+
+@pytest.mark.parametrize("names", [["value"], ["value", "gradient/norm"]])
+def test_one_loss_has_no_such_page(tmp_path: Path, names: list[str], result: Result) -> None:
+    assert layout(tmp_path, names, result) is None
