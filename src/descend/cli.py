@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from omegaconf import DictConfig
 
-    from descend.engine.loop import Loop
     from descend.engine.result import Result
+    from descend.engine.run import Run
     from descend.records import Records
 
 # Torch takes longer to import than all the rest: the help text does without it, and so does this module.
@@ -93,13 +93,13 @@ def task(config: "DictConfig") -> float:
     from descend.output.table import show, show_claims
 
     folder = Path(HydraConfig.get().runtime.output_dir)
-    loop = Ready.take() or prepare(config, HydraConfig.get().overrides.task)
+    run = Ready.take() or prepare(config, HydraConfig.get().overrides.task)
     settings: Any = OmegaConf.to_container(config, resolve=True)
     claims = settings.pop("claims")
     sinks = open_sinks(trackers(config), folder, settings)
-    bar = ProgressBar(loop.experiment.steps)
+    bar = ProgressBar(run.experiment.steps)
     try:
-        result = drive(loop, [bar, *sinks, ResultFile(folder)], partial(leave, folder))
+        result = drive(run, [bar, *sinks, ResultFile(folder)], partial(leave, folder))
     except Exception as error:
         (folder / "error.txt").write_text(traceback.format_exc())
         print(f"descend: the run failed: {type(error).__name__}: {error} (see {folder / 'error.txt'})", file=sys.stderr)
@@ -112,7 +112,7 @@ def task(config: "DictConfig") -> float:
     return result.value
 
 
-def leave(folder: Path, loop: "Loop", result: "Result") -> "Records":
+def leave(folder: Path, run: "Run", result: "Result") -> "Records":
     """Leave a checkpoint and the pictures that there are, which are returned as well.
 
     `path.png` is of a run on a function of two numbers, `solution.png` of a run whose objective has a drawing,
@@ -120,7 +120,6 @@ def leave(folder: Path, loop: "Loop", result: "Result") -> "Records":
     """
     import numpy as np
 
-    from descend.engine.checkpoint import save
     from descend.output.pictures.cosines import cosines_picture
     from descend.output.pictures.drawing import solution_picture
     from descend.output.pictures.path import path_of, path_picture
@@ -128,13 +127,12 @@ def leave(folder: Path, loop: "Loop", result: "Result") -> "Records":
     from descend.output.pictures.spectrum import spectrum_picture
     from descend.records import Column, Records
 
-    save(loop.carry, folder / "checkpoint.pt")
-    objective, params = loop.experiment.objective, loop.carry.params
+    objective, params = run.experiment.objective, run.params
     best, title = objective.best_points(), type(objective).__name__
-    path = path_of(params, result.blocks) if len(loop.names) > 1 else None
+    path = path_of(params, result.blocks) if len(run.names) > 1 else None
     drawing = objective.drawing(params)
     drawn = {
-        "path": path_picture(loop.loss, params, result.blocks, best, title)
+        "path": path_picture(run.loss, params, result.blocks, best, title)
         if path is None
         else paths_picture(lambda point: objective.losses(point, None), params, {title: [path]}, best),
         "cosines": cosines_picture(result.blocks, title),

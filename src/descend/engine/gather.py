@@ -1,25 +1,10 @@
-"""From the tensors of a block to records on the host, in as few transfers as there are shapes."""
+"""From the tensors of a block to numbers on the host, in as few transfers as there are shapes."""
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from descend.engine.block import Block
 from descend.records import Column, Records
-
-
-def gather(block: Block, step: int, names: tuple[str, ...]) -> Records:
-    """Return the records of a block that began at `step`: `value` and `loss/<name>` at each step, and the observed."""
-    steps = np.arange(step, step + len(block.values), dtype=np.int64)
-    values = block.values.double()
-    totals = host((block.weights.double() * values).sum(dim=1))
-    scalars = {"value": Column(steps, totals)}
-    if len(names) > 1:
-        losses = host(values)
-        scalars |= {f"loss/{name}": Column(steps, losses[:, i]) for i, name in enumerate(names)}
-    found = columns(block.observed, step) | {name: Column(steps, host(x)) for name, x in block.always.items()}
-    scalars |= {name: column for name, column in found.items() if column.values.ndim == 1}
-    return Records(scalars, {name: column for name, column in found.items() if column.values.ndim > 1})
 
 
 def columns(observed: dict[int, dict[str, Tensor]], step: int) -> dict[str, Column]:
@@ -29,11 +14,11 @@ def columns(observed: dict[int, dict[str, Tensor]], step: int) -> dict[str, Colu
         alike.setdefault(tuple(found), []).append(i)
     parts: dict[str, list[Column]] = {}
     for rows in alike.values():
-        kinds: dict[tuple[torch.Size, torch.dtype], list[str]] = {}
+        kinds: dict[tuple[torch.Size, torch.dtype, torch.device], list[str]] = {}
         for name, x in observed[rows[0]].items():
-            kinds.setdefault((x.shape, x.dtype), []).append(name)
+            kinds.setdefault((x.shape, x.dtype, x.device), []).append(name)
         steps = np.array(rows, np.int64) + step
-        for (shape, _), kind in kinds.items():
+        for (shape, *_), kind in kinds.items():
             values = host(torch.stack([observed[i][name] for i in rows for name in kind]))
             values = values.reshape(len(rows), len(kind), *shape)
             for j, name in enumerate(kind):

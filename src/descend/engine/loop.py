@@ -1,232 +1,219 @@
-"""The training loop: yields records, knows no sink."""
+"""The loop over the steps of a stack of runs: one for a single run and for ten thousand."""
 
-import itertools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
+import numpy as np
 import torch
+from torch import Tensor
 
-from descend.engine.backends.kernel import NoCompiler
-from descend.engine.block import STEPS, Block, Due, due, measure, take
-from descend.engine.budgeted import within_budgets
-from descend.engine.check import check_floating, check_start
-from descend.engine.compiled_blocks import CompiledBlocks
-from descend.engine.evaluations import Evaluations
+from descend.engine.backends.backend import Backend, Pattern, Summary
+from descend.engine.block import due
+from descend.engine.endings import Endings
 from descend.engine.experiment import Experiment
-from descend.engine.gather import gather, host, until
-from descend.engine.kernel_blocks import KernelBlocks
-from descend.engine.placement import LONG_RUN, LONG_RUN_OF_A_KERNEL, choose_compile, cpu_threads
-from descend.engine.result import Result
-from descend.engine.step import Carry, Taken, evaluate, observe, start, total
-from descend.engine.stopping import Verdict, Watch, named
-from descend.errors import ConfigurationError
-from descend.graph.entries import Inseparable
-from descend.records import Records
-from descend.types import Batch, Loss, Params
-from descend.vectors import norm, numel
+from descend.engine.gather import columns, host
+from descend.engine.placement import cpu_threads
+from descend.engine.program import Final
+from descend.engine.streams import Streams
+from descend.records import Column
+from descend.types import Batch
 
-# A block is as long as this takes, so that values leave the device, records reach their sinks and the clock is looked
-# at some times a second; never longer than MOST_STEPS, so that taking one again stays cheap.
 BLOCK_SECONDS = 0.1
+"""A block takes about so long: values leave the device, records reach their sinks and the clock is looked at between
+blocks."""
+
 MOST_STEPS = 1000
-
-# Results carry the parameters themselves only where a person would read them.
-MOST_PARAMETERS = 32
-
-Take = Callable[[Carry, Sequence[Batch], Due], tuple[Carry, Block]]
-"""Takes a block of an experiment's steps: `block.take`, or what compiles it."""
+"""The longest block, in units of what a backend makes at a time where that is more than one step."""
 
 
-class Loop:
-    """One run of an experiment. Iterating yields records; `result` tells how it stands, at the end or when cut short.
+class Rows(NamedTuple):
+    """What a block recorded.
 
-    Raises:
-        ConfigurationError: on construction, if the experiment cannot start.
+    Attributes:
+        columns: for each name the steps [k] and the values [k, runs, …].
+        runs: which runs, int64 [runs].
     """
 
-    def __init__(self, experiment: Experiment) -> None:
-        generator = experiment.generator()
-        drawn = experiment.objective.init(generator)
-        check_floating(drawn)
-        self.experiment, params, self.threads = experiment.placed(drawn)
-        self.names = check_start(self.experiment, params)
-        self.batches = self.experiment.objective.batches(generator)
-        self.carry: Carry = start(self.experiment, params)
-        self.step = 0
-        self.experiment = within_budgets(self.experiment)
-        compiled = self._by_kernels(params) or self._by_programs(params)
-        self.compiled = compiled is not None
-        self._take: Take = compiled or partial(take, self.experiment, count=self._count)
-        self.verdict: Verdict | None = None
-        self.watch = Watch()
-        self.evaluations = Evaluations()
-        self.seconds = 0.0
-        self.final: Taken | None = None
+    columns: dict[str, Column]
+    runs: np.ndarray
 
-    @property
-    def loss(self) -> Loss:
-        """The total over the whole data as a function of the parameters, at the weights of the end."""
-        return total(self.experiment.objective, self._evaluate().weights, None)
 
-    def _pays(self, params: Params, long_run: int) -> bool:
-        """Tell whether to compile: as the experiment says or where it wins, and there are steps enough for a block."""
-        return choose_compile(self.experiment, params, long_run) and self.experiment.steps >= STEPS
+@dataclass
+class Loop:
+    """Makes the steps of runs of one experiment; iterating yields what each block recorded.
 
-    def _by_kernels(self, params: Params) -> Take | None:
-        """Return what takes blocks by kernels, or None where that does not pay or cannot be had."""
-        if not self._pays(params, LONG_RUN_OF_A_KERNEL):
-            return None
-        [first] = self._ahead(1)
-        if first is not None or any(x.device.type != "cpu" for x in params.values()):
-            return None
-        try:
-            return KernelBlocks(self.experiment, self.carry).take
-        except NoCompiler:
-            if self.experiment.compile == "auto":
-                return None
-            raise
-        except Inseparable:
-            return None
+    A run may end inside a block: its rows at and after the step of `endings.stops` are to be left out.
 
-    def _ahead(self, steps: int) -> list[Batch]:
-        """Return the next batches without using them up."""
-        first = list(itertools.islice(self.batches, steps))
-        self.batches = itertools.chain(first, self.batches)
-        return first
+    Args:
+        experiment: the runs' template, in its place.
+        backend: their state, and what advances it.
+        streams: their batches.
+        runs: how many there are.
+        threads: CPU threads to compute with.
+        stride: every how many steps losses and due metrics are recorded.
+        progress: told how many steps were made, over all runs, as they are made.
 
-    def _by_programs(self, params: Params) -> Take | None:
-        """Return what takes blocks by compiled programs, or None where it does not pay or cannot be had."""
-        if not self._pays(params, LONG_RUN):
-            return None
-        first = self._ahead(STEPS)
-        try:
-            with cpu_threads(self.threads):
-                return CompiledBlocks(self.experiment, self.names, self.carry, first).take
-        except Exception as error:  # a tracer and a compiler may raise anything
-            if self.experiment.compile == "auto":
-                return None
-            reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-            raise ConfigurationError(
-                f"compile is true, but a step of {type(self.experiment.objective).__name__} cannot be compiled: "
-                f"{reason}; set compile=false."
-            ) from error
+    Attributes:
+        step: how many steps were made.
+        seconds: time spent in them.
+        at: which run stands at each place of the stack, int64; ended runs leave it when they are half of it.
+        endings: how they ended.
+    """
 
-    def __iter__(self) -> Iterator[Records]:
-        with cpu_threads(self.threads):
-            yield from self._blocks()
+    experiment: Experiment
+    backend: Backend
+    streams: Streams
+    runs: int
+    threads: int = 1
+    stride: int = 1
+    progress: Callable[[int], None] = lambda steps: None
+    step: int = 0
+    seconds: float = 0.0
+    at: np.ndarray = field(init=False)
+    endings: Endings = field(init=False)
+    _kept: list[tuple[np.ndarray, list]] = field(default_factory=list)
+    _patterns: dict[tuple[int, int], Pattern] = field(default_factory=dict)
 
-    def _blocks(self) -> Iterator[Records]:
-        steps, unit = self.experiment.steps, STEPS if self.compiled else 1
-        size = unit
-        while self.verdict is None and self.step < steps:
-            size = min(size, steps - self.step)
+    def __post_init__(self) -> None:
+        self.at = np.arange(self.runs)
+        self.endings = Endings(self.experiment.stop, self.backend.names, self.runs)
+        self._period = math.lcm(self.stride, *(metric.every for metric in self.experiment.metrics.values()))
+        self._draws = self.streams.example() is not None
+
+    def __iter__(self) -> Iterator[Rows]:
+        unit, blocks = self.backend.together, 1
+        while self.at.size and self.step < self.experiment.steps:
+            size = min(blocks * unit, self.experiment.steps - self.step)
             began = time.perf_counter()
-            records = self._block(list(itertools.islice(self.batches, size)))
+            with cpu_threads(self.threads):
+                rows = self._block(size)
             took = time.perf_counter() - began
             self.seconds += took
             self._look_at_clock()
-            yield records
-            wanted = 2 * size if took < BLOCK_SECONDS / 2 else int(size * BLOCK_SECONDS / took)
-            size = max(unit, min(MOST_STEPS, wanted) // unit * unit)
-        yield self._finish()
+            yield rows
+            wanted = 2 * blocks if took < BLOCK_SECONDS / 2 else int(blocks * BLOCK_SECONDS / took)
+            blocks = max(1, min(MOST_STEPS if unit == 1 else MOST_STEPS // 8, wanted))
+        if self.at.size:
+            self._keep(self.at, self.step, self._columns(self.at))
 
-    def _block(self, batches: list[Batch]) -> Records:
-        """Take one block; where a rule ends the run inside it, take it again from its start up to that step."""
-        began, counts = self.carry, replace(self.evaluations)
-        metrics_due = due(self.experiment, self.step, len(batches))
-        carry, block = self._take(began, batches, metrics_due)
-        records = gather(block, self.step, self.names)
-        self.verdict = self._judge(block, records)
-        if self.verdict is None:
-            self.carry = carry
-            self._add(len(batches))
-            self.step += len(batches)
-            return records
-        kept = self.verdict.step - self.step
-        self.evaluations, self.step = counts, self.verdict.step
-        if kept:
-            # With the same metrics: what is compiled for them is not for steps without, and rounds otherwise.
-            self.carry, _ = self._take(began, batches[:kept], metrics_due[:kept])
-            self._add(kept)
-        return until(records, self.verdict.step)
+    def _block(self, size: int) -> Rows:
+        """Make `size` steps; where runs end inside them, make them again up to there to keep what they ended with."""
+        batches: list[Batch] = [self.streams.draw() for _ in range(size)] if self._draws else [None] * size
+        before, step, pattern = self.backend.carry, self.step, self._pattern(self.step, size)
+        summaries = self.backend.advance(batches, pattern)
+        rows = self._rows(summaries, pattern, step)
+        suspects = self.endings.suspects(self.at, summaries)
+        self.step += size
+        self.progress(size * len(self.at))
+        if suspects.any():
+            after = self.backend.carry
+            self._find_ends(np.flatnonzero(suspects), before, step, batches, summaries, pattern)
+            self.backend.carry = after
+            self._drop_ended()
+        return rows
 
-    def _judge(self, block: Block, records: Records) -> Verdict | None:
-        """Return the verdict on the block that starts at the present step, or None where the run goes on."""
-        column = records.scalars["value"]
-        norms = None if block.norms is None else host(block.norms)
-        verdict = self.experiment.stop.first(column.steps, column.values, norms, self.watch)
-        if verdict is not None:
-            values = block.values[verdict.step - self.step].tolist()
-            verdict = named(verdict, dict(zip(self.names, values, strict=True)))
-        return verdict
+    def _pattern(self, step: int, size: int) -> Pattern:
+        """Return for each step of a block whether it is recorded, and the metrics due at it; both come round."""
+        at = step % self._period, size
+        if at not in self._patterns:
+            recorded = [(step + i) % self.stride == 0 for i in range(size)]
+            names = due(self.experiment, step, size)
+            self._patterns[at] = tuple((kept, own if kept else ()) for kept, own in zip(recorded, names, strict=True))
+        return self._patterns[at]
 
-    def _count(self, loss: Loss) -> Loss:
-        return loss if self.experiment.optimizer.batchable else self.evaluations.counted(loss)
+    def _rows(self, summaries: Sequence[Summary], pattern: Pattern, step: int) -> Rows:
+        """Return what the parts of a block from `step` on recorded of each run."""
+        steps = np.flatnonzero([kept for kept, _ in pattern]) + step
+        found: dict[str, Column] = {}
+        if steps.size:
+            found["value"] = Column(steps, np.concatenate([host(s.totals) for s in summaries]))
+            losses = [host(s.losses) for s in summaries if s.losses is not None]
+            if losses:
+                joined = np.concatenate(losses)
+                found |= {f"loss/{name}": Column(steps, joined[:, :, i]) for i, name in enumerate(self.backend.names)}
+        return Rows(found | columns(offset(summaries), step), self.at)
 
-    def _add(self, steps: int) -> None:
-        self.evaluations.function += steps
-        self.evaluations.gradient += steps
+    def _find_ends(
+        self,
+        places: np.ndarray,
+        before: object,
+        step: int,
+        batches: Sequence[Batch],
+        summaries: Sequence[Summary],
+        pattern: Pattern,
+    ) -> None:
+        """Judge the suspects by every step's values, and keep the carry of each that ended as it was at its end."""
+        if not all(recorded for recorded, _ in pattern):
+            self.backend.carry = before
+            summaries = self.backend.advance(batches, ((True, ()),) * len(batches))
+        totals = np.concatenate([host(s.totals) for s in summaries])[:, places]
+        losses = [host(s.losses) for s in summaries if s.losses is not None]
+        norms = [host(s.norms) for s in summaries if s.norms is not None]
+        stops = self.endings.judge(
+            self.at[places],
+            np.arange(step, step + len(batches)),
+            totals,
+            np.concatenate(losses)[:, places] if losses else totals[:, :, None],
+            np.concatenate(norms)[:, places] if norms else None,
+        )
+        self.backend.carry, made = before, 0
+        for stop in np.unique(stops[stops >= 0]) - step:
+            if stop > made:
+                self.backend.advance(batches[made:stop], ((False, ()),) * (stop - made))
+            made = stop
+            runs = self.at[places[stops == step + stop]]
+            self._keep(runs, step + int(stop), self._columns(runs))
+
+    def _columns(self, runs: np.ndarray) -> list:
+        return self.backend.columns(np.flatnonzero(np.isin(self.at, runs)).tolist())
+
+    def _keep(self, runs: np.ndarray, step: int, columns: list) -> None:
+        """Keep the carry of runs that end at `step`; the run axis stands first."""
+        fresh = np.flatnonzero(~self.endings.ended[runs])
+        own = torch.from_numpy(fresh)
+        self._kept.append((runs[fresh], [x[own.to(x.device)] if isinstance(x, Tensor) else x for x in columns]))
+        self.endings.end(runs, step)
+
+    def _drop_ended(self) -> None:
+        """Leave ended runs behind where that makes the stack less than half as large; until then they idle along."""
+        going = ~self.endings.ended[self.at]
+        if going.sum() <= len(self.at) / 2:
+            places = np.flatnonzero(going).tolist()
+            if places:
+                self.backend.select(places)
+                self.streams.select(places)
+            self.at = self.at[going]
 
     def _look_at_clock(self) -> None:
         limit = self.experiment.stop.seconds
-        if self.verdict is None and limit is not None and self.seconds >= limit:
-            self.verdict = Verdict("finished", f"the time budget of {limit:g} s was used up", self.step)
+        if limit is not None and self.seconds >= limit:
+            self.stop("finished", f"the time budget of {limit:g} s was used up")
 
-    def _finish(self) -> Records:
-        """Evaluate the losses over the whole data and every metric at the last parameters, and record them."""
-        with torch.no_grad():
-            final = self._evaluate()
-            observation = observe(self.experiment, self.carry, final, None, None)
-            observed = measure(self.experiment, self.experiment.metrics, observation)
-        block = Block(final.values[None], final.weights[None], norm(final.gradients)[None], {0: observed}, {})
-        records = gather(block, self.step, self.names)
-        if self.verdict is None:
-            self.verdict = self._judge(block, records) or Verdict(
-                "finished", f"all {self.step} steps were made", self.step
-            )
-        return records
+    def stop(self, status: str, reason: str) -> None:
+        """End every run that still goes on where it stands."""
+        going = self.at[~self.endings.ended[self.at]]
+        if going.size:
+            kept = self._columns(going)
+            self._kept.append((going, kept))
+            self.endings.end(going, self.step, status, reason)
+        self.at = self.at[:0]
 
-    def _evaluate(self) -> Taken:
-        """Evaluate the losses over the whole data at the last parameters, once."""
-        if self.final is None:
-            with torch.no_grad():
-                self.final, _ = evaluate(self.experiment, self.carry.params, None, self.carry.aggregator)
-            self._add(1)
-        return self.final
+    def ends(self) -> list:
+        """Return the carry of every run where it ended, in the order of the runs, as `Backend.columns` does."""
+        order = np.concatenate([runs for runs, _ in self._kept])
+        back = torch.from_numpy(np.argsort(order))
+        parts = zip(*(columns for _, columns in self._kept), strict=True)
+        return [torch.cat(x)[back.to(x[0].device)] if isinstance(x[0], Tensor) else x[0] for x in parts]
 
-    def result(self) -> Result:
-        """Return how the run ended, or how it stands where it was cut short."""
-        verdict = self.verdict or Verdict("interrupted", f"it was stopped after step {self.step}", self.step)
-        final = self._evaluate()
-        with torch.no_grad():
-            tested = self.experiment.objective.evaluate(self.carry.params)
-        value = float((final.weights.double() * final.values.double()).sum())
-        return replace(
-            self.unevaluated(verdict),
-            value=value,
-            best_value=min(self.watch.best, value if math.isfinite(value) else math.inf),
-            losses=dict(zip(self.names, final.values.tolist(), strict=True)),
-            gradient_norm=float(norm(final.gradients)),
-            metrics={name: float(x) for name, x in tested.items()},
-        )
+    def finish(self) -> Final:
+        """Evaluate every run where it ended; tensors [runs, …]."""
+        with cpu_threads(self.threads):
+            return self.backend.finish(self.ends())
 
-    def unevaluated(self, verdict: Verdict) -> Result:
-        """Return how the run stands without evaluating anything, for that may be what failed."""
-        params, optimizer = self.carry.params, self.experiment.optimizer
-        small = numel(params) <= MOST_PARAMETERS
-        return Result(
-            status=verdict.status,
-            reason=verdict.reason,
-            steps=self.step,
-            value=math.nan,
-            best_value=self.watch.best,
-            losses={},
-            gradient_norm=math.nan,
-            evaluations=self.evaluations.plus(optimizer.evaluations(self.step, self.carry.optimizer)),
-            seconds=self.seconds,
-            parameters={name: x.tolist() for name, x in params.items()} if small else None,
-            metrics={},
-        )
+
+def offset(summaries: Sequence[Summary]) -> dict[int, dict[str, Tensor]]:
+    """Return what the parts of a block observed, by its offset from the block's first step."""
+    return {at: found for summary in summaries for at, found in summary.observed.items()}

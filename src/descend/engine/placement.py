@@ -19,11 +19,8 @@ if TYPE_CHECKING:
 THREADS_PAY = 20_000_000
 ACCELERATOR_PAYS = 20_000_000
 
-# `auto` compiles where the run is so long and its step so small that compiling is won back twice over: that takes a
-# third of a second for a kernel, ten for a program. The rule looks at the configuration alone: a result must not depend
-# on how busy the machine was.
-LONG_RUN_OF_A_KERNEL = 10_000
-LONG_RUN = 100_000
+# `auto` compiles only steps of at most so many multiply-adds: in larger ones Python's part of the time is small. The
+# rule looks at the experiment alone: a result depends neither on how many runs there are nor on what else goes on.
 SMALL_STEP = 20_000
 
 
@@ -90,24 +87,17 @@ def cpu_threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def choose_compile(experiment: "Experiment", params: Params, long_run: int) -> bool:
+def compiles(experiment: "Experiment", params: Params, long_run: int) -> bool:
     """Return whether to compile the steps: as the experiment says, or for `auto` where it wins over the whole run.
 
     Args:
         long_run: from how many steps on it wins.
 
     Raises:
-        ConfigurationError: compiling was asked for, but the optimizer or aggregator cannot be traced.
+        ConfigurationError: `compile` is none of its values.
     """
-    traceable = experiment.optimizer.batchable and experiment.aggregator.batchable
     if experiment.compile == "auto":
-        work = experiment.objective.batch_size * numel(params)
-        return traceable and experiment.steps >= long_run and work <= SMALL_STEP
+        return experiment.steps >= long_run and experiment.objective.batch_size * numel(params) <= SMALL_STEP
     if not isinstance(experiment.compile, bool):
         raise ConfigurationError(f"compile is {experiment.compile!r}, but it must be auto, true or false.")
-    if experiment.compile and not traceable:
-        part = experiment.aggregator if experiment.optimizer.batchable else experiment.optimizer
-        raise ConfigurationError(
-            f"compile is true, but {type(part).__name__} is not made of tensor operations alone; set compile=false."
-        )
     return experiment.compile

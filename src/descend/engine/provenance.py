@@ -14,7 +14,7 @@ from descend.engine.experiment import Experiment
 from descend.types import Params
 
 
-def provenance(experiment: Experiment, params: Params, threads: int, compiled: bool) -> dict[str, Any]:
+def provenance(experiment: Experiment, params: Params, threads: int, backend: str) -> dict[str, Any]:
     """Return what one needs to know to get a result again; `params` tell device and dtype as they were chosen."""
     some = next(iter(params.values()))
     return {
@@ -25,7 +25,7 @@ def provenance(experiment: Experiment, params: Params, threads: int, compiled: b
         "device_name": torch.cuda.get_device_name(some.device) if some.device.type == "cuda" else platform.machine(),
         "dtype": str(some.dtype).removeprefix("torch."),
         "threads": threads,
-        "compiled": compiled,
+        "backend": backend,
         "seed": experiment.seed,
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
     }

@@ -1,16 +1,95 @@
 """One run from start to result, its records handed to sinks as they come."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
+import numpy as np
+
+from descend.engine.backends.choose import choose, numbers_of_one, record
+from descend.engine.budgeted import within_budgets
+from descend.engine.check import check_start
 from descend.engine.experiment import Experiment
-from descend.engine.loop import Loop
-from descend.engine.provenance import provenance
+from descend.engine.gather import host
+from descend.engine.loop import Loop, Rows
+from descend.engine.placement import cpu_threads
+from descend.engine.program import Final
 from descend.engine.result import Result
+from descend.engine.results import results, unevaluated
 from descend.engine.sink import Sink
+from descend.engine.step import total
 from descend.engine.stopping import Verdict
-from descend.records import Records, last
+from descend.engine.streams import begin
+from descend.records import Column, Records, last
+from descend.types import Loss, Params
+
+
+class Run:
+    """A single run: a stack of one. Iterating yields its records; `result` tells how it stands, at any time.
+
+    Raises:
+        ConfigurationError: on construction, if the experiment cannot start.
+    """
+
+    def __init__(self, experiment: Experiment) -> None:
+        beginning = begin(experiment, [experiment.seed], [experiment.objective], own=False)
+        self.experiment = within_budgets(beginning.experiment)
+        self._start = {name: x[0] for name, x in beginning.params.items()}
+        self.names = check_start(self.experiment, self._start)
+        with cpu_threads(beginning.threads):
+            batch = beginning.streams.example()
+            recording = record(self.experiment, self.names, self._start, batch, arrays=True)
+            backend = choose(recording, numbers_of_one(recording.program), beginning.params)
+        self.loop = Loop(self.experiment, backend, beginning.streams, 1, beginning.threads)
+        self._final: Final | None = None
+
+    @property
+    def params(self) -> Params:
+        """The parameters where the run stands."""
+        return {name: x[0] for name, x in self.final.params.items()}
+
+    @property
+    def loss(self) -> Loss:
+        """The total over the whole data as a function of the parameters, at the weights of the end."""
+        return total(self.experiment.objective, self.final.weights[0], None)
+
+    @property
+    def final(self) -> Final:
+        """The end of the run, evaluated once."""
+        if self._final is None:
+            self.loop.stop("interrupted", f"it was stopped after step {self.loop.step}")
+            self._final = self.loop.finish()
+        return self._final
+
+    def __iter__(self) -> Iterator[Records]:
+        for rows in self.loop:
+            yield recorded(rows, int(self.loop.endings.stops[0]))
+        yield self._end()
+
+    def _end(self) -> Records:
+        """Return what is recorded of the last parameters: the losses over the whole data, and every metric."""
+        final, step = self.final, int(self.loop.endings.stops[0])
+        found = {"value": final.total} | final.observed
+        if len(self.names) > 1:
+            found |= {f"loss/{name}": final.losses[:, i] for i, name in enumerate(self.names)}
+        columns = {name: Column(np.array([step]), host(x)[None]) for name, x in found.items()}
+        return recorded(Rows(columns, self.loop.at), step + 1)
+
+    def result(self) -> Result:
+        """Return how the run ended, or how it stands where it was cut short."""
+        [found] = results(self.loop, self.final, [self.experiment.seed])
+        return found
+
+    def unevaluated(self, verdict: Verdict) -> Result:
+        """Return how the run stands without evaluating anything, for that may be what failed."""
+        return unevaluated(self.loop, self._start, verdict, self.experiment.seed)
+
+
+def recorded(rows: Rows, stop: int) -> Records:
+    """Return a single run's rows before step `stop` as records."""
+    cut = {name: Column(c.steps[c.steps < stop], c.values[c.steps < stop, 0]) for name, c in rows.columns.items()}
+    scalars = {name: column for name, column in cut.items() if column.values.ndim == 1}
+    return Records(scalars, {name: column for name, column in cut.items() if column.values.ndim > 1})
 
 
 def run(experiment: Experiment, sinks: Sequence[Sink] = ()) -> Result:
@@ -23,11 +102,11 @@ def run(experiment: Experiment, sinks: Sequence[Sink] = ()) -> Result:
         Exception: what the objective, optimizer or a metric raised; by then every sink was closed with a result whose
             status is `failed`.
     """
-    return drive(Loop(experiment), sinks)
+    return drive(Run(experiment), sinks)
 
 
-def drive(loop: Loop, sinks: Sequence[Sink], leave: Callable[[Loop, Result], Records] | None = None) -> Result:
-    """Run a loop that is ready to start.
+def drive(run: Run, sinks: Sequence[Sink], leave: Callable[[Run, Result], Records] | None = None) -> Result:
+    """Make a run that is ready to start.
 
     Args:
         leave: leaves what the sinks don't, a checkpoint say, and returns the last records: a picture of the run.
@@ -35,15 +114,15 @@ def drive(loop: Loop, sinks: Sequence[Sink], leave: Callable[[Loop, Result], Rec
     blocks: list[Records] = []
     try:
         with suppress(KeyboardInterrupt):
-            for records in loop:
+            for records in run:
                 blocks.append(records)
                 spread(records, sinks)
-        result = documented(loop, loop.result(), blocks)
+        result = documented(run, run.result(), blocks)
         if leave is not None:
-            spread(leave(loop, result), sinks)
+            spread(leave(run, result), sinks)
     except Exception as error:
-        verdict = Verdict("failed", f"{type(error).__name__}: {error}", loop.step)
-        close(sinks, documented(loop, loop.unevaluated(verdict), blocks))
+        verdict = Verdict("failed", f"{type(error).__name__}: {error}", run.loop.step)
+        close(sinks, documented(run, run.unevaluated(verdict), blocks))
         raise
     close(sinks, result)
     return result
@@ -61,8 +140,6 @@ def close(sinks: Sequence[Sink], result: Result) -> None:
         sink.close(result)
 
 
-def documented(loop: Loop, result: Result, blocks: list[Records]) -> Result:
-    """Return the result with its records and where it comes from."""
-    origin = provenance(loop.experiment, loop.carry.params, loop.threads, loop.compiled)
-    values = last(blocks, loop.experiment.values)
-    return dataclasses.replace(result, values=values, provenance=origin, blocks=blocks)
+def documented(run: Run, result: Result, blocks: list[Records]) -> Result:
+    """Return the result with its records."""
+    return dataclasses.replace(result, values=last(blocks, run.experiment.values), blocks=blocks)

@@ -1,9 +1,10 @@
 """The pure step: parameters and states in, parameters and states out."""
 
 from collections.abc import Callable
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
+import torch.utils._pytree as pytree
 from torch import Tensor
 
 from descend.engine.experiment import Experiment
@@ -93,6 +94,30 @@ def start(experiment: Experiment, params: Params) -> Carry:
     )
 
 
+def lift(carry: Carry) -> Carry:
+    """Return the carry with its Python numbers as 0-d tensors, and with memory of its own for each of its tensors.
+
+    A recorded step takes them as inputs, not constants. Memory that two names share would be written twice by an
+    update in place, and once by the update that is recorded.
+    """
+    device = next(iter(carry.params.values())).device
+
+    def lifted(leaf: Any) -> Any:
+        if isinstance(leaf, Tensor):
+            return leaf.clone()
+        if isinstance(leaf, bool) or not isinstance(leaf, int | float):
+            return leaf
+        dtype = torch.int64 if isinstance(leaf, int) else torch.float64
+        return torch.tensor(leaf, dtype=dtype, device=device)
+
+    return pytree.tree_map(lifted, carry)
+
+
+def uncounted(loss: Loss) -> Loss:
+    """Count nothing: a recorded step calls the loss once for all the steps that will follow."""
+    return loss
+
+
 class Taken(NamedTuple):
     """What an evaluation of the losses found: their names, values [m], weights [m], and the weighted gradient.
 
@@ -135,7 +160,9 @@ def advance(
     taken, aggregator = evaluate(experiment, carry.params, batch, carry.aggregator, jacobian)
     loss = count(total(experiment.objective, taken.weights, batch))
     optimizer = experiment.optimizer_at(carry.step)
-    params, state = optimizer.step(carry.params, experiment.clip(taken.gradients), carry.optimizer, loss)
+    found, state = optimizer.step(carry.params, experiment.clip(taken.gradients), carry.optimizer, loss)
+    # A number [] that was given as a tensor would make float64 of a float32 parameter [].
+    params = {name: found[name].to(x.dtype) for name, x in carry.params.items()}
     return Carry(params, state, aggregator, taken.gradients, taken.values, carry.step + 1), taken
 
 

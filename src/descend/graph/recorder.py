@@ -18,6 +18,8 @@ from torch._ops import OpOverload
 from torch.fx import Graph, GraphModule, Node
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, is_in_torch_dispatch_mode
 
+from descend.errors import Untraceable
+
 VALUE = "value"
 """Under this key a node's `meta` has the `Value` of its output, or a list of them where it has several."""
 
@@ -51,11 +53,15 @@ def record(
         instead: what to carry out, and record, in place of an operation.
 
     Raises:
-        RuntimeError: the function depends on the value of a tensor in Python (`if`, `.item()`).
+        Untraceable: the function depends on the value of a tensor in Python (`if`, `.item()`).
     """
     recorder = Recorder(inputs, instead or {})
-    with recorder:
-        outputs = function(*inputs)
+    RECORDING.append(recorder)
+    try:
+        with recorder:
+            outputs = function(*inputs)
+    finally:
+        RECORDING.pop()
     recorder.graph.output([recorder.node(x) for x in outputs])
     recorder.graph.eliminate_dead_code()
     return GraphModule(recorder.constants, recorder.graph)
@@ -94,6 +100,23 @@ def unrecorded() -> Iterator[None]:
         yield
 
 
+RECORDING: list["Recorder"] = []
+"""The recorders at work, the innermost last."""
+
+
+def whole(function: Callable[..., Any], *args: Any) -> Any:
+    """Call `function`, and record the call as one node instead of what happens in it.
+
+    Args:
+        function: pure, from tensors and other values to tensors.
+    """
+    with unrecorded():
+        found = function(*args)
+    if RECORDING:
+        RECORDING[-1].note(function, args, {}, found)
+    return found
+
+
 class Recorder(TorchDispatchMode):
     """Writes down every operation within its `with` block.
 
@@ -129,20 +152,28 @@ class Recorder(TorchDispatchMode):
             with self:
                 return self._instead[func](*args, **kwargs)
         if func is torch.ops.aten._local_scalar_dense.default:
-            raise RuntimeError("the value of a tensor decides in Python what is computed (an `if`, or `.item()`)")
+            raise Untraceable("the value of a tensor decides in Python what is computed (an `if`, or `.item()`)")
         inputs, keywords = pytree.tree_map(self.node, (args, kwargs))
         pure = self._pure(func, args)
         found = func(*args, **kwargs)
-        node = self.graph.call_function(pure, tuple(inputs), keywords)
+        self._note(self.graph.call_function(pure, tuple(inputs), keywords), (args, kwargs), found)
+        return found
+
+    def note(self, function: Callable[..., Any], args: tuple, kwargs: dict[str, Any], found: Any) -> None:
+        """Write down a call whose inside is not recorded."""
+        inputs, keywords = pytree.tree_map(self.node, (args, kwargs))
+        self._note(self.graph.call_function(function, tuple(inputs), keywords), (args, kwargs), found)
+
+    def _note(self, node: Node, given: Any, found: Any) -> None:
+        """Remember which tensors a node made."""
         if isinstance(found, Tensor):
             self._know(found, node)
         elif isinstance(found, tuple | list):
-            self._alive.append((args, kwargs))
+            self._alive.append(given)
             node.meta[VALUE] = [value(x) for x in found]
             for i, x in enumerate(found):
                 if isinstance(x, Tensor):
                     self._know(x, self.graph.call_function(operator.getitem, (node, i)))
-        return found
 
     def _pure(self, func: OpOverload, args: tuple) -> OpOverload:
         """Return the operation that makes what `func` writes in place, if no other tensor shares that memory."""

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from descend.engine.loop import Loop
+from descend.engine.run import Run
 from descend.menu.build import build, trackers
 from descend.menu.compose import MISTAKES, sentence
 
@@ -17,7 +17,7 @@ from descend.menu.compose import MISTAKES, sentence
 class Ready(Callback):
     """Hydra calls this before it makes the run's folder; the loop waits here for the task that follows."""
 
-    _loop: ClassVar[Loop | None] = None
+    _loop: ClassVar[Run | None] = None
 
     def on_run_start(self, config: DictConfig, **_: Any) -> None:
         collect_from_now_on()
@@ -34,7 +34,7 @@ class Ready(Callback):
             sys.exit(1)
 
     @staticmethod
-    def take() -> Loop | None:
+    def take() -> Run | None:
         """Return the loop made ready, once."""
         loop, Ready._loop = Ready._loop, None
         return loop
@@ -46,6 +46,6 @@ def collect_from_now_on() -> None:
     gc.enable()
 
 
-def prepare(config: DictConfig, overrides: Sequence[str]) -> Loop:
+def prepare(config: DictConfig, overrides: Sequence[str]) -> Run:
     """Return the loop of a composed configuration, ready to start."""
-    return Loop(build(config, list(overrides)))
+    return Run(build(config, list(overrides)))

@@ -9,11 +9,11 @@ from typing import Any
 import polars as pl
 
 from descend.engine.experiment import Experiment
-from descend.errors import ConfigurationError
+from descend.errors import ConfigurationError, Untraceable
 from descend.menu.build import build
 from descend.menu.compose import compose
 from descend.sweeps.aside import Aside
-from descend.sweeps.batch import bytes_of_one, device_of, run_group, untraceable
+from descend.sweeps.batch import bytes_of_one, device_of, run_group
 from descend.sweeps.group import groups
 from descend.sweeps.job import Chunk, Group, Job
 from descend.sweeps.progress import SweepBar
@@ -94,7 +94,7 @@ def require_memory(groups: Sequence[Group], memory: int) -> None:
             continue
         try:
             one = bytes_of_one(group)
-        except RuntimeError:
+        except Untraceable:
             continue  # its runs go one by one
         if one > memory:
             raise ConfigurationError(
@@ -135,9 +135,9 @@ def group_chunks(group: Group, stride: int, settings: Settings, bar: SweepBar) -
                 done += len(chunk.jobs)
                 yield chunk
             return
-        except RuntimeError as error:
+        except Untraceable as error:
             rest = group.part(range(done, len(group.jobs)))
-            group = replace(rest, serial=untraceable(error))
+            group = replace(rest, serial=str(error))
         except MemoryError as error:
             yield all_failed(group.jobs[done:], error)
             return

@@ -9,12 +9,12 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from descend.aggregators.aggregator import Aggregator
 from descend.engine.experiment import Experiment
+from descend.engine.numbers import Leaf, leaves, with_leaves
 from descend.errors import ConfigurationError
 from descend.metrics.metric import Metric
 from descend.objectives.objective import Objective
 from descend.optimizers.optimizer import Optimizer
-from descend.sweeps.job import Group, Job, Leaf
-from descend.sweeps.leaves import leaves, with_leaves
+from descend.sweeps.job import Group, Job
 
 NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 """Numbers as Hydra's grammar writes them, too: read so, they take a hundredth of its time."""

@@ -8,11 +8,9 @@ from typing import Self
 import polars as pl
 
 from descend.engine.experiment import Experiment
+from descend.engine.numbers import Leaf
 from descend.engine.result import Result
 from descend.objectives.objective import Objective
-
-Leaf = tuple[str | int, ...]
-"""Where a number stands in an experiment: attribute names and tuple indices, such as ("optimizer", "betas", 0)."""
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from descend.errors import Untraceable
 from descend.output.report.summary import best_settings
 from descend.sweeps.aside import Aside
-from descend.sweeps.batch import bytes_of_one, device_of, untraceable
+from descend.sweeps.batch import bytes_of_one, device_of
 from descend.sweeps.job import Group
 from descend.sweeps.pages import MOST_ROWS, clear_pages, write_pages
 from descend.sweeps.paths import sweep_paths
@@ -61,8 +62,8 @@ def how(group: Group, settings: Settings) -> tuple[str, str]:
         return "", f"one by one: {group.serial}"
     try:
         one = bytes_of_one(group)
-    except RuntimeError as error:
-        return "", f"one by one: {untraceable(error)}"
+    except Untraceable as error:
+        return "", f"one by one: {error!s}"
     programs = -(-len(group.jobs) // max(1, settings.budget(device_of(group)) // one))
     return f"{one / 2**20:,.3g} MiB", "stacked" if programs == 1 else f"stacked, {programs:,} one after the other"
 

@@ -1,119 +1,201 @@
-"""A small step over many runs as one compiled loop, all numbers of a run in registers.
+"""Steps of a few numbers made by a kernel: the step in C, all steps inside the loop over runs."""
 
-The runs are independent, so that the loop over steps may stand inside the one over runs: what a step hands to the next
-never leaves the processor, and no Python runs between steps. Numbers that are the same for all runs are computed once
-for each step. The step is written in C, entry by entry, and compiled for this processor in a third of a second.
-"""
+import itertools
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from typing import ClassVar
 
-import ctypes
-import shlex
-import subprocess
-import tempfile
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
-from itertools import pairwise
-from os import environ
-from pathlib import Path
-from typing import Any
-
-import numpy as np
-import torch
 from torch import Tensor
 
-from descend.engine.backends.source import Source, Step
-from descend.errors import ConfigurationError
+from descend.engine.backends.backend import Pattern, Summary
+from descend.engine.backends.c_program import CProgram
+from descend.engine.backends.graph import GraphBackend
+from descend.engine.backends.source import FEW_LANES, LANES, Step
+from descend.engine.block import due
+from descend.engine.experiment import Experiment
+from descend.engine.program import Program
+from descend.graph.entries import Inseparable
+from descend.graph.recorder import depends
+from descend.types import Batch, Params
 
-# Fewer runs than this are not worth a second thread.
-RUNS_OF_A_THREAD = 2048
+STEPS_OF_A_CALL = 500
+"""A kernel has no overhead for each step: it is called for so many steps at once."""
 
-# Nothing is contracted or reassociated, so that a run comes out as it does alone.
-FLAGS = ("-O3", "-march=native", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-fPIC", "-shared")
-
-
-class NoCompiler(ConfigurationError):
-    """This machine has no C compiler."""
+STEPS_OF_A_KERNEL = 500
+"""Break-even: compiling a kernel costs about as much as so many steps by torch."""
 
 
-class Kernel:
-    """A step of many runs as a compiled loop over any number of steps.
+class KernelBackend(GraphBackend):
+    """Advances a stack by kernels: one for steps without metrics, one for each set of metrics that is due often.
+
+    The carry always goes on by a kernel. Metrics that a kernel cannot compute, or that are due rarely, are computed
+    beside it, from the carries before and after the step.
+
+    Args:
+        program, numbers, params: as for `GraphBackend`; the step draws no batches, and its tensors lie on the CPU.
+        stride: every how many steps a run's losses and due metrics are recorded.
+        threads: how many may be used.
 
     Raises:
         Inseparable: the step is more than arithmetic between entries.
-        NoCompiler: there is none that works.
+        NoCompiler: this machine has no C compiler.
     """
 
-    def __init__(self, step: Step) -> None:
-        self._lanes, outputs = step.lanes, step.outputs
-        self._given = list(zip(step.inputs, step.differs, strict=True))
-        self._carried = self._given[step.numbers :]
-        self._recorded = [outputs[i] for i in step.recorded]
-        self._watched = [outputs[i].dtype for i in step.watched]
-        self._call = compiled("\n".join(Source(step).lines()))
-        self._others = ThreadPoolExecutor()
+    name: ClassVar[str] = "kernel"
 
-    def advance(
-        self, inputs: Sequence[Tensor], steps: int, kept: Sequence[bool], runs: int, threads: int
-    ) -> tuple[list[Tensor], list[Tensor], list[Tensor], Tensor]:
-        """Make `steps` steps of `runs` runs from flat inputs, whose run axis is the last.
+    def __init__(
+        self, program: Program, numbers: Sequence[Tensor], params: Params, stride: int = 1, threads: int = 1
+    ) -> None:
+        self._threads = threads
+        self._often = often(program.experiment, stride)
+        self._beside = bool(program.experiment.metrics)  # whether a metric may be computed beside a step
+        varying = [bool((x != x[0]).any()) for x in numbers]
+        self.marks = grown(program, varying)
+        super().__init__(program, numbers, params)
+        self._kernels: dict[tuple[str, ...], StepKernel | None] = {(): self._made(())}
+        self.together = STEPS_OF_A_CALL
 
-        Args:
-            kept: for each step, whether it is recorded.
-            threads: how many may be used.
+    @property
+    def carried(self) -> list[bool]:
+        return self.marks[len(self.program.leaves) :]
 
-        Returns:
-            The carry after them; what was recorded of k steps, [k, …, runs] each; the lowest values watched, [runs];
-            and whether the first of them was always finite, [runs], if any is watched.
-        """
-        sizes = [x.numel * (runs if differs else 1) for x, differs in self._given]
-        if [x.numel() for x in inputs] != sizes:
-            raise ValueError(f"A kernel of {runs} runs was given tensors of other sizes than it reads.")
-        rows = sum(kept)
-        carry = [empty((*x.shape, runs) if differs else x.shape, x.dtype) for x, differs in self._carried]
-        recorded = [empty((rows, *x.shape, runs), x.dtype) for x in self._recorded]
-        lowest = [empty((runs,), dtype) for dtype in self._watched]
-        finite = empty((runs,), torch.bool)
-        whole = [x.contiguous() for x in inputs]
-        pointers = addresses(whole), addresses([*carry, *lowest, finite]), addresses(recorded)
-        parts = max(1, min(threads, runs // RUNS_OF_A_THREAD))
-        bounds = [runs * i // parts // self._lanes * self._lanes for i in range(parts)] + [runs]
-        calls = [partial(self._call, runs, *part, steps, bytes(kept), *pointers) for part in pairwise(bounds)]
-        others = [self._others.submit(call) for call in calls[1:]]
-        calls[0]()
-        for other in others:
-            other.result()
-        return carry, recorded, lowest, finite
+    def _made(self, names: tuple[str, ...]) -> "StepKernel":
+        return StepKernel(self.program, names, self.marks, self._height, weights=not names and self._beside)
+
+    def _kernel(self, names: tuple[str, ...]) -> "StepKernel | None":
+        """Return the kernel of a step with these metrics; None where they are rare, or more than arithmetic."""
+        if names not in self._kernels:
+            self._kernels[names] = None
+            if names in self._often and not self._hosted(names):
+                with suppress(Inseparable):
+                    self._kernels[names] = self._made(names)
+        return self._kernels[names]
+
+    def advance(self, batches: Sequence[Batch], pattern: Pattern) -> list[Summary]:
+        found, at = [], 0
+        for part in self._parts(pattern):
+            summary = self._part(part)
+            found.append(summary._replace(observed={at + i: x for i, x in summary.observed.items()}))
+            at += len(part)
+        return found
+
+    def _parts(self, pattern: Pattern) -> Iterator[Pattern]:
+        """Cut a pattern where the metrics due change; steps whose metrics are computed beside them stand alone."""
+        for names, steps in itertools.groupby(pattern, key=lambda step: step[1]):
+            if self._kernel(names) is not None:
+                yield tuple(steps)
+            else:
+                yield from ((step,) for step in steps)
+
+    def _part(self, part: Pattern) -> Summary:
+        names = part[0][1]
+        numbers = [self._laid(x, own) for x, own in zip(self._numbers, self.marks, strict=False)]
+        kept = [recorded for recorded, _ in part]
+        kernel, before = self._kernel(names) or self._kernels[()], self.carry
+        assert kernel is not None  # that of a step without metrics is always there
+        self.carry, summary, weights = kernel(numbers, before, kept, self._count, self._threads)
+        if names and kernel is self._kernels[()]:
+            return summary._replace(observed={0: self._look(names, before, weights, None)})
+        return summary
+
+    def select(self, places: Sequence[int]) -> None:
+        super().select(places)
+        lanes = lanes_for(self._height)
+        if any(kernel is not None and kernel.lanes != lanes for kernel in self._kernels.values()):
+            self._kernels = {(): self._made(())}
 
 
-def empty(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
-    """Return memory to be written; NumPy asks for it in huge pages, whose first touch takes a quarter of the time."""
-    return torch.from_numpy(np.empty(tuple(shape), np.dtype(str(dtype).removeprefix("torch."))))
+def grown(program: Program, varying: Sequence[bool]) -> list[bool]:
+    """Return for each number and each tensor of the carry whether it differs between runs.
+
+    Args:
+        varying: for each number, whether it does.
+    """
+    params = set(program.params_places)
+    marks = [*varying, *(i in params for i in range(program.kept))]
+    while True:
+        output = depends(program.step(()).graph, marks)
+        carried = [own or out for own, out in zip(marks[len(varying) :], output, strict=False)]
+        if carried == marks[len(varying) :]:
+            return marks
+        marks = [*varying, *carried]
 
 
-def addresses(tensors: Sequence[Tensor]) -> ctypes.Array[ctypes.c_void_p]:
-    """Return where tensors lie."""
-    return (ctypes.c_void_p * len(tensors))(*[x.data_ptr() for x in tensors])
+def lanes_for(runs: int) -> int:
+    """Return how many runs a kernel takes together."""
+    return FEW_LANES if runs <= FEW_LANES else LANES
 
 
-def compiled(source: str) -> Any:
-    """Return the function `advance` of a C source.
+class StepKernel:
+    """Makes steps that are alike.
+
+    Args:
+        program: the experiment, recorded.
+        names: the metrics due at each step.
+        marks: for each number and each tensor of the carry, whether it differs between runs.
+        runs: how many there are, those included that fill up the last vector.
+        weights: whether the aggregator's weights of the last step recorded are wanted.
 
     Raises:
-        NoCompiler: there is none that works.
+        Inseparable, NoCompiler: as for `KernelBackend`.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        text, library = Path(folder, "step.c"), Path(folder, "step.so")
-        text.write_text(source, encoding="ascii")
-        command = [*shlex.split(environ.get("CC", "cc")), *FLAGS, "-o", str(library), str(text), "-lm"]
-        try:
-            subprocess.run(command, check=True, capture_output=True)
-        except (OSError, subprocess.CalledProcessError) as error:
-            raise NoCompiler(
-                f"compile is true, but {command[0]} cannot compile a C program here ({error}); install a C compiler, "
-                "name it in the environment variable CC if its name is another, or set compile=false."
-            ) from error
-        call = ctypes.CDLL(str(library)).advance
-    number, pointers = ctypes.c_int64, ctypes.POINTER(ctypes.c_void_p)
-    call.argtypes = [number, number, number, number, ctypes.c_char_p, pointers, pointers, pointers]
-    call.restype = None
-    return call
+
+    def __init__(
+        self, program: Program, names: tuple[str, ...], marks: Sequence[bool], runs: int, weights: bool
+    ) -> None:
+        step = program.step(names)
+        _, places = step.tree(range(len(step.output)))  # where each output stands
+        several = len(program.names) > 1
+        watched = [places.total] if places.norm is None else [places.total, places.norm]
+        own = [*([places.losses] if several else []), *([places.weights] if weights else [])]
+        recorded = [*watched, *own, *places.observed.values()]
+        self._normed, self._several, self._weights = places.norm is not None, several, weights
+        self._names = list(places.observed)
+        self.lanes = lanes_for(runs)
+        self._program = CProgram(Step(step.graph, marks, len(program.leaves), recorded, watched, self.lanes))
+
+    def __call__(
+        self, numbers: list[Tensor], carry: Sequence[Tensor], kept: Sequence[bool], count: int, threads: int
+    ) -> tuple[list[Tensor], Summary, Tensor]:
+        """Make a step for each of `kept`, which tells whether it is recorded.
+
+        Returns:
+            The carry after them, what they tell, and the weights of the last step recorded, [m, runs], if wanted.
+        """
+        runs = next(x.shape[-1] for x in carry if x.dim())
+        after, rows, lowest, finite = self._program.advance([*numbers, *carry], len(kept), kept, runs, threads)
+        rest = iter(rows)
+        totals = next(rest)[..., :count]
+        norms = next(rest)[..., :count] if self._normed else None
+        losses = next(rest)[..., :count].movedim(1, 2) if self._several else None
+        weights = next(rest) if self._weights else totals.new_empty(0)
+        observed = dict(zip(self._names, rest, strict=True))
+        places = [i for i, wanted in enumerate(kept) if wanted and observed]
+        summary = Summary(
+            lowest=lowest[0][:count],
+            finite=finite[:count],
+            norm=lowest[1][:count] if self._normed else None,
+            totals=totals,
+            losses=losses,
+            norms=norms,
+            observed={
+                at: {name: x[row, ..., :count].movedim(-1, 0) for name, x in observed.items()}
+                for row, at in enumerate(places)
+            },
+        )
+        return after, summary, weights[-1] if len(weights) else weights
+
+
+def often(experiment: Experiment, stride: int) -> frozenset[tuple[str, ...]]:
+    """Return which metrics are due together at so many steps that a kernel for such steps pays.
+
+    Args:
+        stride: only at every so many steps are metrics computed at all.
+    """
+    period = math.lcm(stride, *(metric.every for metric in experiment.metrics.values()))
+    looked_at = min(period, max(experiment.steps, 1))
+    every = due(experiment, 0, looked_at)
+    found = Counter(names if step % stride == 0 else () for step, names in enumerate(every))
+    return frozenset(n for n, count in found.items() if count * experiment.steps >= STEPS_OF_A_KERNEL * looked_at)

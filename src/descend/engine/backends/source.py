@@ -1,6 +1,7 @@
 """The C source of a small step over many runs."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -8,12 +9,22 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from descend.engine.backends.expressions import TYPES, expression, literal
+from descend.engine.backends.expressions import TYPES, computes_in, expression, literal
 from descend.graph.entries import Inseparable, scalars
 from descend.graph.recorder import VALUE, Value, depends, inputs, returned
 
 # Runs taken together in the inner loop: several vectors of them, so that slow divisions of one overlap with the others.
 LANES = 128
+FEW_LANES = 32
+"""The same where there are no more runs: a multiple of every vector's length, as `LANES` is."""
+
+# Functions of the math library. Each is called in a loop of its own, always the same one, so that it rounds the same
+# whatever stands around it: some have a form for whole vectors, which rounds otherwise than that for one number.
+CALLS = re.compile(
+    r"\b(acos|acosh|asin|asinh|atan|atan2|atanh|cos|cosh|erf|erfc|exp|exp2|expm1|hypot|log|log10|log1p|log2|pow|sin|sinh"
+    r"|tan|tanh)\("
+)
+NAME = re.compile(r"\b[xvt]\d+\b")
 
 HEADER = """\
 #include <math.h>
@@ -38,6 +49,17 @@ OF_VECTORS(tanh) OF_VECTORS(expm1) OF_VECTORS(log1p) OF_VECTORS(erf)
 #define LANES %d
 #define LANE(l) ((l) < lanes ? (l) : 0) /* the last runs may fill some lanes only: the others repeat a run */
 
+/* A function of the math library for each of n numbers, n a multiple of a vector's length; and for one number. */
+#define OF_ONE(f, T) \\
+static __attribute__((noinline)) void each_##f##_##T(T *x, int n) { for (int l = 0; l < n; l++) x[l] = f(x[l]); } \\
+static inline T one_##f##_##T(T x) \\
+{ T a[16]; for (int l = 0; l < 16; l++) a[l] = x; each_##f##_##T(a, 16); return a[0]; }
+#define OF_TWO(f, T) \\
+static __attribute__((noinline)) void each_##f##_##T(T *x, const T *y, int n) \\
+{ for (int l = 0; l < n; l++) x[l] = f(x[l], y[l]); } \\
+static inline T one_##f##_##T(T x, T y) \\
+{ T a[16], b[16]; for (int l = 0; l < 16; l++) { a[l] = x; b[l] = y; } each_##f##_##T(a, b, 16); return a[0]; }
+%s
 void advance(int64_t runs, int64_t first, int64_t last, int64_t steps, const char *kept, void *const *in,
              void *const *out, void *const *rows) {
 #ifdef __SSE2__
@@ -135,17 +157,16 @@ class Source:
 
     def lines(self) -> Iterator[str]:
         """Yield the source, line by line."""
-        once, of_lanes = self._statements()
-        yield HEADER % self._step.lanes
+        once, lanes = self._statements()
+        functions = sorted({call.group(1, 2) for text in once for call in ONE.finditer(text)} | lanes.functions)
+        made = "\n".join(f"OF_{'TWO' if f in OF_TWO else 'ONE'}({f}, {T})" for f, T in functions)
+        yield HEADER % (self._step.lanes, made)
         yield from self._load()
         yield "for (int64_t step = 0; step < steps; step++) {"
         yield from (f"const {e.type} x{i} = s{i};" for i, e in enumerate(self._in) if not e.differs)
         yield from once
-        yield "for (int l = 0; l < LANES; l++) {"
-        yield from (f"const {e.type} x{i} = s{i}[l];" for i, e in enumerate(self._in) if e.differs)
-        yield from of_lanes
-        yield from self._keep()
-        yield "}"
+        loaded = {f"x{i}": f"const {e.type} x{i} = s{i}[l];" for i, e in enumerate(self._in) if e.differs}
+        yield from lanes.lines(loaded, list(self._keep()))
         yield from self._pass_on(False)
         yield from self._record()
         yield "}"
@@ -153,10 +174,10 @@ class Source:
         yield "}"
         yield FOOTER
 
-    def _statements(self) -> tuple[list[str], list[str]]:
+    def _statements(self) -> tuple[list[str], "Lanes"]:
         """Return what is computed once for all runs in a step, and what for each."""
         once: list[str] = []
-        of_lanes: list[str] = []
+        lanes = Lanes()
         for node in self._scalars.graph.nodes:
             if node.op == "get_attr":
                 self._constants[node] = getattr(self._scalars, str(node.target))
@@ -164,14 +185,16 @@ class Source:
                 if all(x in self._constants for x in node.all_input_nodes):
                     self._constants[node] = self._constant(node)
                     continue
-                self._names[node] = f"v{len(self._names)}"
-                differs = any(x in self._lanes for x in node.all_input_nodes)
-                if differs:
+                name = self._names[node] = f"v{len(self._names)}"
+                type_, text = c_type(node.meta[VALUE]), expression(node, self._written)
+                computed = TYPES.get(computes_in(node), "double")
+                if any(x in self._lanes for x in node.all_input_nodes):
                     self._lanes.add(node)
-                type_ = c_type(node.meta[VALUE])
-                statement = f"const {type_} {self._names[node]} = {expression(node, self._written)};"
-                (of_lanes if differs else once).append(statement)
-        return once, of_lanes
+                    lanes.add(name, type_, text, computed)
+                else:
+                    text = without_calls(text, lambda f, given, T=computed: f"one_{f}_{T}({', '.join(given)})")
+                    once.append(f"const {type_} {name} = {text};")
+        return once, lanes
 
     def _constant(self, node: Node) -> Tensor:
         op: Any = node.target
@@ -244,6 +267,84 @@ class Source:
         if self._lowest:
             end = self._carry + len(self._lowest)
             yield f"for (int l = 0; l < lanes; l++) ((_Bool *)out[{end}])[run + l] = finite[l] == 0;"
+
+
+class Lanes:
+    """What is computed for each run in a step: loops over the runs, and between them calls of the math library.
+
+    Attributes:
+        functions: the functions called, each with the type that it computes in.
+    """
+
+    def __init__(self) -> None:
+        self.functions: set[tuple[str, str]] = set()
+        self._segments: list[list[tuple[str, str, str]]] = [[]]  # of statements: a name, its type, and its value
+        self._calls: list[str] = []  # one between each segment and the next
+        self._temporaries = 0
+
+    def add(self, name: str, type_: str, text: str, computed: str) -> None:
+        """Add a value; its calls of functions, in the type `computed`, come before it."""
+        value = without_calls(text, lambda f, given: self._call(f, given, computed))
+        self._segments[-1].append((name, type_, value))
+
+    def _call(self, function: str, given: Sequence[str], computed: str) -> str:
+        names = []
+        for text in given:
+            self._temporaries += 1
+            names.append(f"t{self._temporaries}")
+            self._segments[-1].append((names[-1], computed, text))
+        self.functions.add((function, computed))
+        self._calls.append(f"each_{function}_{computed}({', '.join(names)}, LANES);")
+        self._segments.append([])
+        return names[0]
+
+    def lines(self, loaded: dict[str, str], kept: Sequence[str]) -> Iterator[str]:
+        """Yield the loops.
+
+        Args:
+            loaded: for each name of the carry the line that reads it.
+            kept: the lines that note the outcome, at the end of the last loop.
+        """
+        used = [{x for *_, text in part for x in NAME.findall(text)} for part in self._segments]
+        used[-1] |= {x for line in kept for x in NAME.findall(line)}
+        made = {name: i for i, part in enumerate(self._segments) for name, *_ in part}
+        stored = {name for i, names in enumerate(used) for name in names if made.get(name, i) != i}
+        stored |= {name for name in made if name.startswith("t")}
+        types = {name: type_ for part in self._segments for name, type_, _ in part}
+        yield from (f"{types[name]} {name}[LANES];" for name in made if name in stored)
+
+        def placed(text: str) -> str:
+            return NAME.sub(lambda m: f"{m[0]}[l]" if m[0] in stored else m[0], text)
+
+        for i, part in enumerate(self._segments):
+            yield "for (int l = 0; l < LANES; l++) {"
+            yield from (line for name, line in loaded.items() if name in used[i])
+            for name, type_, text in part:
+                yield f"{name}[l] = {placed(text)};" if name in stored else f"const {type_} {name} = {placed(text)};"
+            yield from map(placed, kept if i == len(self._segments) - 1 else ())
+            yield "}"
+            yield from self._calls[i : i + 1]
+
+
+ONE = re.compile(r"\bone_([a-z0-9]+)_(float|double)\b")
+OF_TWO = {"atan2", "hypot", "pow"}
+
+
+def without_calls(text: str, instead: Callable[[str, list[str]], str]) -> str:
+    """Return C text with what `instead` returns, given name and arguments, in place of each call; inner ones first."""
+    call = CALLS.search(text)
+    if call is None:
+        return text
+    depth, given, begin = 1, [], call.end()
+    for at in range(call.end(), len(text)):
+        depth += {"(": 1, ")": -1}.get(text[at], 0)
+        if depth == 0 or (depth == 1 and text[at] == ","):
+            given.append(text[begin:at].strip())
+            begin = at + 1
+        if depth == 0:
+            break
+    found = instead(call.group(1), [without_calls(x, instead) for x in given])
+    return text[: call.start()] + found + without_calls(text[at + 1 :], instead)
 
 
 def entries(values: Sequence[Value], differs: Sequence[bool], nodes: Sequence[Node]) -> list[Entry]:

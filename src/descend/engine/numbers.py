@@ -1,4 +1,4 @@
-"""The numbers of an experiment that may differ from run to run of one stacked program."""
+"""The numbers of an experiment: what its program takes as inputs, so that they may differ from run to run."""
 
 import copy
 import dataclasses
@@ -9,7 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from descend.engine.experiment import Experiment
-from descend.sweeps.job import Leaf
+
+Leaf = tuple[str | int, ...]
+"""Where a number stands in an experiment: attribute names and tuple indices, such as ("optimizer", "betas", 0)."""
 
 PARTS = ("objective", "optimizer", "schedule", "clip", "aggregator")
 
@@ -17,6 +19,11 @@ PARTS = ("objective", "optimizer", "schedule", "clip", "aggregator")
 def leaves(experiment: Experiment) -> dict[Leaf, float]:
     """Return every number that may be stacked: fields annotated `float` and elements of tuples of them, by place."""
     return {leaf: value for part in PARTS for leaf, value in _numbers((part,), getattr(experiment, part))}
+
+
+def numbers_of(experiment: Experiment) -> dict[Leaf, float]:
+    """Return the numbers that are inputs of the experiment's program: those that are not exactly 0."""
+    return {leaf: value for leaf, value in leaves(experiment).items() if value != 0}
 
 
 def with_leaves(experiment: Experiment, numbers: Mapping[Leaf, float | Tensor]) -> Experiment:

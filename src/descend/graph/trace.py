@@ -1,10 +1,10 @@
-"""Tracing a step, so that it can be compiled or stacked over runs.
+"""A function of trees of tensors as a graph of plain tensor operations.
 
-A step is recorded below autograd before it is compiled: the real autograd has then run, so that a custom backward is
-honoured. (`torch.compile` of a function that itself takes gradients drops custom backwards without a word.)
+It is recorded below autograd: the real autograd has then run, so that a custom backward is honoured. (`torch.compile`
+of a function that itself takes gradients drops custom backwards without a word.)
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -13,22 +13,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.fx import GraphModule
 
-from descend.engine.step import Carry
 from descend.graph.recorder import record
-from descend.types import Loss
-
-
-def lift(carry: Carry) -> Carry:
-    """Return the carry with its Python numbers as 0-d tensors, so that a trace takes them as inputs, not constants."""
-    device = next(iter(carry.params.values())).device
-
-    def lifted(leaf: Any) -> Any:
-        if isinstance(leaf, bool) or not isinstance(leaf, int | float):
-            return leaf
-        dtype = torch.int64 if isinstance(leaf, int) else torch.float64
-        return torch.tensor(leaf, dtype=dtype, device=device)
-
-    return pytree.tree_map(lifted, carry)
 
 
 def tensors(tree: Any) -> list[Tensor]:
@@ -46,7 +31,7 @@ def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]
     """Return `function` as a graph of plain tensor operations on its inputs' tensors, and an example of its output.
 
     Raises:
-        RuntimeError: the function depends on the value of a tensor in Python (`if`, `.item()`).
+        Untraceable: the function depends on the value of a tensor in Python (`if`, `.item()`).
     """
     examples: list[Any] = []
 
@@ -67,21 +52,3 @@ def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]
 def written(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
     """What `target` holds once `source` is written to it; torch's own form of this has no rule for vmap."""
     return source.to(target.dtype).expand(target.shape)
-
-
-def uncounted(loss: Loss) -> Loss:
-    """Count nothing: a trace calls the loss once for all the steps that will follow."""
-    return loss
-
-
-def compiled(function: Callable[..., Any], *inputs: Any) -> tuple[Callable[..., Sequence[Tensor]], Any]:
-    """Return `function` compiled for inputs of these shapes, from flat tensors to flat tensors, and an example output.
-
-    Raises:
-        Exception: whatever the tracer or the compiler raises.
-    """
-    from torch import _inductor  # a second's worth of compiler
-
-    graph, example = trace(function, *inputs)
-    with torch.no_grad():
-        return _inductor.compile(graph, list(tensors(inputs))), example

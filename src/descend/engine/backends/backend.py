@@ -1,0 +1,79 @@
+"""What the loop asks of a backend: to advance a stack of runs of one experiment."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar, NamedTuple
+
+from torch import Tensor
+
+from descend.engine.program import Final
+from descend.types import Batch
+
+Pattern = tuple[tuple[bool, tuple[str, ...]], ...]
+"""For each step of a block: whether its losses are recorded, and the metrics due at it."""
+
+
+class Summary(NamedTuple):
+    """What a block of steps tells of every run, and what it recorded at k of them; few tensors, for each costs time.
+
+    Attributes:
+        lowest: the lowest finite total, [runs].
+        finite: whether every total was finite, [runs].
+        norm: the lowest ‖gradient‖, [runs]; None where no rule asks.
+        totals: the totals at the steps recorded, [k, runs].
+        losses: the losses there, [k, runs, m]; None where there is only one.
+        norms: ‖gradient‖ there, [k, runs]; None where no rule asks.
+        observed: for each step with metrics due, by offset, their values by name, [runs, …] each.
+    """
+
+    lowest: Tensor
+    finite: Tensor
+    norm: Tensor | None
+    totals: Tensor
+    losses: Tensor | None
+    norms: Tensor | None
+    observed: dict[int, dict[str, Tensor]]
+
+
+class Backend(ABC):
+    """Advances the runs of one experiment. What it holds never changes with the steps made: `carry` is all that does.
+
+    Attributes:
+        name: as in `provenance`.
+        names: of the losses.
+        carry: what goes from step to step, of all runs; in a form of the backend's own.
+        together: how many steps are best made at a time.
+    """
+
+    name: ClassVar[str]
+    names: tuple[str, ...]
+    carry: Any
+    together: int = 1
+
+    @abstractmethod
+    def advance(self, batches: Sequence[Batch], pattern: Pattern) -> list[Summary]:
+        """Make one step for each batch; `carry` is replaced, never changed, so that a block can be made again.
+
+        Returns:
+            What its parts tell, in order; the offsets of `observed` count from the first step.
+        """
+
+    @abstractmethod
+    def select(self, places: Sequence[int]) -> None:
+        """Go on with these runs only, given by their places in the stack."""
+
+    @abstractmethod
+    def columns(self, places: Sequence[int]) -> list[Any]:
+        """Return the carry of these runs as a list of tensors [runs, …] (or other things of one run)."""
+
+    @abstractmethod
+    def place(self, columns: list[Any]) -> None:
+        """Take up a carry that `columns` gave for all runs of the stack."""
+
+    @abstractmethod
+    def finish(self, columns: list[Any]) -> Final:
+        """Evaluate the last parameters of all runs that the stack began with; tensors [runs, …]."""
+
+    @abstractmethod
+    def evaluations(self, columns: list[Any], steps: int) -> dict[str, int]:
+        """Return how often a run that made `steps` steps evaluated what, its end included."""

@@ -1,0 +1,134 @@
+"""Which backend advances an experiment: decided by the experiment alone, never by how many runs there are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from descend.engine.backends.backend import Backend
+from descend.engine.backends.c_program import NoCompiler
+from descend.engine.backends.compiled import CompiledBackend, CompileFailed
+from descend.engine.backends.graph import GraphBackend
+from descend.engine.backends.kernel import KernelBackend
+from descend.engine.backends.proof import check_faithful
+from descend.engine.backends.python import PythonBackend
+from descend.engine.experiment import Experiment
+from descend.engine.placement import compiles
+from descend.engine.program import Program
+from descend.errors import ConfigurationError, Untraceable
+from descend.graph.entries import Inseparable, small
+from descend.types import Batch, Params
+
+LONG_RUN_OF_A_KERNEL = 1_000
+"""`auto` compiles a kernel for runs of so many steps: that takes a third of a second, as long as some 3,000 of the
+smallest steps of one run, or 300 of a thousand runs."""
+
+LONG_RUN = 100_000
+"""`auto` compiles a program for runs of so many steps: that takes ten seconds."""
+
+
+@dataclass(frozen=True)
+class Recording:
+    """An experiment recorded, or the reason why it cannot be.
+
+    Attributes:
+        experiment: in its place.
+        names: of the losses.
+        program: None where it cannot be recorded.
+        reason: why not, in words.
+    """
+
+    experiment: Experiment
+    names: tuple[str, ...]
+    program: Program | None
+    reason: str | None = None
+
+
+def record(
+    experiment: Experiment,
+    names: tuple[str, ...],
+    params: Params,
+    batch: Batch,
+    own_batches: bool = False,
+    arrays: bool = False,
+) -> Recording:
+    """Record an experiment where that can be done.
+
+    Args:
+        params, batch: of one run.
+        own_batches, arrays: as for `Program`.
+
+    Raises:
+        ConfigurationError: compiling was asked for, but the experiment cannot be recorded.
+    """
+    reason = unrecordable(experiment)
+    program = None
+    if reason is None:
+        try:
+            program = Program(experiment, names, params, batch, own_batches, arrays)
+            check_faithful(program, params, batch)
+        except Untraceable as error:
+            program, reason = None, f"its step cannot be recorded: {str(error).splitlines()[0]}"
+    if program is None and compiles(experiment, params, 0) and experiment.compile is True:
+        raise ConfigurationError(f"compile is true, but {reason}; set compile=false.")
+    return Recording(experiment, names, program, reason)
+
+
+def unrecordable(experiment: Experiment) -> str | None:
+    """Return which part of an experiment says of itself that it cannot be recorded, in words, or None."""
+    for part in (experiment.objective, experiment.optimizer, experiment.aggregator):
+        if not part.batchable:
+            return f"{type(part).__name__} is not made of tensor operations alone"
+    return None
+
+
+def choose(
+    recording: Recording, numbers: Sequence[Tensor], params: Params, stride: int = 1, threads: int = 1
+) -> Backend:
+    """Return the backend of an experiment, at its start.
+
+    Args:
+        numbers: of the runs, as `GraphBackend` takes them.
+        params: the starts of all runs, [runs, …] each.
+        stride: every how many steps losses and metrics are recorded.
+        threads: how many a kernel may use.
+
+    Raises:
+        ConfigurationError: compiling was asked for and cannot be done.
+    """
+    experiment, program = recording.experiment, recording.program
+    if program is None:
+        return PythonBackend(experiment, recording.names, {name: x[0] for name, x in params.items()})
+    one = {name: x[0] for name, x in params.items()}
+    kernel = small(program.step(()).graph) and not program.draws and program.last
+    kernel = kernel and all(x.device.type == "cpu" for x in params.values())
+    if kernel and compiles(experiment, one, LONG_RUN_OF_A_KERNEL):
+        try:
+            return KernelBackend(program, numbers, params, stride, threads)
+        except NoCompiler:
+            if experiment.compile == "auto":
+                return GraphBackend(program, numbers, params)
+            raise
+        except Inseparable:
+            pass
+    if compiles(experiment, one, LONG_RUN):
+        try:
+            return CompiledBackend(program, numbers, params)
+        except CompileFailed as error:
+            if experiment.compile != "auto":
+                raise ConfigurationError(
+                    f"compile is true, but a step of {type(experiment.objective).__name__} cannot be compiled: "
+                    f"{error}; set compile=false."
+                ) from error
+    return GraphBackend(program, numbers, params)
+
+
+def numbers_of_one(program: Program | None) -> list[Tensor]:
+    """Return the numbers of the run that a program was recorded of, as a stack of one has them."""
+    return [] if program is None else [x[None] for x in program.numbers.values()]
+
+
+def wide(columns: Sequence[float], device: torch.device) -> Tensor:
+    """Return a number of many runs, [runs], in float64 as Python has it."""
+    return torch.tensor(list(columns), dtype=torch.float64, device=device)

@@ -1,0 +1,279 @@
+"""Steps made by torch, one recorded operation after the other, over a stack of runs."""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+import torch.utils._pytree as pytree
+from torch import Tensor
+
+from descend.engine.backends.backend import Backend, Pattern, Summary
+from descend.engine.evaluations import Evaluations
+from descend.engine.program import Final, Found, Program, Recorded, finished, seen
+from descend.engine.step import Carry
+from descend.errors import Untraceable
+from descend.graph.code import function, parts, simplified
+from descend.graph.stack import VECTORS, stacked
+from descend.graph.trace import tensors
+from descend.types import Batch, Params
+
+
+class GraphBackend(Backend):
+    """Carries out a program's graph, made for as many runs as there are.
+
+    Args:
+        program: the experiment, recorded.
+        numbers: its numbers, in the order of `program.leaves`, each [runs].
+        params: the runs' starting parameters, each [runs, …].
+    """
+
+    name: ClassVar[str] = "graph"
+    _unit: int = VECTORS
+
+    def __init__(self, program: Program, numbers: Sequence[Tensor], params: Params) -> None:
+        self.program, self.names = program, program.names
+        self._all = list(numbers)
+        self._numbers, self._count = list(numbers), len(next(iter(params.values())))
+        self._steps: dict[tuple[str, ...], Stacked] = {}
+        self._looks: dict[tuple[str, ...], Stacked] = {}
+        self._untraceable: set[str] = set()
+        self.carry = self._start(params)
+
+    @property
+    def carried(self) -> list[bool]:
+        """For each tensor of the carry, whether it has the run axis."""
+        return self.program.carried
+
+    @property
+    def _height(self) -> int:
+        """The length of the run axis."""
+        return -(-self._count // self._unit) * self._unit if self.program.last else self._count
+
+    def _start(self, params: Params) -> list[Tensor]:
+        found = Stacked(self.program.first, self.program.last, [*self._numbers, *params.values()]).columns()
+        return self._placed(found)
+
+    def _laid(self, x: Tensor, differs: bool) -> Tensor:
+        """Return a tensor [runs, …] as the stack has it: one for all where it does not differ between runs."""
+        return laid(x, self.program.last, self._unit) if differs else x[0]
+
+    def _placed(self, columns: Sequence[Tensor]) -> list[Tensor]:
+        return [self._laid(x, own) for x, own in zip(columns, self.carried, strict=True)]
+
+    def advance(self, batches: Sequence[Batch], pattern: Pattern) -> list[Summary]:
+        found: list[tuple[Stacked, Found]] = []
+        beside: dict[int, dict[str, Tensor]] = {}
+        for i, (batch, (_, due)) in enumerate(zip(batches, pattern, strict=True)):
+            step, hosted = self._step(due, batch)
+            before = self.carry
+            with torch.no_grad():
+                outputs = step.call(*before, *tensors(batch))
+            self.carry = outputs[: self.program.kept]
+            found.append((step, step.tree(outputs)[1]))
+            if hosted:
+                beside[i] = self._host(hosted, before, found[-1][1].weights, batch)
+        with torch.no_grad():
+            summary = self._summary(found, [recorded for recorded, _ in pattern])
+        merged = {i: summary.observed.get(i, {}) | x for i, x in beside.items()}
+        return [summary._replace(observed=summary.observed | merged)]
+
+    def _step(self, due: tuple[str, ...], batch: Batch) -> tuple["Stacked", tuple[str, ...]]:
+        """Return the step that computes what can be recorded of the metrics due, and the names of the others."""
+        hosted = self._hosted(due)
+        names = tuple(name for name in due if name not in hosted)
+        if names not in self._steps:
+            try:
+                recorded = self.program.step(names)
+            except Untraceable:
+                if not names or self._count > 1:
+                    raise
+                self._untraceable |= set(names)
+                return self._step(due, batch)
+            numbers = [self._laid(x, True) for x in self._numbers]
+            given = [*numbers, *self.carry, *tensors(batch)]
+            self._steps[names] = Stacked.of(recorded, self.program.last, given, len(numbers))
+        return self._steps[names], hosted
+
+    def _hosted(self, due: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the metrics that are called as they are written; the stack is then of one run."""
+        metrics = self.program.experiment.metrics
+        return tuple(name for name in due if not metrics[name].batchable or name in self._untraceable)
+
+    def _host(self, names: Sequence[str], before: Sequence[Tensor], weights: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """Call metrics on the one run there is, of the step that led from `before` to the present carry."""
+        trees = [self._one(carry) for carry in (before, self.carry)]
+        with torch.no_grad():
+            own = weights[..., 0] if self.program.last else weights[0]
+            found = seen(self.program.experiment, self.names, names, *trees, own, batch)
+        return {name: x[None] for name, x in found.items()}
+
+    def _one(self, carry: Sequence[Tensor]) -> Carry:
+        """Return the carry of the first run as it is alone."""
+        axis = -1 if self.program.last else 0
+        marked = zip(carry, self.carried, strict=True)
+        return self.program.first.tree([x.select(axis, 0).clone() if own else x for x, own in marked])
+
+    def _look(
+        self, names: tuple[str, ...], before: Sequence[Tensor], weights: Tensor, batch: Batch
+    ) -> dict[str, Tensor]:
+        """Compute metrics beside the step that led from `before` to the present carry."""
+        hosted = self._hosted(names)
+        rest = tuple(name for name in names if name not in hosted)
+        found = self._host(hosted, before, weights, batch) if hosted else {}
+        if rest:
+            given = [*self._spread(before), *self._spread(self.carry), weights, *tensors(batch)]
+            if rest not in self._looks:
+                numbers = [self._laid(x, True) for x in self._numbers]
+                recorded = self.program.look(rest)
+                self._looks[rest] = Stacked.of(recorded, self.program.last, [*numbers, *given], len(numbers))
+            look = self._looks[rest]
+            with torch.no_grad():
+                values = look.tree(look.call(*given))
+            found |= {name: self._of_runs(x, look.marks[name]) for name, x in values.items()}
+        return found
+
+    def _spread(self, carry: Sequence[Tensor]) -> list[Tensor]:
+        """Return the carry with the run axis in all that may differ between runs."""
+        marks = zip(carry, self.carried, self.program.carried, strict=True)
+        return [
+            x.unsqueeze(-1).expand(*x.shape, self._height).contiguous() if may and not own else x
+            for x, own, may in marks
+        ]
+
+    def _summary(self, made: Sequence[tuple["Stacked", Found]], recorded: Sequence[bool]) -> Summary:
+        observed = {
+            i: {name: self._of_runs(x, step.marks[1].observed[name]) for name, x in found.observed.items()}
+            for i, (step, found) in enumerate(made)
+            if found.observed
+        }
+        return self._told([found for _, found in made], recorded)._replace(observed=observed)
+
+    def _told(self, every: Sequence[Found], recorded: Sequence[bool]) -> Summary:
+        """Return what steps tell, what their metrics observed left out."""
+        totals = self._rows([x.total for x in every])
+        finite = totals.isfinite()
+        norms = None if every[0].norm is None else self._rows([x.norm for x in every])
+        kept = [i for i, wanted in enumerate(recorded) if wanted]
+        whole, several = len(kept) == len(every), len(self.names) > 1 and kept
+        return Summary(
+            lowest=torch.where(finite, totals, torch.inf).amin(0),
+            finite=finite.all(0),
+            norm=None if norms is None else norms.amin(0),
+            totals=totals if whole else totals[kept],
+            losses=self._rows([every[i].losses for i in kept]) if several else None,
+            norms=norms if norms is None or whole else norms[kept],
+            observed={},
+        )
+
+    def _rows(self, values: Sequence[Any]) -> Tensor:
+        """Return one value of each run from every step, [steps, runs, …]."""
+        rows = torch.stack(list(values))
+        return (rows.movedim(-1, 1) if self.program.last else rows)[:, : self._count]
+
+    def _of_runs(self, x: Tensor, differs: bool) -> Tensor:
+        """Return a value of each run, [runs, …]."""
+        if not differs:
+            return x.expand(self._count, *x.shape)
+        return (x.movedim(-1, 0) if self.program.last else x)[: self._count]
+
+    def select(self, places: Sequence[int]) -> None:
+        index = torch.tensor(places, dtype=torch.int64, device=self._numbers[0].device if self._numbers else "cpu")
+        columns = self.columns(places)
+        self._numbers, self._count = [x[index] for x in self._numbers], len(places)
+        self._steps.clear()
+        self._looks.clear()
+        self.place(columns)
+
+    def columns(self, places: Sequence[int]) -> list[Any]:
+        found = []
+        for x, own in zip(self.carry, self.carried, strict=True):
+            if not own:
+                found.append(x.expand(len(places), *x.shape))
+                continue
+            index = torch.tensor(places, dtype=torch.int64, device=x.device)
+            axis = -1 if self.program.last else 0
+            found.append(x.index_select(axis, index).movedim(axis, 0))
+        return found
+
+    def place(self, columns: list[Any]) -> None:
+        self.carry = self._placed(columns)
+
+    def finish(self, columns: list[Any]) -> Final:
+        experiment = self.program.experiment
+        hosted = self._hosted(tuple(experiment.metrics))
+        names = tuple(name for name in experiment.metrics if name not in hosted)
+        try:
+            finish = Stacked(self.program.finish(names), self.program.last, [*self._all, *columns])
+        except Untraceable:
+            if len(columns[0]) > 1:
+                raise
+            return self._finish_one(columns, tuple(experiment.metrics))
+        final: Final = finish.tree(finish.columns())
+        if hosted:
+            final = final._replace(observed=final.observed | self._finish_one(columns, hosted).observed)
+        return final
+
+    def _finish_one(self, columns: list[Any], names: tuple[str, ...]) -> Final:
+        """Evaluate the one run there is by calling its parts."""
+        carry = self.program.first.tree([x[0] for x in columns])
+        with torch.no_grad():
+            return pytree.tree_map(lambda x: x[None], finished(self.program.experiment, carry, names))
+
+    def evaluations(self, columns: list[Any], steps: int) -> dict[str, int]:
+        own = self.program.experiment.optimizer.evaluations(steps, {})
+        return Evaluations(steps + 1, steps + 1).plus(own)
+
+
+class Stacked:
+    """A recorded function made for a stack of runs.
+
+    Args:
+        recorded: the function of one run.
+        last: whether the run axis is to stand last.
+        columns: the inputs of all runs, [runs, …] each.
+
+    Attributes:
+        call: carries it out.
+        tree: gives flat outputs the shape of the function's output.
+        marks: that shape, filled with whether each tensor differs between runs.
+    """
+
+    marks: Any
+
+    def __init__(self, recorded: Recorded, last: bool, columns: Sequence[Tensor]) -> None:
+        self._runs = len(columns[0])
+        given = [laid(x, last) if own else x[0] for x, own in zip(columns, recorded.differs, strict=True)]
+        self._recorded, self._last, self._given = recorded, last, given
+        self.call = function(simplified(stacked(recorded.graph, recorded.differs, given, last)))
+        self.tree = recorded.tree
+
+    @classmethod
+    def of(cls, recorded: Recorded, last: bool, given: Sequence[Tensor], numbers: int) -> "Stacked":
+        """Return a step over inputs in their place; what needs its first inputs, the numbers, alone is done now."""
+        made = cls.__new__(cls)
+        graph = simplified(stacked(recorded.graph, recorded.differs, given, last))
+        early, rest = parts(graph, [i < numbers for i in range(len(given))])
+        ahead = function(early)(*given[:numbers])
+        run, own = function(rest), given[:numbers]
+        made.call = lambda *more: run(*own, *more, *ahead)
+        made.tree, made.marks = recorded.tree, recorded.tree(recorded.output)
+        return made
+
+    def columns(self) -> list[Tensor]:
+        """Carry it out, and return its outputs for all runs, [runs, …]."""
+        with torch.no_grad():
+            found = self.call(*self._given)
+        axis = -1 if self._last else 0
+        return [
+            x.movedim(axis, 0)[: self._runs] if own else x.expand(self._runs, *x.shape)
+            for x, own in zip(found, self._recorded.output, strict=True)
+        ]
+
+
+def laid(x: Tensor, last: bool, unit: int = VECTORS) -> Tensor:
+    """Return a tensor [runs, …] with the run axis in its place; the last is filled up to a multiple of `unit`."""
+    if not last:
+        return x.contiguous()
+    spare = -len(x) % unit
+    filled = torch.cat([x, x[:1].expand(spare, *x.shape[1:])]) if spare else x
+    return filled.movedim(0, -1).contiguous()

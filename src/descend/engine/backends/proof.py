@@ -1,0 +1,64 @@
+"""Whether a recorded step does what the step does: what passes through NumPy or Python is recorded as a constant."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from descend.engine.block import take
+from descend.engine.program import Program
+from descend.engine.step import Carry, uncounted
+from descend.errors import Untraceable
+from descend.graph.code import function
+from descend.graph.trace import tensors
+from descend.types import Batch, Params
+
+SHARE = 0.01
+"""A recorded step may differ from the step by this share of how far the result moved; a constant does by all of it."""
+
+
+def check_faithful(program: Program, params: Params, batch: Batch) -> None:
+    """Compare the recorded step with the step itself at a second point.
+
+    Raises:
+        Untraceable: they differ.
+    """
+    if own_alone(program):
+        return
+    moved = {name: x * 1.0625 + 0.03125 for name, x in params.items()}
+    numbers, experiment = program.numbers, program.experiment
+    try:
+        found = [made(program, start, batch) for start in (params, moved)]
+        carry = program.start(numbers, moved)
+        own = tensors(take(experiment, carry, [batch], ((),), uncounted)[0])
+    except Exception as error:  # a user's own code may raise anything where it was not asked to go
+        raise Untraceable(f"it raised {type(error).__name__} at a second point: {error}") from error
+    for here, there, right in zip(found[0], found[1], own, strict=True):
+        if not close(there, right, here):
+            raise Untraceable("its values pass through NumPy or Python, or chance, where recording cannot follow")
+
+
+def own_alone(program: Program) -> bool:
+    """Tell whether all of an experiment is descend's own, whose contracts are tested."""
+    experiment = program.experiment
+    parts = [experiment.objective, experiment.optimizer, experiment.aggregator, experiment.schedule, experiment.clip]
+    parts += [value for part in parts for value in vars(part).values()]
+    return all(type(part).__module__.split(".")[0] in ("descend", "torch", "builtins", "numpy") for part in parts)
+
+
+def made(program: Program, params: Params, batch: Batch) -> Sequence[Tensor]:
+    """Return the carry after one recorded step from `params`."""
+    carry: Carry = program.start(program.numbers, params)
+    with torch.no_grad():
+        step = function(program.step(()).graph)
+        return step(*program.numbers.values(), *tensors(carry), *tensors(batch))[: program.kept]
+
+
+def close(found: Tensor, right: Tensor, before: Tensor) -> bool:
+    """Tell whether two results agree, measured by how far the right one moved from that at the first point."""
+    if not found.is_floating_point():
+        return bool((found == right).all())
+    scale = (right - before).abs().nan_to_num().amax() * SHARE if right.numel() else 0
+    rounding = 1e3 * torch.finfo(right.dtype).eps * right.abs().nan_to_num().amax() if right.numel() else 0
+    same = (found - right).abs() <= scale + rounding
+    return bool((same | (found == right) | (found.isnan() & right.isnan())).all())

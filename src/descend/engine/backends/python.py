@@ -1,0 +1,88 @@
+"""Steps made as they are written, one after the other: what cannot be recorded is run so, a run at a time."""
+
+from collections.abc import Sequence
+from copy import copy
+from typing import Any, ClassVar, NamedTuple
+
+import torch
+import torch.utils._pytree as pytree
+from torch import Tensor
+
+from descend.engine.backends.backend import Backend, Pattern, Summary
+from descend.engine.block import take
+from descend.engine.evaluations import Evaluations
+from descend.engine.experiment import Experiment
+from descend.engine.program import Final, finished
+from descend.engine.step import Carry, start
+from descend.types import Batch, Loss, Params
+
+
+class Counted(NamedTuple):
+    """A carry, and how often the steps that led to it evaluated what."""
+
+    carry: Carry
+    evaluations: Evaluations
+
+
+class PythonBackend(Backend):
+    """Makes the steps of one run by calling its parts.
+
+    Args:
+        experiment: in its place.
+        names: of its losses.
+        params: its start, in its place.
+    """
+
+    name: ClassVar[str] = "python"
+
+    def __init__(self, experiment: Experiment, names: tuple[str, ...], params: Params) -> None:
+        self._experiment, self.names = experiment, names
+        begun = pytree.tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, start(experiment, params))
+        self.carry = Counted(begun, Evaluations())
+
+    def advance(self, batches: Sequence[Batch], pattern: Pattern) -> list[Summary]:
+        counts = copy(self.carry.evaluations)
+
+        def count(loss: Loss) -> Loss:
+            return loss if self._experiment.optimizer.batchable else counts.counted(loss)
+
+        due = tuple(names for _, names in pattern)
+        carry, block = take(self._experiment, self.carry.carry, batches, due, count)
+        counts.function += len(batches)
+        counts.gradient += len(batches)
+        self.carry = Counted(carry, counts)
+        totals = block.totals[:, None]
+        kept = [i for i, (recorded, _) in enumerate(pattern) if recorded]
+        finite = totals.isfinite()
+        norms = None if block.norms is None else block.norms[:, None]
+        return [
+            Summary(
+                lowest=torch.where(finite, totals, torch.inf).amin(0),
+                finite=finite.all(0),
+                norm=None if norms is None else norms.amin(0),
+                totals=totals[kept],
+                losses=block.values[kept, None] if len(self.names) > 1 else None,
+                norms=None if norms is None else norms[kept],
+                observed={i: {name: x[None] for name, x in found.items()} for i, found in block.observed.items()},
+            )
+        ]
+
+    def select(self, places: Sequence[int]) -> None:
+        """There is one run: it goes on."""
+
+    def columns(self, places: Sequence[int]) -> list[Any]:
+        return [self.carry]
+
+    def place(self, columns: list[Any]) -> None:
+        [self.carry] = columns
+
+    def finish(self, columns: list[Any]) -> Final:
+        with torch.no_grad():
+            found = finished(self._experiment, columns[0].carry, self._experiment.metrics)
+            return pytree.tree_map(lambda x: x[None], found)
+
+    def evaluations(self, columns: list[Any], steps: int) -> dict[str, int]:
+        carry, counts = columns[0]
+        ended = Evaluations(**vars(counts))
+        ended.function, ended.gradient = ended.function + 1, ended.gradient + 1
+        return ended.plus(self._experiment.optimizer.evaluations(steps, carry.optimizer))

@@ -1,0 +1,249 @@
+"""The start, the step and the end of one run, recorded once with the experiment's numbers as inputs.
+
+The step is recorded with the real autograd into a graph of plain tensor operations, so that every derivative is
+computed as the objective says, custom backwards included. A single run and ten thousand are carried out from the same
+graph.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from descend.engine.block import measure, take
+from descend.engine.experiment import Experiment
+from descend.engine.numbers import Leaf, numbers_of, with_leaves
+from descend.engine.step import Carry, Taken, evaluate, lift, observe, start, uncounted
+from descend.graph.code import simplified
+from descend.graph.recorder import VALUE, Value, depends, returned
+from descend.graph.stack import runs_last
+from descend.graph.trace import refill, tensors, trace
+from descend.types import Batch, Params
+from descend.vectors import norm
+
+Numbers = dict[Leaf, Tensor]
+"""The numbers of a run, 0-d; or of many, [runs]."""
+
+MOST_ENTRIES_LAST = 64
+"""The run axis stands last where no tensor of a run has more entries."""
+
+
+class Found(NamedTuple):
+    """What a step of one run found.
+
+    Attributes:
+        total: weights · losses, [].
+        losses, weights: [m] each.
+        norm: ‖gradient‖₂ of the total, []; None where no rule asks.
+        observed: the values of the metrics due.
+    """
+
+    total: Tensor
+    losses: Tensor
+    weights: Tensor
+    norm: Tensor | None
+    observed: dict[str, Tensor]
+
+
+class Final(NamedTuple):
+    """Where a run ended: its parameters, and over the whole data the total, losses, ‖gradient‖, tests and metrics."""
+
+    params: Params
+    total: Tensor
+    losses: Tensor
+    weights: Tensor
+    norm: Tensor
+    tested: dict[str, Tensor]
+    observed: dict[str, Tensor]
+
+
+def finished(experiment: Experiment, carry: Carry, names: Iterable[str]) -> Final:
+    """Evaluate the last parameters of one run over the whole data, with the metrics of these names."""
+    taken, _ = evaluate(experiment, carry.params, None, carry.aggregator)
+    observation = observe(experiment, carry, taken, None, None)
+    return Final(
+        carry.params,
+        torch.dot(taken.weights, taken.values),
+        taken.values,
+        taken.weights,
+        norm(taken.gradients),
+        experiment.objective.evaluate(carry.params),
+        measure(experiment, names, observation),
+    )
+
+
+def seen(
+    experiment: Experiment,
+    names: tuple[str, ...],
+    due: Iterable[str],
+    before: Carry,
+    after: Carry,
+    weights: Tensor,
+    batch: Batch,
+) -> dict[str, Tensor]:
+    """Return what metrics see of the step from `before` to `after`, which was made with `weights`."""
+    taken = Taken(names, after.losses, weights, after.gradients)
+    return measure(experiment, due, observe(experiment, before, taken, after, batch))
+
+
+class Recorded:
+    """A function of one run as a graph.
+
+    Args:
+        function: takes and returns trees of tensors.
+        example: its inputs for one run.
+        differs: for each tensor of the inputs, whether it differs between runs.
+
+    Attributes:
+        graph: from flat tensors to flat tensors.
+        output: for each tensor of the output, whether it differs between runs.
+        bytes: memory that the intermediate results of one run take, at most.
+
+    Raises:
+        Untraceable: the function looks at the value of a tensor in Python.
+    """
+
+    def __init__(self, function: Callable[..., Any], example: Sequence[Any], differs: Sequence[bool]) -> None:
+        graph, self._output = trace(function, *example)
+        self.graph = simplified(graph)
+        self.mark(differs)
+        self.bytes = sum(size(node) for node in self.graph.graph.nodes)
+
+    def mark(self, differs: Sequence[bool]) -> None:
+        """State anew which inputs differ between runs."""
+        self.differs = list(differs)
+        self.output = depends(self.graph, self.differs)
+
+    @property
+    def values(self) -> list[Value]:
+        """What is known of each tensor of one run's output."""
+        return [node.meta[VALUE] for node in returned(self.graph)]
+
+    def tree(self, found: Iterable[Any]) -> Any:
+        """Return flat outputs in the shape of the function's output."""
+        return refill(self._output, found)
+
+
+def size(node: torch.fx.Node) -> int:
+    """Return the bytes of a node's value."""
+    value = node.meta.get(VALUE)
+    return value.bytes if isinstance(value, Value) else 0
+
+
+class Program:
+    """An experiment's start, step and end, recorded.
+
+    Args:
+        experiment: in its place; its optimizer, aggregator, objective and metrics are batchable.
+        names: of its losses.
+        params: the starting parameters of one run, in their place.
+        batch: a batch of one run.
+        own_batches: whether each run of a stack draws batches of its own.
+        arrays: whether metrics' values that are more than a number are wanted, too (of thousands of runs nobody looks
+            at them).
+
+    Attributes:
+        leaves: where the numbers stand that are inputs: all that are not 0. Methods leave out what is 0, so that a
+            number that is exactly 0 is part of the structure.
+        first: gives a run's carry before its first step.
+        numbers: what they are in the run that was recorded, 0-d.
+        batch, own_batches: as given.
+        kept: how many of a step's outputs are the carry.
+        last: whether the run axis of a stack stands last.
+        draws: whether a step has a batch.
+        bytes: memory that one run takes, at most.
+
+    Raises:
+        Untraceable: the step cannot be recorded.
+    """
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        names: tuple[str, ...],
+        params: Params,
+        batch: Batch,
+        own_batches: bool = False,
+        arrays: bool = False,
+    ) -> None:
+        self.experiment, self.names, self._arrays = experiment, names, arrays
+        device = next(iter(params.values())).device
+        own = numbers_of(experiment)
+        self.leaves, self.own_batches, self.batch = list(own), own_batches, batch
+        numbers = self.numbers = {leaf: torch.tensor(x, dtype=torch.float64, device=device) for leaf, x in own.items()}
+        self.first = Recorded(self.start, (numbers, params), [True] * (len(numbers) + len(params)))
+        carry = self.start(numbers, params)
+        self._example = (numbers, carry, batch)
+        self.kept = len(tensors(carry))
+        self.draws = bool(tensors(batch))
+        self._marks = [True] * len(numbers) + self.first.output + [own_batches] * len(tensors(batch))
+        self._steps: dict[tuple[str, ...], Recorded] = {}
+        self._looks: dict[tuple[str, ...], Recorded] = {}
+        self._finishes: dict[tuple[str, ...], Recorded] = {}
+        self.last = runs_last(self.step(()).graph, MOST_ENTRIES_LAST) and not self.draws
+        self.bytes = self.step(()).bytes + sum(x.numel() * x.element_size() for x in tensors(self._example))
+
+    @property
+    def params_places(self) -> range:
+        """Where the parameters stand among the tensors of the carry."""
+        return range(len(self._example[1].params))
+
+    @property
+    def carried(self) -> list[bool]:
+        """For each tensor of the carry, whether it differs between runs."""
+        return self._marks[len(self.leaves) : self._kept_end]
+
+    @property
+    def _kept_end(self) -> int:
+        return len(self.leaves) + self.kept
+
+    def start(self, numbers: Numbers, params: Params) -> Carry:
+        """Return one run's carry before its first step."""
+        return lift(start(with_leaves(self.experiment, numbers), params))
+
+    def step(self, due: tuple[str, ...]) -> Recorded:
+        """Return the step that computes the metrics `due`; the carry's marks grow until they reproduce themselves."""
+
+        def step(numbers: Numbers, carry: Carry, batch: Batch) -> tuple[Carry, Found]:
+            carry, block = take(with_leaves(self.experiment, numbers), carry, [batch], (due,), uncounted)
+            first = [None if x is None else x[0] for x in block[:4]]
+            return carry, Found(*first, self._wanted(block.observed.get(0, {})))
+
+        if due not in self._steps:
+            recorded = Recorded(step, self._example, self._marks)
+            while any(out and not kept for out, kept in zip(recorded.output, self.carried, strict=False)):
+                grown = [out or kept for out, kept in zip(recorded.output, self.carried, strict=False)]
+                self._marks = [*self._marks[: len(self.leaves)], *grown, *self._marks[self._kept_end :]]
+                recorded.mark(self._marks)
+            self._steps[due] = recorded
+        return self._steps[due]
+
+    def look(self, due: tuple[str, ...]) -> Recorded:
+        """Return what computes the metrics `due` beside a step: from the carries before and after it, and its batch."""
+
+        def look(numbers: Numbers, before: Carry, after: Carry, weights: Tensor, batch: Batch) -> dict[str, Tensor]:
+            experiment = with_leaves(self.experiment, numbers)
+            return self._wanted(seen(experiment, self.names, due, before, after, weights, batch))
+
+        if due not in self._looks:
+            numbers, carry, batch = self._example
+            weights = torch.ones_like(carry.losses)
+            given = [*self._marks[: len(self.leaves)], *self.carried * 2, True, *self._marks[self._kept_end :]]
+            self._looks[due] = Recorded(look, (numbers, carry, carry, weights, batch), given)
+        return self._looks[due]
+
+    def finish(self, names: tuple[str, ...]) -> Recorded:
+        """Return the evaluation of a run's last parameters over the whole data, with the metrics of these names."""
+
+        def finish(numbers: Numbers, carry: Carry) -> Final:
+            final = finished(with_leaves(self.experiment, numbers), carry, names)
+            return final._replace(observed=self._wanted(final.observed))
+
+        if names not in self._finishes:
+            example = self._example[:2]
+            self._finishes[names] = Recorded(finish, example, [True] * len(tensors(example)))
+        return self._finishes[names]
+
+    def _wanted(self, observed: dict[str, Tensor]) -> dict[str, Tensor]:
+        return {name: x for name, x in observed.items() if self._arrays or not x.dim()}

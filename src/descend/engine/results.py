@@ -1,0 +1,74 @@
+"""The results of runs, made of how they ended."""
+
+import math
+from collections.abc import Sequence
+
+from descend.engine.gather import host
+from descend.engine.loop import Loop
+from descend.engine.program import Final
+from descend.engine.provenance import provenance
+from descend.engine.result import Result
+from descend.engine.stopping import Verdict
+from descend.types import Params
+
+MOST_PARAMETERS = 32
+"""Results carry the parameters themselves only where a person would read them."""
+
+
+def results(loop: Loop, final: Final, seeds: Sequence[int]) -> tuple[Result, ...]:
+    """Return the result of every run of a loop, records left out.
+
+    Args:
+        final: the runs where they ended.
+        seeds: of the runs.
+    """
+    values, losses, norms = host(final.total), host(final.losses), host(final.norm)
+    verdicts = loop.endings.verdicts(values, losses, norms)
+    some = {name: x[0] for name, x in final.params.items()}
+    small = sum(x.numel() for x in some.values()) <= MOST_PARAMETERS
+    params = {name: x.tolist() for name, x in final.params.items()} if small else {}
+    tested = {name: host(x).tolist() for name, x in final.tested.items()}
+    asked = {name: host(final.observed[name]) for name in loop.experiment.values if name in final.observed}
+    origin = provenance(loop.experiment, some, loop.threads, loop.backend.name)
+    columns, names = loop.ends(), loop.backend.names
+    return tuple(
+        Result(
+            status=verdict.status,
+            reason=verdict.reason,
+            steps=int(loop.endings.stops[run]),
+            value=float(values[run]),
+            best_value=float(loop.endings.best[run]),
+            losses=dict(zip(names, losses[run].tolist(), strict=True)),
+            gradient_norm=float(norms[run]),
+            evaluations=loop.backend.evaluations(columns, int(loop.endings.stops[run])),
+            seconds=loop.seconds / loop.runs,
+            parameters={name: x[run] for name, x in params.items()} if small else None,
+            metrics={name: x[run] for name, x in tested.items()},
+            values={name: float(x[run]) for name, x in asked.items()},
+            provenance=origin | {"seed": seeds[run], "stacked": loop.runs},
+        )
+        for run, verdict in enumerate(verdicts)
+    )
+
+
+def unevaluated(loop: Loop, params: Params, verdict: Verdict, seed: int) -> Result:
+    """Return how a single run stands without evaluating anything, for that may be what failed.
+
+    Args:
+        params: its start.
+    """
+    origin = provenance(loop.experiment, params, loop.threads, loop.backend.name)
+    return Result(
+        status=verdict.status,
+        reason=verdict.reason,
+        steps=loop.step,
+        value=math.nan,
+        best_value=float(loop.endings.best[0]),
+        losses={},
+        gradient_norm=math.nan,
+        evaluations={},
+        seconds=loop.seconds,
+        parameters=None,
+        metrics={},
+        provenance=origin | {"seed": seed, "stacked": loop.runs},
+    )
