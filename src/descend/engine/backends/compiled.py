@@ -106,12 +106,14 @@ class CompiledBackend(GraphBackend):
             outputs = self._tiles(drawn)
         size, observed, made = len(outputs) // STEPS, {}, []
         step = self.program.step(())
+        marks = step.tree(step.output)
         for i, (_, names) in enumerate(pattern):
             own = outputs[i * size : (i + 1) * size]
             before, self.carry = self.carry, own[: self.program.kept]
             made.append(step.tree(own)[1])
             if names:
-                observed[i] = self._look(names, before, made[-1].weights, batches[i])
+                weights = self._spread_one(made[-1].weights, marks[1].weights)
+                observed[i] = self._look(names, before, weights, batches[i])
         with torch.no_grad():
             return self._told(made, [recorded for recorded, _ in pattern])._replace(observed=observed)
 

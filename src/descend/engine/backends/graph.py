@@ -71,7 +71,8 @@ class GraphBackend(Backend):
             self.carry = outputs[: self.program.kept]
             found.append((step, step.tree(outputs)[1]))
             if hosted:
-                beside[i] = self._host(hosted, before, found[-1][1].weights, batch)
+                weights = self._spread_one(found[-1][1].weights, step.marks[1].weights)
+                beside[i] = self._host(hosted, before, weights, batch)
         with torch.no_grad():
             summary = self._summary(found, [recorded for recorded, _ in pattern])
         merged = {i: summary.observed.get(i, {}) | x for i, x in beside.items()}
@@ -135,10 +136,15 @@ class GraphBackend(Backend):
     def _spread(self, carry: Sequence[Tensor]) -> list[Tensor]:
         """Return the carry with the run axis in all that may differ between runs."""
         marks = zip(carry, self.carried, self.program.carried, strict=True)
-        return [
-            x.unsqueeze(-1).expand(*x.shape, self._height).contiguous() if may and not own else x
-            for x, own, may in marks
-        ]
+        return [self._spread_one(x, own) if may else x for x, own, may in marks]
+
+    def _spread_one(self, x: Tensor, differs: bool) -> Tensor:
+        """Return a tensor with the run axis, whether or not it differs between runs."""
+        if differs:
+            return x
+        if self.program.last:
+            return x.unsqueeze(-1).expand(*x.shape, self._height).contiguous()
+        return x.expand(self._height, *x.shape).contiguous()
 
     def _summary(self, made: Sequence[tuple["Stacked", Found]], recorded: Sequence[bool]) -> Summary:
         observed = {
