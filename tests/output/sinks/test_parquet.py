@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import polars as pl
@@ -63,8 +64,8 @@ def test_a_failure_leaves_neither_half_a_table_nor_litter(
     sink = Parquet(tmp_path, {})
     sink.write(records)
 
-    def fail(self: pl.DataFrame, path: Path, **options: object) -> None:
-        path.write_bytes(b"half")
+    def fail(self: pl.DataFrame, file: IO[bytes], **options: object) -> None:
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pl.DataFrame, "write_parquet", fail)

@@ -10,7 +10,8 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 
 from descend.engine.result import Result
-from descend.output.sinks.tensorboard import BUFFER_BYTES, TensorBoard
+from descend.output.sinks.event_file import BUFFER_BYTES
+from descend.output.sinks.tensorboard import TensorBoard
 from descend.records import Column, Records
 
 # A PNG file of one transparent pixel.
@@ -59,12 +60,35 @@ def test_nan_and_infinity_survive(folder: Path) -> None:
     assert math.isnan(third)
 
 
-def test_a_number_beyond_float32_is_infinite(tmp_path: Path, result: Result) -> None:
+# The largest number of IEEE 754's binary32 is (2 − 2⁻²³) · 2¹²⁷.
+LARGEST = (2 - 2.0**-23) * 2.0**127
+
+
+def test_finite_numbers_beyond_float32_are_its_largest_and_this_is_said(tmp_path: Path, result: Result) -> None:
+    result.best_value = -1e300
     sink = TensorBoard(tmp_path, {})
-    sink.write(scalars(range(1), value=1e300, tiny=1e-300))
-    sink.close(result)
-    assert points(read(tmp_path), "value") == [(0, math.inf)]
-    assert points(read(tmp_path), "tiny") == [(0, 0.0)]
+    sink.write(scalars(range(1), value=1.3e100, low=-1.3e100, tiny=1e-300, infinite=math.inf, below=-math.inf))
+    sink.write(scalars(range(1, 2), value=3.5e38, low=LARGEST, tiny=math.nan))
+    with pytest.warns(RuntimeWarning, match="finite ones beyond") as told:
+        sink.close(result)
+    assert len(told) == 1
+    found = read(tmp_path)
+    assert points(found, "value") == [(0, LARGEST), (1, LARGEST)]
+    assert points(found, "low") == [(0, -LARGEST), (1, LARGEST)]
+    assert points(found, "tiny")[0] == (0, 0.0)
+    assert points(found, "infinite") == [(0, math.inf)]
+    assert points(found, "below") == [(0, -math.inf)]
+    assert points(found, "result/best_value") == [(3, -LARGEST)]
+
+
+@pytest.mark.parametrize(("status", "number"), [("diverged", 1e300), ("finished", LARGEST), ("finished", math.inf)])
+def test_nothing_is_said_of_a_run_that_diverged_or_stayed_in_range(
+    tmp_path: Path, result: Result, status: str, number: float
+) -> None:
+    result.status = status
+    sink = TensorBoard(tmp_path, {})
+    sink.write(scalars(range(1), value=number))
+    sink.close(result)  # a warning would be an error
 
 
 def test_a_histogram_comes_back_with_its_edges_and_counts(folder: Path) -> None:
@@ -141,7 +165,8 @@ def test_a_resumed_run_replaces_what_it_takes_again(tmp_path: Path, result: Resu
     sink = TensorBoard(tmp_path, {})
     sink.write(scalars(range(10), value=1.0))
     sink.close(result)
-    again = TensorBoard(tmp_path, {}, first_step=6)
+    again = TensorBoard(tmp_path, {})
+    again.restore(6)
     again.write(scalars(range(6, 12), value=2.0))
     again.close(result)
     assert points(read(tmp_path), "value") == [(step, 1.0 if step < 6 else 2.0) for step in range(12)]
