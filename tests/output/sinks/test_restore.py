@@ -2,103 +2,49 @@
 
 import itertools
 import os
+import signal
+import subprocess
+import sys
 import tempfile
+import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
+from random import Random
 from typing import Any
 from unittest.mock import patch
 
-import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
+from resumed import go, opened, restored
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.backend.event_processing.event_file_loader import RawEventFileLoader
 from tensorboard.backend.event_processing.plugin_event_accumulator import EventAccumulator as PluginAccumulator
 from tensorboard.compat.proto.event_pb2 import Event
 
 from descend.engine.result import Result
-from descend.engine.sink import Sink
 from descend.output.sinks import event_file, parquet
-from descend.output.sinks.parquet import Parquet
-from descend.output.sinks.result_file import ResultFile
-from descend.output.sinks.tensorboard import TensorBoard
-from descend.records import Column, Records
+from descend.output.sinks.event_file import EventFile
 
 STEPS = 60
 ALL = {"scalars": 0, "histograms": 0, "images": 0, "tensors": 0}
 
 
-def block(first: int, last: int) -> Records:
-    """What a run records of the steps from `first` to before `last`, whatever the process that takes them."""
-    steps = np.arange(first, last)
-    tenth = steps[steps % 10 == 0]
-    histogram = np.array([[[step, step + 1.0], [1.0, 2.0]] for step in tenth]).reshape(-1, 2, 2)
-    return Records(
-        {
-            "value": Column(steps, np.sqrt(steps)),
-            "loss/a": Column(steps, -1.0 * steps),
-            "norm": Column(tenth, tenth / 7),
-        }
-        if len(tenth)
-        else {"value": Column(steps, np.sqrt(steps)), "loss/a": Column(steps, -1.0 * steps)},
-        {"h": Column(tenth, histogram)} if len(tenth) else {},
-    )
-
-
-def ended(steps: int) -> Result:
-    return Result("finished", "", steps, steps / 2, 0.0, {}, 0.0, {}, 1.0, None, {"accuracy": 0.5})
-
-
-LIVE: list[TensorBoard] = []
-
-
-def opened(folder: Path) -> list[Sink]:
-    config = {"steps": STEPS}
-    LIVE.append(TensorBoard(folder, config, flush_seconds=0))
-    return [LIVE[-1], Parquet(folder, config), ResultFile(folder)]
-
-
-def bury() -> None:
-    """Close the files of the dead, as the system does, or Python warns of them."""
-    for sink in LIVE:
-        if sink._started is not None:
-            sink._started._file.close()
-    LIVE.clear()
-
-
-def go(sinks: list[Sink], first: int, last: int, saves: set[int], size: int = 7) -> Iterator[int]:
-    """Take the steps from `first` in blocks to `last` as the engine does; yield the step of each checkpoint."""
-    for start in range(first, last, size):
-        end = min(start + size, last)
-        for sink in sinks:
-            sink.write(block(start, end))
-        if end in saves:
-            for sink in sinks:
-                sink.save()
-            yield end
-    for sink in sinks:
-        sink.save()
-    yield last
-    for sink in sinks:  # the numbers at the last parameters, and a picture, which a longer run has not
-        sink.write(Records({"value": Column(np.array([last]), np.array([0.25]))}))
-        sink.close(ended(last))
-
-
-def restored(folder: Path, step: int) -> list[Sink]:
-    sinks = opened(folder)
-    for sink in reversed(sinks):
-        sink.restore(step)
-    return sinks
-
-
-def finish(folder: Path, step: int, last: int = STEPS) -> None:
-    for _ in go(restored(folder, step), step, last, set()):
+def run(folder: Path, first: int, last: int) -> Path:
+    """Take the steps from `first` to the end without a disturbance; a folder that is new starts a run."""
+    sinks = restored(folder, first) if folder.exists() else opened(make(folder))
+    for _ in go(sinks, first, last, ()):
         pass
+    return folder
+
+
+def make(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
 
 
 def table(folder: Path) -> pl.DataFrame:
@@ -128,10 +74,7 @@ def written(folder: Path) -> Counter[tuple[str, int]]:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("undisturbed")
-    for _ in go(opened(folder), 0, STEPS, set()):
-        pass
-    return folder
+    return run(tmp_path_factory.mktemp("runs") / "undisturbed", 0, STEPS)
 
 
 def assert_same(folder: Path, undisturbed: Path) -> None:
@@ -186,7 +129,23 @@ def sizes(folder: Path) -> dict[str, int]:
 KILLS = st.lists(st.tuples(st.integers(1, 60), st.floats(0, 1)), min_size=1, max_size=4)
 
 
-@settings(max_examples=60)
+@contextmanager
+def graves() -> Iterator[None]:
+    """Close the event files that were opened inside, as the system does for the dead; Python would warn of them."""
+    files: list[EventFile] = []
+    begin = EventFile.__init__
+
+    def kept(self: EventFile, folder: Path) -> None:
+        begin(self, folder)
+        files.append(self)
+
+    with patch.object(EventFile, "__init__", kept):
+        yield
+    for file in files:
+        file._file.close()
+
+
+@settings(max_examples=30)
 @given(kills=KILLS, saves=st.sets(st.integers(1, 60)), rows=st.sampled_from([20, 10_000]), size=st.integers(3, 13))
 def test_killed_at_any_operation(
     undisturbed: Path, kills: list[tuple[int, float]], saves: set[int], rows: int, size: int
@@ -196,26 +155,88 @@ def test_killed_at_any_operation(
         folder, checkpoint = Path(name), 0
         for number, (operation, share) in enumerate(kills):
             before = sizes(folder)
-            try:
-                with killed_at(operation):
-                    sinks = restored(folder, checkpoint) if number else opened(folder)
-                    for saved in go(sinks, checkpoint, STEPS, saves, size):
-                        checkpoint, before = saved, sizes(folder)
-            except Killed:
-                bury()
+            with graves(), suppress(Killed), killed_at(operation):
+                sinks = restored(folder, checkpoint) if number else opened(folder)
+                for saved in go(sinks, checkpoint, STEPS, saves, size):
+                    checkpoint, before = saved, sizes(folder)
+            if not (folder / "result.json").exists():
                 tear(before, folder, share)
-        finish(folder, checkpoint)
+        run(folder, checkpoint, STEPS)
         assert_same(folder, undisturbed)
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(step=st.integers(0, STEPS), later=st.integers(0, 8), size=st.integers(3, 13))
 def test_an_earlier_checkpoint_than_the_last_may_be_taken(undisturbed: Path, step: int, later: int, size: int) -> None:
     """Where the newest checkpoint is torn, the run goes on from the one before: in the middle of a saved block."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        run = go(opened(folder), 0, STEPS, set(range(STEPS)), size)
-        reached = max([0, *itertools.islice(run, later)])
-        bury()
-        finish(folder, min(step, reached))
+        with graves():
+            reached = max([0, *itertools.islice(go(opened(folder), 0, STEPS, range(STEPS), size), later)])
+        run(folder, min(step, reached), STEPS)
         assert_same(folder, undisturbed)
+
+
+def test_a_finished_run_is_made_longer(tmp_path: Path, undisturbed: Path) -> None:
+    folder = run(tmp_path / "longer", 0, 20)
+    assert (folder / "result.json").exists()
+    run(folder, 20, 45)
+    run(folder, 45, STEPS)
+    assert_same(folder, undisturbed)
+
+
+def test_a_result_is_there_only_while_it_is_true(tmp_path: Path, result: Result) -> None:
+    folder = run(tmp_path / "longer", 0, 20)
+    sinks = restored(folder, 20)
+    assert {path.name.split(".")[0] for path in folder.iterdir()} == {"events", "records"}
+    assert not (folder / "records.parquet").exists()
+    for sink in sinks:
+        sink.close(result)
+
+
+def test_a_process_killed_by_sigkill_at_random_moments(tmp_path: Path) -> None:
+    steps, draw = 1000, Random(0)
+    undisturbed, folder = run(tmp_path / "undisturbed", 0, steps), make(tmp_path / "killed")
+    command = [sys.executable, "-m", "resumed", str(folder), str(steps)]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    kills = 0
+    for left in range(8, -1, -1):
+        with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as process:
+            process.stdout.readline()
+            if left:
+                time.sleep(draw.uniform(0, 0.4))
+                process.kill()
+            process.wait(120)
+        kills += process.returncode == -signal.SIGKILL
+        if process.returncode == 0:
+            break
+    assert kills
+    assert_same(folder, undisturbed)
+
+
+def test_a_served_tensorboard_shows_each_step_once(
+    tmp_path: Path,
+    serve: Callable[..., AbstractContextManager[str]],
+    fetch: Callable[..., Any],
+) -> None:
+    """Its own reader is another program than the accumulators: it takes the steps and the end of a run made longer."""
+    folder = run(tmp_path / "run", 0, 20)
+    run(folder, 15, STEPS)
+    with serve(tmp_path) as address:
+        points = fetch(f"{address}data/plugin/scalars/scalars?run=run&tag=loss%2Fa")
+        page = f"{address}experiment/defaultExperimentId/data/plugin/hparams/session_groups"
+        wanted = {
+            "startIndex": 0,
+            "sliceSize": 10,
+            "allowedStatuses": ["STATUS_SUCCESS", "STATUS_FAILURE", "STATUS_UNKNOWN", "STATUS_RUNNING"],
+            "colParams": [
+                {"metric": {"group": "", "tag": "result/value"}, "includeInResult": True},
+                {"hparam": "lr", "includeInResult": True},
+            ],
+        }
+        [row] = fetch(page, wanted)["sessionGroups"]
+    assert [(step, value) for _, step, value in points] == [(step, -step) for step in range(STEPS)]
+    [session] = row["sessions"]
+    assert session["status"] == "STATUS_SUCCESS"
+    assert {metric["name"]["tag"]: metric["value"] for metric in row["metricValues"]}["result/value"] == STEPS / 2
+    assert row["hparams"] == {"lr": 0.5}

@@ -10,11 +10,12 @@ from pathlib import Path
 
 from tensorboard.compat.proto.event_pb2 import Event
 
-from descend.atomic import sync_names, whole
+from descend.atomic import remove, sync_names, whole
 from descend.output.sinks.tfrecord import framed, unframed
 
 BUFFER_BYTES = 1 << 20
 PATTERN = "events.out.tfevents.*"
+PLUGINS = {"hparams", "custom_scalars"}
 
 _numbers = itertools.count()
 
@@ -78,18 +79,23 @@ def keep_before(path: Path, step: int, anew: str) -> set[str]:
     with path.open("rb") as old, whole(path) as new:
         for data in unframed(old):
             event = Event.FromString(data)
-            plugins = _plugins(event)
+            plugins = _plugins(event, data)
             if event.step < step and anew not in plugins:
                 new.write(framed(data))
                 summaries += event.HasField("summary")
                 told |= plugins
     if not summaries:
-        path.unlink()
+        remove(path)
     return told
 
 
-def _plugins(event: Event) -> set[str]:
-    return {value.metadata.plugin_data.plugin_name for value in event.summary.value if value.HasField("metadata")}
+def _plugins(event: Event, data: bytes) -> set[str]:
+    """Return those of the two plugins that an event, whose bytes are `data`, tells something of the whole run."""
+    # Most events name neither, and to look at each of their values takes twice as long as all the rest.
+    if not any(name.encode() in data for name in PLUGINS):
+        return set()
+    named = {value.metadata.plugin_data.plugin_name for value in event.summary.value}
+    return named & PLUGINS
 
 
 def _stamp(folder: Path) -> int:
