@@ -194,6 +194,40 @@ def test_a_result_is_there_only_while_it_is_true(tmp_path: Path, result: Result)
         sink.close(result)
 
 
+@pytest.mark.parametrize("sink", range(3))
+def test_temporary_files_of_the_dead_are_swept(tmp_path: Path, sink: int) -> None:
+    with graves():
+        next(go(opened(tmp_path), 0, STEPS, {7}))
+        for folder in (tmp_path, tmp_path / "records"):
+            (folder / ".descend-1-0.tmp").touch()
+        opened(tmp_path)[sink].restore(7)
+    left = {path.parent.name for path in tmp_path.rglob(".descend-*")}
+    assert left <= {"records"}
+    assert sink != 1 or not left  # that folder is the table's alone
+
+
+def test_an_event_file_with_nothing_left_is_removed(tmp_path: Path) -> None:
+    run(tmp_path, 0, 20)
+    run(tmp_path, 10, 20)
+    assert len(event_file.event_files(tmp_path)) == 2
+    run(tmp_path, 10, 20)
+    assert len(event_file.event_files(tmp_path)) == 2
+    run(tmp_path, 0, 20)
+    assert len(event_file.event_files(tmp_path)) == 1
+
+
+def test_readers_take_a_new_event_file_last_whatever_the_clock_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths: list[Path] = []
+    for seconds in [1e9 + 5, *[1e9 + 7] * 12, 1e9 + 6, 1e9 + 4]:
+        monkeypatch.setattr(event_file.time, "time", lambda now=seconds: now)
+        EventFile(tmp_path).close()
+        [new] = set(event_file.event_files(tmp_path)) - set(paths)
+        paths.append(new)
+    assert paths == sorted(paths)
+
+
 def test_a_process_killed_by_sigkill_at_random_moments(tmp_path: Path) -> None:
     steps, draw = 1000, Random(0)
     undisturbed, folder = run(tmp_path / "undisturbed", 0, steps), make(tmp_path / "killed")
