@@ -33,15 +33,15 @@ def block(first: int, last: int) -> Records:
     return Records(scalars | {"norm": Column(tenth, tenth / 7)}, {"h": Column(tenth, histogram)})
 
 
-def opened(folder: Path) -> list[Sink]:
+def opened(folder: Path, flush_seconds: float = 0.0) -> list[Sink]:
     """The sinks of a run that starts."""
     config = {"lr": 0.5}
-    return [TensorBoard(folder, config, flush_seconds=0), Parquet(folder, config), ResultFile(folder)]
+    return [TensorBoard(folder, config, flush_seconds), Parquet(folder, config), ResultFile(folder)]
 
 
-def restored(folder: Path, step: int) -> list[Sink]:
+def restored(folder: Path, step: int, flush_seconds: float = 0.0) -> list[Sink]:
     """The sinks of a run that goes on from a checkpoint."""
-    sinks = opened(folder)
+    sinks = opened(folder, flush_seconds)
     for sink in reversed(sinks):
         sink.restore(step)
     return sinks

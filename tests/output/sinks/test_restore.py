@@ -146,9 +146,15 @@ def graves() -> Iterator[None]:
 
 
 @settings(max_examples=30)
-@given(kills=KILLS, saves=st.sets(st.integers(1, 60)), rows=st.sampled_from([20, 10_000]), size=st.integers(3, 13))
+@given(
+    kills=KILLS,
+    saves=st.sets(st.integers(1, 60)),
+    rows=st.sampled_from([20, 10_000]),
+    size=st.integers(3, 13),
+    seconds=st.sampled_from([0.0, 1000.0]),
+)
 def test_killed_at_any_operation(
-    undisturbed: Path, kills: list[tuple[int, float]], saves: set[int], rows: int, size: int
+    undisturbed: Path, kills: list[tuple[int, float]], saves: set[int], rows: int, size: int, seconds: float
 ) -> None:
     """Some processes in turn, each killed in the middle of an operation: of a write, a save, a restore or its end."""
     with tempfile.TemporaryDirectory() as name, patch.object(parquet, "ROWS_IN_MEMORY", rows):
@@ -156,7 +162,7 @@ def test_killed_at_any_operation(
         for number, (operation, share) in enumerate(kills):
             before = sizes(folder)
             with graves(), suppress(Killed), killed_at(operation):
-                sinks = restored(folder, checkpoint) if number else opened(folder)
+                sinks = restored(folder, checkpoint, seconds) if number else opened(folder, seconds)
                 for saved in go(sinks, checkpoint, STEPS, saves, size):
                     checkpoint, before = saved, sizes(folder)
             if not (folder / "result.json").exists():

@@ -1,6 +1,7 @@
 """The event file, read back by TensorBoard's EventAccumulator."""
 
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -179,6 +180,20 @@ def test_records_reach_the_file_while_the_run_goes(tmp_path: Path, result: Resul
     assert ("value" in read(tmp_path).Tags()["scalars"]) == there
     sink.close(result)
     assert "value" in read(tmp_path).Tags()["scalars"]
+
+
+def test_what_is_saved_is_on_the_disk(tmp_path: Path, result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    sink = TensorBoard(tmp_path, {}, flush_seconds=1000)
+    sink.write(scalars(range(3), value=1.0))
+    sink.save()
+    (path,) = tmp_path.glob("events.out.tfevents.*")
+    assert synced == [path.stat().st_ino, tmp_path.stat().st_ino]
+    assert points(read(tmp_path), "value") == [(step, 1.0) for step in range(3)]
+    sink.save()
+    assert synced[2:] == [path.stat().st_ino]  # the name is there already
+    sink.close(result)
 
 
 def test_a_long_block_does_not_wait_in_memory(tmp_path: Path, result: Result) -> None:
