@@ -1,21 +1,53 @@
-"""Files that a reader sees whole or not at all."""
+"""Files that a reader sees whole or not at all, and that are still there after the power fails."""
 
+import itertools
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
+_numbers = itertools.count()
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that takes `path`'s place only once all of it is on the disk.
 
-    A kill or a full disk leaves what stood there before, and at worst a hidden temporary file beside it.
+    An error leaves what stood there before, and nothing else. A kill leaves what stood there before, and at worst a
+    temporary file beside it, which `sweep` removes.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    # Without the target's name: TensorBoard reads every file with "tfevents" in its name, also a hidden one.
+    temporary = path.with_name(f".descend-{os.getpid()}-{next(_numbers)}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_names(path.parent)
+
+
+def sync_names(folder: Path) -> None:
+    """Put the names in a folder on the disk: syncing a file does not (fsync(2)), nor does renaming or removing it."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there, so that it does not come back after the power fails."""
+    if path.exists():
+        path.unlink()
+        sync_names(path.parent)
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary files that killed processes left in a folder; no other process may be writing there."""
+    for path in folder.glob(".descend-*.tmp"):
+        path.unlink()

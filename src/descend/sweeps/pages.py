@@ -13,7 +13,8 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from descend.engine.result import Result
 from descend.menu.compose import compose, write_hydra
 from descend.output.sinks import hparams
-from descend.output.sinks.tensorboard import EventFile, TensorBoard
+from descend.output.sinks.event_file import EventFile
+from descend.output.sinks.tensorboard import TensorBoard
 from descend.records import Column, Records
 from descend.sweeps.job import Job, columns
 from descend.sweeps.store import Store, folder_name

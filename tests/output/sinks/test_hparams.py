@@ -68,6 +68,7 @@ def test_the_end_says_how_it_went(tmp_path: Path, result: Result, status: str, c
 
 def test_a_run_that_goes_on_has_no_end(tmp_path: Path, result: Result) -> None:
     sink = TensorBoard(tmp_path, CONFIG)
+    sink.save()
     assert set(contents(tmp_path)) == {metadata.SESSION_START_INFO_TAG}
     sink.close(result)
     assert set(contents(tmp_path)) == {metadata.SESSION_START_INFO_TAG, metadata.SESSION_END_INFO_TAG}

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 import polars as pl
@@ -63,11 +64,84 @@ def test_a_failure_leaves_neither_half_a_table_nor_litter(
     sink = Parquet(tmp_path, {})
     sink.write(records)
 
-    def fail(self: pl.DataFrame, path: Path, **options: object) -> None:
-        path.write_bytes(b"half")
+    def fail(self: pl.DataFrame, file: IO[bytes], **options: object) -> None:
+        file.write(b"half")
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pl.DataFrame, "write_parquet", fail)
     with pytest.raises(OSError, match="No space left"):
         sink.close(result)
     assert list(tmp_path.iterdir()) == []
+
+
+def written(folder: Path, numbers: range, save: bool) -> Parquet:
+    sink = Parquet(folder, {})
+    for step in numbers:
+        sink.write(Records({"value": Column(np.array([step]), np.array([step * 0.5]))}))
+        if save:
+            sink.save()
+    return sink
+
+
+def steps(path: Path | str) -> list[int]:
+    return pl.read_parquet(path)["step"].to_list()
+
+
+def test_what_is_saved_of_a_run_that_goes_on_can_be_read(tmp_path: Path, result: Result) -> None:
+    sink = written(tmp_path, range(12), save=True)
+    sink.write(Records({"value": Column(np.array([12]), np.array([0.0]))}))
+    assert steps(tmp_path / "records/*.parquet") == list(range(12))
+    sink.save()
+    sink.save()
+    assert steps(tmp_path / "records/*.parquet") == list(range(13))
+    sink.close(result)
+    assert steps(tmp_path / "records.parquet") == list(range(13))
+    assert [path.name for path in tmp_path.iterdir()] == ["records.parquet"]
+
+
+@pytest.mark.parametrize("save", [False, True])
+@pytest.mark.parametrize("ended", [False, True])
+def test_a_new_run_takes_nothing_from_an_older_one_in_its_folder(
+    tmp_path: Path, result: Result, save: bool, ended: bool
+) -> None:
+    older = written(tmp_path, range(9), save=True)
+    if ended:
+        older.close(result)
+    written(tmp_path, range(4), save).close(result)
+    assert steps(tmp_path / "records.parquet") == list(range(4))
+    written(tmp_path, range(9), save=True)
+    written(tmp_path, range(4), save=True)
+    again = Parquet(tmp_path, {})
+    again.restore(3)
+    again.close(result)
+    assert steps(tmp_path / "records.parquet") == [0, 1, 2]
+
+
+def test_a_failure_at_the_end_keeps_what_was_saved(
+    tmp_path: Path, result: Result, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sink = written(tmp_path, range(5), save=True)
+
+    def fail(self: pl.LazyFrame, file: IO[bytes], **options: object) -> None:
+        file.write(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pl.LazyFrame, "sink_parquet", fail)
+    with pytest.raises(OSError, match="No space left"):
+        sink.close(result)
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.iterdir()] == ["records"]
+    again = Parquet(tmp_path, {})
+    again.restore(4)
+    again.close(result)
+    assert steps(tmp_path / "records.parquet") == [0, 1, 2, 3]
+
+
+def test_a_part_after_the_checkpoint_need_not_be_readable(tmp_path: Path, result: Result) -> None:
+    written(tmp_path, range(5), save=True)
+    last = max((tmp_path / "records").iterdir())
+    last.write_bytes(last.read_bytes()[:30])
+    again = Parquet(tmp_path, {})
+    again.restore(4)
+    again.close(result)
+    assert steps(tmp_path / "records.parquet") == [0, 1, 2, 3]

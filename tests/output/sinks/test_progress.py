@@ -1,14 +1,16 @@
 """The progress bar shows itself to terminals and for long runs only."""
 
 import io
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from descend.engine.result import Result
 from descend.output.sinks import progress
 from descend.output.sinks.progress import ProgressBar
-from descend.records import Records
+from descend.records import Column, Records
 
 
 def shown(records: Records, result: Result, terminal: bool) -> str:
@@ -35,3 +37,16 @@ def test_a_short_run_shows_nothing(records: Records, result: Result) -> None:
 def test_no_terminal_shows_nothing(records: Records, result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "PATIENCE_SECONDS", -1.0)
     assert shown(records, result, terminal=False) == ""
+
+
+def test_a_resumed_run_counts_the_steps_of_its_own(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds = iter([0.0, 10.0, 10.0])
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    file = io.StringIO()
+    bar = ProgressBar(2000, Console(file=file, force_terminal=True, width=100, color_system=None))
+    bar.restore(1000)
+    bar.write(Records({"value": Column(np.array([1100]), np.array([1.25]))}))
+    bar.save()
+    bar.close(result)
+    assert "1100/2000" in file.getvalue()
+    assert " 10 steps/s" in file.getvalue()  # 100 steps in 10 seconds

@@ -1,6 +1,7 @@
 """The event file, read back by TensorBoard's EventAccumulator."""
 
 import math
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,8 @@ from tensorboard.backend.event_processing.event_file_loader import RawEventFileL
 from tensorboard.compat.proto.event_pb2 import Event
 
 from descend.engine.result import Result
-from descend.output.sinks.tensorboard import BUFFER_BYTES, TensorBoard
+from descend.output.sinks.event_file import BUFFER_BYTES
+from descend.output.sinks.tensorboard import TensorBoard
 from descend.records import Column, Records
 
 # A PNG file of one transparent pixel.
@@ -59,12 +61,35 @@ def test_nan_and_infinity_survive(folder: Path) -> None:
     assert math.isnan(third)
 
 
-def test_a_number_beyond_float32_is_infinite(tmp_path: Path, result: Result) -> None:
+# The largest number of IEEE 754's binary32 is (2 − 2⁻²³) · 2¹²⁷.
+LARGEST = (2 - 2.0**-23) * 2.0**127
+
+
+def test_finite_numbers_beyond_float32_are_its_largest_and_this_is_said(tmp_path: Path, result: Result) -> None:
+    result.best_value = -1e300
     sink = TensorBoard(tmp_path, {})
-    sink.write(scalars(range(1), value=1e300, tiny=1e-300))
-    sink.close(result)
-    assert points(read(tmp_path), "value") == [(0, math.inf)]
-    assert points(read(tmp_path), "tiny") == [(0, 0.0)]
+    sink.write(scalars(range(1), value=1.3e100, low=-1.3e100, tiny=1e-300, infinite=math.inf, below=-math.inf))
+    sink.write(scalars(range(1, 2), value=3.5e38, low=LARGEST, tiny=math.nan))
+    with pytest.warns(RuntimeWarning, match="finite ones beyond") as told:
+        sink.close(result)
+    assert len(told) == 1
+    found = read(tmp_path)
+    assert points(found, "value") == [(0, LARGEST), (1, LARGEST)]
+    assert points(found, "low") == [(0, -LARGEST), (1, LARGEST)]
+    assert points(found, "tiny")[0] == (0, 0.0)
+    assert points(found, "infinite") == [(0, math.inf)]
+    assert points(found, "below") == [(0, -math.inf)]
+    assert points(found, "result/best_value") == [(3, -LARGEST)]
+
+
+@pytest.mark.parametrize(("status", "number"), [("diverged", 1e300), ("finished", LARGEST), ("finished", math.inf)])
+def test_nothing_is_said_of_a_run_that_diverged_or_stayed_in_range(
+    tmp_path: Path, result: Result, status: str, number: float
+) -> None:
+    result.status = status
+    sink = TensorBoard(tmp_path, {})
+    sink.write(scalars(range(1), value=number))
+    sink.close(result)  # a warning would be an error
 
 
 def test_a_histogram_comes_back_with_its_edges_and_counts(folder: Path) -> None:
@@ -141,7 +166,8 @@ def test_a_resumed_run_replaces_what_it_takes_again(tmp_path: Path, result: Resu
     sink = TensorBoard(tmp_path, {})
     sink.write(scalars(range(10), value=1.0))
     sink.close(result)
-    again = TensorBoard(tmp_path, {}, first_step=6)
+    again = TensorBoard(tmp_path, {})
+    again.restore(6)
     again.write(scalars(range(6, 12), value=2.0))
     again.close(result)
     assert points(read(tmp_path), "value") == [(step, 1.0 if step < 6 else 2.0) for step in range(12)]
@@ -154,6 +180,20 @@ def test_records_reach_the_file_while_the_run_goes(tmp_path: Path, result: Resul
     assert ("value" in read(tmp_path).Tags()["scalars"]) == there
     sink.close(result)
     assert "value" in read(tmp_path).Tags()["scalars"]
+
+
+def test_what_is_saved_is_on_the_disk(tmp_path: Path, result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda descriptor: synced.append(os.fstat(descriptor).st_ino))
+    sink = TensorBoard(tmp_path, {}, flush_seconds=1000)
+    sink.write(scalars(range(3), value=1.0))
+    sink.save()
+    (path,) = tmp_path.glob("events.out.tfevents.*")
+    assert synced == [path.stat().st_ino, tmp_path.stat().st_ino]
+    assert points(read(tmp_path), "value") == [(step, 1.0) for step in range(3)]
+    sink.save()
+    assert synced[2:] == [path.stat().st_ino]  # the name is there already
+    sink.close(result)
 
 
 def test_a_long_block_does_not_wait_in_memory(tmp_path: Path, result: Result) -> None:

@@ -50,17 +50,25 @@ class Failing:
     def write(self, records: Records) -> None:
         self.reach("write")
 
+    def save(self) -> None:
+        self.reach("save")
+
+    def restore(self, step: int) -> None:
+        self.reach("restore")
+
     def close(self, result: Result) -> None:
         self.reach("close")
 
 
-@pytest.mark.parametrize("at", ["open", "write", "close"])
+@pytest.mark.parametrize("at", ["open", "restore", "write", "save", "close"])
 def test_a_failure_is_told_once(at: str, tmp_path: Path, records: Records, result: Result) -> None:
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
         (sink,) = open_sinks({"event file": partial(Failing, at)}, tmp_path, {})
+        sink.restore(3)
         for _ in range(3):
             sink.write(records)
+            sink.save()
         sink.close(result)
     assert len(told) == 1
     assert "tracker event file cannot write ([Errno 28] No space left on device)" in str(told[0].message)
@@ -74,12 +82,14 @@ def test_a_mistake_in_a_sink_is_not_swallowed(tmp_path: Path) -> None:
         open_sinks({"broken": broken}, tmp_path, {})
 
 
-def test_a_folder_that_is_none(tmp_path: Path) -> None:
+def test_a_folder_that_is_none(tmp_path: Path, records: Records) -> None:
+    [sink] = open_sinks({"tensorboard": TensorBoard}, tmp_path / "missing", {})
     with pytest.warns(RuntimeWarning, match="the run goes on without it"):
-        open_sinks({"tensorboard": TensorBoard}, tmp_path / "missing", {})
+        sink.write(records)
 
 
-def test_a_full_disk(tmp_path: Path) -> None:
+@pytest.mark.parametrize("way", ["saved", "not saved"])
+def test_a_full_disk(tmp_path: Path, way: str) -> None:
     """The system's own limit on the size of a file stands for the full disk; both refuse the write."""
     program = textwrap.dedent(
         """
@@ -99,16 +109,18 @@ def test_a_full_disk(tmp_path: Path) -> None:
             steps = np.arange(start, start + 100_000)
             for sink in sinks:
                 sink.write(Records({"value": Column(steps, rng.random(100_000))}))
+                if sys.argv[2] == "saved":
+                    sink.save()
         for sink in sinks:
             sink.close(Result("finished", "", 1, 0.0, 0.0, {}, 0.0, {}, 1.0, None, {}))
         print("went on")
         """
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=120, check=True
+        [sys.executable, "-c", program, str(tmp_path), way], capture_output=True, text=True, timeout=120, check=True
     )
     assert done.stdout == "went on\n"
     assert done.stderr.count("RuntimeWarning: The tracker event cannot write") == 1
     assert done.stderr.count("RuntimeWarning: The tracker parquet cannot write") == 1
     assert "Exception ignored" not in done.stderr
-    assert [path.name.split(".")[0] for path in tmp_path.iterdir()] == ["events"]
+    assert [path.name.split(".")[0] for path in tmp_path.rglob("*") if path.is_file()] == ["events"]

@@ -1,11 +1,14 @@
 """Records as a Parquet file."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
+from descend.atomic import remove, sweep, whole
+from descend.output.sinks.parts import Parts
 from descend.records import Records, frame
 
 if TYPE_CHECKING:
@@ -18,8 +21,13 @@ ROWS_IN_MEMORY = 2_000_000
 class Parquet:
     """Writes `records.parquet`: every scalar whole, in long form (run, step, name, value), the settings as metadata.
 
-    The file appears at the end, all of it or nothing. Until then records wait in memory and, beyond two million rows,
-    in hidden parts beside it.
+    The file appears at the end, all of it or nothing. Until then records wait in memory; each `save`, and every two
+    million rows, puts them into `records/` as one more part. `records/*.parquet` reads what is there of a run that
+    goes on, or that was killed.
+
+    Where records.parquet and parts are both there, a kill came between two operations below, and records.parquet holds
+    every row that the parts hold: `close` makes it of all the parts before it removes them, and `restore` removes it
+    only once a part holds its rows.
 
     Args:
         folder: where the file goes; it must exist.
@@ -28,39 +36,51 @@ class Parquet:
 
     def __init__(self, folder: Path, config: Mapping[str, Any]) -> None:
         self._folder = folder
+        self._path = folder / "records.parquet"
+        self._parts = Parts(folder / "records")
         self._metadata = {"config": json.dumps(config, default=str)}
         self._blocks: list[Records] = []
         self._rows = 0
-        self._parts: list[Path] = []
+        self._begun = False
 
     def write(self, records: Records) -> None:
         self._blocks.append(Records(scalars=records.scalars))
         self._rows += sum(len(column.steps) for column in records.scalars.values())
         if self._rows > ROWS_IN_MEMORY:
-            self._spill()
+            self.save()
 
-    def close(self, result: "Result") -> None:
-        temporary = self._hidden("whole")
-        try:
-            if self._parts:
-                self._spill()
-                self._join(temporary)
-            else:
-                frame(self._blocks).write_parquet(temporary, metadata=self._metadata)
-            temporary.replace(self._folder / "records.parquet")
-        finally:
-            for path in [temporary, *self._parts]:
-                path.unlink(missing_ok=True)
-
-    def _spill(self) -> None:
-        self._parts.append(self._hidden(str(len(self._parts))))
-        frame(self._blocks).write_parquet(self._parts[-1])
+    def save(self) -> None:
+        if not self._rows:
+            return
+        self._begin()
+        table = frame(self._blocks)
+        steps = table["step"].to_numpy()
+        self._parts.add(table.lazy(), int(steps.min()), int(steps.max()))
         self._blocks, self._rows = [], 0
 
-    def _join(self, path: Path) -> None:
-        import polars as pl
+    def restore(self, step: int) -> None:
+        self._begun = True
+        sweep(self._folder)
+        self._parts.sweep()
+        if self._path.exists():
+            self._parts.clear()
+            if step:
+                self._parts.add(pl.scan_parquet(self._path).filter(pl.col("step") < step), 0, step - 1)
+            remove(self._path)
+        self._parts.keep_before(step)
 
-        pl.scan_parquet(self._parts).sink_parquet(path, metadata=self._metadata)
+    def close(self, result: "Result") -> None:
+        parts, rest = self._parts.paths() if self._begun else [], frame(self._blocks)
+        with whole(self._path) as file:
+            if parts:
+                pl.concat([pl.scan_parquet(parts), rest.lazy()]).sink_parquet(file, metadata=self._metadata)
+            else:
+                rest.write_parquet(file, metadata=self._metadata)
+        self._parts.clear()
 
-    def _hidden(self, part: str) -> Path:
-        return self._folder / f".records.parquet.{os.getpid()}.{part}"
+    def _begin(self) -> None:
+        """Remove what an earlier run left in the folder, which this run does not go on with."""
+        if not self._begun:
+            self._parts.clear()
+            remove(self._path)
+            self._begun = True

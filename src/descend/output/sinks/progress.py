@@ -31,6 +31,7 @@ class ProgressBar:
         self._console = console
         self._seen = sys.stderr.isatty() if console is None else console.is_terminal
         self._began = time.monotonic()
+        self._first = 0
         self._bar: Progress | None = None
 
     def write(self, records: Records) -> None:
@@ -40,9 +41,15 @@ class ProgressBar:
         if self._bar is None and len(steps) and time.monotonic() - self._began > PATIENCE_SECONDS:
             self._bar = self._start()
         if self._bar is not None and len(steps):
-            rate = steps[-1] / (time.monotonic() - self._began)
+            rate = (steps[-1] - self._first) / (time.monotonic() - self._began)
             self._bar.update(self._task, completed=int(steps[-1]), value=float(values[-1]), rate=rate)
             self._bar.refresh()
+
+    def save(self) -> None:
+        pass
+
+    def restore(self, step: int) -> None:
+        self._first = step
 
     def close(self, result: "Result") -> None:
         if self._bar is not None:
@@ -63,6 +70,6 @@ class ProgressBar:
             auto_refresh=False,
             transient=True,
         )
-        self._task = bar.add_task("", total=self._steps, value=float("nan"), rate=0.0)
+        self._task = bar.add_task("", total=self._steps, completed=self._first, value=float("nan"), rate=0.0)
         bar.start()
         return bar

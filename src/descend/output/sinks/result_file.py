@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from descend.atomic import remove, sweep
 from descend.records import Records
 
 if TYPE_CHECKING:
@@ -18,6 +19,13 @@ class ResultFile:
 
     def write(self, records: Records) -> None:
         pass
+
+    def save(self) -> None:
+        pass
+
+    def restore(self, step: int) -> None:
+        sweep(self.folder)
+        remove(self.folder / "result.json")
 
     def close(self, result: "Result") -> None:
         result.write(self.folder)

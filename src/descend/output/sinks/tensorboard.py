@@ -1,9 +1,7 @@
 """Records as a TensorBoard event file."""
 
-import itertools
-import os
-import socket
 import time
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,85 +10,64 @@ import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 
+from descend.atomic import sweep
 from descend.output.sinks import hparams
+from descend.output.sinks.event_file import EventFile, event_files, keep_before
 from descend.output.sinks.layout import losses_layout
-from descend.output.sinks.tfrecord import framed
 from descend.records import Column, Records
 
 if TYPE_CHECKING:
     from descend.engine.result import Result
 
-BUFFER_BYTES = 1 << 20
-
-_file_number = itertools.count()
-
-
-class EventFile:
-    """An event file of its own name in `folder`, written in large pieces."""
-
-    def __init__(self, folder: Path) -> None:
-        stem = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
-        # Unbuffered: a file object's own buffer would raise a second time, on its deletion, where the disk is full.
-        self._file = (folder / f"{stem}.{os.getpid()}.{next(_file_number)}").open("wb", buffering=0)
-        self._pending = bytearray()
-        self.add(Event(wall_time=time.time(), file_version="brain.Event:2"))
-
-    def add(self, event: Event) -> None:
-        self._pending += framed(event.SerializeToString())
-        if len(self._pending) >= BUFFER_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what is pending; where that fails, close the file, for half a record ends it."""
-        left = bytes(self._pending)
-        self._pending.clear()
-        try:
-            while left:
-                left = left[self._file.write(left) :]
-        except OSError:
-            self._file.close()
-            raise
-
-    def close(self) -> None:
-        self.flush()
-        self._file.close()
+LARGEST = float(np.finfo(np.float32).max)
 
 
 class TensorBoard:
     """Writes one event file: scalars, histograms, pictures, and what the HParams page shows of the run.
 
-    Scalars are stored as TensorBoard does, in float32; records.parquet keeps them whole. One event holds all the
-    values that share their steps: `SummaryWriter`, with its event, lock and queue entry per value, makes a step of
-    145 µs 4.65 times as long.
+    Scalars are stored as TensorBoard does, in float32, and finite numbers beyond its range as the largest there is (a
+    warning says so at the end); records.parquet keeps them whole. One event holds all the values that share their
+    steps: `SummaryWriter`, with its event, lock and queue entry per value, makes a step of 145 µs 4.65 times as long.
+
+    The file is opened with the first records. A resumed run writes a file of its own.
 
     Args:
         folder: where the event file goes; it must exist.
         config: the run's settings, nested.
-        first_step: where a resumed run goes on; later steps of the folder's older files are then dropped by readers.
         flush_seconds: longest time between records and their arrival in the file.
     """
 
-    def __init__(
-        self, folder: Path, config: Mapping[str, Any], first_step: int = 0, flush_seconds: float = 2.0
-    ) -> None:
-        self._file = EventFile(folder)
+    def __init__(self, folder: Path, config: Mapping[str, Any], flush_seconds: float = 2.0) -> None:
+        self._folder = folder
+        self._config = config
         self._flush_seconds = flush_seconds
         self._flushed = self._written = time.time()
+        self._started: EventFile | None = None
+        self._laid_out = self._cut = False
+
+    @property
+    def _file(self) -> EventFile:
+        return self._started or self._start(0)
+
+    def _start(self, step: int) -> EventFile:
+        """Open a file that tells readers to forget what older files say of `step` and later."""
+        self._started = EventFile(self._folder)
         session = SessionLog(status=SessionLog.START)
-        self._file.add(Event(wall_time=self._written, step=first_step, session_log=session))
-        self._add(0, [hparams.session_start(config, folder.name)])
-        self._laid_out = False
-        self._file.flush()
+        self._started.add(Event(wall_time=time.time(), step=step, session_log=session))
+        self._add(0, [hparams.session_start(self._config, self._folder.name)])
+        self._started.flush()
+        return self._started
 
     def write(self, records: Records) -> None:
         began, now = self._written, time.time()
         if not self._laid_out and any(name.startswith("loss/") for name in records.scalars):
             self._add(0, [losses_layout()])
             self._laid_out = True
-        for names, steps, rows in _groups(records.scalars):
+        for names, steps, table in _groups(records.scalars):
             event = Event(summary=Summary(value=[Summary.Value(tag=name) for name in names]))
             values = event.summary.value
             times = np.linspace(began, now, len(steps) + 1)[1:].tolist()
+            rows = self._within_float32(table).tolist()
             for step, row, wall_time in zip(steps, rows, times, strict=True):
                 event.step, event.wall_time = step, wall_time
                 for value, number in zip(values, row, strict=True):
@@ -107,24 +84,53 @@ class TensorBoard:
             self._file.flush()
             self._flushed = now
 
+    def save(self) -> None:
+        self._file.save()
+
+    def restore(self, step: int) -> None:
+        sweep(self._folder)
+        older = event_files(self._folder)
+        # The new file comes first: where rewriting the older ones fails, readers still drop what it takes back.
+        self._start(step).save()
+        for path in older:
+            # The end that the page shows is no longer true, and `steps` may be another: they are told anew.
+            self._laid_out |= "custom_scalars" in keep_before(path, step, anew="hparams")
+
     def close(self, result: "Result") -> None:
         numbers = {"value": result.value, "best_value": result.best_value, **result.metrics}
-        finals = [Summary.Value(tag=f"result/{name}", simple_value=number) for name, number in numbers.items()]
+        values = self._within_float32(np.array(list(numbers.values()), np.float64)).tolist()
+        finals = [
+            Summary.Value(tag=f"result/{name}", simple_value=value) for name, value in zip(numbers, values, strict=True)
+        ]
         self._add(result.steps, [*finals, hparams.session_end(result.status)])
         self._file.close()
+        if self._cut and result.status != "diverged":  # there the status tells it, and huge numbers are no surprise
+            warnings.warn(
+                f"TensorBoard keeps numbers in float32: finite ones beyond ±{LARGEST:.2g} are shown as ±{LARGEST:.2g}. "
+                "Read them in records.parquet or result.json.",
+                RuntimeWarning,
+                stacklevel=1,  # one place for all runs, so that Python shows it once for a sweep of thousands
+            )
+
+    def _within_float32(self, values: np.ndarray) -> np.ndarray:
+        """Return the values, finite ones beyond float32's range cut to its bounds."""
+        beyond = (np.abs(values) > LARGEST) & np.isfinite(values)
+        if not beyond.any():
+            return values
+        self._cut = True
+        return np.where(beyond, np.copysign(LARGEST, values), values)
 
     def _add(self, step: int, values: Iterable[Summary.Value]) -> None:
         self._file.add(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
 
-def _groups(scalars: Mapping[str, Column]) -> Iterable[tuple[list[str], list[int], list[list[float]]]]:
-    """Yield the names of the columns that share their steps, these steps [k], and a row of values for each."""
+def _groups(scalars: Mapping[str, Column]) -> Iterable[tuple[list[str], list[int], np.ndarray]]:
+    """Yield the n names of the columns that share their steps, these steps [k], and their values [k, n]."""
     by_steps: dict[bytes, list[str]] = {}
     for name, column in scalars.items():
         by_steps.setdefault(column.steps.tobytes(), []).append(name)
     for names in by_steps.values():
-        rows = np.stack([scalars[name].values for name in names], axis=1)
-        yield names, scalars[names[0]].steps.tolist(), rows.tolist()
+        yield names, scalars[names[0]].steps.tolist(), np.stack([scalars[name].values for name in names], axis=1)
 
 
 def _histogram(rights: np.ndarray, counts: np.ndarray) -> HistogramProto:

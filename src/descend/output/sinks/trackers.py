@@ -33,6 +33,14 @@ class Guarded:
         if self._sink is not None:
             self._attempt(partial(self._sink.write, records))
 
+    def save(self) -> None:
+        if self._sink is not None:
+            self._attempt(self._sink.save)
+
+    def restore(self, step: int) -> None:
+        if self._sink is not None:
+            self._attempt(partial(self._sink.restore, step))
+
     def close(self, result: "Result") -> None:
         if self._sink is not None:
             self._attempt(partial(self._sink.close, result))
