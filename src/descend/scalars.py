@@ -1,11 +1,10 @@
-"""Arithmetic on numbers that are Python's in a run of its own and 0-d tensors in a stacked or traced one.
+"""Arithmetic on numbers, with one formula for Python floats and for 0-d float64 tensors: both give the same bits.
 
-Both give the same result to rounding; whole numbers become float64 first, because torch would make float32 of them.
+A method's numbers are Python floats or 0-d tensors, and a trajectory amplifies the last bit in which they differ. Sums,
+differences, products and comparisons are the same on both sides, so they are written plainly. For everything else a
+number becomes a tensor first, and one torch operation follows. `pow` is not among them: torch rounds it differently in
+a full vector and in its tail, so that a run would depend on its place in a stack.
 """
-
-import math
-from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,23 +17,36 @@ def is_zero(x: Scalar) -> bool:
     return not isinstance(x, Tensor) and x == 0
 
 
-def real(x: Scalar) -> Scalar:
-    """x as a float, or as a float64 tensor."""
-    return x.to(torch.float64) if isinstance(x, Tensor) else float(x)
+def real(x: Scalar) -> Tensor:
+    """x as a float64 tensor, on the CPU if it was a Python number."""
+    return torch.as_tensor(x, dtype=torch.float64)
 
 
-def at_least(x: Scalar, bound: float) -> Scalar:
+def cast(number: Scalar, x: Tensor) -> Tensor:
+    """The number as a tensor of the precision and device of x: a float64 one would widen an x of shape []."""
+    return torch.as_tensor(number, dtype=x.dtype, device=x.device)
+
+
+def ratio(x: Scalar, y: Scalar) -> Tensor:
+    """x / y; of a Python number over a tensor torch itself makes x · (1 / y)."""
+    return real(x) / real(y)
+
+
+def at_least(x: Scalar, bound: float) -> Tensor:
     """max(x, bound)."""
-    return x.clamp(min=bound) if isinstance(x, Tensor) else max(x, bound)
+    return real(x).clamp(min=bound)
 
 
-def cosine(x: Scalar) -> Scalar:
+def cosine(x: Scalar) -> Tensor:
     """cos x, x in radians."""
-    return x.cos() if isinstance(x, Tensor) else math.cos(x)
+    return real(x).cos()
 
 
-def choose(condition: bool | Tensor, yes: Callable[[], Any], no: Callable[[], Any]) -> Any:
-    """yes() where the condition holds, no() elsewhere; a Python condition evaluates only the one it chooses."""
-    if isinstance(condition, Tensor):
-        return torch.where(condition, yes(), no())
-    return yes() if condition else no()
+def root(x: Scalar) -> Tensor:
+    """√x, NaN below 0."""
+    return real(x).sqrt()
+
+
+def power(base: Scalar, exponent: Scalar) -> Tensor:
+    """base^exponent for a base above 0, as exp(exponent · log base): exactly 1 for the exponent 0."""
+    return (exponent * real(base).log()).exp()

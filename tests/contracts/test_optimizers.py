@@ -1,12 +1,10 @@
 """What every optimizer of the menu must hold; found by its YAML alone."""
 
 import contextlib
-import copy
 import dataclasses
 import inspect
 import io
-import typing
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
+from stated import Leaf, as_tensors, at, numbers
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map, tree_map_only, tree_structure
 from traced import graph_of
@@ -39,7 +38,6 @@ FORMS: dict[str, list[dict[str, Any]]] = {
 }
 
 Form = tuple[str, tuple[tuple[str, Any], ...]]
-Leaf = tuple[str | int, ...]
 
 
 def build(choice: str, **fields: Any) -> Optimizer:
@@ -93,12 +91,6 @@ def follow(step: Step, params: Params, state: Any, steps: int = STEPS) -> list[t
     return path
 
 
-def as_tensors(tree: Any) -> Any:
-    """Numbers as float64 tensors, which is what they are in a traced step."""
-    number = lambda x: torch.tensor(x, dtype=torch.float64) if isinstance(x, float) else x  # noqa: E731
-    return tree_map(number, tree)
-
-
 def copied(tree: Any) -> Any:
     return tree_map_only(Tensor, torch.clone, tree)
 
@@ -111,30 +103,6 @@ def assert_same(found: Any, expected: Any, tolerance: float) -> None:
 
 def kinds(tree: Any) -> list[Any]:
     return [(x.shape, x.dtype, x.device) if isinstance(x, Tensor) else type(x) for x in tree_leaves(tree)]
-
-
-def numbers(optimizer: Optimizer) -> Iterator[tuple[Leaf, float]]:
-    """The fields annotated float, and the elements of those that are tuples of them."""
-    for field in dataclasses.fields(optimizer):
-        value = getattr(optimizer, field.name)
-        if isinstance(value, tuple):
-            yield from (((field.name, i), item) for i, item in enumerate(value))
-        elif float in (hint := typing.get_type_hints(type(optimizer))[field.name], *typing.get_args(hint)):
-            yield (field.name,), value
-
-
-def at(optimizer: Optimizer, numbers: dict[Leaf, Any], checked: bool = False) -> Optimizer:
-    """A copy with other numbers: as its constructor takes them, or as a sweep puts tensors there, without checks."""
-    fields = {leaf[0]: getattr(optimizer, leaf[0]) for leaf in numbers}
-    for (name, *index), value in numbers.items():
-        old = fields[name]
-        fields[name] = tuple(value if i == index[0] else item for i, item in enumerate(old)) if index else value
-    if checked:
-        return dataclasses.replace(optimizer, **fields)
-    changed = copy.copy(optimizer)
-    for name, value in fields.items():
-        object.__setattr__(changed, name, value)
-    return changed
 
 
 # The menu

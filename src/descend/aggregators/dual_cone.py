@@ -4,9 +4,10 @@ import torch
 from torch import Tensor
 
 from descend.aggregators.complementarity import solve_complementarity
+from descend.scalars import Scalar, cast
 
 
-def project(preferences: Tensor, products: Tensor, norm_eps: float | Tensor, reg_eps: float | Tensor) -> Tensor:
+def project(preferences: Tensor, products: Tensor, norm_eps: Scalar, reg_eps: Scalar) -> Tensor:
     """Return, for each column u, the v of the projection Jᵀv of Jᵀu onto the dual cone {d : J d ≥ 0}.
 
     By duality v minimises vᵀG v over v ≥ u (Quinton & Rey, "Jacobian Descent for Multi-Objective Optimization", 2024,
@@ -24,5 +25,8 @@ def project(preferences: Tensor, products: Tensor, norm_eps: float | Tensor, reg
     """
     trace = products.diagonal().sum()
     identity = torch.eye(products.shape[0], dtype=products.dtype, device=products.device)
-    matrix = torch.where(trace <= norm_eps, torch.zeros_like(products), products / trace) + reg_eps * identity
+    matrix = (
+        torch.where(trace <= cast(norm_eps, trace), torch.zeros_like(products), products / trace)
+        + cast(reg_eps, trace) * identity
+    )
     return preferences + solve_complementarity(matrix, matrix @ preferences)

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from descend.aggregators.aggregator import Aggregator
 from descend.checks import check_number
+from descend.scalars import cast
 from descend.types import State
 
 
@@ -41,7 +42,7 @@ class Dwa(Aggregator):
 
     def weights(self, losses: Tensor, jacobian: Callable[[], Tensor], state: State) -> tuple[Tensor, State]:
         rates = state["newer"] / state["older"]
-        weights = losses.shape[0] * (rates / self.temperature).softmax(dim=0)
+        weights = losses.shape[0] * (rates / cast(self.temperature, rates)).softmax(dim=0)
         step, total = state["step"] + 1, state["sum"] + losses
         average = total / self.window
         over = step % self.window == 0

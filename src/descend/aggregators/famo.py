@@ -38,8 +38,9 @@ class Famo(Aggregator):
 
     def init(self, losses: Tensor, names: tuple[str, ...]) -> State:
         logits = torch.zeros_like(losses)
+        one = torch.ones((), dtype=torch.float64, device=losses.device)
         # Numbers become tensors, so that the first step can leave the whole state as it is.
-        begun = tree_map(lambda x: torch.as_tensor(x, dtype=losses.dtype, device=losses.device), begin(logits))
+        begun = tree_map(lambda x: x if isinstance(x, Tensor) else x * one, begin(logits))
         return {
             "logits": logits,
             "before": losses.clone(),

@@ -11,6 +11,7 @@ from descend.aggregators.aggregator import Aggregator
 from descend.aggregators.gramian import gramian
 from descend.aggregators.learned import begin, learn
 from descend.checks import check_number
+from descend.scalars import power
 from descend.types import State
 
 
@@ -46,7 +47,7 @@ class GradNorm(Aggregator):
         norms = gramian(jacobian()).diagonal().sqrt().to(losses.dtype)
         lengths = weights * norms
         ratios = losses / state["start"]
-        targets = lengths.mean() * (ratios / ratios.mean()) ** self.alpha
+        targets = lengths.mean() * power(ratios / ratios.mean(), self.alpha).to(losses.dtype)
         gradient = (lengths - targets).sign() * norms
         learned, adam = learn(weights, gradient, state["adam"], self.lr)
         rescaled = learned * (losses.shape[0] / learned.sum())

@@ -9,6 +9,7 @@ from torch import Tensor
 from descend.aggregators.aggregator import Aggregator
 from descend.checks import check_value
 from descend.errors import ConfigurationError
+from descend.scalars import cast
 from descend.types import State
 
 
@@ -35,7 +36,7 @@ class Weighted(Aggregator):
                 f"{', '.join(map(repr, names))}: use those names in aggregator.factors."
             )
         one = torch.ones_like(losses[0])
-        return {"weights": torch.stack([one * factors.get(name, 1.0) for name in names])}
+        return {"weights": torch.stack([one * cast(factors.get(name, 1.0), one) for name in names])}
 
     def weights(self, losses: Tensor, jacobian: Callable[[], Tensor], state: State) -> tuple[Tensor, State]:
         return state["weights"], state

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from descend.checks import check_number
-from descend.optimizers.arithmetic import add_scaled, cast, moving_square
+from descend.optimizers.arithmetic import add_scaled, moving_square
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.weight_decay import penalised
+from descend.scalars import cast
 from descend.types import Loss, Params, State
 
 

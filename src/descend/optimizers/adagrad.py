@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import torch
 
 from descend.checks import check_number
-from descend.optimizers.arithmetic import add_quotient, cast, root_plus
+from descend.optimizers.arithmetic import add_quotient, root_plus
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.weight_decay import penalised
+from descend.scalars import cast, ratio
 from descend.types import Loss, Params, State
 
 
@@ -43,7 +44,7 @@ class Adagrad(Optimizer):
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
         gradients = penalised(gradients, params, self.weight_decay)
-        rate = self.lr / (1 + state["step"] * self.lr_decay)
+        rate = ratio(self.lr, 1 + state["step"] * self.lr_decay)
         total = {name: s.addcmul(gradients[name], gradients[name]) for name, s in state["sum"].items()}
         new = {
             name: add_quotient(x, gradients[name], root_plus(total[name], self.eps), -rate)

@@ -8,6 +8,7 @@ import torch
 from descend.optimizers.arithmetic import add_quotient, root_plus
 from descend.optimizers.moments import Moments
 from descend.optimizers.weight_decay import decayed, penalised
+from descend.scalars import ratio, root
 from descend.types import Loss, Params, State
 
 
@@ -41,8 +42,8 @@ class Adam(Moments):
             gradients = penalised(gradients, params, self.weight_decay)
         powers = self.powers(state)
         # √(1−β₂ᵗ) multiplies lr and ε instead of dividing √v: one pass over memory less (section 2 of the paper).
-        correction = (1 - powers["power2"]) ** 0.5
-        rate, eps = self.lr * (correction / (1 - powers["power1"])), self.eps * correction
+        correction = root(1 - powers["power2"])
+        rate, eps = self.lr * ratio(correction, 1 - powers["power1"]), self.eps * correction
         new, first, second, largest = {}, {}, {}, {}
         for name, x in params.items():
             first[name], second[name] = self.averages(name, gradients[name], state)

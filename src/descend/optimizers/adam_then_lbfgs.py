@@ -50,7 +50,7 @@ class AdamThenLBFGS(Optimizer):
 
     @property
     def adam(self) -> Adam:
-        return Adam(self.lr)
+        return Adam(float(self.lr))  # a schedule makes a tensor of it
 
     @property
     def lbfgs(self) -> TorchOptim:

@@ -8,6 +8,7 @@ from descend.checks import check_number, check_pair
 from descend.optimizers.arithmetic import add_quotient, moving_average, scaled
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.weight_decay import penalised
+from descend.scalars import cast, ratio
 from descend.types import Loss, Params, State
 
 
@@ -47,10 +48,11 @@ class Adamax(Optimizer):
         beta1, beta2 = self.betas
         gradients = penalised(gradients, params, self.weight_decay)
         power = state["power"] * beta1
+        rate = ratio(self.lr, 1 - power)
         new, first, norm = {}, {}, {}
         for name, x in params.items():
             g = gradients[name]
             first[name] = moving_average(state["first"][name], g, beta1)
-            norm[name] = torch.maximum(scaled(state["norm"][name], beta2), g.abs().add_(self.eps))
-            new[name] = add_quotient(x, first[name], norm[name], -self.lr / (1 - power))
+            norm[name] = torch.maximum(scaled(state["norm"][name], beta2), g.abs().add_(cast(self.eps, g)))
+            new[name] = add_quotient(x, first[name], norm[name], -rate)
         return new, {"first": first, "norm": norm, "power": power}

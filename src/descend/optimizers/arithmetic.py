@@ -1,18 +1,14 @@
 """The few elementwise forms that update rules are made of.
 
-Each takes a scale that is a Python number in a run of its own, where torch's fused kernel saves memory traffic, and a
-0-d tensor in a stacked sweep or a traced step, where the plain formula is fused by the compiler. Such a tensor is
-float64 and is cast first: it would otherwise turn a float32 parameter of shape [] into float64.
+Each takes a scale that is a Python number or a 0-d float64 tensor. It becomes a 0-d tensor in the precision of the
+parameter, and the same fused operation follows: few passes over memory, and the same bits for both. The operations are
+those that round an entry the same wherever it lies in memory; `add(alpha=)`, `addcdiv(value=)` and `pow` do not.
 """
 
-from torch import Tensor, lerp
+import torch
+from torch import Tensor
 
-from descend.scalars import Scalar
-
-
-def cast(scale: Scalar, x: Tensor) -> Scalar:
-    """The scale, a tensor in the precision of x."""
-    return scale.to(x.dtype) if isinstance(scale, Tensor) else scale
+from descend.scalars import Scalar, cast
 
 
 def scaled(x: Tensor, scale: Scalar) -> Tensor:
@@ -22,28 +18,24 @@ def scaled(x: Tensor, scale: Scalar) -> Tensor:
 
 def add_scaled(x: Tensor, y: Tensor, scale: Scalar) -> Tensor:
     """x + scale · y."""
-    return x + scale.to(x.dtype) * y if isinstance(scale, Tensor) else x.add(y, alpha=scale)
+    return torch.addcmul(x, cast(scale, x), y)
 
 
 def add_quotient(x: Tensor, y: Tensor, z: Tensor, scale: Scalar) -> Tensor:
-    """x + scale · y / z."""
-    return x + scale.to(x.dtype) * (y / z) if isinstance(scale, Tensor) else x.addcdiv(y, z, value=scale)
+    """x + scale · (y / z)."""
+    return add_scaled(x, y / z, scale)
 
 
 def moving_average(average: Tensor, new: Tensor, decay: Scalar) -> Tensor:
     """decay · average + (1 − decay) · new."""
-    if isinstance(decay, Tensor):
-        return scaled(average, decay) + scaled(new, 1 - decay)
-    return lerp(average, new, 1 - decay)
+    return torch.lerp(average, new, cast(1 - decay, new))
 
 
 def moving_square(average: Tensor, new: Tensor, decay: Scalar) -> Tensor:
     """decay · average + (1 − decay) · new²."""
-    if isinstance(decay, Tensor):
-        return scaled(average, decay) + scaled(new, 1 - decay) * new
-    return (average * decay).addcmul_(new, new, value=1 - decay)
+    return moving_average(average, new * new, decay)
 
 
 def root_plus(square: Tensor, epsilon: Scalar) -> Tensor:
     """√square + ε, on memory of its own."""
-    return square.sqrt().add_(epsilon)
+    return square.sqrt().add_(cast(epsilon, square))

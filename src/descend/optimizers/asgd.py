@@ -8,7 +8,7 @@ from descend.checks import check_number
 from descend.optimizers.arithmetic import add_scaled, moving_average
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.weight_decay import decayed, penalised
-from descend.scalars import at_least
+from descend.scalars import at_least, power, ratio
 from descend.types import Loss, Params, State
 
 
@@ -43,8 +43,8 @@ class ASGD(Optimizer):
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
         gradients = penalised(gradients, params, self.weight_decay)
-        rate = self.lr / (1 + self.lambd * self.lr * state["step"]) ** self.alpha
-        weight = 1 / at_least(state["step"] - self.t0, 1.0)
+        rate = ratio(self.lr, power(1 + self.lambd * self.lr * state["step"], self.alpha))
+        weight = ratio(1, at_least(state["step"] - self.t0, 1.0))
         shrunk = decayed(params, self.lambd, rate)
         new = {name: add_scaled(x, gradients[name], -rate) for name, x in shrunk.items()}
         average = {name: moving_average(state["average"][name], x, 1 - weight) for name, x in new.items()}

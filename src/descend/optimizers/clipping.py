@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import torch
 
 from descend.checks import check_number
-from descend.optimizers.arithmetic import cast
+from descend.optimizers.arithmetic import scaled
+from descend.scalars import cast
 from descend.types import Params
 
 # Keeps the ratio finite at a zero gradient; torch.nn.utils.clip_grad_norm_ has the same.
@@ -47,8 +48,8 @@ class ClipNorm(Clipping):
 
     def __call__(self, gradients: Params) -> Params:
         norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in gradients.values()]))
-        factor = (self.max_norm / (norm + TINY)).clamp(max=1)
-        return {name: g * cast(factor, g) for name, g in gradients.items()}
+        factor = (cast(self.max_norm, norm) / (norm + TINY)).clamp(max=1)
+        return {name: scaled(g, factor) for name, g in gradients.items()}
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,13 @@
 
 from dataclasses import dataclass
 
+import torch
+
 from descend.checks import check_number
-from descend.optimizers.arithmetic import add_quotient, root_plus
+from descend.optimizers.arithmetic import add_scaled, root_plus, scaled
 from descend.optimizers.moments import Moments
 from descend.optimizers.weight_decay import decayed, penalised
+from descend.scalars import power, ratio, root
 from descend.types import Loss, Params, State
 
 
@@ -33,7 +36,9 @@ class NAdam(Moments):
         check_number(self, "momentum_decay", at_least=0)
 
     def init(self, params: Params) -> State:
-        return super().init(params) | {"product": 1.0, "warmup": 1.0}
+        # Tensors from the start: μ is made of an exponential, which is torch's for every kind of number.
+        one = torch.ones((), dtype=torch.float64, device=next(iter(params.values())).device)
+        return super().init(params) | {"product": one, "warmup": one.clone()}
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
         if self.decoupled_weight_decay:
@@ -41,18 +46,17 @@ class NAdam(Moments):
         else:
             gradients = penalised(gradients, params, self.weight_decay)
         powers = self.powers(state)
-        factor = 0.96**self.momentum_decay
+        factor = power(0.96, self.momentum_decay)
         warmup = state["warmup"] * factor
-        momentum, following = (self.betas[0] * (1 - 0.5 * power) for power in (warmup, warmup * factor))
+        momentum, following = (self.betas[0] * (1 - 0.5 * x) for x in (warmup, warmup * factor))
         product = state["product"] * momentum
-        correction = (1 - powers["power2"]) ** 0.5
+        correction = root(1 - powers["power2"])
         rate, eps = self.lr * correction, self.eps * correction
-        gradient_rate = rate * (1 - momentum) / (1 - product)
-        momentum_rate = rate * following / (1 - product * following)
+        gradient_rate = rate * ratio(1 - momentum, 1 - product)
+        momentum_rate = rate * ratio(following, 1 - product * following)
         new, first, second = {}, {}, {}
         for name, x in params.items():
             first[name], second[name] = self.averages(name, gradients[name], state)
-            denominator = root_plus(second[name], eps)
-            ahead = add_quotient(x, gradients[name], denominator, -gradient_rate)
-            new[name] = add_quotient(ahead, first[name], denominator, -momentum_rate)
+            ahead = add_scaled(scaled(gradients[name], -gradient_rate), first[name], -momentum_rate)
+            new[name] = torch.addcdiv(x, ahead, root_plus(second[name], eps))
         return new, state | powers | {"first": first, "second": second, "product": product, "warmup": warmup}

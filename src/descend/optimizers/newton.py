@@ -9,9 +9,10 @@ from descend.checks import check_number
 from descend.derivatives.flat import ravel, unravel
 from descend.derivatives.hessian import hessian
 from descend.errors import ConfigurationError
-from descend.optimizers.arithmetic import add_scaled, cast
+from descend.optimizers.arithmetic import add_scaled
 from descend.optimizers.backtracking import falls
 from descend.optimizers.optimizer import Optimizer
+from descend.scalars import cast
 from descend.types import Loss, Params, State
 from descend.vectors import dot, numel
 

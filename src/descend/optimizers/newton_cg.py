@@ -12,6 +12,7 @@ from descend.derivatives.products import HessianProduct, Product
 from descend.optimizers.arithmetic import add_scaled
 from descend.optimizers.backtracking import falls
 from descend.optimizers.optimizer import Optimizer
+from descend.scalars import cast
 from descend.types import Loss, Params, State
 from descend.vectors import dot
 
@@ -70,7 +71,7 @@ class NewtonCG(Optimizer):
         new, t = params, self.lr
         for _ in range(self.halvings + 1):
             there = {name: add_scaled(x, direction[name], t) for name, x in params.items()}
-            if falls(value, loss(there), t * slope):
+            if falls(value, loss(there), cast(t, slope) * slope):
                 new = there
                 break
             t /= 2

@@ -52,6 +52,14 @@ class Optimizer(ABC):
     def init(self, params: Params) -> State:
         """Return the state before the first step; its tensors take dtype and device from `params`."""
 
+    def begin(self, params: Params, seed: int) -> State:
+        """Return the state before the first step of a run with this seed, for methods that draw; others have `init`."""
+        return self.init(params)
+
+    def reported(self, params: Params, state: State) -> Params:
+        """Return the point that a run is judged by, where that is another than the one whose gradient a step takes."""
+        return params
+
     @abstractmethod
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
         """Return new parameters and state; nothing passed in is changed.

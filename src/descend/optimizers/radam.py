@@ -2,12 +2,13 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from descend.optimizers.arithmetic import add_scaled, root_plus
+from descend.optimizers.arithmetic import add_quotient, root_plus
 from descend.optimizers.moments import Moments
 from descend.optimizers.weight_decay import decayed, penalised
-from descend.scalars import Scalar, choose
+from descend.scalars import ratio, root
 from descend.types import Loss, Params, State
 
 # Above this length of the approximated moving average its variance is tractable; the paper says 4, its authors' code 5.
@@ -42,22 +43,18 @@ class RAdam(Moments):
             gradients = penalised(gradients, params, self.weight_decay)
         powers, step = self.powers(state), state["step"] + 1
         bias = 1 - powers["power2"]
-        limit = 2 / (1 - self.betas[1]) - 1
-        length = limit - 2 * step * powers["power2"] / bias
+        limit = ratio(2, 1 - self.betas[1]) - 1
+        length = limit - ratio(2 * step * powers["power2"], bias)
         tractable = length > TRACTABLE
-        factor = choose(tractable, lambda: rectification(length, limit) * bias**0.5, lambda: 1.0)
-        rate = self.lr * factor / (1 - powers["power1"])
+        factor = torch.where(tractable, rectification(length, limit) * root(bias), 1.0)
+        rate = ratio(self.lr * factor, 1 - powers["power1"])
         new, first, second = {}, {}, {}
         for name, x in params.items():
             m, v = first[name], second[name] = self.averages(name, gradients[name], state)
-            new[name] = add_scaled(x, self.direction(m, v, tractable), -rate)
+            new[name] = add_quotient(x, m, torch.where(tractable, root_plus(v, self.eps), 1), -rate)
         return new, state | powers | {"first": first, "second": second, "step": step}
 
-    def direction(self, m: Tensor, v: Tensor, tractable: bool | Tensor) -> Tensor:
-        """m / (√v + ε) where the variance is tractable, else m."""
-        return choose(tractable, lambda: m / root_plus(v, self.eps), lambda: m)
 
-
-def rectification(length: Scalar, limit: Scalar) -> Scalar:
-    """rₜ from ρₜ and ρ∞."""
-    return ((length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length)) ** 0.5
+def rectification(length: Tensor, limit: Tensor) -> Tensor:
+    """rₜ from ρₜ and ρ∞; not a number, or infinite, where ρₜ is not above 4."""
+    return root((length - 4) * (length - 2) * limit / ((limit - 4) * (limit - 2) * length))

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import torch
 
 from descend.checks import check_pair, check_value
-from descend.optimizers.arithmetic import cast, scaled
+from descend.optimizers.arithmetic import scaled
 from descend.optimizers.optimizer import Optimizer
+from descend.scalars import cast
 from descend.types import Loss, Params, State
 
 

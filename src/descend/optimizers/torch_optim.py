@@ -3,176 +3,215 @@
 The only file where `.backward()`, `.grad` and `.item()` have a place.
 """
 
-import difflib
-import functools
-import importlib
-import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, ClassVar, TypeGuard
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map_only
 
 from descend.checks import check_number
 from descend.errors import ConfigurationError
+from descend.optimizers import randomness, torch_state
 from descend.optimizers.optimizer import Optimizer
+from descend.optimizers.torch_classes import arguments, check_options, resolve
+from descend.optimizers.torch_trial import Needs, Trial, leaves, squares
 from descend.types import Loss, Params, State
-
-# Given by the adapter itself, so not options.
-RESERVED = ("params", "lr")
 
 
 @dataclass(frozen=True)
 class TorchOptim(Optimizer):
     """The update of the class `name`, made pure: each step fills a fresh optimizer with copies of state and parameters.
 
-    The state is what torch saves in a `state_dict`: for each parameter its entries, and the numbers of the group. What
-    a class keeps elsewhere starts anew at each step, as it would after loading a checkpoint.
+    The state is all that the class carries: see `torch_state`. Methods that draw are lent the global generators as the
+    run left them, seeded by its seed. What a class needs is found out by a few steps on four numbers when configured:
+    the loss's closure, gradients with a graph; and that it makes the same steps here as in a loop of its own.
 
     Args:
         lr: learning rate, > 0; None takes the class's default.
         name: a class of torch.optim (LBFGS, Adafactor, …), or the full name of one elsewhere (pytorch_optimizer.Lion).
         options: the other arguments of that class by name.
 
+    Attributes:
+        needs: what a step must be given.
+
     Raises:
-        ConfigurationError: no such class; no such option; the class refuses a value, or dense gradients.
+        ConfigurationError: no such class; no such option; the class refuses a value, or dense gradients, or keeps what
+            cannot be saved.
     """
 
     batchable: ClassVar[bool] = False
+    needs: ClassVar[Needs]
 
     lr: float | None = None  # type: ignore[assignment]
     name: str = "Adafactor"
     options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        found = resolve(self.name)
-        accepted = inspect.signature(found).parameters
+        accepted = arguments(self.name)
         check_options(self.name, self.options or {}, accepted)
         if self.lr is None:
-            object.__setattr__(self, "lr", accepted["lr"].default)
+            object.__setattr__(self, "lr", default_rate(self.name, accepted["lr"].default))
         check_number(self, "lr", above=0)
-        # One step on one entry tells what only the class knows: which values it refuses, and whether it is for sparse
-        # gradients alone.
-        entry = {"entry": torch.zeros(1, 1, dtype=torch.float32, device="cpu")}
         try:
-            self.step(entry, entry, self.init(entry), lambda params: params["entry"].sum())
+            needs = Trial(self, make_step).needs()
         except ConfigurationError:
             raise
         except Exception as error:  # a class of another library may raise anything
             raise ConfigurationError(self.refusal(error)) from error
+        object.__setattr__(self, "needs", needs)
 
     @property
     def line_search(self) -> bool:
         return (self.options or {}).get("line_search_fn") is not None
 
+    @property
+    def rate(self) -> float:
+        """The learning rate; a schedule makes a tensor of it."""
+        return float(self.lr or 0.0)
+
+    @property
+    def draws(self) -> bool:
+        """Whether steps may draw from the global generators; none of torch's own does."""
+        return not resolve(self.name).__module__.startswith("torch.optim.")
+
     def init(self, params: Params) -> State:
+        return self.begin(params, 0)
+
+    def begin(self, params: Params, seed: int) -> State:
+        points = leaves(params)
         try:
-            return saved(self.build(leaves(params)), tuple(params))
+            with self.lent(params):
+                if self.draws:
+                    randomness.seed(seed)
+                state = self.saved(self.build(points), points)
+            if self.draws:  # a class of another library may refuse a shape or a dtype at its first step only
+                ones = {name: torch.ones_like(x) for name, x in params.items()}
+                self.step(params, ones, state, squares)
+            return state
         except Exception as error:  # likewise
             raise ConfigurationError(self.refusal(error)) from error
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
         points = leaves(params)
-        optimizer = self.build(points)
-        carried = tree_map_only(Tensor, torch.clone, state)
-        for name, leaf in points.items():
-            leaf.grad = gradients[name].clone()
-            optimizer.state[leaf] = carried["entries"][name]
-        optimizer.param_groups[0].update(carried["group"])
-        if needs_closure(self.name):
-            optimizer.step(evaluation(points, loss))
-        else:
-            optimizer.step()
-        return {name: leaf.detach() for name, leaf in points.items()}, saved(optimizer, tuple(params))
+        with self.lent(params):
+            optimizer = self.restored(points, state)
+            optimizer.param_groups[0]["lr"] = learning_rate(self.rate, state["lr"])
+            make_step(optimizer, points, gradients, loss, self.needs)
+            after = self.saved(optimizer, points)
+        return {name: leaf.detach() for name, leaf in points.items()}, after
 
-    def build(self, points: Params) -> torch.optim.Optimizer:
-        return resolve(self.name)(list(points.values()), lr=self.lr, **(self.options or {}))
+    def reported(self, params: Params, state: State) -> Params:
+        """Return the averages, of methods that train at one point and are to be evaluated at another."""
+        if not hasattr(resolve(self.name), "eval") or not any(state["entries"].values()):
+            return params
+        points = leaves(params)
+        with self.lent(params), torch.no_grad():
+            self.restored(points, state).eval()
+        return {name: leaf.detach() for name, leaf in points.items()}
+
+    def build(self, points: Params) -> Any:
+        method, options = resolve(self.name), self.options or {}
+        # Some classes read numbers from the group that their constructor does not name, such as use_muon.
+        own = {name: x for name, x in options.items() if name in arguments(self.name)}
+        group = {name: x for name, x in options.items() if name not in own}
+        optimizer = method([{"params": list(points.values()), **group}], lr=self.rate, **own)
+        if len(optimizer.param_groups) > 1:
+            raise ValueError("it divides the parameters into groups of its own")
+        return optimizer
+
+    def restored(self, points: Params, state: State) -> Any:
+        """Return an optimizer made anew in the given state, and the generators likewise where it draws."""
+        optimizer = self.build(points)
+        torch_state.restore(optimizer, points, state)
+        if self.draws:
+            randomness.give(state["random"], gpus(points))
+        return optimizer
+
+    def saved(self, optimizer: Any, points: Params) -> State:
+        accepted = arguments(self.name)
+        made = float(optimizer.param_groups[0].get("lr", self.rate))
+        drawn = randomness.take(gpus(points)) if self.draws else {}
+        carried = torch_state.save(optimizer, points, accepted)
+        return carried | {"lr": {"given": self.rate, "made": made}, "random": drawn}
+
+    def lent(self, params: Params) -> AbstractContextManager[None]:
+        """Keep the global generators, which a step may seed and draw from."""
+        return randomness.kept(gpus(params)) if self.draws else nullcontext()
 
     def refusal(self, error: Exception) -> str:
         chosen = ", ".join(f"{name}={value}" for name, value in {"lr": self.lr, **(self.options or {})}.items())
+        reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
         return (
-            f"{self.name} cannot optimize these parameters with {chosen}: {str(error).rstrip('.')}; "
+            f"{self.name} cannot optimize these parameters with {chosen}: {reason}; "
             "change that option, or choose another optimizer."
         )
 
 
-@functools.cache
-def resolve(name: str) -> Any:
-    """Return the optimizer class of a name, which without a dot is one of torch.optim."""
-    module, _, attribute = name.rpartition(".")
-    try:
-        home = importlib.import_module(module or "torch.optim")
-    except ImportError as error:
-        raise ConfigurationError(
-            f"optimizer.name is {name!r}, but {module} cannot be imported ({error}); install it "
-            "(pytorch_optimizer comes with pip install 'descend[optimizers]'), or name a class of torch.optim."
-        ) from error
-    found = getattr(home, attribute, None)
-    if is_method(found):
-        return found
-    known = {n.lower(): n for n, value in vars(home).items() if is_method(value)}
-    nearest = [known[n] for n in difflib.get_close_matches(attribute.lower(), known, n=3)]
-    choices = ", ".join(sorted(known.values()))
-    meant = f"did you mean {' or '.join(nearest)}?" if nearest else f"choose one of {choices}."
-    raise ConfigurationError(f"optimizer.name is {name!r}, but {home.__name__} has no such optimizer; {meant}")
+def default_rate(name: str, default: Any) -> float:
+    """Return the learning rate that a class takes by default.
 
-
-def is_method(value: Any) -> TypeGuard[type[torch.optim.Optimizer]]:
-    """Tell whether a value is an optimizer class that can be run: one with a step and a learning rate of its own."""
-    return (
-        inspect.isclass(value)
-        and issubclass(value, torch.optim.Optimizer)
-        and value.step is not torch.optim.Optimizer.step
-        and "lr" in inspect.signature(value).parameters
-    )
-
-
-@functools.cache
-def needs_closure(name: str) -> bool:
-    """Tell whether `step` demands the closure that evaluates the loss; given it, others would waste an evaluation."""
-    closure = inspect.signature(resolve(name).step).parameters.get("closure")
-    return closure is not None and closure.default is inspect.Parameter.empty
-
-
-def check_options(name: str, options: Mapping[str, Any], accepted: Mapping[str, inspect.Parameter]) -> None:
-    """Require that the class takes every option."""
-    if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in accepted.values()):
-        return
-    known = [option for option in accepted if option not in RESERVED]
-    for option in options:
-        if option not in known:
-            raise ConfigurationError(
-                f"optimizer.options has {option!r}, but {name} takes only {', '.join(known)}; rename or remove it."
-            )
-
-
-def leaves(params: Params) -> Params:
-    """Return copies of the parameters that an optimizer may change."""
-    return {name: x.detach().clone().requires_grad_() for name, x in params.items()}
-
-
-def saved(optimizer: torch.optim.Optimizer, names: Sequence[str]) -> State:
-    """Return what an optimizer carries to its next step: its entries by parameter, and the numbers of its group.
-
-    Text there is an option, which `build` gives anew.
+    Raises:
+        ConfigurationError: it has none.
     """
-    group = optimizer.param_groups[0]
-    entries = {name: dict(optimizer.state.get(leaf, {})) for name, leaf in zip(names, group["params"], strict=True)}
-    numbers = {name: x for name, x in group.items() if name not in RESERVED and not isinstance(x, str)}
-    return {"entries": entries, "group": numbers}
+    if isinstance(default, int | float):
+        return default
+    raise ConfigurationError(f"optimizer.lr is not set, and {name} has no default for it; set optimizer.lr.")
 
 
-def evaluation(points: Params, loss: Loss) -> Callable[[], Any]:
-    """Return the closure that methods with a line search call: sets the gradients and returns the loss."""
+def learning_rate(given: float, last: Mapping[str, float]) -> float:
+    """Return the rate of a step: as given, times what the method itself has made of it so far."""
+    if last["made"] == last["given"] or last["given"] == 0:
+        return given
+    return last["made"] if given == last["given"] else last["made"] * (given / last["given"])
+
+
+def gpus(params: Params) -> list[torch.device]:
+    """Return the GPUs on which the parameters lie."""
+    return sorted({x.device for x in params.values() if x.device.type == "cuda"}, key=str)
+
+
+def differentiable(points: Params, loss: Loss, gradients: Params) -> Params:
+    """Return the gradients that were given, clipped or not, with the graph of the loss's own behind them."""
+    with torch.enable_grad():
+        value = loss(points)
+        found = torch.autograd.grad(value, tuple(points.values()), create_graph=True, materialize_grads=True)
+        own = dict(zip(points, found, strict=True))
+        return {name: own[name] + (given - own[name]).detach() for name, given in gradients.items()}
+
+
+def make_step(optimizer: Any, points: Params, gradients: Params, loss: Loss, needs: Needs) -> None:
+    """Move the points by one step of an optimizer that was made for them."""
+    given = differentiable(points, loss, gradients) if needs.graph else gradients
+    for name, leaf in points.items():
+        leaf.grad = given[name] if needs.graph else given[name].clone()
+    if needs.closure or needs.value:
+        optimizer.step(evaluation(points, loss, given=needs.value))
+    else:
+        optimizer.step()
+    for leaf in points.values():
+        leaf.grad = None  # else a gradient and its graph would keep each other alive
+
+
+def evaluation(points: Params, loss: Loss, given: bool) -> Callable[[], Any]:
+    """Return the closure that evaluates the loss: it sets the gradients and returns the value.
+
+    Args:
+        points: the leaves that the class moves.
+        given: at the first call leave the gradients that the leaves have: they are those of this point, and may have
+            been clipped.
+    """
 
     def closure() -> Tensor:
-        with torch.enable_grad():
+        nonlocal given
+        leave, given = given, False
+        with torch.set_grad_enabled(not leave):
             value = loss(points)
+        if not leave:
             gradients = torch.autograd.grad(value, tuple(points.values()), materialize_grads=True, allow_unused=True)
-        for leaf, gradient in zip(points.values(), gradients, strict=True):
-            leaf.grad = gradient
+            for leaf, gradient in zip(points.values(), gradients, strict=True):
+                leaf.grad = gradient
         return value.detach()
 
     return closure

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from descend.checks import check_number
-from descend.scalars import Scalar, cosine, real
+from descend.scalars import Scalar, cosine, ratio
 from descend.schedules.schedule import Schedule
 
 
@@ -25,10 +25,10 @@ class Cosine(Schedule):
     def __post_init__(self) -> None:
         check_number(self, "minimum", at_least=0, at_most=1)
 
-    def factor(self, step: int | Tensor, steps: int) -> Scalar:
-        return anneal(1.0, self.minimum, real(step) / steps)
+    def factor(self, step: int | Tensor, steps: int) -> Tensor:
+        return anneal(1.0, self.minimum, ratio(step, steps))
 
 
-def anneal(start: Scalar, end: Scalar, progress: Scalar) -> Scalar:
+def anneal(start: Scalar, end: Scalar, progress: Scalar) -> Tensor:
     """From `start` at progress 0 to `end` at progress 1 along half a cosine."""
     return end + (start - end) * (1 + cosine(math.pi * progress)) / 2

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from descend.checks import check_number
-from descend.scalars import Scalar, real
+from descend.scalars import power, real
 from descend.schedules.schedule import Schedule
 
 
@@ -22,5 +22,5 @@ class Exponential(Schedule):
     def __post_init__(self) -> None:
         check_number(self, "gamma", above=0)
 
-    def factor(self, step: int | Tensor, steps: int) -> Scalar:
-        return self.gamma ** real(step)
+    def factor(self, step: int | Tensor, steps: int) -> Tensor:
+        return power(self.gamma, real(step))

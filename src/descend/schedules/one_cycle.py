@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from descend.checks import check_number
-from descend.scalars import Scalar, choose, real
+from descend.scalars import ratio, real
 from descend.schedules.cosine import anneal
 from descend.schedules.schedule import Schedule
 
@@ -32,11 +33,9 @@ class OneCycle(Schedule):
         check_number(self, "div_factor", at_least=1)
         check_number(self, "final_div_factor", at_least=1)
 
-    def factor(self, step: int | Tensor, steps: int) -> Scalar:
+    def factor(self, step: int | Tensor, steps: int) -> Tensor:
         peak = self.pct_start * steps - 1
-        first, last = 1 / self.div_factor, 1 / (self.div_factor * self.final_div_factor)
-        return choose(
-            step < peak,
-            lambda: anneal(first, 1.0, real(step) / peak),
-            lambda: anneal(1.0, last, (real(step) - peak) / (steps - 1 - peak)),
-        )
+        first, last = ratio(1, self.div_factor), ratio(1, self.div_factor * self.final_div_factor)
+        now = real(step)
+        rise, fall = anneal(first, 1.0, ratio(now, peak)), anneal(1.0, last, ratio(now - peak, steps - 1 - peak))
+        return torch.where(now < peak, rise, fall)

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from descend.checks import check_number
-from descend.scalars import Scalar, choose, real
+from descend.scalars import ratio, real
 from descend.schedules.constant import Constant
 from descend.schedules.schedule import Schedule
 
@@ -30,9 +31,7 @@ class Warmup(Schedule):
         check_number(self, "length", at_least=1)
         check_number(self, "start", at_least=0, at_most=1)
 
-    def factor(self, step: int | Tensor, steps: int) -> Scalar:
-        return choose(
-            step < self.length,
-            lambda: self.start + (1 - self.start) * real(step) / self.length,
-            lambda: self.then.factor(step - self.length, max(steps - self.length, 1)),
-        )
+    def factor(self, step: int | Tensor, steps: int) -> Tensor:
+        now = real(step)
+        rise = self.start + ratio((1 - self.start) * now, self.length)
+        return torch.where(now < self.length, rise, self.then.factor(step - self.length, max(steps - self.length, 1)))
