@@ -11,11 +11,15 @@ from typing import IO
 def whole(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that takes `path`'s place only once all of it is on the disk.
 
-    A kill or a full disk leaves what stood there before, and at worst a hidden temporary file beside it.
+    A full disk leaves what stood there before; a kill that too, and at worst a hidden temporary file beside it.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with temporary.open("wb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

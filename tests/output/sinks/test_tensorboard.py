@@ -1,5 +1,6 @@
 """The event file, read back by TensorBoard's EventAccumulator."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -53,18 +54,30 @@ def test_scalars_come_back_with_their_steps(folder: Path) -> None:
     assert points(found, "gradient/norm") == [(0, np.float32(1e-3)), (2, np.float32(2e-3))]
 
 
+def test_a_finite_number_beyond_float32_is_not_shown_as_infinite(tmp_path: Path, result: Result) -> None:
+    """The largest float32 is (2 - 2^-23) 2^127 (IEEE 754)."""
+    largest = (2 - 2**-23) * 2.0**127
+    sink = TensorBoard(tmp_path, {})
+    for step, value in enumerate([1e38, 1.3e100, -1.3e100, math.inf]):
+        sink.write(scalars(range(step, step + 1), value=value))
+    sink.close(dataclasses.replace(result, value=1e200, best_value=-math.inf))
+    found = read(tmp_path)
+    assert points(found, "value") == [(0, np.float32(1e38)), (1, largest), (2, -largest), (3, math.inf)]
+    assert [points(found, f"result/{name}")[0][1] for name in ("value", "best_value")] == [largest, -math.inf]
+    assert found.PluginTagToContent("text").keys() == {"note/range"}
+    [text] = found.Tensors("note/range")
+    assert b"records.parquet has them as they are" in text.tensor_proto.string_val[0]
+
+
+def test_there_is_no_note_where_every_number_fits(folder: Path) -> None:
+    with pytest.raises(KeyError):
+        read(folder).PluginTagToContent("text")
+
+
 def test_nan_and_infinity_survive(folder: Path) -> None:
     (_, first), (_, second), (_, third), (_, fourth) = points(read(folder), "value")
     assert (first, second, fourth) == (4.0, 1.5, math.inf)
     assert math.isnan(third)
-
-
-def test_a_number_beyond_float32_is_infinite(tmp_path: Path, result: Result) -> None:
-    sink = TensorBoard(tmp_path, {})
-    sink.write(scalars(range(1), value=1e300, tiny=1e-300))
-    sink.close(result)
-    assert points(read(tmp_path), "value") == [(0, math.inf)]
-    assert points(read(tmp_path), "tiny") == [(0, 0.0)]
 
 
 def test_a_histogram_comes_back_with_its_edges_and_counts(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""What TensorBoard's Custom Scalars page lays side by side where a run has several losses."""
+"""What TensorBoard's Custom Scalars page lays side by side where a run has several losses, and its Text page."""
 
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
@@ -15,6 +15,13 @@ CHARTS = {
     "Pareto stationarity": "pareto/.*",
 }
 """The title of each chart, and the pattern of the names that are lines in it."""
+
+
+def note(tag: str, text: str) -> Summary.Value:
+    """Return a text for TensorBoard's Text page."""
+    metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="text"))
+    tensor = TensorProto(dtype=DT_STRING, string_val=[text.encode()], tensor_shape=TensorShapeProto())
+    return Summary.Value(tag=f"note/{tag}", metadata=metadata, tensor=tensor)
 
 
 def losses_layout() -> Summary.Value:

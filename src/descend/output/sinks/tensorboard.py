@@ -13,7 +13,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 
 from descend.output.sinks import hparams
-from descend.output.sinks.layout import losses_layout
+from descend.output.sinks.layout import losses_layout, note
 from descend.output.sinks.tfrecord import framed
 from descend.records import Column, Records
 
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from descend.engine.result import Result
 
 BUFFER_BYTES = 1 << 20
+
+LARGEST = float(np.finfo(np.float32).max)
+BEYOND = (
+    f"TensorBoard stores numbers in float32. Finite ones beyond ±{LARGEST:.3g} are shown as that; records.parquet has "
+    "them as they are."
+)
 
 _file_number = itertools.count()
 
@@ -59,9 +65,11 @@ class EventFile:
 class TensorBoard:
     """Writes one event file: scalars, histograms, pictures, and what the HParams page shows of the run.
 
-    Scalars are stored as TensorBoard does, in float32; records.parquet keeps them whole. One event holds all the
-    values that share their steps: `SummaryWriter`, with its event, lock and queue entry per value, makes a step of
-    145 µs 4.65 times as long.
+    Scalars are stored as TensorBoard does, in float32; records.parquet keeps them whole. A finite number beyond
+    float32's range is stored as the largest one, not as infinite, and a note on the Text page says so.
+
+    One event holds all the values that share their steps: `SummaryWriter`, with its event, lock and queue entry per
+    value, makes a step of 145 µs 4.65 times as long.
 
     Args:
         folder: where the event file goes; it must exist.
@@ -79,7 +87,7 @@ class TensorBoard:
         session = SessionLog(status=SessionLog.START)
         self._file.add(Event(wall_time=self._written, step=first_step, session_log=session))
         self._add(0, [hparams.session_start(config, folder.name)])
-        self._laid_out = False
+        self._laid_out = self._noted = False
         self._file.flush()
 
     def write(self, records: Records) -> None:
@@ -87,7 +95,7 @@ class TensorBoard:
         if not self._laid_out and any(name.startswith("loss/") for name in records.scalars):
             self._add(0, [losses_layout()])
             self._laid_out = True
-        for names, steps, rows in _groups(records.scalars):
+        for names, steps, rows in self._groups(records.scalars):
             event = Event(summary=Summary(value=[Summary.Value(tag=name) for name in names]))
             values = event.summary.value
             times = np.linspace(began, now, len(steps) + 1)[1:].tolist()
@@ -109,22 +117,35 @@ class TensorBoard:
 
     def close(self, result: "Result") -> None:
         numbers = {"value": result.value, "best_value": result.best_value, **result.metrics}
-        finals = [Summary.Value(tag=f"result/{name}", simple_value=number) for name, number in numbers.items()]
+        shown = self._within(np.array(list(numbers.values()), np.float64)).tolist()
+        finals = [
+            Summary.Value(tag=f"result/{name}", simple_value=number)
+            for name, number in zip(numbers, shown, strict=True)
+        ]
         self._add(result.steps, [*finals, hparams.session_end(result.status)])
         self._file.close()
 
     def _add(self, step: int, values: Iterable[Summary.Value]) -> None:
         self._file.add(Event(wall_time=time.time(), step=step, summary=Summary(value=values)))
 
+    def _groups(self, scalars: Mapping[str, Column]) -> Iterable[tuple[list[str], list[int], list[list[float]]]]:
+        """Yield the names of the columns that share their steps, these steps [k], and a row of values for each."""
+        by_steps: dict[bytes, list[str]] = {}
+        for name, column in scalars.items():
+            by_steps.setdefault(column.steps.tobytes(), []).append(name)
+        for names in by_steps.values():
+            rows = np.stack([scalars[name].values for name in names], axis=1)
+            yield names, scalars[names[0]].steps.tolist(), self._within(rows).tolist()
 
-def _groups(scalars: Mapping[str, Column]) -> Iterable[tuple[list[str], list[int], list[list[float]]]]:
-    """Yield the names of the columns that share their steps, these steps [k], and a row of values for each."""
-    by_steps: dict[bytes, list[str]] = {}
-    for name, column in scalars.items():
-        by_steps.setdefault(column.steps.tobytes(), []).append(name)
-    for names in by_steps.values():
-        rows = np.stack([scalars[name].values for name in names], axis=1)
-        yield names, scalars[names[0]].steps.tolist(), rows.tolist()
+    def _within(self, numbers: np.ndarray) -> np.ndarray:
+        """Return numbers with the finite ones brought into float32's range; the first time that says so in the file."""
+        beyond = np.isfinite(numbers) & (np.abs(numbers) > LARGEST)
+        if not beyond.any():
+            return numbers
+        if not self._noted:
+            self._noted = True
+            self._add(0, [note("range", BEYOND)])
+        return np.where(beyond, np.copysign(LARGEST, numbers), numbers)
 
 
 def _histogram(rights: np.ndarray, counts: np.ndarray) -> HistogramProto:
