@@ -4,9 +4,13 @@ import gc
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
+
+from descend.menu.started import interruptible, started, starting
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -22,6 +26,7 @@ def main() -> None:
     """Do what the command line says; exit with 2 for a mistake in it, 1 for a run that failed, 130 for Ctrl-C."""
     sys.path.insert(0, str(Path.cwd()))  # a user's own objective lies in the folder they are in
     code: int | None
+    starting()
     try:
         code = command(sys.argv[1:])
         sys.stdout.flush()
@@ -32,6 +37,8 @@ def main() -> None:
         code = 130
     except Exception as error:
         code = refused(error)
+    finally:
+        interruptible()
     if code is not None:
         sys.exit(code)
 
@@ -41,6 +48,7 @@ def command(arguments: list[str]) -> int | None:
     if arguments[:1] == ["audit"]:
         from descend.menu.commands.audit import audit_command
 
+        started()
         return audit_command(arguments[1:])
     if {"-h", "--help"} & set(arguments):
         from descend.menu import FOLDER
@@ -156,7 +164,8 @@ def leave(folder: Path, loop: "Loop", result: "Result") -> "Records":
     from descend.output.pictures.spectrum import spectrum_picture
     from descend.records import Column, Records
 
-    save(loop.carry, folder / "checkpoint.pt")
+    with kept(folder / "checkpoint.pt"):
+        save(loop.carry, folder / "checkpoint.pt")
     objective, params = loop.experiment.objective, loop.carry.params
     best, title = objective.best_points(), type(objective).__name__
     path = path_of(params, result.blocks) if len(loop.names) > 1 else None
@@ -172,9 +181,20 @@ def leave(folder: Path, loop: "Loop", result: "Result") -> "Records":
     images = {}
     for name, picture in drawn.items():
         if picture is not None:
-            (folder / f"{name}.png").write_bytes(picture)
+            with kept(folder / f"{name}.png"):
+                (folder / f"{name}.png").write_bytes(picture)
             images[name] = Column(np.array([result.steps]), np.array([picture], dtype=object))
     return Records(images=images)
+
+
+@contextmanager
+def kept(path: Path) -> Iterator[None]:
+    """Warn where a file cannot be written: the run was made, and its result is worth more."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch turns the former into the latter
+        path.unlink(missing_ok=True)
+        print(f"descend: {path} cannot be written: {error}; the run goes on without it.", file=sys.stderr)
 
 
 def relative(folder: Path) -> Path:

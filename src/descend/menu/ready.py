@@ -1,6 +1,5 @@
 """Making a run ready before its folder is made, so that a mistake leaves nothing behind."""
 
-import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from descend.errors import ConfigurationError
 from descend.menu.build import build, trackers
 from descend.menu.mistakes import raised_by_user
 from descend.menu.source import Source
+from descend.menu.started import started
 
 LEFT_BY_RUNS = ("result.json", ".hydra", "sweep.db", "sweep.parquet")
 
@@ -29,7 +29,7 @@ class Ready:
         Raises:
             ConfigurationError: the run cannot start, or its folder is in use or cannot be made; nothing was written.
         """
-        collect_from_now_on()
+        started()
         Source.of(config)  # a file of the user's that the menu hides would not be what runs
         own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         with users_errors():
@@ -87,12 +87,6 @@ def check_unused(folder: Path) -> None:
                 f"{folder} holds a run already ({name}), which another would overwrite; choose another folder, or "
                 "remove that one. An interrupted sweep goes on by sweep.resume."
             )
-
-
-def collect_from_now_on() -> None:
-    """Let Python collect garbage again, leaving out all that was imported."""
-    gc.freeze()
-    gc.enable()
 
 
 def prepare(config: DictConfig, hydra: Any) -> Loop:

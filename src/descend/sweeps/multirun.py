@@ -18,8 +18,9 @@ from descend.errors import ConfigurationError
 from descend.menu.build import checked, make
 from descend.menu.compose import about
 from descend.menu.fields import short
-from descend.menu.ready import collect_from_now_on, make_folder, users_errors
+from descend.menu.ready import make_folder, users_errors
 from descend.menu.source import Source
+from descend.menu.started import started
 from descend.menu.values import resolved
 from descend.sweeps.conduct import conduct, plan
 from descend.sweeps.parts import Elsewhere
@@ -40,7 +41,7 @@ def multirun(config: DictConfig, context: HydraContext, overrides: Sequence[str]
     Raises:
         ConfigurationError: the sweep cannot start; nothing was written.
     """
-    collect_from_now_on()
+    started()
     chosen = settings(config)
     check_settings(chosen, overrides, config)
     own, source = what(overrides), Source.of(config)
