@@ -4,6 +4,7 @@ import gc
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +21,14 @@ def started() -> None:
     """Collect garbage again, leaving out all that was imported, and let Ctrl-C raise KeyboardInterrupt again."""
     gc.freeze()
     gc.enable()
+    quiet()
     interruptible()
+
+
+def quiet() -> None:
+    """Silence what torch's own compiler says to its authors."""
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\._inductor")
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torch\.jit")
 
 
 def interruptible() -> None:

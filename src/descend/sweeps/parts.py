@@ -12,6 +12,7 @@ from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
 from descend.menu.source import Source
+from descend.menu.started import quiet
 from descend.sweeps.conduct import Plan, carry_out, plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import PARTS, Outbox, Store
@@ -72,6 +73,7 @@ def run_part(
 ) -> None:
     """Run one part of a sweep, in whatever process on whatever machine, and leave its chunks in the sweep's folder."""
     sys.path.insert(0, str(Path.cwd()))  # a user's own objective lies in the folder they are in
+    quiet()
     number, count = map(int, config.sweep.part.split("/"))
     carry_out(part(plan(overrides, settings, source), number, count), settings, Outbox(folder, done))
 

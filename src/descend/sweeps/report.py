@@ -105,12 +105,14 @@ def best_table(plan: "Plan", table: pl.DataFrame) -> Table:
     best = best_settings(table, swept)
     metrics = [name for name in best.columns if name.startswith("metrics.")]
     keys = [key for key in best.columns if key in swept]
-    several = bool((best["runs"] > 1).any())
+    repeated = bool((best["runs"] > 1).any())
+    several = repeated and bool((best["lowest"] != best["highest"]).any())
+    value = "median of seeds" if several else "value, the same for every seed" if repeated else "value"
     spread = ["lowest", "highest"] if several else []
     ends = ", ".join(f"{n:,} {status}" for status, n in table["status"].value_counts(sort=True).iter_rows())
     shown = Table(title=f"{counted(len(table), 'run')}: {ends}")
     names = [key.removeprefix("swept.") for key in keys]
-    for name in ["run", *names, "median of seeds" if several else "value", *spread, *metrics, "ended"]:
+    for name in ["run", *names, value, *spread, *metrics, "ended"]:
         shown.add_column(name.removeprefix("metrics."), overflow="fold")  # a number cut short is another number
     for row in best.iter_rows(named=True):
         numbers = ["-" if row[name] is None else f"{row[name]:.6g}" for name in ["value", *spread, *metrics]]

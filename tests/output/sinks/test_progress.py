@@ -1,14 +1,16 @@
 """The progress bar shows itself to terminals and for long runs only."""
 
 import io
+import re
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from descend.engine.result import Result
 from descend.output.sinks import progress
 from descend.output.sinks.progress import ProgressBar
-from descend.records import Records
+from descend.records import Column, Records
 
 
 def shown(records: Records, result: Result, terminal: bool) -> str:
@@ -35,3 +37,21 @@ def test_a_short_run_shows_nothing(records: Records, result: Result) -> None:
 def test_no_terminal_shows_nothing(records: Records, result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(progress, "PATIENCE_SECONDS", -1.0)
     assert shown(records, result, terminal=False) == ""
+
+
+def test_the_first_time_left_is_right_after_a_slow_start(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seconds of compiling, then 1,000 steps in each tenth of a second: 19 s for the last 190,000."""
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    file = io.StringIO()
+    bar = ProgressBar(192_000, Console(file=file, force_terminal=True, width=100, color_system=None))
+    clock[0] = 2.0
+    for steps in range(0, 3000, 1000):
+        clock[0] += 0.1
+        values = np.ones(1000)
+        bar.write(Records({"value": Column(np.arange(steps, steps + 1000), values)}))
+    shown = re.findall(r"(\d+):(\d\d):(\d\d) left", file.getvalue())
+    bar.close(result)
+    assert shown
+    assert set(shown) == {("0", "00", "19")}
+    assert "10,000 steps/s" in file.getvalue()
