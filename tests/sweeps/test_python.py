@@ -70,8 +70,12 @@ def test_a_sweep_written_as_an_experiment() -> None:
 def test_seeds_that_all_end_alike_are_one_number(capsys: pytest.CaptureFixture[str]) -> None:
     """Rosenbrock starts where it starts; with a random start there is a median, a lowest and a highest."""
     for start, header in {"false": "value, the same for every seed", "true": "median of seeds"}.items():
-        planned = plan([*BASE, "seed=0,1,2", f"objective.random_start={start}"], Settings())
-        rows = [{"run": i, "seed": i, "status": "finished", "value": 1.0 + i * (start == "true")} for i in range(3)]
+        planned = plan([*BASE, "optimizer.lr=0.1,0.2", "seed=0,1", f"objective.random_start={start}"], Settings())
+        values = [1.0, 1.0 + (start == "true"), 3.0, 3.0]
+        rows = [
+            {"run": job.index, "optimizer.lr": float(job.swept["optimizer.lr"]), "status": "finished", "value": value}
+            for job, value in zip(planned.jobs, values, strict=True)
+        ]
         wide_console().print(best_table(planned, pl.DataFrame(rows)))
         shown = " ".join(capsys.readouterr().out.split())
         assert header in shown
