@@ -4,9 +4,13 @@ import gc
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from descend.menu.started import interruptible, started, starting
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -21,31 +25,51 @@ if TYPE_CHECKING:
 def main() -> None:
     """Do what the command line says; exit with 2 for a mistake in it, 1 for a run that failed, 130 for Ctrl-C."""
     sys.path.insert(0, str(Path.cwd()))  # a user's own objective lies in the folder they are in
-    if sys.argv[1:2] == ["audit"]:
-        sys.exit(audit(sys.argv[2:]))
-    if {"-h", "--help"} & set(sys.argv[1:]):
+    code: int | None
+    starting()
+    try:
+        code = command(sys.argv[1:])
+        sys.stdout.flush()
+    except BrokenPipeError:  # `descend --help | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:
+        code = refused(error)
+    finally:
+        interruptible()
+    if code is not None:
+        sys.exit(code)
+
+
+def command(arguments: list[str]) -> int | None:
+    """Carry out a command; return its exit code, or None where a run has said it by itself."""
+    if arguments[:1] == ["audit"]:
+        from descend.menu.commands.audit import audit_command
+
+        started()
+        return audit_command(arguments[1:])
+    if {"-h", "--help"} & set(arguments):
         from descend.menu import FOLDER
         from descend.menu.help import help_text
 
         print(help_text(FOLDER))
-    elif sys.argv[1:2] == ["guide"]:
-        guide(sys.argv[2:])
+    elif arguments[:1] == ["guide"]:
+        guide(arguments[1:])
     else:
         run_hydra()
+    return None
 
 
-def audit(arguments: list[str]) -> int:
-    """Carry out `descend audit`, and return the exit code."""
-    from descend.menu.commands.audit import audit_command
-    from descend.menu.compose import MISTAKES, sentence
+def refused(error: Exception) -> int:
+    """Tell of a mistake in a sentence, and return the exit code; an error of ours is raised again."""
+    from descend.errors import ConfigurationError
 
-    try:
-        return audit_command(arguments)
-    except MISTAKES as error:
-        print(f"descend: {sentence(error)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    if not isinstance(error, ConfigurationError):
+        raise error
+    print(f"descend: {error}", file=sys.stderr)
+    return 2
 
 
 def guide(overrides: list[str]) -> None:
@@ -64,52 +88,64 @@ def guide(overrides: list[str]) -> None:
 
 
 def run_hydra() -> None:
-    """Let Hydra parse, compose and call back; turn its complaints into one sentence each."""
-    from descend.menu.compose import MISTAKES, sentence
+    """Let Hydra parse, compose and call back.
+
+    Raises:
+        ConfigurationError: of what is wrong on the command line.
+    """
     from descend.menu.schema import register
     from descend.menu.start import start
 
     register()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's documented way to raise what it would print
     gc.disable()  # what is imported now stays: to look through it for garbage takes a tenth of the start
-    try:
-        start(task)
-    except MISTAKES as error:
-        print(f"descend: {sentence(error)}", file=sys.stderr)
-        sys.exit(2)
+    start(task)
 
 
 def task(config: "DictConfig") -> float:
     """Run one configuration into the folder that Hydra made, and return its final value."""
     from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf
 
     from descend.engine.run import drive
     from descend.menu.build import trackers
     from descend.menu.ready import Ready, prepare
+    from descend.menu.values import resolved
     from descend.output.sinks.progress import ProgressBar
     from descend.output.sinks.result_file import ResultFile
     from descend.output.sinks.trackers import open_sinks
     from descend.output.table import show, show_claims
 
     folder = Path(HydraConfig.get().runtime.output_dir)
-    run = Ready.take() or prepare(config, HydraConfig.get().overrides.task)
-    settings: Any = OmegaConf.to_container(config, resolve=True)
-    claims = settings.pop("claims")
+    run = Ready.take() or prepare(config, HydraConfig.get())
+    settings: Any = resolved(config)
+    claims = settings.pop("claims", {})
     sinks = open_sinks(trackers(config), folder, settings)
-    bar = ProgressBar(run.experiment.steps)
+    bar, file = ProgressBar(run.experiment.steps), ResultFile(folder)
     try:
-        result = drive(run, [bar, *sinks, ResultFile(folder)], partial(leave, folder))
+        result = drive(run, [bar, *sinks, file], partial(leave, folder))
     except Exception as error:
-        (folder / "error.txt").write_text(traceback.format_exc())
-        print(f"descend: the run failed: {type(error).__name__}: {error} (see {folder / 'error.txt'})", file=sys.stderr)
-        sys.exit(1)
+        fail(error, folder)
     show(result, relative(folder))
     if claims:
         show_claims(claims, result.values)
     if result.status == "interrupted":
         sys.exit(130)
+    if file.refused is not None:
+        print(f"descend: {file.refused}", file=sys.stderr)
+        sys.exit(1)
     return result.value
+
+
+def fail(error: Exception, folder: Path) -> NoReturn:
+    """Tell of a run that failed, leave the whole story in `error.txt`, and exit with 1."""
+    story = folder / "error.txt"
+    where = f" (see {story})"
+    try:
+        story.write_text("".join(traceback.format_exception(error)))
+    except OSError:
+        where = ""
+    print(f"descend: the run failed: {type(error).__name__}: {error}{where}", file=sys.stderr)
+    sys.exit(1)
 
 
 def leave(folder: Path, run: "Run", result: "Result") -> "Records":
@@ -142,9 +178,20 @@ def leave(folder: Path, run: "Run", result: "Result") -> "Records":
     images = {}
     for name, picture in drawn.items():
         if picture is not None:
-            (folder / f"{name}.png").write_bytes(picture)
+            with kept(folder / f"{name}.png"):
+                (folder / f"{name}.png").write_bytes(picture)
             images[name] = Column(np.array([result.steps]), np.array([picture], dtype=object))
     return Records(images=images)
+
+
+@contextmanager
+def kept(path: Path) -> Iterator[None]:
+    """Warn where a file cannot be written: the run was made, and its result is worth more."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch turns the former into the latter
+        path.unlink(missing_ok=True)
+        print(f"descend: {path} cannot be written: {error}; the run goes on without it.", file=sys.stderr)
 
 
 def relative(folder: Path) -> Path:

@@ -1,9 +1,14 @@
 """Runs from the command line: their folder, their exit code, what they say."""
 
+import errno
 import json
 import shutil
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
@@ -232,3 +237,53 @@ def test_from_anywhere_by_file_and_by_command(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert done.stderr == ""
     assert len(list(tmp_path.glob("outputs/*/*/result.json"))) == 2
+
+
+def test_a_reader_that_has_read_enough(tmp_path: Path) -> None:
+    """`descend --help | head -1`, with a pipe too small for the rest."""
+    script = str(Path(__file__).parents[2] / "run.py")
+    process = subprocess.Popen(
+        [sys.executable, script, "--help"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    assert (process.stderr.read(), process.wait(60)) == (b"", 0)
+    process.stderr.close()
+
+
+@pytest.mark.parametrize("seconds", [0.3, 0.6, 0.9, 1.2, 1.5])
+def test_control_c_while_it_starts(seconds: float, tmp_path: Path) -> None:
+    """Torch and numpy swallow an interruption of their import, and break much later."""
+    script = str(Path(__file__).parents[2] / "run.py")
+    process = subprocess.Popen(
+        [sys.executable, script, "objective=sphere", "steps=100000000"],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        text=True,
+    )
+    time.sleep(seconds)
+    process.send_signal(signal.SIGINT)
+    assert process.stderr is not None
+    assert (process.wait(60), process.stderr.read()) == (130, "")
+    process.stderr.close()
+
+
+def test_a_disk_that_is_full_at_the_end(descend, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The result is printed, and no file is left that could be taken for a whole one."""
+
+    @contextmanager
+    def full(path: Path) -> Iterator[None]:
+        raise OSError(errno.ENOSPC, "No space left on device")
+        yield
+
+    for module in ("engine.checkpoint", "engine.result"):
+        monkeypatch.setattr(f"descend.{module}.whole", full)
+    done = descend(*QUICK)
+    assert done.code == 1
+    assert done.out.startswith("finished: all 20 steps were made; value ")
+    assert "checkpoint.pt cannot be written: [Errno 28] No space left on device; the run goes on" in done.err
+    assert "result.json cannot be written: No space left on device; make room and run it again." in done.err
+    assert "Traceback" not in done.err
+    assert not {"result.json", "checkpoint.pt"} & set(names(done.folder))

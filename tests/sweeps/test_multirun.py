@@ -1,5 +1,6 @@
 """`python run.py -m`: what it leaves, how it goes on after an interruption, and what it refuses."""
 
+import errno
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 import polars as pl
+import polars.selectors as cs
 import pytest
 import yaml
 
@@ -174,3 +176,195 @@ def test_a_run_that_raises_is_recorded_and_the_sweep_goes_on(descend, here: Path
     assert "on purpose" in done.err
     table = pl.read_parquet(here / "sweep" / "sweep.parquet")
     assert table["status"].to_list() == ["finished", "failed", "finished"]
+
+
+@pytest.fixture
+def own(here: Path) -> Path:
+    """Classes of a user's own with the mistakes that users make."""
+    (here / "own.py").write_text(OWN)
+    return here
+
+
+OWN = """
+from dataclasses import dataclass
+import torch
+from descend.objectives.objective import Objective
+from descend.optimizers.optimizer import Optimizer
+
+@dataclass(frozen=True)
+class Bowl(Objective):
+    def init(self, generator):
+        return {"x": torch.randn(3, generator=generator, dtype=torch.float64)}
+    def losses(self, params, batch):
+        return {"bowl": (params["x"] ** 2).sum()}
+
+@dataclass(frozen=True)
+class NoStart(Bowl):
+    def init(self, generator):
+        raise KeyError("no start")
+
+@dataclass(frozen=True)
+class NanForSeed3(Bowl):
+    def init(self, generator):
+        x = super().init(generator)["x"]
+        return {"x": torch.nan * x if generator.initial_seed() == 3 else x}
+
+class Plain(Objective):
+    def init(self, generator):
+        return {"x": torch.ones(3, dtype=torch.float64)}
+    def losses(self, params, batch):
+        return {"bowl": (params["x"] ** 2).sum()}
+
+@dataclass(frozen=True)
+class Bug(Optimizer):
+    def init(self, params):
+        return {}
+    def step(self, params, gradients, state, loss):
+        return {name: x - self.lr * gradients["y"] for name, x in params.items()}, state
+
+@dataclass(frozen=True)
+class Forgets(Bug):
+    def step(self, params, gradients, state, loss):
+        return {name: x - self.lr * gradients[name] for name, x in params.items()}
+
+@dataclass(frozen=True)
+class Right(Bug):
+    def step(self, params, gradients, state, loss):
+        return {name: x - self.lr * gradients[name] for name, x in params.items()}, state
+"""
+
+
+@pytest.mark.parametrize("wrong", ["Bug", "Forgets"])
+def test_a_mistake_in_one_optimizer_leaves_the_others_runs(wrong: str, descend, own: Path) -> None:
+    swept = [f"optimizer._target_=own.{wrong},own.Right", "optimizer.lr=0.25,0.5", "objective=sphere", "steps=3"]
+    done = descend("-m", *swept, "hydra.sweep.dir=sweep", "sweep.keep=none")
+    assert done.code == 1
+    table = pl.read_parquet(own / "sweep" / "sweep.parquet")
+    assert table["status"].to_list() == ["failed"] * 2 + ["finished"] * 2
+    assert table["reason"][0].startswith({"Bug": "KeyError: 'y'", "Forgets": "ValueError: not enough values"}[wrong])
+    assert "Traceback" not in done.err
+    assert "--help" not in done.err
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m", "seed=1,2"]], ids=["alone", "sweep"])
+def test_a_start_that_raises(sweep: list[str], descend, own: Path) -> None:
+    done = descend(*sweep, "objective._target_=own.NoStart")
+    assert done.code == 2
+    assert done.err == "descend: init raised KeyError: 'no start' (own.py, line 17); mend it there.\n"
+    assert not (own / "outputs").exists()
+
+
+def test_a_class_that_is_no_dataclass_runs_alone_and_is_refused_in_a_sweep(descend, own: Path) -> None:
+    assert descend("objective._target_=own.Plain", "steps=2").code == 0
+    done = descend("-m", "objective._target_=own.Plain", "optimizer.lr=0.1,0.2")
+    assert done.code == 2
+    assert "Plain, which is no dataclass" in done.err
+    assert "put @dataclass(frozen=True) above class Plain" in done.err
+
+
+def test_a_sweep_that_is_refused_as_it_begins_leaves_no_folder(descend, own: Path) -> None:
+    done = descend("-m", "objective._target_=own.NanForSeed3", "seed=3,0,1", "steps=2", "hydra.sweep.dir=sweep")
+    if done.code == 2:  # whether one such start refuses the sweep is the engine's business
+        assert "'bowl' of NanForSeed3 is nan at the start" in done.err
+        assert not (own / "sweep").exists()
+
+
+def test_fields_of_metrics_can_be_swept(descend, here: Path) -> None:
+    """Their keys begin like the columns of test metrics, which are numbers of the result."""
+    few = ["objective=digits_mlp_small", "derivatives=none", "metrics=default", "steps=3", "hydra.sweep.dir=sweep"]
+    done = descend("-m", *few, "metrics.test_metrics.every=1,2", "seed=0,1")
+    assert done.code == 0, done.err
+    table = pl.read_parquet(here / "sweep" / "sweep.parquet")
+    assert table["swept.metrics.test_metrics.every"].to_list() == [1, 1, 2, 2]
+    assert table["metrics.accuracy"].dtype == pl.Float64
+
+
+def test_steps_asked_for_and_steps_made_have_a_column_each(descend, here: Path) -> None:
+    few = ["objective=sphere", "optimizer=sgd", "optimizer.lr=0.25", "stop.value=1e-3", "hydra.sweep.dir=sweep"]
+    assert descend("-m", *few, "steps=2,100").code == 0
+    table = pl.read_parquet(here / "sweep" / "sweep.parquet")
+    assert table["swept.steps"].to_list() == [2, 100]
+    assert table["steps"][0] == 2
+    assert table["status"].to_list() == ["finished", "converged"]
+    assert table["steps"][1] < 100
+
+
+def test_trackers_track_the_kept_runs_of_a_sweep(descend, here: Path) -> None:
+    few = ["-m", "objective=sphere", "steps=3", "seed=0,1"]
+    assert descend(*few, "tracker=none", "hydra.sweep.dir=none").code == 0
+    assert len(list((here / "none").glob("0*/result.json"))) == 2
+    assert not [*(here / "none").rglob("events.out.*"), *(here / "none").glob("0*/records.parquet")]
+    done = descend(*few, "tracker=parquet", "sweep.keep=best", "hydra.sweep.dir=parquet")
+    assert len(list((here / "parquet").glob("0*/records.parquet"))) == 2
+    assert not list((here / "parquet").rglob("events.out.*"))
+    assert "tensorboard" not in done.out
+    assert descend(*few, "tracker=tensorboard,none", "hydra.sweep.dir=both").code == 0
+    assert sorted(path.parent.name[:5] for path in (here / "both").glob("0*/events.out.*")) == ["00000", "00002"]
+
+
+def files(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("second", [["-m", *SWEEP], ["-m", *SWEEP[:-1], "steps=40"], [*SWEEP[:3]]], ids=str)
+def test_a_folder_in_use_is_left_as_it_is(second: list[str], swept: Path, descend) -> None:
+    before = files(swept)
+    where = "hydra.sweep.dir" if "-m" in second else "hydra.run.dir"
+    done = descend(*second, f"{where}={swept}/sweep")
+    assert done.code == 2
+    assert "holds a run already" in done.err
+    assert len(done.err.splitlines()) == 1
+    assert files(swept) == before
+
+
+def test_a_folder_that_cannot_be_made(descend, here: Path) -> None:
+    (here / "file").write_text("")
+    for place in (["hydra.run.dir=file/a"], ["-m", "seed=0,1", "hydra.sweep.dir=file/a"]):
+        done = descend("objective=sphere", "steps=1", *place)
+        assert done.code == 2
+        assert "file/a cannot be made: Not a directory" in done.err
+
+
+DAMAGE = {
+    "cut short": lambda path: path.write_bytes(path.read_bytes()[:100]),
+    "cut in its middle": lambda path: path.write_bytes(path.read_bytes()[:400] + path.read_bytes()[600:]),
+    "gone": lambda path: path.unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_runs_whose_curves_are_damaged_are_made_again(damage: str, descend, here: Path) -> None:
+    command = ["-m", *SWEEP[:-1], "optimizer=adam,sgd", "steps=5"]
+    assert descend(*command, "hydra.sweep.dir=sweep").code == 0
+    before = pl.read_parquet(here / "sweep" / "sweep.parquet")
+    first, *_ = sorted((here / "sweep" / "curves").glob("*.parquet"))
+    expected = pl.read_parquet(first)
+    DAMAGE[damage](first)
+    (here / "sweep" / "curves" / "notes.parquet").write_text("not ours")
+    done = descend(*command, "sweep.resume=sweep")
+    assert done.code == 0, done.err
+    assert "are missing or damaged, so these runs are made again: 0, 2, 4, 6, 8, 10." in done.err
+    assert pl.read_parquet(first).equals(expected)
+    after = pl.read_parquet(here / "sweep" / "sweep.parquet")
+    assert after.drop("seconds", cs.starts_with("provenance")).equals(
+        before.drop("seconds", cs.starts_with("provenance"))
+    )
+    assert (here / "sweep" / "curves" / "notes.parquet").read_text() == "not ours"
+
+
+def test_a_disk_that_fills_up_is_told_of_and_the_rest_is_kept(
+    descend, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    command = ["-m", *SWEEP[:-1], "optimizer=adam,sgd", "steps=5"]
+    with monkeypatch.context() as patch:
+        patch.setattr("descend.sweeps.store.write_curves", full)
+        done = descend(*command, "hydra.sweep.dir=sweep")
+    assert done.code == 1
+    assert "cannot be written: No space left on device; make room, and finish the sweep with" in done.err
+    assert len(done.err.splitlines()) == 1
+    done = descend(*command, "sweep.resume=sweep")
+    assert done.code == 0, done.err
+    assert len(pl.read_parquet(here / "sweep" / "sweep.parquet")) == 12

@@ -8,20 +8,24 @@ from typing import Any
 
 from hydra.errors import HydraException
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from descend.aggregators.aggregator import Aggregator
 from descend.engine.experiment import Experiment
 from descend.engine.stopping import Stopping
 from descend.errors import ConfigurationError
-from descend.menu.fields import check_fields, unknown
+from descend.menu.fields import check_fields, fields, short, unknown
 from descend.menu.schema import Menu
+from descend.menu.values import resolved, wanted
 from descend.metrics.metric import Metric
 from descend.objectives.objective import Objective
 from descend.optimizers.clipping import Clipping
 from descend.optimizers.optimizer import Optimizer
 from descend.output.sinks.trackers import Tracker
 from descend.schedules.schedule import Schedule
+
+NOT_NEEDED = ("metrics", "derivatives", "tracker", "sweep", "claims")
+"""What a run can do without."""
 
 SETTINGS = ("steps", "seed", "dtype", "device", "threads", "compile")
 PARTS = {
@@ -46,35 +50,69 @@ def build(config: DictConfig, overrides: list[str]) -> Experiment:
     """
     given = plain(config)
     parts = {group: make(group, retargeted(group, given[group], overrides), base) for group, base in PARTS.items()}
-    nodes = {f"metrics.{name}": node for name, node in (given["metrics"] or {}).items()}
+    nodes = {f"metrics.{name}": node for name, node in table("metrics", given).items()}
     # `order` is no metric: the others refer to it.
-    asked = {name: node for name, node in (given["derivatives"] or {}).items() if name != "order"}
+    asked = {name: node for name, node in table("derivatives", given).items() if name != "order"}
     nodes |= {f"derivatives.{name}": node for name, node in asked.items()}
     metrics = {path: make(path, node, Metric) for path, node in nodes.items() if node}
-    check_fields("stop", Stopping, given["stop"])
-    settings = {name: given[name] for name in SETTINGS}
-    values = tuple(given["claims"])
-    return Experiment(**parts, metrics=metrics, stop=Stopping(**given["stop"]), values=values, **settings)
+    stop = checked("stop", Stopping, table("stop", given))
+    settings = checked("", Menu, {name: given[name] for name in SETTINGS})
+    values = tuple(table("claims", given))
+    return Experiment(**parts, metrics=metrics, stop=Stopping(**stop), values=values, **settings)
+
+
+def table(key: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a node that is a mapping, empty where it is null.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    node = given[key]
+    if node is not None and not isinstance(node, dict):
+        raise ConfigurationError(f"{key} is {short(repr(node))}, but it must have names with values; see --cfg job.")
+    return node or {}
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
     """Return a composed configuration as plain dicts, lists and numbers.
 
     Raises:
-        ConfigurationError: the menu has no such top-level key.
+        ConfigurationError: the menu has no such top-level key, or one that every run needs was taken away.
     """
-    container: Any = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    container = resolved(config)
     known = [field.name for field in dataclasses.fields(Menu)]
     for key in container:
         if key not in known:
-            raise ConfigurationError(unknown(key, key, known, "the menu has"))
+            raise ConfigurationError(unknown(str(key), str(key), known, "the menu has"))
+    container = dict.fromkeys(NOT_NEEDED) | container
+    for key in known:
+        if key not in container:
+            raise ConfigurationError(f"{key} was taken away, but every run needs it; leave ~{key} away, or set it.")
     return container
 
 
 def trackers(config: DictConfig) -> dict[str, Tracker]:
-    """Return the trackers that the configuration names, each waiting for the run's folder."""
-    given: Any = OmegaConf.to_container(config.tracker, resolve=True)
-    return {name: make(f"tracker.{name}", node, object) for name, node in given.items() if node}
+    """Return the trackers that the configuration names, each waiting for the run's folder.
+
+    Raises:
+        ConfigurationError: one is no class with the methods `write` and `close`, or is not made by `_partial_: true`.
+    """
+    nodes = table("tracker", {"tracker": resolved(config.get("tracker"))})
+    made = {}
+    for name, node in nodes.items():
+        path = f"tracker.{name}"
+        if not node:
+            continue
+        target = named(path, node["_target_"]) if isinstance(node, dict) and "_target_" in node else None
+        if target is not None and not all(hasattr(target, method) for method in ("write", "close")):
+            raise ConfigurationError(
+                f"{path}._target_ is {short(str(node['_target_']))}, but a tracker is a class with the methods "
+                "write and close; name one, as descend.output.sinks.parquet.Parquet."
+            )
+        if target is not None and node.get("_partial_") is not True:
+            raise ConfigurationError(f"{path} waits for the run's folder, so it needs _partial_: true; add that.")
+        made[name] = make(path, node, object)
+    return made
 
 
 def retargeted(group: str, node: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
@@ -88,7 +126,7 @@ def retargeted(group: str, node: dict[str, Any], overrides: list[str]) -> dict[s
 
 def make(path: str, node: Any, base: type) -> Any:
     """Return the object that a node's `_target_` names, which must be a `base`, made of the node's other fields."""
-    check_node(path, node)
+    node = checked_node(path, node)
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise ConfigurationError(f"{path} names no class; give it one: {path}._target_=module.Class.")
     target = named(path, node["_target_"])
@@ -107,17 +145,29 @@ def make(path: str, node: Any, base: type) -> Any:
     return made
 
 
-def check_node(path: str, value: Any) -> None:
-    """Hold every node inside `value` that names a class against the fields of that class."""
+def checked_node(path: str, value: Any) -> Any:
+    """Return a node with its values as its class wants them, every class inside it held against its fields."""
     if isinstance(value, list):
-        for i, item in enumerate(value):
-            check_node(f"{path}[{i}]", item)
-    if isinstance(value, Mapping):
-        if "_target_" in value:
-            given = {name: item for name, item in value.items() if not name.startswith("_")}
-            check_fields(path, named(path, value["_target_"]), given)
-        for name, item in value.items():
-            check_node(f"{path}.{name}", item)
+        return [checked_node(f"{path}[{i}]", item) for i, item in enumerate(value)]
+    if not isinstance(value, Mapping):
+        return value
+    inner = {name: checked_node(f"{path}.{name}", item) for name, item in value.items()}
+    if "_target_" not in inner:
+        return inner
+    own = {name: item for name, item in inner.items() if not str(name).startswith("_")}
+    return inner | checked(path, named(path, inner["_target_"]), own)
+
+
+def checked(path: str, target: Any, given: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields given to a class or function, as it wants them.
+
+    Raises:
+        ConfigurationError: see `check_fields`.
+    """
+    hints = fields(target) or {}
+    converted = {name: wanted(value, hints.get(name, Any)) for name, value in given.items()}
+    check_fields(path, target, converted)
+    return converted
 
 
 def named(path: str, target: Any) -> Any:
@@ -127,7 +177,7 @@ def named(path: str, target: Any) -> Any:
         return getattr(importlib.import_module(module), name)
     except Exception as error:  # a user's own module may raise anything
         raise ConfigurationError(
-            f"{path}._target_ is {target!r}, but importing that raised {type(error).__name__}: {error}; "
+            f"{path}._target_ is {short(repr(target))}, but importing that raised {type(error).__name__}: {error}; "
             "check its spelling, and that its file lies in the folder you are in or on PYTHONPATH."
         ) from error
 
@@ -139,5 +189,5 @@ def explain(path: str, error: BaseException) -> str:
         cause = cause.__cause__
     if isinstance(cause, ConfigurationError):
         return str(cause)
-    reason = " ".join(str(cause).split()).rstrip(".")
+    reason = short(" ".join(str(cause).split()).rstrip("."), 300)
     return f"{path} could not be made: {type(cause).__name__}: {reason}; check its fields."

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import inspect
+import math
 import types
 import typing
 from collections.abc import Callable, Iterable
@@ -24,13 +25,32 @@ def check_fields(path: str, target: Callable[..., Any], given: dict[str, Any]) -
     """
     hints = fields(target)
     for name, value in given.items():
+        check_finite(f"{path}.{name}" if path else name, value)
         if hints is not None and name not in hints:
             raise ConfigurationError(unknown(f"{path}.{name}", name, hints, f"{target.__name__} has the fields"))
         if hints is not None and not fits(value, hints[name]):
             raise ConfigurationError(
-                f"{path}.{name} is {value!r}, but {target.__name__} expects {spelled(hints[name])} there; "
+                f"{path}.{name} is {short(repr(value))}, but {target.__name__} expects {spelled(hints[name])} there; "
                 "change that value."
             )
+
+
+def check_finite(path: str, value: Any) -> None:
+    """Require that a number is one that a float or an int64 of torch holds; 1e400, say, is read as infinite.
+
+    Raises:
+        ConfigurationError: naming `path` and what was found.
+    """
+    if isinstance(value, list | tuple):
+        for i, item in enumerate(value):
+            check_finite(f"{path}[{i}]", item)
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ConfigurationError(f"{path} is {value}, but it must be a finite number; change that value.")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ConfigurationError(
+            f"{path} is a whole number of {len(str(abs(value)))} digits, but whole numbers end at 2^63, about 9.2e18; "
+            "change that value."
+        )
 
 
 def fields(target: Callable[..., Any]) -> dict[str, Any] | None:
@@ -40,7 +60,7 @@ def fields(target: Callable[..., Any]) -> dict[str, Any] | None:
         return annotated(target, names)
     try:
         parameters = inspect.signature(target).parameters
-    except ValueError:  # a function written in C
+    except (ValueError, TypeError):  # a function written in C, or nothing that can be called
         return None
     if any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
         return None
@@ -56,9 +76,15 @@ def annotated(owner: Any, names: Iterable[str]) -> dict[str, Any]:
     return {name: hints.get(name, Any) for name in names}
 
 
+def short(text: str, most: int = 80) -> str:
+    """Return a text, cut where it is longer than a message should repeat."""
+    return text if len(text) <= most else f"{text[:most]}…"
+
+
 def unknown(path: str, name: str, known: Iterable[str], has: str) -> str:
     """Return a sentence on a name that does not exist, with the ones that do and the nearest of them."""
     known = sorted(set(known))
+    path, name = short(path, 120), short(name)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     nearest = f" Did you mean {close[0]!r}?" if close else ""
     return f"{path} does not exist: {has} {', '.join(known) or 'none'}.{nearest}"
@@ -67,7 +93,7 @@ def unknown(path: str, name: str, known: Iterable[str], has: str) -> str:
 def fits(value: Any, hint: Any) -> bool:
     """Tell whether a value read from YAML may stand in a field annotated `hint`."""
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
+    if is_union(hint):
         return any(fits(value, argument) for argument in arguments)
     if origin is tuple and arguments and arguments[-1] is not Ellipsis:
         pairs = zip(value, arguments, strict=False) if isinstance(value, list | tuple) else ()
@@ -82,14 +108,21 @@ def fits(value: Any, hint: Any) -> bool:
         return isinstance(value, hint)
     if hint is type(None):
         return value is None
+    if inspect.isclass(hint) and (dataclasses.is_dataclass(hint) or inspect.isabstract(hint)):
+        return not isinstance(value, bool | int | float | str | list | None)  # a node that names a class, or an object
     return True
+
+
+def is_union(hint: Any) -> bool:
+    """Tell whether an annotation names several types."""
+    return typing.get_origin(hint) in (typing.Union, types.UnionType)
 
 
 def spelled(hint: Any) -> str:
     """Return a type annotation in words a user knows from YAML."""
     names = {float: "a number", int: "a whole number", bool: "true or false", str: "text", type(None): "null"}
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
+    if is_union(hint):
         return " or ".join(spelled(argument) for argument in arguments)
     if origin is tuple and arguments and arguments[-1] is not Ellipsis:
         return f"a list of {len(arguments)}: {', '.join(spelled(argument) for argument in arguments)}"

@@ -13,12 +13,13 @@ from omegaconf.errors import OmegaConfBaseException
 
 from descend.menu import FOLDER, choices
 from descend.menu.by_hydra import composed
+from descend.menu.source import MENU, Source
 
 
 @lru_cache
-def pickled(overrides: tuple[str, ...], with_hydra: bool) -> bytes:
+def pickled(overrides: tuple[str, ...], with_hydra: bool, source: Source = MENU) -> bytes:
     """Return what Hydra makes of `overrides`, as bytes to copy it from: read once in a process, as modules are."""
-    return pickle.dumps(composed(overrides, with_hydra))
+    return pickle.dumps(composed(overrides, with_hydra, source))
 
 
 @lru_cache(maxsize=4096)
@@ -40,7 +41,7 @@ def alone(group: str, choice: str) -> DictConfig | None:
     return node if isinstance(node, DictConfig) and "defaults" not in node and "# @package" not in text else None
 
 
-def patched(overrides: Sequence[str], with_hydra: bool) -> DictConfig | None:
+def patched(overrides: Sequence[str], with_hydra: bool, source: Source = MENU) -> DictConfig | None:
     """Return what `overrides` make of the menu by setting their values in a copy of what the others make.
 
     None where that is for Hydra: the order in which they come decides, a choice is made from a group that is not of
@@ -55,9 +56,9 @@ def patched(overrides: Sequence[str], with_hydra: bool) -> DictConfig | None:
     added = [override.key_or_group for override in every if override.type != OverrideType.CHANGE]
     if any(overlap(override.key_or_group, key) for override in values for key in added):
         return None
-    chosen = grafts(others)
+    chosen = tuple(grafts(others).items()) if source.menu else ()
     texts = tuple(str(override.input_line) for override in others)
-    config = pickle.loads(grafted(tuple(chosen.items()), with_hydra) if chosen else pickled(texts, with_hydra))
+    config = pickle.loads(grafted(chosen, with_hydra, source) if chosen else pickled(texts, with_hydra, source))
     try:
         for override in values:
             key = override.key_or_group
@@ -80,9 +81,9 @@ def grafts(overrides: Sequence[Override]) -> dict[str, str]:
 
 
 @lru_cache
-def grafted(chosen: tuple[tuple[str, str], ...], with_hydra: bool) -> bytes:
+def grafted(chosen: tuple[tuple[str, str], ...], with_hydra: bool, source: Source) -> bytes:
     """Return the menu with these choices of its groups, each of which stands alone, as bytes to copy it from."""
-    config = pickle.loads(pickled((), with_hydra))
+    config = pickle.loads(pickled((), with_hydra, source))
     for group, choice in chosen:
         config[group] = alone(group, choice)
         if with_hydra:

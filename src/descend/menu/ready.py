@@ -1,37 +1,42 @@
 """Making a run ready before its folder is made, so that a mistake leaves nothing behind."""
 
-import gc
-import sys
-import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
-from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from descend.engine.run import Run
+from descend.errors import ConfigurationError
 from descend.menu.build import build, trackers
-from descend.menu.compose import MISTAKES, sentence
+from descend.menu.mistakes import raised_by_user
+from descend.menu.source import Source
+from descend.menu.started import started
+
+LEFT_BY_RUNS = ("result.json", ".hydra", "sweep.db", "sweep.parquet")
 
 
-class Ready(Callback):
-    """Hydra calls this before it makes the run's folder; the loop waits here for the task that follows."""
+class Ready:
+    """Where the loop of a run waits for the task that Hydra calls."""
 
     _loop: ClassVar[Run | None] = None
 
-    def on_run_start(self, config: DictConfig, **_: Any) -> None:
-        collect_from_now_on()
-        # Hydra turns an exception of a callback into a warning and goes on; an exit it lets pass.
+    @staticmethod
+    def make(config: DictConfig) -> None:
+        """Make the loop of a configuration that has its node `hydra`, and the run's folder.
+
+        Raises:
+            ConfigurationError: the run cannot start, or its folder is in use or cannot be made; nothing was written.
+        """
+        started()
+        Source.of(config)  # a file of the user's that the menu hides would not be what runs
         own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
-        try:
+        with users_errors():
             trackers(own)
-            Ready._loop = prepare(own, config.hydra.overrides.task)
-        except MISTAKES as error:
-            print(f"descend: {sentence(error)}", file=sys.stderr)
-            sys.exit(2)
-        except Exception:
-            traceback.print_exc()
-            sys.exit(1)
+            loop = prepare(own, config.hydra)
+        make_folder(Path(config.hydra.run.dir))
+        Ready._loop = loop
 
     @staticmethod
     def take() -> Run | None:
@@ -40,12 +45,56 @@ class Ready(Callback):
         return loop
 
 
-def collect_from_now_on() -> None:
-    """Let Python collect garbage again, leaving out all that was imported."""
-    gc.freeze()
-    gc.enable()
+@contextmanager
+def users_errors() -> Iterator[None]:
+    """Turn what the user's own code raises within into a ConfigurationError; an error of ours stays what it is."""
+    try:
+        yield
+    except ConfigurationError:
+        raise
+    except Exception as error:
+        text = raised_by_user(error)
+        if text is None:
+            raise
+        raise ConfigurationError(text) from error
 
 
-def prepare(config: DictConfig, overrides: Sequence[str]) -> Run:
-    """Return the loop of a composed configuration, ready to start."""
-    return Run(build(config, list(overrides)))
+def make_folder(folder: Path) -> None:
+    """Make a folder for a run or a sweep.
+
+    Raises:
+        ConfigurationError: it holds another already, or cannot be made.
+    """
+    check_unused(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(
+            f"The folder {folder} cannot be made: {error.strerror}; choose another by hydra.run.dir, or for a sweep by "
+            "hydra.sweep.dir."
+        ) from error
+
+
+def check_unused(folder: Path) -> None:
+    """Require that no run or sweep has left anything in a folder.
+
+    Raises:
+        ConfigurationError: one has; a second would overwrite its files one by one.
+    """
+    for name in LEFT_BY_RUNS:
+        if (folder / name).exists():
+            raise ConfigurationError(
+                f"{folder} holds a run already ({name}), which another would overwrite; choose another folder, or "
+                "remove that one. An interrupted sweep goes on by sweep.resume."
+            )
+
+
+def prepare(config: DictConfig, hydra: Any) -> Run:
+    """Return the loop of a composed configuration, ready to start.
+
+    Args:
+        config: without the node `hydra`.
+        hydra: that node.
+    """
+    overrides: Any = OmegaConf.to_container(hydra.overrides.task, resolve=False)  # `lr=${seed}` is as it was written
+    return Run(build(config, overrides))

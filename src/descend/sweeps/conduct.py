@@ -2,22 +2,31 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
+from descend.aggregators.aggregator import Aggregator
 from descend.engine.experiment import Experiment
 from descend.errors import ConfigurationError, Untraceable
 from descend.menu.build import build
-from descend.menu.compose import compose
+from descend.menu.by_hydra import config_loader
+from descend.menu.compose import compose, composing
+from descend.menu.source import MENU, Source
+from descend.metrics.metric import Metric
+from descend.objectives.objective import Objective
+from descend.optimizers.clipping import Clipping
+from descend.optimizers.optimizer import Optimizer
+from descend.schedules.schedule import Schedule
 from descend.sweeps.aside import Aside
 from descend.sweeps.batch import bytes_of_one, device_of, run_group
 from descend.sweeps.group import groups
 from descend.sweeps.job import Chunk, Group, Job
 from descend.sweeps.progress import SweepBar
-from descend.sweeps.report import report, show_plan
+from descend.sweeps.report import report
 from descend.sweeps.serial import all_failed, run_serially
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import MOST_RUNS, jobs
@@ -30,47 +39,78 @@ THINNED = 4_000_000
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep will do: its jobs, in groups, and how often their curves are recorded."""
+    """What a sweep will do: its jobs, in groups, how often curves are recorded, and where jobs are composed from."""
 
     jobs: list[Job]
     groups: list[Group]
     stride: int
+    source: Source = MENU
 
+
+PARTS = (Objective, Optimizer, Aggregator, Schedule, Clipping, Metric)
 
 Carry = Callable[[Plan, Settings, Store], bool]
 
 
-def plan(overrides: Sequence[str], settings: Settings, config_loader: Any = None) -> Plan:
+def plan(overrides: Sequence[str], settings: Settings, source: Source = MENU) -> Plan:
     """Return the plan of a multirun.
 
     Raises:
         ConfigurationError: anything is wrong with any run of it.
     """
-    made = jobs(overrides, settings.sampling, config_loader, None if settings.yes else MOST_RUNS)
-    found = groups(made, built)
+    with composing():
+        made = jobs(overrides, settings.sampling, config_loader(source), None if settings.yes else MOST_RUNS)
+    found = groups(made, partial(built, source=source))
     if settings.memory is not None:
         require_memory(found, settings.memory)
     numbers = sum(len(group.jobs) * (group.template.steps + 1) for group in found)
-    return Plan(made, found, 1 if numbers <= MOST_NUMBERS else 8 * -(-numbers // (8 * THINNED)))
+    return Plan(made, found, 1 if numbers <= MOST_NUMBERS else 8 * -(-numbers // (8 * THINNED)), source)
 
 
-def built(overrides: Sequence[str]) -> Experiment:
-    """Return the experiment of a run of its own with these overrides."""
-    return build(compose(overrides), list(overrides))
+def built(overrides: Sequence[str], source: Source = MENU) -> Experiment:
+    """Return the experiment of a run of its own with these overrides.
+
+    Raises:
+        ConfigurationError: it cannot be built, or a part of it is no dataclass: a sweep could not set its fields.
+    """
+    experiment = build(compose(overrides, source=source), list(overrides))
+    for field in fields(experiment):
+        check_dataclass(field.name, getattr(experiment, field.name))
+    for name, metric in experiment.metrics.items():
+        check_dataclass(name, metric)
+    return experiment
 
 
-def conduct(plan: Plan, settings: Settings, folder: Path, carry: Carry | None = None) -> int:
+def check_dataclass(name: str, part: Any) -> None:
+    """Require that a part of an experiment is a dataclass, if it is a part.
+
+    Raises:
+        ConfigurationError: naming its class.
+    """
+    if isinstance(part, PARTS) and not is_dataclass(part):
+        raise ConfigurationError(
+            f"{name} is a {type(part).__name__}, which is no dataclass, and a sweep compares and sets fields; put "
+            f"@dataclass(frozen=True) above class {type(part).__name__}."
+        )
+
+
+def conduct(
+    plan: Plan,
+    settings: Settings,
+    folder: Path,
+    carry: Carry | None = None,
+    begun: Callable[[], None] = lambda: None,
+) -> int:
     """Carry out a plan, keep its results in `folder` and report; return the exit code.
 
     0 when every run ended by itself, 1 when one failed, 130 when the user stopped the sweep.
 
     Args:
         carry: runs what the store lacks, and tells whether the user stopped it; None does so in this process.
+        begun: called once the folder is this sweep's alone.
     """
-    if settings.dry_run:
-        show_plan(plan, settings)
-        return 0
     with Store(folder, plan.jobs) as store, Aside() as aside:
+        begun()
         stopped = (carry or carry_out)(plan, settings, store)
         table = store.table()
         report(plan, settings, store, table, aside)
@@ -95,7 +135,7 @@ def require_memory(groups: Sequence[Group], memory: int) -> None:
         try:
             one = bytes_of_one(group)
         except Untraceable:
-            continue  # its runs go one by one
+            continue  # its runs go one by one, and each tells what is wrong
         if one > memory:
             raise ConfigurationError(
                 f"sweep.memory allows {memory:,} bytes, but one run ({' '.join(group.jobs[0].overrides)}) may take "
@@ -123,25 +163,31 @@ def chunks(plan: Plan, settings: Settings, done: set[int], bar: SweepBar) -> Ite
     for group in plan.groups:
         left = [i for i, job in enumerate(group.jobs) if job.index not in done]
         if left:
-            yield from group_chunks(group.part(left), plan.stride, settings, bar)
+            yield from group_chunks(group.part(left), plan, settings, bar)
 
 
-def group_chunks(group: Group, stride: int, settings: Settings, bar: SweepBar) -> Iterator[Chunk]:
-    """Yield a group's chunks: stacked where that can be, serially and saying so where not."""
+def group_chunks(group: Group, plan: Plan, settings: Settings, bar: SweepBar) -> Iterator[Chunk]:
+    """Yield a group's chunks: stacked where that can be, serially and saying so where not.
+
+    A step that raises when it is traced may be right when it is run, and where it is wrong, that is one group's
+    mistake: its runs go one by one, and each tells of it.
+    """
     if group.serial is None:
         done = 0
         try:
-            for chunk in run_group(group, settings.budget(device_of(group)), stride, bar.advance):
+            for chunk in run_group(group, settings.budget(device_of(group)), plan.stride, bar.advance):
                 done += len(chunk.jobs)
                 yield chunk
             return
         except Untraceable as error:
             rest = group.part(range(done, len(group.jobs)))
             group = replace(rest, serial=str(error))
-        except MemoryError as error:
+        except ConfigurationError:
+            raise
+        except Exception as error:  # a mistake in one group must not cost the others
             yield all_failed(group.jobs[done:], error)
             return
     print(f"descend: {len(group.jobs)} runs go one after the other: {group.serial}.", file=sys.stderr)
-    for chunk in run_serially(group, built):
+    for chunk in run_serially(group, partial(built, source=plan.source)):
         bar.advance(group.template.steps)
         yield chunk

@@ -1,19 +1,30 @@
 """The boundary between Hydra's multirun and a sweep."""
 
-from collections.abc import Sequence
+import shutil
+import sqlite3
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
+from polars.exceptions import ComputeError
 
 from descend.errors import ConfigurationError
-from descend.menu.build import make
+from descend.menu.build import checked, make
 from descend.menu.compose import about
-from descend.menu.ready import collect_from_now_on
+from descend.menu.fields import short
+from descend.menu.ready import make_folder, users_errors
+from descend.menu.source import Source
+from descend.menu.started import started
+from descend.menu.values import resolved
 from descend.sweeps.conduct import conduct, plan
 from descend.sweeps.parts import Elsewhere
+from descend.sweeps.report import show_plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import Sampling
 
@@ -26,26 +37,104 @@ def multirun(config: DictConfig, context: HydraContext, overrides: Sequence[str]
     Args:
         config: composed without what is swept; its `sweep` node says how.
         overrides: as given; those of `sweep` and `hydra` say how, the others what.
+
+    Raises:
+        ConfigurationError: the sweep cannot start; nothing was written.
     """
-    collect_from_now_on()
+    started()
     chosen = settings(config)
-    own = what(overrides)
-    planned = plan(own, chosen, context.config_loader)
-    carry = None if config.hydra.launcher._target_ == STACKED else Elsewhere(config, context, own)
-    folder = Path(chosen.resume or config.hydra.sweep.dir)
-    if chosen.resume and not (folder / "sweep.db").exists():
-        raise ConfigurationError(f"sweep.resume is {chosen.resume}, but that folder holds no sweep; check its name.")
-    if not chosen.dry_run:
-        folder.mkdir(parents=True, exist_ok=True)
-        OmegaConf.save(config, folder / "multirun.yaml")
-    return conduct(planned, chosen, folder, carry)
+    check_settings(chosen, overrides, config)
+    own, source = what(overrides), Source.of(config)
+    with users_errors():
+        planned = plan(own, chosen, source)
+    if chosen.dry_run:
+        show_plan(planned, chosen)
+        return 0
+    folder = folder_of(config, chosen)
+    carry = Elsewhere(config, context, own) if elsewhere(config) else None
+    with writing(folder, fresh=not chosen.resume):
+        return conduct(planned, chosen, folder, carry, partial(OmegaConf.save, config, folder / "multirun.yaml"))
+
+
+def elsewhere(config: DictConfig) -> bool:
+    """Tell whether a launcher other than `batched` carries out the sweep."""
+    return config.hydra.launcher._target_ != STACKED
+
+
+def folder_of(config: DictConfig, settings: Settings) -> Path:
+    """Return the sweep's folder, which is made unless the sweep is resumed.
+
+    Raises:
+        ConfigurationError: there is nothing to resume, or there is something already where a sweep shall begin.
+    """
+    folder = Path(settings.resume or config.hydra.sweep.dir)
+    if not settings.resume:
+        make_folder(folder)
+    elif not (folder / "sweep.db").exists():
+        raise ConfigurationError(f"sweep.resume is {settings.resume}, but that folder holds no sweep; check its name.")
+    return folder
+
+
+@contextmanager
+def writing(folder: Path, fresh: bool) -> Iterator[None]:
+    """Tell in a sentence of a disk that cannot be written, with 1 as exit code: what was done is kept.
+
+    A sweep that is refused once it has begun, because a start is not finite say, leaves no folder that was made for it.
+    """
+    try:
+        yield
+    except ConfigurationError:
+        if fresh and not any(folder.glob("curves/*")):
+            shutil.rmtree(folder)
+        raise
+    except (OSError, sqlite3.OperationalError, ComputeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        print(
+            f"descend: the sweep's folder {folder} cannot be written: {reason}; make room, and finish the sweep with "
+            f"the same command and sweep.resume={folder}",
+            file=sys.stderr,
+        )
+        sys.exit(1)
 
 
 def settings(config: DictConfig) -> Settings:
-    """Return the `sweep` node as settings."""
-    node: Any = OmegaConf.to_container(config.sweep, resolve=True)
+    """Return the `sweep` node as settings.
+
+    Raises:
+        ConfigurationError: a field does not exist or has a wrong value.
+    """
+    node: Any = resolved(config.get("sweep"))
+    if not isinstance(node, dict) or "sampling" not in node:
+        raise ConfigurationError(f"sweep is {short(repr(node))}, but it must say how to sample; choose sweep=grid.")
     sampling = make("sweep.sampling", node.pop("sampling"), Sampling)
-    return Settings(sampling=sampling, **node)
+    return Settings(sampling=sampling, **checked("sweep", Settings, node))
+
+
+def check_settings(settings: Settings, overrides: Sequence[str], config: DictConfig) -> None:
+    """Require that each setting given has an effect.
+
+    Raises:
+        ConfigurationError: points are asked for and no interval is swept, parts without a launcher that takes them, or
+            two folders.
+    """
+    keys = {override.lstrip("+").partition("=")[0] for override in overrides}
+    asked = sorted(key for key in keys if key in ("sweep", "sweep.points") or key.startswith("sweep.sampling"))
+    if asked and not any("interval(" in override for override in overrides):
+        raise ConfigurationError(
+            f"{asked[0]} says how points are taken from intervals, but none is swept; write one, as "
+            "optimizer.lr='interval(0.1,1)', or leave it away."
+        )
+    if settings.parts is not None and not elsewhere(config):
+        raise ConfigurationError(
+            f"sweep.parts is {settings.parts}, but the launcher runs the sweep in this process; choose another, as "
+            "hydra/launcher=joblib, or leave it away."
+        )
+    given = [text for text in config.hydra.overrides.hydra if text.startswith("hydra.sweep.dir=")]
+    if settings.resume and given and Path(settings.resume).resolve() != Path(config.hydra.sweep.dir).resolve():
+        raise ConfigurationError(
+            f"{given[-1]} and sweep.resume={settings.resume} name two folders; a sweep goes on in its own: leave the "
+            "first away."
+        )
 
 
 def what(overrides: Sequence[str]) -> list[str]:

@@ -1,20 +1,24 @@
 """What a sweep leaves for TensorBoard: folders of the best runs, and a row of the HParams page for every run."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
+from omegaconf import DictConfig
 from tensorboard.compat.proto.event_pb2 import Event
 from tensorboard.compat.proto.summary_pb2 import Summary
 
 from descend.engine.result import Result
-from descend.menu.compose import compose, write_hydra
+from descend.menu.build import trackers
+from descend.menu.compose import about, write_hydra
 from descend.output.sinks import hparams
 from descend.output.sinks.event_file import EventFile
+from descend.output.sinks.parquet import Parquet
 from descend.output.sinks.tensorboard import TensorBoard
+from descend.output.sinks.trackers import Tracker, open_sinks
 from descend.records import Column, Records
 from descend.sweeps.job import Job, columns
 from descend.sweeps.store import Store, folder_name
@@ -28,14 +32,20 @@ MOST_ROWS = 10_000
 MOST_METRICS = 5
 
 
-def write_pages(jobs: Sequence[Job], kept: int, store: Store, table: pl.DataFrame) -> None:
-    """Write anew all that TensorBoard shows of a sweep.
+def write_pages(
+    jobs: Sequence[Job], kept: int, store: Store, table: pl.DataFrame, composed: Callable[[Job], DictConfig]
+) -> bool:
+    """Write anew all that TensorBoard shows of a sweep, and return whether it shows anything.
 
-    Each of the `kept` runs with the lowest values gets a folder with result.json, records.parquet, an event file and
-    the configuration that gives the same run alone; every other run, up to `MOST_ROWS` in all, an event file with its
-    settings and its end in `SUMMARY`.
+    Each of the `kept` runs with the lowest values gets a folder with result.json, what its trackers leave
+    (records.parquet, an event file) and the configuration that gives the same run alone; every other run that
+    TensorBoard tracks, up to `MOST_ROWS` in all, an event file with its settings and its end in `SUMMARY`.
+
+    Args:
+        composed: returns a job's configuration.
     """
     clear_pages(jobs, store.folder)
+    tracked = Tracked(composed)
     swept, results = columns(jobs), store.results()
     settings = [{key: values[i] for key, values in swept.items()} for i in range(len(jobs))]
     ranked = table.sort("value", nulls_last=True)["run"].to_list()[: max(kept, MOST_ROWS)]
@@ -44,9 +54,12 @@ def write_pages(jobs: Sequence[Job], kept: int, store: Store, table: pl.DataFram
     own = curves.partition_by("run", as_dict=True)
     for run in best:
         folder = made(store.folder / folder_name(jobs[run]))
-        write_hydra(compose(jobs[run].overrides), jobs[run].overrides, folder)
-        write_run(folder, settings[run], restored(results[run]), own.get((run,), curves.clear()))
-    for run in rest:
+        write_hydra(composed(jobs[run]), jobs[run].overrides, folder)
+        records = own.get((run,), curves.clear())
+        write_run(folder, settings[run], restored(results[run]), records, tracked.by(jobs[run]))
+    if not any(tracked.shown(jobs[run]) for run in ranked):
+        return False
+    for run in filter(lambda run: tracked.shown(jobs[run]), rest):
         folder = made(store.folder / SUMMARY / folder_name(jobs[run]))
         TensorBoard(folder, settings[run]).close(restored(results[run]))
     metrics = [f"result/{name.removeprefix('metrics.')}" for name in table.columns if name.startswith("metrics.")]
@@ -54,6 +67,32 @@ def write_pages(jobs: Sequence[Job], kept: int, store: Store, table: pl.DataFram
     described = hparams.experiment(swept, ["result/value", "result/best_value", *metrics][:MOST_METRICS])
     file.add(Event(summary=Summary(value=[described])))
     file.close()
+    return True
+
+
+class Tracked:
+    """The trackers of each run of a sweep; they are made once for all runs that choose them alike."""
+
+    def __init__(self, composed: Callable[[Job], DictConfig]) -> None:
+        self._composed = composed
+        self._known: dict[tuple[str, ...], dict[str, Tracker]] = {}
+
+    def by(self, job: Job) -> dict[str, Tracker]:
+        """Return a run's trackers by name."""
+        chosen = tuple(text for text in job.overrides if about(text, "tracker") or about(text, "experiment"))
+        if chosen not in self._known:
+            self._known[chosen] = trackers(self._composed(job))
+        return self._known[chosen]
+
+    def shown(self, job: Job) -> bool:
+        """Tell whether TensorBoard is to show a run."""
+        return any(made_by(tracker, TensorBoard) for tracker in self.by(job).values())
+
+
+def made_by(tracker: Tracker, kind: type) -> bool:
+    """Tell whether a tracker makes sinks of a class."""
+    made = getattr(tracker, "func", None)
+    return isinstance(made, type) and issubclass(made, kind)
 
 
 def clear_pages(jobs: Sequence[Job], folder: Path) -> None:
@@ -72,12 +111,16 @@ def made(folder: Path) -> Path:
     return folder
 
 
-def write_run(folder: Path, settings: dict[str, Any], result: Result, records: pl.DataFrame) -> None:
+def write_run(
+    folder: Path, settings: dict[str, Any], result: Result, records: pl.DataFrame, trackers: Mapping[str, Tracker]
+) -> None:
     """Write what a run leaves: its records (in long form, in the order of their steps) and its result."""
-    board = TensorBoard(folder, settings)
-    records.write_parquet(folder / "records.parquet")
-    board.write(Records(scalars=by_name(records)))
-    board.close(result)
+    others = {name: tracker for name, tracker in trackers.items() if not made_by(tracker, Parquet)}
+    if len(others) < len(trackers):
+        records.write_parquet(folder / "records.parquet")  # with the number of the run
+    for sink in open_sinks(others, folder, settings):
+        sink.write(Records(scalars=by_name(records)))
+        sink.close(result)
     result.write(folder)
 
 

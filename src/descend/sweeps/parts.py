@@ -11,7 +11,8 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from descend.menu.by_hydra import config_loader
+from descend.menu.source import Source
+from descend.menu.started import quiet
 from descend.sweeps.conduct import Plan, carry_out, plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import PARTS, Outbox, Store
@@ -39,7 +40,9 @@ class Elsewhere:
             return False
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(folder)
-        task = partial(run_part, overrides=list(self.overrides), settings=settings, folder=folder, done=done)
+        task = partial(
+            run_part, overrides=list(self.overrides), settings=settings, folder=folder, done=done, source=plan.source
+        )
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=self.context, task_function=task, config=self.config
         )
@@ -59,11 +62,20 @@ def job_overrides(number: int, count: int, folder: Path) -> list[str]:
     return [f"+sweep.part={number}/{count}", f"hydra.sweep.dir='{quoted}'", f"hydra.sweep.subdir={PARTS}/{number}"]
 
 
-def run_part(config: DictConfig, *, overrides: Sequence[str], settings: Settings, folder: Path, done: set[int]) -> None:
+def run_part(
+    config: DictConfig,
+    *,
+    overrides: Sequence[str],
+    settings: Settings,
+    folder: Path,
+    done: set[int],
+    source: Source,
+) -> None:
     """Run one part of a sweep, in whatever process on whatever machine, and leave its chunks in the sweep's folder."""
     sys.path.insert(0, str(Path.cwd()))  # a user's own objective lies in the folder they are in
+    quiet()
     number, count = map(int, config.sweep.part.split("/"))
-    carry_out(part(plan(overrides, settings, config_loader()), number, count), settings, Outbox(folder, done))
+    carry_out(part(plan(overrides, settings, source), number, count), settings, Outbox(folder, done))
 
 
 def part(plan: Plan, number: int, count: int) -> Plan:

@@ -7,10 +7,10 @@ from tempfile import TemporaryDirectory
 import polars as pl
 
 from descend.errors import ConfigurationError
-from descend.menu.by_hydra import config_loader
-from descend.menu.compose import about, compose
+from descend.menu.compose import about, compose, composing
+from descend.menu.placing import check_places, parse
 from descend.sweeps.conduct import carry_out, plan
-from descend.sweeps.multirun import how, settings, what
+from descend.sweeps.multirun import check_settings, how, settings, what
 from descend.sweeps.store import Store
 
 
@@ -22,7 +22,10 @@ def sweep(overrides: Sequence[str]) -> pl.DataFrame:
     Raises:
         ConfigurationError: any run cannot start, or `sweep` asks for what only a folder can have.
     """
-    config = compose(how(overrides), with_hydra=True)
+    with composing():
+        check_places(parse(overrides), sweeps=True)
+        named = how(overrides)
+    config = compose(named, with_hydra=True)
     chosen = settings(config)
     overrides = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()] + list(overrides)
     if chosen.resume or chosen.dry_run or any(about(override, "hydra") for override in overrides):
@@ -30,7 +33,8 @@ def sweep(overrides: Sequence[str]) -> pl.DataFrame:
             "sweep.resume, sweep.dry_run and hydra are for the command line: from Python no folder is kept, no plan "
             "shown and no launcher used; leave them away."
         )
-    planned = plan(what(overrides), chosen, config_loader())
+    check_settings(chosen, overrides, config)
+    planned = plan(what(overrides), chosen)
     with TemporaryDirectory(prefix="descend-") as folder, Store(Path(folder), planned.jobs) as store:
         if carry_out(planned, chosen, store):
             raise KeyboardInterrupt

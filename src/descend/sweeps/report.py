@@ -9,6 +9,7 @@ from rich.progress import track
 from rich.table import Table
 
 from descend.errors import Untraceable
+from descend.menu.compose import compose
 from descend.output.report.summary import best_settings
 from descend.sweeps.aside import Aside
 from descend.sweeps.batch import bytes_of_one, device_of
@@ -16,7 +17,7 @@ from descend.sweeps.job import Group
 from descend.sweeps.pages import MOST_ROWS, clear_pages, write_pages
 from descend.sweeps.paths import sweep_paths
 from descend.sweeps.settings import Settings
-from descend.sweeps.store import Store
+from descend.sweeps.store import Store, column_of
 
 if TYPE_CHECKING:
     from descend.sweeps.conduct import Plan
@@ -77,9 +78,10 @@ def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame, 
     if not len(table):
         return
     kept = settings.kept(len(plan.jobs))
-    aside.draw(table, list(plan.jobs[0].swept))
+    aside.draw(table, [column_of(key) for key in plan.jobs[0].swept])
+    shown = False
     if kept:
-        write_pages(plan.jobs, kept, store, table)
+        shown = write_pages(plan.jobs, kept, store, table, lambda job: compose(job.overrides, source=plan.source))
     else:
         clear_pages(plan.jobs, store.folder)
     picture = aside.picture()
@@ -89,7 +91,7 @@ def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame, 
     if paths is not None:
         (store.folder / "paths.png").write_bytes(paths)
     wide_console().print(best_table(plan, table))
-    if not kept:
+    if not shown:
         print(f"kept in {store.folder}: sweep.parquet has a row for each run, curves/ their curves")
         return
     if len(table) > max(kept, MOST_ROWS):
@@ -100,15 +102,18 @@ def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame, 
 
 def best_table(plan: "Plan", table: pl.DataFrame) -> Table:
     """Return the best settings as a table to print."""
-    swept = list(plan.jobs[0].swept)
+    swept = [column_of(key) for key in plan.jobs[0].swept]
     best = best_settings(table, swept)
     metrics = [name for name in best.columns if name.startswith("metrics.")]
     keys = [key for key in best.columns if key in swept]
-    several = bool((best["runs"] > 1).any())
+    repeated = bool((best["runs"] > 1).any())
+    several = repeated and bool((best["lowest"] != best["highest"]).any())
+    value = "median of seeds" if several else "value, the same for every seed" if repeated else "value"
     spread = ["lowest", "highest"] if several else []
     ends = ", ".join(f"{n:,} {status}" for status, n in table["status"].value_counts(sort=True).iter_rows())
     shown = Table(title=f"{counted(len(table), 'run')}: {ends}")
-    for name in ["run", *keys, "median of seeds" if several else "value", *spread, *metrics, "ended"]:
+    names = [key.removeprefix("swept.") for key in keys]
+    for name in ["run", *names, value, *spread, *metrics, "ended"]:
         shown.add_column(name.removeprefix("metrics."), overflow="fold")  # a number cut short is another number
     for row in best.iter_rows(named=True):
         numbers = ["-" if row[name] is None else f"{row[name]:.6g}" for name in ["value", *spread, *metrics]]

@@ -98,13 +98,11 @@ def jobs(overrides: Sequence[str], sampling: Sampling, config_loader: Any = None
     parser = OverridesParser.create(config_loader=config_loader)
     parsed = {override.get_key_element(): override for override in parser.parse_overrides(list(overrides))}
     intervals = {key: o for key, o in parsed.items() if o.is_interval_sweep()}
-    choices = [list(options(key, o)) for key, o in parsed.items() if key not in intervals]
+    choices = [list(options(key, o, most)) for key, o in parsed.items() if key not in intervals]
     points = sampling.count(points_between(intervals, sampling), len(intervals)) if intervals else 1
     runs = math.prod(map(len, choices)) * points
     if most is not None and runs > most:
-        raise ConfigurationError(
-            f"The sweep has {runs:,} runs, more than {most:,}; add sweep.yes=true if that is meant."
-        )
+        raise ConfigurationError(f"The sweep has more than {most:,} runs; add sweep.yes=true if that is meant.")
     sampled = [list(zip(intervals, row, strict=True)) for row in between(intervals, sampling)]
     order = list(parsed)
     made = []
@@ -117,11 +115,12 @@ def jobs(overrides: Sequence[str], sampling: Sampling, config_loader: Any = None
     return made
 
 
-def options(key: str, override: Override) -> list[tuple[str, str]]:
-    """Return the (key, text) pairs a key takes."""
+def options(key: str, override: Override, most: int | None) -> list[tuple[str, str]]:
+    """Return the (key, text) pairs a key takes; no more than one too many, for a range may have any number."""
     if not override.is_sweep_override():
         return [(key, override.get_value_element_as_str())]
-    return [(key, text) for text in override.sweep_string_iterator()]
+    texts = itertools.islice(override.sweep_string_iterator(), None if most is None else most + 1)
+    return [(key, text) for text in texts]
 
 
 def points_between(intervals: dict[str, Override], sampling: Sampling) -> int:

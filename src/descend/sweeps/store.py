@@ -1,23 +1,31 @@
 """A sweep's folder: what is done is on disk, chunk by chunk, whatever happens next."""
 
+import dataclasses
 import fcntl
 import hashlib
 import json
 import sqlite3
+import sys
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Self
 
 import polars as pl
+from polars.exceptions import PolarsError
 
 from descend.atomic import whole
+from descend.engine.result import Result
 from descend.errors import ConfigurationError
 from descend.records import SCHEMA
 from descend.sweeps.job import Chunk, Job, columns
 
 PARTS = "parts"
 """The folder in which other processes leave chunks for the one that holds the index."""
+
+RESULT = {field.name for field in dataclasses.fields(Result)}
+PARTS_OF_RESULT = ("losses", "metrics", "values", "evaluations")
+"""Fields of a result that have a column for each of their names."""
 
 TABLES = """
 create table if not exists sweep (overrides text not null);
@@ -53,6 +61,7 @@ class Store:
             self._index = self._open(opened)
             self.gather()
             self._drop_orphans()
+            self._drop_damaged()
             self._opened = opened.pop_all()
 
     def _lock(self, opened: ExitStack) -> None:
@@ -67,6 +76,7 @@ class Store:
     def _open(self, opened: ExitStack) -> sqlite3.Connection:
         path = self.folder / "sweep.db"
         overrides = json.dumps([job.overrides for job in self._jobs])
+        known = None
         try:
             index = opened.enter_context(closing(sqlite3.connect(path)))
             index.execute("pragma journal_mode=wal")
@@ -77,6 +87,10 @@ class Store:
             if known is None:
                 index.execute("insert into sweep values (?)", (overrides,))
                 index.commit()
+        except sqlite3.OperationalError as error:
+            raise ConfigurationError(
+                f"The index {path} cannot be written ({error}); see to its folder's disk and permissions."
+            ) from error
         except sqlite3.DatabaseError as error:
             raise ConfigurationError(
                 f"The index {path} is damaged ({error}); the sweep cannot be resumed: start it anew in another folder."
@@ -104,9 +118,25 @@ class Store:
     def _drop_orphans(self) -> None:
         """Remove curves whose rows a kill prevented: the next chunks may be cut otherwise and hold their runs again."""
         known = {chunk for (chunk,) in self._index.execute("select distinct chunk from runs")}
-        for path in list((self.folder / "curves").glob("*.parquet")):
-            if int(path.stem) not in known:
+        for number, path in curve_files(self.folder):
+            if number not in known:
                 path.unlink()
+
+    def _drop_damaged(self) -> None:
+        """Forget the runs whose curves are gone or cannot be read, so that they are run again, and say so."""
+        files = dict(curve_files(self.folder))
+        kept = {chunk for (chunk,) in self._index.execute("select distinct chunk from runs")}
+        bad = [chunk for chunk in sorted(kept) if chunk not in files or not readable(files[chunk])]
+        for chunk in bad:
+            with self._index:
+                rows = self._index.execute("delete from runs where chunk = ? returning run", (chunk,)).fetchall()
+            if chunk in files:
+                files[chunk].unlink()
+            which = ", ".join(str(run) for (run,) in sorted(rows)[:10]) + (", …" if len(rows) > 10 else "")
+            print(
+                f"descend: curves in {self.folder} are missing or damaged, so these runs are made again: {which}.",
+                file=sys.stderr,
+            )
 
     def _insert(self, rows: Sequence[Row]) -> None:
         self._table = None
@@ -118,7 +148,7 @@ class Store:
         if self._table is None:
             swept = columns(self._jobs)
             rows = [
-                {"run": run, **{key: x[run] for key, x in swept.items()}, **flattened(result)}
+                {"run": run, **{column_of(key): x[run] for key, x in swept.items()}, **flattened(result)}
                 for run, result in self.results().items()
             ]
             self._table = pl.DataFrame(rows, infer_schema_length=None)
@@ -126,7 +156,7 @@ class Store:
 
     def curves(self) -> pl.LazyFrame:
         """Return every run's records in long form."""
-        paths = sorted((self.folder / "curves").glob("*.parquet"))
+        paths = [path for _, path in curve_files(self.folder)]
         return pl.scan_parquet(paths) if paths else pl.LazyFrame(schema=SCHEMA)
 
     def results(self) -> dict[int, dict[str, Any]]:
@@ -172,6 +202,20 @@ class Outbox:
             file.write(json.dumps(rows).encode())
 
 
+def curve_files(folder: Path) -> list[tuple[int, Path]]:
+    """Return the files of a sweep's curves by the number of their chunk; other files are no business of ours."""
+    found = ((path.stem, path) for path in (folder / "curves").glob("*.parquet"))
+    return sorted((int(stem), path) for stem, path in found if stem.isdecimal())
+
+
+def readable(path: Path) -> bool:
+    """Tell whether a file of curves can be read to its end."""
+    try:
+        return set(pl.read_parquet(path).columns) == set(SCHEMA)
+    except (PolarsError, OSError):
+        return False
+
+
 def write_curves(chunk: Chunk, folder: Path) -> list[Row]:
     """Write a chunk's curves and return its rows for the index."""
     number = chunk.jobs[0].index
@@ -186,7 +230,7 @@ def flattened(result: dict[str, Any]) -> dict[str, Any]:
     """Return a result's fields as columns: `losses.cross_entropy`, `metrics.accuracy`; parameters as JSON text."""
     flat: dict[str, Any] = {}
     for name, value in result.items():
-        if name in ("losses", "metrics", "values", "evaluations"):
+        if name in PARTS_OF_RESULT:
             flat |= {f"{name}.{key}": item for key, item in value.items()}
         elif name == "parameters":
             flat[name] = None if value is None else json.dumps(value)
@@ -195,6 +239,12 @@ def flattened(result: dict[str, Any]) -> dict[str, Any]:
         else:
             flat[name] = value
     return flat
+
+
+def column_of(key: str) -> str:
+    """Return the column of a swept key: its own name, save where a column of the results has it (`steps`)."""
+    taken = key in RESULT or key.startswith(tuple(f"{part}." for part in PARTS_OF_RESULT))
+    return f"swept.{key}" if taken else key
 
 
 def difference(folder: Path, there: Sequence[Sequence[str]], here: Sequence[Sequence[str]]) -> str:

@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from hydra._internal.core_plugins.basic_launcher import BasicLauncher
@@ -35,7 +35,7 @@ class BatchedLauncher(BasicLauncher):
 @dataclass
 class SweeperConf:
     _target_: str = "hydra_plugins.descend.DescendSweeper"
-    params: dict[str, str] | None = None
+    params: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass

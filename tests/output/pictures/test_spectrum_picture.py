@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from descend.output.pictures.spectrum import spectrum_picture
+from descend.output.pictures.spectrum import smoothed, spectrum_picture
 from descend.records import Column, Records
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -25,3 +25,19 @@ def test_events_of_several_blocks_are_drawn(bins: int) -> None:
 
 def test_nothing_to_draw() -> None:
     assert spectrum_picture([Records()]) is None
+
+
+def test_the_nodes_of_a_quadrature_are_drawn_as_the_density_they_stand_for() -> None:
+    """Wigner's semicircle 2/pi sqrt(1 - x^2) by its Gauss rule of 30 nodes (Abramowitz & Stegun 25.4.40)."""
+    angles = np.pi * np.arange(1, 31) / 31
+    nodes, weights = np.cos(angles), 2 / 31 * np.sin(angles) ** 2
+    bins, total = 64, 1000
+    counts, edges = np.histogram(nodes, bins, (nodes.min(), nodes.max()), weights=total * weights)
+    assert (counts == 0).sum() > bins / 3, "a comb, as it is recorded"
+    where, density = smoothed(edges[1:], counts)
+    width = edges[1] - edges[0]
+    assert np.trapezoid(density, where) / width == pytest.approx(total, rel=1e-3)
+    inner = np.abs(where) < 0.8
+    exact = total * width * 2 / np.pi * np.sqrt(1 - where[inner] ** 2)
+    # A bin moves a node by half of its width at most, a sixth of the way to the next node.
+    assert np.abs(density[inner] / exact - 1).max() < 0.2

@@ -1,6 +1,7 @@
 """The progress bar shows itself to terminals and for long runs only."""
 
 import io
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -39,8 +40,26 @@ def test_no_terminal_shows_nothing(records: Records, result: Result, monkeypatch
     assert shown(records, result, terminal=False) == ""
 
 
+def test_the_first_time_left_is_right_after_a_slow_start(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two seconds of compiling, then 1,000 steps in each tenth of a second: 19 s for the last 190,000."""
+    clock = [0.0]
+    monkeypatch.setattr(progress.time, "monotonic", lambda: clock[0])
+    file = io.StringIO()
+    bar = ProgressBar(192_000, Console(file=file, force_terminal=True, width=100, color_system=None))
+    clock[0] = 2.0
+    for steps in range(0, 3000, 1000):
+        clock[0] += 0.1
+        values = np.ones(1000)
+        bar.write(Records({"value": Column(np.arange(steps, steps + 1000), values)}))
+    shown = re.findall(r"(\d+):(\d\d):(\d\d) left", file.getvalue())
+    bar.close(result)
+    assert shown
+    assert set(shown) == {("0", "00", "19")}
+    assert "10,000 steps/s" in file.getvalue()
+
+
 def test_a_resumed_run_counts_the_steps_of_its_own(result: Result, monkeypatch: pytest.MonkeyPatch) -> None:
-    seconds = iter([0.0, 10.0, 10.0])
+    seconds = iter([0.0, 10.0, 10.0, 10.0])
     monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
     file = io.StringIO()
     bar = ProgressBar(2000, Console(file=file, force_terminal=True, width=100, color_system=None))

@@ -70,6 +70,9 @@ def record(
             check_faithful(program, params, batch)
         except Untraceable as error:
             program, reason = None, f"its step cannot be recorded: {str(error).splitlines()[0]}"
+        except Exception as error:  # a user's own code may raise anything where tensors stand for numbers
+            text = (str(error).splitlines() or [""])[0]
+            program, reason = None, f"its step cannot be recorded: {type(error).__name__}: {text}"
     if program is None and compiles(experiment, params, 0) and experiment.compile is True:
         raise ConfigurationError(f"compile is true, but {reason}; set compile=false.")
     return Recording(experiment, names, program, reason)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -192,7 +193,7 @@ class Source:
                     self._lanes.add(node)
                     lanes.add(name, type_, text, computed)
                 else:
-                    text = without_calls(text, lambda f, given, T=computed: f"one_{f}_{T}({', '.join(given)})")
+                    text = without_calls(text, partial(one_call, computed))
                     once.append(f"const {type_} {name} = {text};")
         return once, lanes
 
@@ -324,6 +325,11 @@ class Lanes:
             yield from map(placed, kept if i == len(self._segments) - 1 else ())
             yield "}"
             yield from self._calls[i : i + 1]
+
+
+def one_call(computed: str, function: str, given: list[str]) -> str:
+    """Return the call of a function for one number, in the type `computed`."""
+    return f"one_{function}_{computed}({', '.join(given)})"
 
 
 ONE = re.compile(r"\bone_([a-z0-9]+)_(float|double)\b")

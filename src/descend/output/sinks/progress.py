@@ -2,6 +2,8 @@
 
 import sys
 import time
+from collections import deque
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from descend.records import Records
@@ -16,6 +18,8 @@ if TYPE_CHECKING:
 
 PATIENCE_SECONDS = 2.0
 """Shorter runs show no bar: it would flash by."""
+RECENT_SECONDS = 2.0
+"""The rate is that of the steps made within these last seconds."""
 
 
 class ProgressBar:
@@ -31,6 +35,7 @@ class ProgressBar:
         self._console = console
         self._seen = sys.stderr.isatty() if console is None else console.is_terminal
         self._began = time.monotonic()
+        self._seen_at: deque[tuple[float, int]] = deque()
         self._first = 0
         self._bar: Progress | None = None
 
@@ -38,12 +43,25 @@ class ProgressBar:
         if not self._seen or "value" not in records.scalars:
             return
         steps, values = records.scalars["value"]
-        if self._bar is None and len(steps) and time.monotonic() - self._began > PATIENCE_SECONDS:
+        if not len(steps):
+            return
+        now, made = time.monotonic(), int(steps[-1])
+        rate = self._rate(now, made)
+        if self._bar is None and now - self._began > PATIENCE_SECONDS:
             self._bar = self._start()
-        if self._bar is not None and len(steps):
-            rate = (steps[-1] - self._first) / (time.monotonic() - self._began)
-            self._bar.update(self._task, completed=int(steps[-1]), value=float(values[-1]), rate=rate)
+        if self._bar is not None:
+            left = "" if not rate else f"{timedelta(seconds=round((self._steps - made) / rate))} left"
+            shown = rate or (made - self._first) / (now - self._began)
+            self._bar.update(self._task, completed=made, value=float(values[-1]), rate=shown, left=left)
             self._bar.refresh()
+
+    def _rate(self, now: float, made: int) -> float | None:
+        """Return the steps per second of late: compiling and the first, small blocks are no part of it."""
+        self._seen_at.append((now, made))
+        while len(self._seen_at) > 2 and self._seen_at[1][0] <= now - RECENT_SECONDS:
+            self._seen_at.popleft()
+        then, before = self._seen_at[0]
+        return (made - before) / (now - then) if now > then else None
 
     def save(self) -> None:
         pass
@@ -58,18 +76,18 @@ class ProgressBar:
 
     def _start(self) -> "Progress":
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
         bar = Progress(
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn("value {task.fields[value]:.6g}"),
             TextColumn("{task.fields[rate]:,.0f} steps/s"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=self._console or Console(stderr=True),
             auto_refresh=False,
             transient=True,
         )
-        self._task = bar.add_task("", total=self._steps, completed=self._first, value=float("nan"), rate=0.0)
+        self._task = bar.add_task("", total=self._steps, completed=self._first, value=float("nan"), rate=0.0, left="")
         bar.start()
         return bar

@@ -13,9 +13,14 @@ if TYPE_CHECKING:
 
 @dataclass
 class ResultFile:
-    """Writes result.json into `folder` at the end; put last, so that its presence says that all else is there."""
+    """Writes result.json into `folder` at the end; put last, so that its presence says that all else is there.
+
+    Attributes:
+        refused: why it could not be written, in a sentence; None where it was.
+    """
 
     folder: Path
+    refused: str | None = None
 
     def write(self, records: Records) -> None:
         pass
@@ -28,4 +33,9 @@ class ResultFile:
         remove(self.folder / "result.json")
 
     def close(self, result: "Result") -> None:
-        result.write(self.folder)
+        try:
+            result.write(self.folder)
+        except OSError as error:
+            self.refused = (
+                f"{self.folder / 'result.json'} cannot be written: {error.strerror}; make room and run it again."
+            )
