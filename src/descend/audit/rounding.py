@@ -18,20 +18,30 @@ from descend.audit.subspace import Function
 SAMPLES = 3
 SHARE = 2.0**-36
 """By which float64 results are moved: far above their rounding, far below what a derivative changes over."""
+LESS = 2.0**-6
+"""By how much less they are moved a second time: a move that does not shrink with it is a jump, not rounding."""
 
 
 def magnitude(derivative: Function, at: Tensor, share: float = SHARE) -> Tensor:
     """Size of the numbers that each entry of derivative(at) was summed from; of its shape, at least its entries' own.
 
-    Entries that could not be computed are NaN or infinite.
+    At a kink, where the least move changes an entry by a jump, it is the entry's own size. Entries that could not be
+    computed are NaN or infinite.
     """
     value = derivative(at).detach()
+    more, less = (_spread(derivative, at, value, each) / each for each in (share, share * LESS))
+    jumps = less > more / LESS**0.5
+    return torch.maximum(torch.where(jumps, 0.0, torch.minimum(more, less / LESS**0.5)), value.abs())
+
+
+def _spread(derivative: Function, at: Tensor, value: Tensor, share: float) -> Tensor:
+    """How far each entry moves where every operation's result is moved by `share`."""
     moves = torch.zeros_like(value)
     for seed in range(SAMPLES):
         with _Moved(share, seed):
             moved = derivative(at).detach()
         moves = torch.maximum(moves, (moved - value).abs().nan_to_num(nan=0.0, posinf=0.0))
-    return torch.maximum(moves / share, value.abs())
+    return moves
 
 
 class _Moved(TorchDispatchMode):
