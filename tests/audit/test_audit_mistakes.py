@@ -5,6 +5,7 @@ import torch
 from ops import faulty
 
 from descend.audit.audit import audit
+from descend.audit.conclusion import conclusion
 from descend.audit.report import AuditReport
 from descend.audit.verdict import Verdict
 
@@ -40,10 +41,16 @@ def test_what_cannot_be_vmapped_is_traced_first_by_descend(function: type[torch.
     assert report.exit_code == 0
 
 
-def test_a_number_taken_out_of_a_tensor_raises_where_descend_traces() -> None:
+def test_a_number_taken_out_of_a_tensor_raises_where_descend_traces_and_is_not_called_wrong() -> None:
     report = report_on(faulty.ItemInBackward, order=1)
     assert verdicts(report, 1)["make_fx then vmap"] == Verdict.RAISES
-    assert report.exit_code == 1
+    assert report.exit_code == 0
+    last = conclusion([report])
+    assert last.startswith(
+        "Raises, where descend would take it: make_fx of autograd.grad at order 1, make_fx then vmap"
+    )
+    assert "So a sweep takes such runs one after the other." in last
+    assert "Wrong" not in last
 
 
 @pytest.mark.parametrize("function", [faulty.OldStyle, faulty.NoVmapRule, faulty.NoJvp])

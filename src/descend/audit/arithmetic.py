@@ -54,6 +54,8 @@ class Arithmetic:
         if decides:
             self.unary |= {"relu": lambda x: max(x, zero), "abs": abs, "sign": functions.sign}
             self.unary |= {"round": functions.nint, "floor": functions.floor, "ceil": functions.ceil}
+            self.unary |= {"trunc": lambda x: functions.sign(x) * functions.floor(abs(x))}
+            self.unary |= {"erfc": functions.erfc, "digamma": functions.digamma, "lgamma": functions.loggamma}
             self.binary |= {"maximum": max, "minimum": min}
             self.binary |= {name: getattr(operator, name) for name in COMPARISONS}
 

@@ -7,6 +7,7 @@ import torch
 from descend.audit.custom_functions import shortcoming
 from descend.audit.judge import judge
 from descend.audit.known_faults import faults_in
+from descend.audit.meaning import meaning
 from descend.audit.report import AuditReport
 from descend.audit.routes import EAGER, NESTED_REVERSE, traced_routes
 from descend.audit.subspace import Restricted, directions
@@ -47,19 +48,21 @@ def audit(
     _check(points, order)
     columns = directions(points[0], SUBSPACE, generator)
     used = uses(function, points[0])
-    if used.detaches and by_design is None:
-        by_design = "The function detaches a tensor, so its derivative is meant to leave out what depends on it."
     judged: list[Judged] = []
+    told: list[str] = []
     for index, point in enumerate(points):
         routes = EAGER if index else (*EAGER, *traced_routes(backend))
-        judged += judge(Restricted(function, point, columns), order, routes, by_design is not None)
-    return AuditReport.of(judged, faults_in(used), _remarks(used, by_design))
+        restricted = Restricted(function, point, columns)
+        known = meaning(restricted)
+        told += known.sentences
+        judged += judge(restricted, order, routes, by_design is not None, known)
+    return AuditReport.of(judged, faults_in(used), _remarks(used, by_design, told))
 
 
-def _remarks(used: Uses, by_design: str | None) -> list[str]:
+def _remarks(used: Uses, by_design: str | None, told: Sequence[str]) -> list[str]:
     held = f"{by_design} The routes are held to agree with {NESTED_REVERSE.name} alone."
     shortcomings = [shortcoming(function) for function in used.functions]
-    return [sentence for sentence in (held if by_design else "", *shortcomings) if sentence]
+    return [sentence for sentence in (held if by_design else "", *dict.fromkeys(told), *shortcomings) if sentence]
 
 
 def _check(points: Sequence[Params], order: int) -> None:

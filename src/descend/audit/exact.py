@@ -19,7 +19,30 @@ DIGITS = 30
 LARGEST_NUMERIC = 4_000
 """Elementary operations in a function worth computing with mpmath, some 10 ms a value."""
 LARGEST_SYMBOLIC = 100
+ACCURACY = 1e-20
+"""Of mpmath's differences, as a share of the function's own size."""
 """Elementary operations in a function worth differentiating symbolically: what a person would write as a formula."""
+
+
+class Digits:
+    """The traced function with thirty digits.
+
+    Raises Untranslated, when evaluated, where the function is too large or has an operation that mpmath lacks.
+    """
+
+    def __init__(self, graph: fx.GraphModule) -> None:
+        self.context = mpmath.mp.clone()
+        self.context.dps = DIGITS
+        arithmetic = Arithmetic(self.context, self.context.mpf, decides=True)
+        self._interpreter = Interpreter(graph, arithmetic, LARGEST_NUMERIC)
+
+    def __call__(self, *s: Any) -> Any:
+        """The value at a point of mpmath's numbers."""
+        return self._interpreter.evaluate(np.array(s, dtype=object))
+
+    def at(self, s: Tensor) -> Any:
+        """The value at a float64 point [d]."""
+        return self(*(self.context.mpf(x) for x in s.tolist()))
 
 
 def numeric(graph: fx.GraphModule, at: Tensor, order: int) -> Reference:
@@ -27,20 +50,16 @@ def numeric(graph: fx.GraphModule, at: Tensor, order: int) -> Reference:
 
     Raises Untranslated where the function is too large or has an operation that mpmath lacks.
     """
-    context = mpmath.mp.clone()
-    context.dps = DIGITS
-    interpreter = Interpreter(graph, Arithmetic(context, context.mpf, decides=True), LARGEST_NUMERIC)
-
-    def value(*s: Any) -> Any:
-        return interpreter.evaluate(np.array(s, dtype=object))
-
-    point = [context.mpf(x) for x in at.tolist()]
+    value = Digits(graph)
+    point = [value.context.mpf(x) for x in at.tolist()]
 
     def from_side(side: int) -> Tensor:
-        return _symmetric(lambda n: context.diff(value, point, n, direction=side), at, order)
+        return _symmetric(lambda n: value.context.diff(value, point, n, direction=side), at, order)
 
     left, right = from_side(-1), from_side(1)
-    return _reference("mpmath differences", torch.minimum(left, right), torch.maximum(left, right))
+    scale = abs(float(value.at(at)))
+    low, high = torch.minimum(left, right), torch.maximum(left, right)
+    return Reference("mpmath differences", low, high, torch.full_like(low, ACCURACY * scale), scale)
 
 
 def symbolic(graph: fx.GraphModule, at: Tensor, order: int) -> Reference:
@@ -60,7 +79,7 @@ def symbolic(graph: fx.GraphModule, at: Tensor, order: int) -> Reference:
         return sympy.diff(formula, *repeated).evalf(DIGITS, subs=values)
 
     tensor = _symmetric(derivative, at, order)
-    return _reference("sympy", tensor, tensor)
+    return Reference("sympy", tensor, tensor, torch.zeros_like(tensor))
 
 
 def _symmetric(derivative: Callable[[tuple[int, ...]], Any], at: Tensor, order: int) -> Tensor:
@@ -72,7 +91,3 @@ def _symmetric(derivative: Callable[[tuple[int, ...]], Any], at: Tensor, order: 
         for permuted in set(itertools.permutations(indices)):
             tensor[permuted] = value
     return torch.from_numpy(tensor).to(at)
-
-
-def _reference(name: str, low: Tensor, high: Tensor) -> Reference:
-    return Reference(name, low, high, torch.zeros(low.shape[-1], dtype=low.dtype, device=low.device))

@@ -13,7 +13,8 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from descend.audit.arithmetic import COMPARISONS, Arithmetic, Array, Untranslated, elementwise
 from descend.audit.subspace import Function
 
-KEPT = ("clone", "detach", "alias", "_to_copy", "lift_fresh_copy", "convert_element_type")
+KEPT = ("clone", "detach", "alias", "lift_fresh_copy")
+CONVERTED = ("_to_copy", "convert_element_type")
 MOVED = (
     *("view", "_unsafe_view", "reshape", "expand", "permute", "t", "transpose", "select", "slice", "squeeze"),
     *("unsqueeze", "index", "index_select", "gather", "flip", "roll", "diagonal", "split", "split_with_sizes"),
@@ -29,7 +30,11 @@ FILLED = {"zeros_like": 0.0, "ones_like": 1.0, "full_like": None, "new_zeros": 0
 
 def trace(function: Function, at: Tensor) -> fx.GraphModule:
     """The arithmetic of `function`, forward only, in torch's primitive operations."""
-    return make_fx(lambda s: function(s), decomposition_table=_primitives())(at.detach())
+
+    def forward(s: Tensor) -> Tensor:
+        return function(s.detach().requires_grad_()).detach()  # hooks and `detach` ask for what is differentiated
+
+    return make_fx(forward, decomposition_table=_primitives())(at.detach())
 
 
 @cache
@@ -59,7 +64,7 @@ class Interpreter(fx.Interpreter):
             return super().call_function(target, args, kwargs)
         name = target._schema.name.partition("::")[2] if hasattr(target, "_schema") else target.__name__
         sizes = [math.prod(each.shape) for each in leaves if isinstance(each, np.ndarray | Tensor)]
-        if name not in (*KEPT, *MOVED) and max(sizes) > self.left:
+        if name not in (*KEPT, *CONVERTED, *MOVED) and max(sizes) > self.left:
             self.spend(max(sizes))  # before the work, which can be millions of operations for a network
         result = self.translate(name, target, args, kwargs)
         if not isinstance(result, Tensor | list):
@@ -78,6 +83,8 @@ class Interpreter(fx.Interpreter):
             return args[0][args[1]]
         if name in KEPT:
             return args[0]
+        if name in CONVERTED:
+            return self.converted(args[0], kwargs.get("dtype", args[1] if len(args) > 1 else None))
         if name in MOVED:
             return _move(target, args, kwargs)
         if name in JOINED:
@@ -86,15 +93,37 @@ class Interpreter(fx.Interpreter):
             shape = args[1] if name.startswith("new") else args[0].shape
             fill = FILLED[name]
             return torch.full(shape, args[1] if fill is None else fill, dtype=torch.float64)
-        if name in rules.unary:
+        if name in rules.unary and len(args) == 1 and not kwargs:
             return elementwise(rules.unary[name], args[0])
-        if name in rules.binary:
+        if name in rules.binary and len(args) == 2 and not kwargs:
             result = elementwise(rules.binary[name], rules.array(args[0]), rules.array(args[1]))
             return torch.from_numpy(result.astype(bool)) if name in COMPARISONS else result
         method = getattr(self, f"do_{name}", None)
         if method is None:
             raise Untranslated(f"{name} has no meaning in these numbers")
         return method(*args, **kwargs)
+
+    def converted(self, x: Array, dtype: torch.dtype | None) -> Array | Tensor:
+        """Whole numbers lose their fractions; a coarser precision keeps all its digits here."""
+        if dtype is None or dtype.is_floating_point:
+            return x
+        if not self.arithmetic.decides or dtype.is_complex:
+            raise Untranslated(f"a conversion to {dtype}")
+        if dtype == torch.bool:
+            return torch.from_numpy((x != 0).astype(bool))
+        return elementwise(self.arithmetic.unary["trunc"], x)
+
+    def do_round(self, x: Array, decimals: int = 0) -> Array:
+        if not self.arithmetic.decides:
+            raise Untranslated("rounding of symbols")
+        ten = self.arithmetic.number(10.0) ** decimals
+        return elementwise(self.arithmetic.unary["round"], x * ten) / ten
+
+    def do_cumsum(self, x: Array, dim: int, dtype: Any = None) -> Array:
+        return np.cumsum(x, axis=dim) if x.ndim else x
+
+    def do_cumprod(self, x: Array, dim: int, dtype: Any = None) -> Array:
+        return np.cumprod(x, axis=dim) if x.ndim else x
 
     def do_add(self, x: Any, y: Any, alpha: float = 1.0) -> Array:
         return self.arithmetic.array(x) + self.arithmetic.array(y) * self.arithmetic.number(float(alpha))

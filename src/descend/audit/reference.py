@@ -1,12 +1,46 @@
-"""What a derivative must be, found without automatic differentiation."""
+"""What a derivative must be, found without automatic differentiation, entry by entry."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 TOLERANCE = 1e-9
-"""Share of the greatest entry by which a right derivative may be off: rounding, grown by some thousand operations."""
+"""Share of an entry by which a right one may be off: what torch's own special functions are good to."""
+ROUNDING = 1e-11
+"""Share, of the numbers that an entry was summed from, by which it may be off: rounding, grown by some operations."""
+BELOW_ROUNDING = 1e-13
+"""Share of the greatest entry below which nothing is called wrong: within one operation of torch's, terms may have
+cancelled unseen."""
+KNOWN = 1e-5
+"""Share of an entry to which a reference must know it."""
+CHECKED = 1e-3
+"""Share of an entry that may be forgiven before it counts as unchecked."""
+COARSE = 30
+"""Rounding errors of a low precision that a result may be off by."""
+NOTHING = 1e-9
+"""Share of the function's own size that an entry of zero must be known to."""
+EPS = torch.finfo(torch.float64).eps
+
+
+@dataclass(frozen=True)
+class Verified:
+    """How the entries of a derivative compare with a reference, each bool of its shape.
+
+    An entry is neither right nor wrong where it was not checked.
+    """
+
+    right: Tensor
+    wrong: Tensor
+    error: float
+    """The greatest relative error of an entry; infinite where one is not finite."""
+
+    @property
+    def unchecked(self) -> Tensor:
+        """Which entries could not be checked."""
+        return ~(self.right | self.wrong)
 
 
 @dataclass(frozen=True)
@@ -15,42 +49,88 @@ class Reference:
 
     Attributes:
         name: how it was found.
-        error: estimated absolute error of each slice along the last axis, [d]; infinite where nothing settled.
+        error: estimated absolute error of each entry; infinite where nothing settled.
+        scale: the size of the function it is a derivative of.
     """
 
     name: str
     low: Tensor
     high: Tensor
     error: Tensor
+    scale: float = 0.0
+    size: Tensor = field(init=False)
+    """The greater of the two bounds in size."""
 
-    @property
-    def scale(self) -> float:
-        """The greatest entry in size, of those that settled."""
-        return torch.where(self.settled, torch.maximum(self.low.abs(), self.high.abs()), 0.0).max().item()
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "size", torch.maximum(self.low.abs(), self.high.abs()))
 
     @property
     def settled(self) -> Tensor:
-        """Which slices [d] are known to a thousandth."""
-        greatest = torch.maximum(self.low.abs(), self.high.abs()).reshape(-1, len(self.error)).amax(dim=0)
-        return (self.error <= 1e-3 * (1 + greatest)) & greatest.isfinite()
+        """Which entries are known: to `KNOWN` of their own size, or to be nothing beside the function."""
+        finite = self.size.isfinite() & self.error.isfinite()
+        nothing = (self.size <= 10 * self.error) & (self.error <= NOTHING * max(self.scale, self.greatest))
+        return finite & ((self.error <= KNOWN * self.size) | nothing)
+
+    @property
+    def greatest(self) -> float:
+        """The greatest entry in size."""
+        return self.size.nan_to_num(nan=0.0, posinf=0.0).max().item()
 
     @property
     def at_kink(self) -> bool:
         """Whether some derivative has different values from the two sides, or none."""
-        return not self.settled.all() or bool((self.high - self.low > 10 * self.error + TOLERANCE * self.scale).any())
+        return not self.settled.all() or bool((self.high - self.low > 10 * self.error + TOLERANCE * self.size).any())
 
-    def distance(self, found: Tensor) -> float:
-        """How far `found` lies outside, relative to the greatest entry; rounding and `error` forgiven to nothing."""
-        outside = torch.relu(torch.maximum(self.low - found, found - self.high))
-        farthest = torch.where(self.settled, outside.nan_to_num(nan=torch.inf), 0.0).max().item()
-        return farthest / max(self.scale, _finite(found), torch.finfo(found.dtype).tiny)
+    def outside(self, found: Tensor) -> Tensor:
+        """How far each entry of `found` lies outside; infinite where it is NaN."""
+        return torch.relu(torch.maximum(self.low - found, found - self.high)).nan_to_num(nan=math.inf)
+
+    def verify(self, found: Tensor, terms: Tensor | None = None, eps: float = EPS) -> Verified:
+        """Judge each entry of `found` on its own scale.
+
+        Args:
+            found: of the reference's shape.
+            terms: the size of the numbers that each entry was summed from (`magnitude`); nothing where not known.
+            eps: the coarsest precision that the function goes through.
+        """
+        outside, settled = self.outside(found), self.settled
+        of_entry, of_terms = (max(share, COARSE * eps) for share in (TOLERANCE, ROUNDING))
+        terms = self.size if terms is None else torch.maximum(terms.nan_to_num(nan=0.0, posinf=0.0), self.size)
+        allowed = of_entry * self.size + of_terms * terms + 10 * self.error.nan_to_num(posinf=0.0)
+        wrong = settled & (outside > allowed + max(BELOW_ROUNDING, eps) * self.greatest)
+        nothing = allowed <= NOTHING * max(self.scale, self.greatest)
+        known = (allowed <= max(CHECKED, 2 * of_entry) * self.size) | nothing
+        right = settled & (outside <= allowed) & known
+        relative = outside / torch.maximum(self.size, found.abs()).clamp(min=torch.finfo(found.dtype).tiny)
+        relative = torch.where(outside > 0, relative.nan_to_num(nan=math.inf), 0.0)
+        # Of an entry that is zero, what rounding left has no relative error.
+        shown = torch.where(settled & ~(right & nothing & (self.size <= allowed)), relative, 0.0)
+        return Verified(right, wrong, shown.max().item())
 
     def admits(self, found: Tensor) -> bool:
-        """Whether `found` is right to within rounding and the reference's own error."""
-        outside = torch.relu(torch.maximum(self.low - found, found - self.high)).nan_to_num(nan=torch.inf)
-        allowed = TOLERANCE * self.scale + 10 * self.error + 1e-12
-        return bool(((outside <= allowed) | ~self.settled).all())
+        """Whether no entry of `found` is wrong."""
+        return not self.verify(found).wrong.any()
+
+    def less_certain(self, error: Tensor) -> "Reference":
+        """The same with a greater error."""
+        return replace(self, error=self.error + error.nan_to_num(posinf=0.0))
 
 
-def _finite(found: Tensor) -> float:
-    return found.abs().nan_to_num(nan=0.0, posinf=0.0).max().item()
+def combined(references: Sequence[Reference]) -> Reference | None:
+    """Of every entry what the first reference says that has settled on it; None where there are none."""
+    if not references:
+        return None
+    low, high, error = (getattr(references[-1], name).clone() for name in ("low", "high", "error"))
+    names, scale = [], max(each.scale for each in references)
+    rest = torch.ones_like(low, dtype=torch.bool)
+    for each in references:
+        chosen = rest & each.settled
+        if chosen.any():
+            names.append(each.name)
+            low, high, error = (
+                torch.where(chosen, mine, others)
+                for mine, others in ((each.low, low), (each.high, high), (each.error, error))
+            )
+            rest &= ~chosen
+    error = torch.where(rest, math.inf, error)
+    return Reference(" and ".join(names), low, high, error, scale)

@@ -31,8 +31,8 @@ class AuditReport:
 
     @property
     def exit_code(self) -> int:
-        """1 if a route that descend itself takes is wrong, or raises without saying what to do; else 0."""
-        return int(any(row.ours and row.verdict in (Verdict.WRONG, Verdict.RAISES) for row in self.rows))
+        """1 if a route that descend itself takes is wrong, else 0."""
+        return int(any(row.ours and row.verdict == Verdict.WRONG for row in self.rows))
 
     def table(self) -> str:
         """The rows in aligned columns, `*` before the routes that descend takes; then the sentences."""

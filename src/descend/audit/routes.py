@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 from torch.func import jacfwd, jacrev, vmap
 from torch.fx.experimental.proxy_tensor import make_fx
 
@@ -39,12 +39,18 @@ class Route:
         build: (function, order) ↦ the function whose value at s is the tensor [d, …, d] with `order` axes.
         orders: the lowest and the highest order it is a route of its own for; None for no highest.
         ours: the orders, lowest and highest, at which descend itself takes it; None for never.
+        otherwise: what descend does where it raises.
+        draws: whether it draws random numbers when what it built is called, not when the function is.
+        mixes: whether its entries are differences of others, whose rounding they share.
     """
 
     name: str
     build: Callable[[Restricted, int], Function]
     orders: tuple[int, int | None] = (1, None)
     ours: tuple[int, int | None] | None = None
+    otherwise: str = ""
+    draws: bool = False
+    mixes: bool = False
 
     def applies(self, order: int) -> bool:
         """Whether the route is one of its own at `order`."""
@@ -71,26 +77,31 @@ def _nested(inner: Transform, outer: Transform | None = None) -> Callable[[Funct
     return build
 
 
+def _graph(function: Restricted, order: int, s: Tensor) -> fx.GraphModule:
+    """The derivative traced at s, so that autograd itself runs: how the engine records a step."""
+    graph = make_fx(NESTED_REVERSE.build(function, order))(s.detach())
+    for node in graph.graph.nodes:
+        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+            raise RuntimeError(f"{node.target} draws random numbers, and its trace would draw others at every call")
+    return graph
+
+
 def _traced(function: Restricted, order: int) -> Function:
-    derivative = NESTED_REVERSE.build(function, order)
-    return lambda s: make_fx(derivative)(s.detach())(s.detach())
+    return lambda s: _graph(function, order, s)(s.detach())
 
 
 def _traced_and_vmapped(function: Restricted, order: int) -> Function:
-    """Traced with make_fx first, so that autograd itself runs, then vmapped: how the engine stacks runs."""
-    derivative = NESTED_REVERSE.build(function, order)
-    return lambda s: vmap(make_fx(derivative)(s.detach()))(s.detach().expand(COPIES, -1))[0]
+    """Traced, then vmapped: how the engine stacks runs."""
+    return lambda s: vmap(_graph(function, order, s))(s.detach().expand(COPIES, -1))[0]
 
 
 def _compiled(backend: str) -> Callable[[Restricted, int], Function]:
-    """Traced with make_fx first, so that autograd itself runs, then compiled: what the engine does."""
+    """Traced, then compiled: what the engine does."""
 
     def build(function: Restricted, order: int) -> Function:
-        derivative = NESTED_REVERSE.build(function, order)
-
         def compiled(s: Tensor) -> Tensor:
             torch._dynamo.reset()
-            graph = make_fx(derivative)(s.detach())
+            graph = _graph(function, order, s)
             with torch.no_grad():
                 return torch.compile(graph, backend=backend, fullgraph=True)(s.detach())
 
@@ -152,6 +163,11 @@ def _taylor(function: Function, order: int) -> Function:
     return derivative
 
 
+UNTRACED = "its steps are taken by torch as they are written, and a sweep takes its runs one after the other"
+UNSTACKED = "a sweep takes such runs one after the other"
+UNCOMPILED = "leave compile=true away"
+UNDERIVED = "derivatives of this order are not to be had of it"
+
 NESTED_REVERSE = Route("nested autograd.grad", _nested(reverse))
 EAGER = (
     NESTED_REVERSE,
@@ -163,11 +179,11 @@ EAGER = (
     Route("func.jacrev over func.jacfwd", _nested(jacfwd, jacrev), orders=(2, None)),
     Route("nested func.jvp", _nested(forward)),
     Route("nested func.jacfwd", _nested(jacfwd)),
-    Route("Taylor series", _taylor, ours=(3, None)),
+    Route("Taylor series", _taylor, ours=(3, None), otherwise=UNDERIVED, mixes=True),
     Route("vmapped autograd.grad", lambda function, order: batched_points(function, order, COPIES)),
     Route("descend.derivatives.gradient", _descend_gradient, orders=(1, 1), ours=(1, 1)),
-    Route("descend.derivatives.hessian", _descend_hessian, orders=(2, 2), ours=(2, 2)),
-    Route("descend.derivatives.derivative_tensor", _descend_tensor, orders=(2, None), ours=(2, None)),
+    Route("descend.derivatives.hessian", _descend_hessian, (2, 2), (2, 2), UNDERIVED),
+    Route("descend.derivatives.derivative_tensor", _descend_tensor, (2, None), (2, None), UNDERIVED),
 )
 
 
@@ -179,10 +195,10 @@ def traced_routes(backend: str | None) -> tuple[Route, ...]:
     """
     orders = (1, 1 if backend is None else 2)
     traced = (
-        Route("make_fx of autograd.grad", _traced, orders, ours=(1, 1)),
-        Route("make_fx then vmap", _traced_and_vmapped, orders, ours=(1, 1)),
+        Route("make_fx of autograd.grad", _traced, orders, (1, 1), UNTRACED),
+        Route("make_fx then vmap", _traced_and_vmapped, orders, (1, 1), UNSTACKED),
     )
     if backend is None:
         return traced
-    compiled = Route("make_fx then compile", _compiled(backend), orders, ours=(1, 1))
-    return (*traced, compiled, Route("compile of func.grad", _compiled_untraced(backend), orders=(1, 1)))
+    compiled = Route("make_fx then compile", _compiled(backend), orders, (1, 1), UNCOMPILED)
+    return (*traced, compiled, Route("compile of func.grad", _compiled_untraced(backend), orders=(1, 1), draws=True))

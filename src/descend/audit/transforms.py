@@ -23,6 +23,13 @@ def reverse(function: Function) -> Function:
     return derivative
 
 
+def nested_reverse(function: Function, order: int) -> Function:
+    """`reverse` order times."""
+    for _ in range(order):
+        function = reverse(function)
+    return function
+
+
 def reverse_batched(function: Function) -> Function:
     """`torch.autograd.grad` with `is_grads_batched`: all components in one backward."""
 

@@ -4,13 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from descend.derivatives.gradient import leaves
 from descend.derivatives.graph import nodes
-from descend.derivatives.series.rules import getter
 from descend.types import Loss, Params
 
 NORMALISATIONS = ("native_batch_norm", "_native_batch_norm_legit", "cudnn_batch_norm", "miopen_batch_norm")
@@ -25,23 +22,21 @@ class Uses:
     Attributes:
         operators: names of ATen operators; a batch normalisation by running statistics is not among them.
         functions: custom autograd Functions.
-        detaches: whether some tensor that depends on the parameters was detached on the way.
     """
 
     operators: frozenset[str]
     functions: tuple[type[torch.autograd.Function], ...]
-    detaches: bool
 
 
 def uses(function: Loss, params: Params) -> Uses:
     """Evaluate `function` once at `params` and tell what it is made of."""
-    operators, methods, inputs = _Operators(), _Methods(), leaves(params)
-    with operators, methods, torch.enable_grad():
+    operators, inputs = _Operators(), leaves(params)
+    with operators, torch.enable_grad():
         value = function(inputs)
     kinds: list[Any] = [type(node) for node in nodes(value)]
     functions = {kind._forward_cls for kind in kinds if hasattr(kind, "_forward_cls")}
     ordered = tuple(sorted(functions, key=lambda each: each.__qualname__))
-    return Uses(frozenset(operators.seen), ordered, methods.detached)
+    return Uses(frozenset(operators.seen), ordered)
 
 
 class _Operators(TorchDispatchMode):
@@ -53,15 +48,4 @@ class _Operators(TorchDispatchMode):
         name = func._schema.name.partition("::")[2]
         if name not in NORMALISATIONS or args[TRAINING]:
             self.seen.add(name)
-        return func(*args, **(kwargs or {}))
-
-
-class _Methods(TorchFunctionMode):
-    def __init__(self) -> None:
-        super().__init__()
-        self.detached = False
-
-    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
-        if func in (Tensor.detach, torch.detach, getter("data")) and args[0].requires_grad:
-            self.detached = True
         return func(*args, **(kwargs or {}))

@@ -8,6 +8,14 @@ class Verdict(StrEnum):
     """From best to worst."""
 
     RIGHT = "right"
+    CONSTANTS = "right, with constants"
+    """Where what the function detaches is held constant, as autograd does; the function's own derivative is another."""
+    AGREES = "agrees"
+    """With nested reverse mode, of a function that is declared to have another derivative by design."""
+    COARSE = "right, coarsely"
+    """To the low precision that the function goes through."""
+    RANDOM = "random"
+    """The function gives another value at each call; right for the same draws, or not comparable."""
     UNCHECKED = "unchecked"
     REFUSED = "refused"
     RAISES = "raises"
@@ -25,9 +33,10 @@ class Judged:
 
     Attributes:
         ours: whether descend itself takes the route at this order.
-        error: relative to the derivative's greatest entry; None where the route gave nothing.
+        error: the greatest of an entry, relative to it; None where the route gave nothing.
         believed: what it was held to; empty where nothing settled.
         remark: what was raised, if anything.
+        otherwise: what descend does where this route of its own raises.
     """
 
     order: int
@@ -37,3 +46,8 @@ class Judged:
     error: float | None
     believed: str
     remark: str = ""
+    otherwise: str = ""
+
+
+TRUE = (Verdict.RIGHT, Verdict.CONSTANTS, Verdict.COARSE)
+"""Verdicts on a derivative that is what it should be."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from descend.derivatives.graph import require_twice_differentiable
+from descend.derivatives.series import twice_differentiable
 from descend.derivatives.vjp import batched_vjp, vjp
 from descend.errors import ConfigurationError
 from descend.types import Loss, Params
@@ -75,10 +76,13 @@ def jacobian(f: Callable[[Params], Tensor], params: Params, chunk: int = 128) ->
 def gradient_graph(f: Loss, params: Params) -> tuple[list[Tensor], list[Tensor]]:
     """Detached copies of the parameters and the gradient there with its graph, ready to be differentiated again.
 
+    Weight normalisation, whose second derivative torch has wrong, is computed from elementary operations.
+
     Raises ConfigurationError if `f` is known not to be twice differentiable.
     """
     roots = leaves(params)
-    value = scalar(f, roots)
+    with twice_differentiable():
+        value = scalar(f, roots)
     require_twice_differentiable(value)
     inputs = list(roots.values())
     return inputs, vjp([value], inputs, [torch.ones_like(value)], create_graph=True)

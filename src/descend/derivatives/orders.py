@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from descend.derivatives.graph import explained, require_twice_differentiable
-from descend.derivatives.series import decomposed, expand, root
+from descend.derivatives.series import decomposed, expand, root, twice_differentiable
 from descend.errors import ConfigurationError
 
 Pointwise = Callable[[Tensor], Tensor]
@@ -85,8 +85,10 @@ def gradient_of_sum(value: Tensor, points: Tensor, create_graph: bool) -> Tensor
 
 
 def right_at_any_order(order: int) -> AbstractContextManager:
-    """A context in which nested differentiation is right: torch's fused normalisations fail from the third order on."""
-    return decomposed() if order > 2 else nullcontext()
+    """A context in which nested differentiation is right: weight norm fails from the second order on, others later."""
+    if order < 2:
+        return nullcontext()
+    return decomposed() if order > 2 else twice_differentiable()
 
 
 def _check_order(order: int) -> None:

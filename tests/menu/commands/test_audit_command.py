@@ -180,9 +180,18 @@ def test_a_summary_names_what_is_wrong_and_the_conclusion_what_concerns_us() -> 
     report = AuditReport((good, theirs, unsettled), ())
     assert summary(report) == "1 of 3 right; order 2 b: wrong; order 2 *d: unchecked"
     assert report.exit_code == 0
-    assert "right (2 looked at, but for 1 refused or unchecked)" in conclusion([report])
-    assert AuditReport((bad,), ()).exit_code == 1
-    assert conclusion([report, AuditReport((bad,), ())]) == "Wrong, and taken by descend itself: c at order 2."
+    last = "Unchecked, for want of a reference that settles: d at order 2. The other 1 of 2 were checked and hold."
+    assert conclusion([report]) == last
+    assert AuditReport((bad,), ()).exit_code == 0
+    assert conclusion([AuditReport((bad,), ())]) == "Raises, where descend would take it: c at order 2."
+    spoilt = row("e", True, Verdict.WRONG)
+    assert AuditReport((spoilt,), ()).exit_code == 1
+    assert conclusion([AuditReport((spoilt, good), ())]) == (
+        "Wrong, and taken by descend itself: e at order 2. The other 1 of 2 are right."
+    )
+    assert conclusion([AuditReport((good,), ())]) == (
+        "Every derivative that descend itself takes is right (1 looked at)."
+    )
 
 
 def test_without_a_compiler_no_code_is_generated(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,8 @@ from descend.derivatives.series import (  # noqa: F401, each enters its rules
     reductions,
 )
 from descend.derivatives.series.expansion import expand
-from descend.derivatives.series.fused import decomposed
+from descend.derivatives.series.fused import decomposed, twice_differentiable
 from descend.derivatives.series.gradient import root
 from descend.derivatives.series.series import Series
 
-__all__ = ["Series", "decomposed", "expand", "root"]
+__all__ = ["Series", "decomposed", "expand", "root", "twice_differentiable"]

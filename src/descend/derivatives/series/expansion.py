@@ -1,6 +1,7 @@
 """The Taylor coefficients of any torch function along a direction, in one evaluation."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -8,6 +9,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from descend.derivatives.series.custom_function import custom_functions_intercepted
+from descend.derivatives.series.fused import twice_differentiable
 from descend.derivatives.series.series import Variable
 
 
@@ -34,7 +36,8 @@ def expand(f: Callable[[Any], Any], point: Any, direction: Any, order: int) -> A
     t = Variable(order)
     along = tree_map(lambda x, d: t.series(torch.stack([x, d])), point, direction)
     # A no_grad block inside f makes constants, as for autograd; one around this call only asks for no graph.
-    with torch.enable_grad(), custom_functions_intercepted():
+    safe = twice_differentiable() if order > 1 else nullcontext()
+    with torch.enable_grad(), custom_functions_intercepted(), safe:
         value = f(along)
     return tree_map(lambda y: _all_rows(t, y), value)
 

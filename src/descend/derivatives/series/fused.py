@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.overrides import TorchFunctionMode
 
@@ -16,7 +17,9 @@ from descend.derivatives.series.normalisation import (
     instance_norm,
     instance_norm_reordered,
     layer_norm,
+    weight_norm,
 )
+from descend.errors import ConfigurationError
 
 
 @contextmanager
@@ -26,18 +29,58 @@ def decomposed() -> Iterator[None]:
     Layer, batch and instance normalisation are wrong from the third derivative on as torch has them; group
     normalisation is right but refuses to be differentiated in batches, and fused attention to be twice.
     """
-    with sdpa_kernel(SDPBackend.MATH), _Decomposed():
+    with sdpa_kernel(SDPBackend.MATH), _Replaced(_FROM_THE_THIRD):
         yield
 
 
-class _Decomposed(TorchFunctionMode):
+@contextmanager
+def twice_differentiable() -> Iterator[None]:
+    """Within it, what torch has wrong from the second derivative on is computed otherwise, or refused.
+
+    Weight normalisation is said over again. Spectral normalisation in training holds the singular vectors constant,
+    which is right to the first order alone; what its second derivative is depends on how far they have converged.
+    """
+    with _Replaced(_FROM_THE_SECOND):
+        yield
+
+
+class _Replaced(TorchFunctionMode):
+    """Calls other functions in place of torch's, and refuses the power iteration of spectral normalisation."""
+
+    def __init__(self, others: dict[Callable, Callable]) -> None:
+        super().__init__()
+        self._others = others
+        self._images: list[Tensor] = []
+
     def __torch_function__(
         self, func: Callable, types: tuple[type, ...], args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        return _FUSED.get(func, func)(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if not torch.is_grad_enabled():
+            self._refuse_power_iteration(func, args, kwargs)
+        result = self._others.get(func, func)(*args, **kwargs)
+        if func is torch.mv and not torch.is_grad_enabled() and _differentiated(args[0]):
+            self._images.append(result)
+        return result
+
+    def _refuse_power_iteration(self, func: Callable, args: tuple, kwargs: dict[str, Any]) -> None:
+        """Raise for the image of a vector, by a matrix that is differentiated, that is kept for the next iteration."""
+        if func is F.normalize and kwargs.get("out") is not None and any(args[0] is image for image in self._images):
+            raise ConfigurationError(
+                "A second derivative was asked for through spectral_norm in training, which holds the singular vectors "
+                "constant: it would be wrong. Put the module in eval mode (module.eval()), where the vectors are "
+                "constants and the derivative is right, or divide by torch.linalg.matrix_norm(weight, 2)."
+            )
 
 
-_FUSED = {
+def _differentiated(x: Tensor) -> bool:
+    with torch.enable_grad():  # without it, a series answers as a constant
+        return x.requires_grad
+
+
+_FROM_THE_SECOND: dict[Callable, Callable] = {torch._weight_norm: weight_norm}
+_FROM_THE_THIRD: dict[Callable, Callable] = {
+    **_FROM_THE_SECOND,
     F.layer_norm: layer_norm,
     torch.layer_norm: layer_norm,
     F.group_norm: group_norm,

@@ -113,6 +113,16 @@ def instance_norm(
     return _affine(_standardise(x, tuple(range(2, x.dim())), eps), _channels(weight, x), _channels(bias, x))
 
 
+@decomposition(torch._weight_norm)
+def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
+    """g v / ‖v‖, Salimans & Kingma (2016), eq. 2, the norm over all axes but `dim`; over all for dim = −1.
+
+    Torch's fused kernel holds the norms constant from the second derivative on.
+    """
+    axes = tuple(range(v.dim())) if dim == -1 else tuple(axis for axis in range(v.dim()) if axis != dim)
+    return v * (g * torch.rsqrt((v * v).sum(axes, keepdim=True)))
+
+
 @decomposition(torch.batch_norm)
 def batch_norm_reordered(
     x: Tensor,

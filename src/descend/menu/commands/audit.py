@@ -8,10 +8,11 @@ from typing import NoReturn
 
 import torch
 
+from descend.audit.conclusion import conclusion
 from descend.audit.known_faults import KNOWN_FAULTS
 from descend.audit.report import AuditReport
 from descend.audit.subjects import Subject, objective_subject, op_subject
-from descend.audit.verdict import Verdict
+from descend.audit.verdict import TRUE, Verdict
 from descend.derivatives.gradient import gradient
 from descend.errors import ConfigurationError
 from descend.menu import FOLDER, choices
@@ -23,6 +24,7 @@ from descend.ops.op import Op
 
 HIGHEST = 4
 """Some routes compute each entry by itself, 81 of order 4 in three directions; the fifth takes minutes."""
+GOOD = (*TRUE, Verdict.AGREES)
 SEED = 0
 BACKEND = "inductor"
 """Of `torch.compile`, for one subject: what runs are compiled with. It takes ten seconds, so `--all` does without."""
@@ -38,11 +40,22 @@ descend audit: every derivative of an objective or op, order by order, by every 
   descend audit objective=digits_mlp op=spike    an objective through an op
   descend audit --all                            every op and objective of the menu, and torch's known faults
 
-Each route's greatest error over the points, relative to the derivative's greatest entry, and a verdict: right, wrong,
-raises, refused (with a sentence), or unchecked, where no reference settled. References are sympy's derivative, mpmath's
-differences, and extrapolated finite differences of the derivative one order lower. A function of more than three
-numbers is audited along three random directions. The exit code is 1 if a route that descend itself takes is wrong, 2
-for wrong input. `--all` compiles the ops alone, without generating code.
+Each route's greatest error over the points, of an entry relative to itself, and a verdict:
+
+  right                   every entry, on its own scale
+  right, with constants   where what the function detaches is held constant, as autograd does
+  right, coarsely         to the low precision (float32, say) that the function goes through
+  agrees                  with nested reverse mode, of an op that declares another derivative by design
+  random                  the value changes from call to call: compared on one draw, or not at all
+  unchecked               no reference settled on some entry
+  refused, raises         no derivative: with a sentence of descend's, or with an error of torch's or of the function's
+  wrong
+
+References are sympy's derivative, mpmath's differences, and extrapolated finite differences of the derivative one order
+lower; the first two are of the traced function, and count only where that gives the function's own values. A function
+of more than three numbers is audited along three random directions. The exit code is 1 if a route that descend itself
+takes is wrong, 2 for wrong input. `--all` compiles the ops alone, without generating code, and exits with 1 too where
+such a route raises.
 """
 
 
@@ -160,26 +173,16 @@ def everything(order: int) -> int:
             mended = not any(fault.spoils(each) for each in fault.reproduce(operator))
             waiting.advance(f"{'MENDED by torch' if mended else 'still there'}, shown by {operator}: {fault}")
     print("\n" + conclusion(reports))
-    return max(report.exit_code for report in reports)
+    bad = (Verdict.WRONG, Verdict.RAISES)  # of what is ours nothing may raise either
+    return int(any(row.ours and row.verdict in bad for report in reports for row in report.rows))
 
 
 def summary(report: AuditReport) -> str:
     """Return how many routes were right, and which were not."""
-    right = sum(row.verdict == Verdict.RIGHT for row in report.rows)
+    right = sum(row.verdict in GOOD for row in report.rows)
     worse = [
         f"order {row.order} {'*' if row.ours else ''}{row.route}: {row.verdict}"
         for row in report.rows
-        if row.verdict != Verdict.RIGHT and (row.ours or row.verdict == Verdict.WRONG)
+        if row.verdict not in GOOD and (row.ours or row.verdict == Verdict.WRONG)
     ]
     return f"{right} of {len(report.rows)} right" + "".join(f"; {each}" for each in worse)
-
-
-def conclusion(reports: Sequence[AuditReport]) -> str:
-    """Return what it comes to for those who use descend."""
-    ours = [row for report in reports for row in report.rows if row.ours]
-    bad = [f"{row.route} at order {row.order}" for row in ours if row.verdict in (Verdict.WRONG, Verdict.RAISES)]
-    if bad:
-        return f"Wrong, and taken by descend itself: {', '.join(dict.fromkeys(bad))}."
-    rest = [row for row in ours if row.verdict != Verdict.RIGHT]
-    unsettled = f", but for {len(rest)} refused or unchecked" if rest else ""
-    return f"Every derivative that descend itself takes is right ({len(ours)} looked at{unsettled})."

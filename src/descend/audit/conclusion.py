@@ -1,0 +1,62 @@
+"""What an audit comes to for those who use descend: the last line."""
+
+from collections.abc import Iterable, Sequence
+
+from descend.audit.report import AuditReport
+from descend.audit.verdict import TRUE, Judged, Verdict
+
+
+def conclusion(reports: Sequence[AuditReport]) -> str:
+    """Return what became of the routes that descend itself takes: wrong ones, raising ones, unchecked ones, the rest.
+
+    Nothing is called right in it while something is unchecked.
+    """
+    ours = [row for report in reports for row in report.rows if row.ours]
+
+    def those(*verdicts: Verdict) -> list[Judged]:
+        return [row for row in ours if row.verdict in verdicts]
+
+    sentences = []
+    if wrong := those(Verdict.WRONG):
+        sentences.append(f"Wrong, and taken by descend itself: {_named(wrong)}.")
+    if raises := those(Verdict.RAISES):
+        sentences.append(f"Raises, where descend would take it: {_named(raises)}.{_meant(raises)}")
+    if refused := those(Verdict.REFUSED):
+        sentences.append(f"Refused, with the reason: {_named(refused)}.")
+    if unchecked := those(Verdict.UNCHECKED):
+        sentences.append(f"Unchecked, for want of a reference that settles: {_named(unchecked)}.")
+    if random := those(Verdict.RANDOM):
+        sentences.append(
+            f"Random: the value changes from call to call, so that nothing holds but on one draw: {_named(random)}."
+        )
+    if agrees := those(Verdict.AGREES):
+        sentences.append(f"By design held to agree with one another alone, and they do: {_named(agrees)}.")
+    return " ".join([*sentences, _rest(len(ours), those(*TRUE), bool(wrong), bool(unchecked))]).rstrip()
+
+
+def _rest(looked_at: int, true: list[Judged], wrong: bool, unchecked: bool) -> str:
+    if not true:
+        return ""
+    if unchecked:
+        return f"The other {len(true)} of {looked_at} were checked and hold."
+    if wrong:
+        return f"The other {len(true)} of {looked_at} are right."
+    how = {
+        Verdict.CONSTANTS: "with constants held by detach or no_grad",
+        Verdict.COARSE: "to the low precision within",
+    }
+    counted = [f"{n} {how[each]}" for each in how if (n := sum(row.verdict == each for row in true))]
+    every = "Every derivative" if len(true) == looked_at else "Every other derivative"
+    return f"{every} that descend itself takes is right ({', '.join([f'{len(true)} looked at', *counted])})."
+
+
+def _named(rows: Iterable[Judged]) -> str:
+    return ", ".join(dict.fromkeys(f"{row.route} at order {row.order}" for row in rows))
+
+
+def _meant(rows: Iterable[Judged]) -> str:
+    """What descend does there, and what the first of them says."""
+    said = dict.fromkeys(row.otherwise for row in rows if row.otherwise)
+    reason = next((row.remark for row in rows if row.remark), "")
+    because = f" It says: {reason.rstrip('.')}." if reason else ""
+    return because + "".join(f" So {each}." for each in said)
