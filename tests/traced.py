@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from descend.engine.compiled import refill, tensors, trace
+from descend.graph.trace import refill, tensors, trace
 
 
 def graph_of(function: Callable[..., Any], inputs: Sequence[Any]) -> Callable[..., Any]:

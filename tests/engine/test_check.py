@@ -12,7 +12,7 @@ from descend.aggregators.aggregator import Aggregator
 from descend.aggregators.sum import Sum
 from descend.aggregators.upgrad import UPGrad
 from descend.engine.experiment import Experiment
-from descend.engine.loop import Loop
+from descend.engine.run import Run
 from descend.errors import ConfigurationError
 from descend.metrics.conflict import Conflict
 from descend.objectives.objective import Objective
@@ -52,13 +52,13 @@ WRONG = {
 def test_a_start_that_cannot_be(case: str) -> None:
     loss, sentence = WRONG[case]
     with pytest.raises(ConfigurationError, match=sentence):
-        Loop(Experiment(Own(loss)))
+        Run(Experiment(Own(loss)))
 
 
 @pytest.mark.parametrize("start", [torch.tensor([1, 2]), torch.tensor([True])])
 def test_whole_numbers_have_no_derivatives(start: Tensor) -> None:
     with pytest.raises(ConfigurationError, match=r"'x' has dtype torch\.\w+, but only floating.*3\.0 instead of 3"):
-        Loop(Experiment(Own(lambda x: x.sum(), start)))
+        Run(Experiment(Own(lambda x: x.sum(), start)))
 
 
 @pytest.mark.parametrize("aggregator", [Sum(), UPGrad()])
@@ -66,12 +66,12 @@ def test_a_loss_that_no_parameter_moves_is_warned_of_once_and_has_a_row_of_zeros
     objective = Own(lambda x: {"moves": x.sum(), "still": torch.zeros((), dtype=x.dtype)})
     metrics = {"conflict": Conflict()}
     with pytest.warns(UserWarning, match="'still' of Own depends on no parameter.*leave it out") as found:
-        loop = Loop(Experiment(objective, aggregator=aggregator, metrics=metrics, steps=2))
+        run = Run(Experiment(objective, aggregator=aggregator, metrics=metrics, steps=2))
     assert len(found) == 1
-    blocks = list(loop)  # a second warning would be an error here
-    assert loop.names == ("moves", "still")
+    blocks = list(run)  # a second warning would be an error here
+    assert run.names == ("moves", "still")
     assert blocks[0].scalars["loss_gradient/norm/still"].values[0] == 0
-    assert loop.result().status == "finished"
+    assert run.result().status == "finished"
 
 
 @pytest.mark.parametrize(("field", "value"), [("steps", -1), ("seed", -1)])
@@ -82,8 +82,8 @@ def test_settings_out_of_range(field: str, value: int) -> None:
 
 def test_a_loss_that_becomes_nan_is_named() -> None:
     objective = Own(lambda x: {"well": (x**2).sum(), "ill": (x[0] - 0.5).log() ** 2 + x[0] ** 2})
-    loop = Loop(Experiment(objective, SGD(lr=0.3), steps=9, compile=False))
-    list(loop)
-    assert loop.verdict is not None
-    assert loop.verdict.status == "diverged"
-    assert re.fullmatch(r"the loss 'ill' became nan at step \d", loop.verdict.reason)
+    run = Run(Experiment(objective, SGD(lr=0.3), steps=9, compile=False))
+    list(run)
+    result = run.result()
+    assert result.status == "diverged"
+    assert re.fullmatch(r"the loss 'ill' became nan at step \d", result.reason)

@@ -7,16 +7,16 @@ from typing import Any
 import polars.testing
 import pytest
 import torch
+from descend.engine.compiled import refill, tensors, trace
+from descend.engine.compiled_blocks import CompiledBlocks
+from descend.engine.kernel_blocks import KernelBlocks
 from toys import Line
 
 from descend.derivatives import hessian
 from descend.engine import compiled_blocks
 from descend.engine import loop as loop_module
 from descend.engine.block import due
-from descend.engine.compiled import refill, tensors, trace
-from descend.engine.compiled_blocks import CompiledBlocks
 from descend.engine.experiment import Experiment
-from descend.engine.kernel_blocks import KernelBlocks
 from descend.engine.loop import Loop
 from descend.engine.placement import LONG_RUN, LONG_RUN_OF_A_KERNEL
 from descend.engine.result import Result

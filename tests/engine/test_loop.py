@@ -8,9 +8,8 @@ import torch
 from toys import CALLS_AT_START, Line, Scripted, Three
 
 from descend.engine.experiment import Experiment
-from descend.engine.loop import Loop
 from descend.engine.result import Result
-from descend.engine.run import run
+from descend.engine.run import Run, run
 from descend.metrics.gradient_norm import GradientNorm
 from descend.metrics.metric import Metric
 from descend.metrics.parameter_values import ParameterValues
@@ -81,6 +80,13 @@ def test_first_order_methods_evaluate_once_a_step_and_at_the_end(steps: int) -> 
     assert result.evaluations == {"function": steps + 1, "gradient": steps + 1, "hvp": 0, "hessian": 0}
 
 
+@pytest.mark.parametrize("compile", [False, True])
+def test_recorded_steps_are_counted_like_called_ones(compile: bool) -> None:
+    result = run(Experiment(Rosenbrock(), optimizer=Adam(), steps=5, compile=compile))
+    assert result.provenance["backend"] == ("kernel" if compile else "graph")
+    assert result.evaluations == {"function": 6, "gradient": 6, "hvp": 0, "hessian": 0}
+
+
 def test_the_closure_of_a_line_search_is_counted() -> None:
     objective = Scripted()
     optimizer = TorchOptim(name="LBFGS", lr=1.0, options={"max_iter": 4, "line_search_fn": "strong_wolfe"})
@@ -115,23 +121,25 @@ def test_threads_are_as_asked_inside_and_as_before_after(before: int, broken: bo
     kept = torch.get_num_threads()
     torch.set_num_threads(before)
     try:
-        loop = Loop(Experiment(Scripted(look), steps=4, threads=3))
+        single = Run(Experiment(Scripted(look), steps=4, threads=3))
         if broken:
             with pytest.raises(RuntimeError, match="broken"):
-                list(loop)
+                list(single)
         else:
-            list(loop)
+            list(single)
         assert set(seen[CALLS_AT_START:]) == {3}
         assert torch.get_num_threads() == before
     finally:
         torch.set_num_threads(kept)
 
 
-def test_an_abandoned_loop_gives_the_threads_back() -> None:
+def test_an_abandoned_run_leaves_the_threads_as_they_were() -> None:
+    """Between blocks they belong to whoever takes the records."""
     before = torch.get_num_threads()
-    blocks = iter(Loop(Experiment(Rosenbrock(), steps=100, threads=before + 1)))
-    next(blocks)
-    assert torch.get_num_threads() == before + 1
+    blocks = iter(Run(Experiment(Rosenbrock(), steps=100, threads=before + 1)))
+    for _ in range(2):
+        next(blocks)
+        assert torch.get_num_threads() == before
     blocks.close()
     assert torch.get_num_threads() == before
 

@@ -26,12 +26,12 @@ def test_a_run_tells_where_it_comes_from(monkeypatch: pytest.MonkeyPatch) -> Non
     assert found["version"] == version("descend")
     assert found["torch"] == torch.__version__
     assert found["command"] == ["run.py", "steps=1"]
-    assert {name: found[name] for name in ("seed", "dtype", "device", "threads", "compiled")} == {
+    assert {name: found[name] for name in ("seed", "dtype", "device", "threads", "backend")} == {
         "seed": 5,
         "dtype": "float32",
         "device": "cpu",
         "threads": 1,
-        "compiled": False,
+        "backend": "graph",
     }
     assert set(found) >= {"commit", "dirty", "python", "device_name"}
 

@@ -10,10 +10,10 @@ from toys import Line, Quartic, Three
 from descend.aggregators.upgrad import UPGrad
 from descend.engine import loop as loop_module
 from descend.engine.experiment import Experiment
-from descend.engine.loop import Loop
 from descend.engine.result import Result
-from descend.engine.run import drive
+from descend.engine.run import Run, drive
 from descend.engine.stopping import Stopping
+from descend.graph.trace import tensors
 from descend.metrics.gradient_cosine import GradientCosine
 from descend.metrics.update_norm import UpdateNorm
 from descend.objectives.objective import Objective
@@ -36,19 +36,26 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop_module, "BLOCK_SECONDS", 1e9)
 
 
-def run(experiment: Experiment) -> tuple[Loop, Result]:
-    loop = Loop(experiment)
-    return loop, drive(loop, [])
+def run(experiment: Experiment) -> tuple[Run, Result]:
+    single = Run(experiment)
+    return single, drive(single, [])
+
+
+def assert_same_end(found: Run, expected: Run) -> None:
+    """Hold all that goes from step to step, where both runs ended, bit for bit."""
+    assert found.loop.backend.name == expected.loop.backend.name
+    ends = [tensors(ended.loop.ends()) for ended in (found, expected)]
+    torch.testing.assert_close(*ends, rtol=0, atol=0, equal_nan=True)
 
 
 def assert_as_if_planned(experiment: Experiment, status: str) -> Result:
     """Hold a run that a rule ended against the run of as many steps, and return its result."""
-    loop, result = run(experiment)
-    planned_loop, planned = run(replace(experiment, steps=result.steps, stop=Stopping()))
+    ended, result = run(experiment)
+    planned_run, planned = run(replace(experiment, steps=result.steps, stop=Stopping()))
     assert result.status == status, result.reason
     assert 0 < result.steps < experiment.steps
     assert (result.steps + 1) & result.steps, "the rule must hold inside a block, not where one begins"
-    torch.testing.assert_close(loop.carry, planned_loop.carry, rtol=0, atol=0, equal_nan=True)
+    assert_same_end(ended, planned_run)
     polars.testing.assert_frame_equal(
         result.records.sort("step", "name"), planned.records.sort("step", "name"), check_exact=True
     )
@@ -72,8 +79,24 @@ def test_value_reached(objective: Objective, optimizer: Optimizer) -> None:
 @pytest.mark.parametrize("optimizer", STATEFUL, ids=lambda optimizer: type(optimizer).__name__)
 def test_gradient_norm_reached(optimizer: Optimizer) -> None:
     stop = Stopping(gradient_norm=2.5)
-    found = assert_as_if_planned(Experiment(Rosenbrock(), optimizer=optimizer, metrics=METRICS, stop=stop), "converged")
-    assert found.gradient_norm <= 2.5
+    experiment = Experiment(Rosenbrock(), optimizer=optimizer, metrics=METRICS, stop=stop, compile=False)
+    assert assert_as_if_planned(experiment, "converged").gradient_norm <= 2.5
+
+
+@pytest.mark.parametrize("optimizer", STATEFUL[:2], ids=lambda optimizer: type(optimizer).__name__)
+@pytest.mark.parametrize(
+    ("stop", "status"),
+    [
+        (Stopping(gradient_norm=2.5), "converged"),
+        (Stopping(value=1.5), "converged"),
+        (Stopping(plateau=10, plateau_tolerance=0.2), "finished"),
+    ],
+    ids=["gradient_norm", "value", "plateau"],
+)
+def test_a_rule_inside_the_steps_of_a_kernel(optimizer: Optimizer, stop: Stopping, status: str) -> None:
+    experiment = Experiment(Rosenbrock(), optimizer=optimizer, metrics=METRICS, stop=stop, compile=True)
+    found = assert_as_if_planned(experiment, status)
+    assert found.provenance["backend"] == "kernel"
 
 
 def test_evaluations_that_a_block_taken_again_made_for_nothing_are_not_counted() -> None:
@@ -87,12 +110,13 @@ def test_evaluations_that_a_block_taken_again_made_for_nothing_are_not_counted()
 @pytest.mark.parametrize("objective", [Rosenbrock(), Line()], ids=lambda objective: type(objective).__name__)
 def test_plateau(objective: Objective) -> None:
     stop = Stopping(plateau=9, plateau_tolerance=0.2)
-    experiment = Experiment(objective, optimizer=Adam(lr=0.05), metrics=METRICS, stop=stop)
+    experiment = Experiment(objective, optimizer=Adam(lr=0.05), metrics=METRICS, stop=stop, compile=False)
     assert "9 steps" in assert_as_if_planned(experiment, "finished").reason
 
 
-def test_divergence_names_step_and_loss() -> None:
-    experiment = Experiment(Quartic(), optimizer=SGD(lr=0.5, momentum=0.1), metrics=METRICS)
+@pytest.mark.parametrize("compile", [False, True])
+def test_divergence_names_step_and_loss(compile: bool) -> None:
+    experiment = Experiment(Quartic(), optimizer=SGD(lr=0.5, momentum=0.1), metrics=METRICS, compile=compile)
     found = assert_as_if_planned(experiment, "diverged")
     assert "'quartic'" in found.reason or "'fine'" in found.reason
     assert f"step {found.steps}" in found.reason
@@ -118,12 +142,13 @@ def test_a_last_step_that_converges_says_so() -> None:
 def test_a_time_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     ticks = iter(range(10**6))
     monkeypatch.setattr(loop_module.time, "perf_counter", lambda: next(ticks))
-    experiment = Experiment(Rosenbrock(), optimizer=Adam(), metrics=METRICS, steps=1000, stop=Stopping(seconds=5))
-    loop, found = run(experiment)  # each block takes a tick: 1, 2, 4, 8 and 16 steps
+    stop = Stopping(seconds=5)
+    experiment = Experiment(Rosenbrock(), optimizer=Adam(), metrics=METRICS, steps=1000, stop=stop, compile=False)
+    ended, found = run(experiment)  # each block takes a tick: 1, 2, 4, 8 and 16 steps
     assert (found.status, found.steps, found.seconds) == ("finished", 31, 5)
     assert "time budget" in found.reason
     planned, _ = run(replace(experiment, steps=31, stop=Stopping()))
-    torch.testing.assert_close(loop.carry, planned.carry, rtol=0, atol=0)
+    assert_same_end(ended, planned)
 
 
 @pytest.mark.parametrize("most", [1, 3, 7])
@@ -140,7 +165,7 @@ def test_block_sizes_do_not_matter(monkeypatch: pytest.MonkeyPatch, experiment: 
     large, expected = run(experiment)
     monkeypatch.setattr(loop_module, "MOST_STEPS", most)
     small, found = run(experiment)
-    torch.testing.assert_close(small.carry, large.carry, rtol=0, atol=0)
+    assert_same_end(small, large)
     polars.testing.assert_frame_equal(
         found.records.sort("step", "name"), expected.records.sort("step", "name"), check_exact=True
     )

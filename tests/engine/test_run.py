@@ -9,9 +9,8 @@ import torch
 from toys import CALLS_AT_START, Quartic, Scripted
 
 from descend.engine.experiment import Experiment
-from descend.engine.loop import Loop
 from descend.engine.result import Result
-from descend.engine.run import drive, run
+from descend.engine.run import Run, drive, run
 from descend.metrics.metric import Metric
 from descend.optimizers.gradient_descent import GradientDescent
 from descend.records import Column, Records
@@ -119,23 +118,23 @@ def test_a_failing_metric_is_a_failed_run() -> None:
 def test_what_is_left_last_reaches_the_sinks_before_they_close() -> None:
     seen: list[Result] = []
 
-    def leave(loop: Loop, result: Result) -> Records:
+    def leave(ended: Run, result: Result) -> Records:
         seen.append(result)
-        return Records(images={"path": Column(np.array([loop.step]), np.array([b"png"], dtype=object))})
+        return Records(images={"path": Column(np.array([ended.loop.step]), np.array([b"png"], dtype=object))})
 
     sink = Memory()
-    result = drive(Loop(Experiment(Scripted(), steps=3)), [sink], leave)
+    result = drive(Run(Experiment(Scripted(), steps=3)), [sink], leave)
     assert seen == [result]
     assert list(sink.blocks[-1].images) == ["path"]
 
 
 def test_a_failure_while_leaving_is_a_failed_run() -> None:
-    def leave(loop: Loop, result: Result) -> Records:
+    def leave(ended: Run, result: Result) -> Records:
         raise OSError("no space")
 
     sink = Memory()
     with pytest.raises(OSError, match="no space"):
-        drive(Loop(Experiment(Scripted(), steps=3)), [sink], leave)
+        drive(Run(Experiment(Scripted(), steps=3)), [sink], leave)
     assert [result.status for result in sink.results] == ["failed"]
 
 

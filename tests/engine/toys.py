@@ -64,7 +64,12 @@ class Line(Objective):
 
 @dataclass(frozen=True)
 class Scripted(Objective):
-    """f(x) = Σ x² from (1, −2, 0.5), with something that happens at each evaluation, told its number from 1 on."""
+    """f(x) = Σ x² from (1, −2, 0.5), with something that happens at each evaluation, told its number from 1 on.
+
+    What happens is not arithmetic, so that its steps are called, never recorded.
+    """
+
+    batchable: ClassVar[bool] = False
 
     happening: Callable[[int], None] = lambda call: None
     scale: float = 1.0

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from descend.engine.compiled import trace
 from descend.graph.entries import Inseparable, scalars
+from descend.graph.trace import trace
 
 
 def function(x: Tensor, y: Tensor, n: Tensor) -> list[Tensor]:

@@ -88,7 +88,7 @@ def test_it_imports_no_compiler() -> None:
     """Dynamo, inductor and sympy take two seconds to import: as long as all of a small sweep."""
     code = """
 import sys, torch
-from descend.engine.compiled import trace
+from descend.graph.trace import trace
 from descend.optimizers.adam import Adam
 adam = Adam()
 x = {"x": torch.ones(2)}

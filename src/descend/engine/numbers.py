@@ -34,6 +34,8 @@ def with_leaves(experiment: Experiment, numbers: Mapping[Leaf, float | Tensor]) 
 
 
 def _numbers(place: Leaf, owner: Any) -> Iterator[tuple[Leaf, float]]:
+    if not dataclasses.is_dataclass(owner):
+        return  # a plain class tells of no fields: its numbers are structure
     hints = typing.get_type_hints(type(owner))
     for field in dataclasses.fields(owner):
         value, here = getattr(owner, field.name), (*place, field.name)

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from descend.engine.gather import host
 from descend.engine.loop import Loop
@@ -25,8 +26,7 @@ def results(loop: Loop, final: Final, seeds: Sequence[int]) -> tuple[Result, ...
     values, losses, norms = host(final.total), host(final.losses), host(final.norm)
     verdicts = loop.endings.verdicts(values, losses, norms)
     some = {name: x[0] for name, x in final.params.items()}
-    small = sum(x.numel() for x in some.values()) <= MOST_PARAMETERS
-    params = {name: x.tolist() for name, x in final.params.items()} if small else {}
+    params = {name: x.tolist() for name, x in final.params.items()} if shown(some) else {}
     tested = {name: host(x).tolist() for name, x in final.tested.items()}
     asked = {name: host(final.observed[name]) for name in loop.experiment.values if name in final.observed}
     origin = provenance(loop.experiment, some, loop.threads, loop.backend.name)
@@ -42,7 +42,7 @@ def results(loop: Loop, final: Final, seeds: Sequence[int]) -> tuple[Result, ...
             gradient_norm=float(norms[run]),
             evaluations=loop.backend.evaluations(columns, int(loop.endings.stops[run])),
             seconds=loop.seconds / loop.runs,
-            parameters={name: x[run] for name, x in params.items()} if small else None,
+            parameters={name: x[run] for name, x in params.items()} or None,
             metrics={name: x[run] for name, x in tested.items()},
             values={name: float(x[run]) for name, x in asked.items()},
             provenance=origin | {"seed": seeds[run], "stacked": loop.runs},
@@ -51,12 +51,15 @@ def results(loop: Loop, final: Final, seeds: Sequence[int]) -> tuple[Result, ...
     )
 
 
-def unevaluated(loop: Loop, params: Params, verdict: Verdict, seed: int) -> Result:
-    """Return how a single run stands without evaluating anything, for that may be what failed.
+def shown(params: Params) -> dict[str, Any] | None:
+    """Return the parameters of one run as numbers, None where they are too many to read."""
+    few = sum(x.numel() for x in params.values()) <= MOST_PARAMETERS
+    return {name: x.tolist() for name, x in params.items()} if few else None
 
-    Args:
-        params: its start.
-    """
+
+def unevaluated(loop: Loop, verdict: Verdict, seed: int) -> Result:
+    """Return how a single run stands without evaluating anything, for that may be what failed."""
+    params = {name: x[0] for name, x in loop.backend.params(loop.backend.columns([0])).items()}
     origin = provenance(loop.experiment, params, loop.threads, loop.backend.name)
     return Result(
         status=verdict.status,
@@ -68,7 +71,7 @@ def unevaluated(loop: Loop, params: Params, verdict: Verdict, seed: int) -> Resu
         gradient_norm=math.nan,
         evaluations={},
         seconds=loop.seconds,
-        parameters=None,
+        parameters=shown(params),
         metrics={},
         provenance=origin | {"seed": seed, "stacked": loop.runs},
     )

@@ -34,11 +34,11 @@ class Run:
     def __init__(self, experiment: Experiment) -> None:
         beginning = begin(experiment, [experiment.seed], [experiment.objective], own=False)
         self.experiment = within_budgets(beginning.experiment)
-        self._start = {name: x[0] for name, x in beginning.params.items()}
-        self.names = check_start(self.experiment, self._start)
+        start = {name: x[0] for name, x in beginning.params.items()}
+        self.names = check_start(self.experiment, start)
         with cpu_threads(beginning.threads):
             batch = beginning.streams.example()
-            recording = record(self.experiment, self.names, self._start, batch, arrays=True)
+            recording = record(self.experiment, self.names, start, batch, arrays=True)
             backend = choose(recording, numbers_of_one(recording.program), beginning.params)
         self.loop = Loop(self.experiment, backend, beginning.streams, 1, beginning.threads)
         self._final: Final | None = None
@@ -82,7 +82,7 @@ class Run:
 
     def unevaluated(self, verdict: Verdict) -> Result:
         """Return how the run stands without evaluating anything, for that may be what failed."""
-        return unevaluated(self.loop, self._start, verdict, self.experiment.seed)
+        return unevaluated(self.loop, verdict, self.experiment.seed)
 
 
 def recorded(rows: Rows, stop: int) -> Records:

@@ -5,6 +5,9 @@ from functools import partial
 
 import pytest
 import torch
+from descend.sweeps.block import KernelBlock, Pattern
+from descend.sweeps.runs import Runs
+from descend.sweeps.streams import begin
 from torch import Tensor
 
 from descend.engine.backends import kernel
@@ -15,12 +18,9 @@ from descend.menu import FOLDER
 from descend.menu.build import build
 from descend.menu.compose import compose
 from descend.sweeps.batch import Batched, prepare
-from descend.sweeps.block import KernelBlock, Pattern
 from descend.sweeps.conduct import plan
 from descend.sweeps.job import Group, Job
-from descend.sweeps.runs import Runs
 from descend.sweeps.settings import Settings
-from descend.sweeps.streams import begin
 
 QUIET = ["metrics=none", "derivatives=none"]
 DATA = ("mnist", "digits", "breast_cancer", "diabetes")

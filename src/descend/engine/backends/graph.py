@@ -201,6 +201,9 @@ class GraphBackend(Backend):
             found.append(x.index_select(axis, index).movedim(axis, 0))
         return found
 
+    def params(self, columns: list[Any]) -> Params:
+        return self.program.first.tree(columns).params
+
     def place(self, columns: list[Any]) -> None:
         self.carry = self._placed(columns)
 

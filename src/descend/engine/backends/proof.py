@@ -13,6 +13,9 @@ from descend.graph.code import function
 from descend.graph.trace import tensors
 from descend.types import Batch, Params
 
+TRUSTED = ("descend", "torch", "builtins", "numpy")
+"""Packages whose own parts are not tried: descend's contracts are tested, and the others hold data."""
+
 SHARE = 0.01
 """A recorded step may differ from the step by this share of how far the result moved; a constant does by all of it."""
 
@@ -43,7 +46,7 @@ def own_alone(program: Program) -> bool:
     experiment = program.experiment
     parts = [experiment.objective, experiment.optimizer, experiment.aggregator, experiment.schedule, experiment.clip]
     parts += [value for part in parts for value in vars(part).values()]
-    return all(type(part).__module__.split(".")[0] in ("descend", "torch", "builtins", "numpy") for part in parts)
+    return all(type(part).__module__.split(".")[0] in TRUSTED for part in parts)
 
 
 def made(program: Program, params: Params, batch: Batch) -> Sequence[Tensor]:

@@ -73,6 +73,9 @@ class PythonBackend(Backend):
     def columns(self, places: Sequence[int]) -> list[Any]:
         return [self.carry]
 
+    def params(self, columns: list[Any]) -> Params:
+        return {name: x[None] for name, x in columns[0].carry.params.items()}
+
     def place(self, columns: list[Any]) -> None:
         [self.carry] = columns
 
