@@ -3,21 +3,13 @@
 import gc
 import os
 import sys
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING
 
 from descend.menu.started import interruptible, started, starting
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
-
-    from descend.engine.result import Result
-    from descend.engine.run import Run
-    from descend.records import Records
 
 # Torch takes longer to import than all the rest: the help text does without it, and so does this module.
 
@@ -57,6 +49,11 @@ def command(arguments: list[str]) -> int | None:
         print(help_text(FOLDER))
     elif arguments[:1] == ["guide"]:
         guide(arguments[1:])
+    elif any(argument.startswith("resume=") for argument in arguments):
+        from descend.menu.commands.resume import resume_command
+
+        started()
+        resume_command(arguments)
     else:
         run_hydra()
     return None
@@ -104,96 +101,6 @@ def run_hydra() -> None:
 
 def task(config: "DictConfig") -> float:
     """Run one configuration into the folder that Hydra made, and return its final value."""
-    from hydra.core.hydra_config import HydraConfig
+    from descend.menu.commands import run  # torch
 
-    from descend.engine.run import drive
-    from descend.menu.build import trackers
-    from descend.menu.ready import Ready, prepare
-    from descend.menu.values import resolved
-    from descend.output.sinks.progress import ProgressBar
-    from descend.output.sinks.result_file import ResultFile
-    from descend.output.sinks.trackers import open_sinks
-    from descend.output.table import show, show_claims
-
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    run = Ready.take() or prepare(config, HydraConfig.get())
-    settings: Any = resolved(config)
-    claims = settings.pop("claims", {})
-    sinks = open_sinks(trackers(config), folder, settings)
-    bar, file = ProgressBar(run.experiment.steps), ResultFile(folder)
-    try:
-        result = drive(run, [bar, *sinks, file], partial(leave, folder))
-    except Exception as error:
-        fail(error, folder)
-    show(result, relative(folder))
-    if claims:
-        show_claims(claims, result.values)
-    if result.status == "interrupted":
-        sys.exit(130)
-    if file.refused is not None:
-        print(f"descend: {file.refused}", file=sys.stderr)
-        sys.exit(1)
-    return result.value
-
-
-def fail(error: Exception, folder: Path) -> NoReturn:
-    """Tell of a run that failed, leave the whole story in `error.txt`, and exit with 1."""
-    story = folder / "error.txt"
-    where = f" (see {story})"
-    try:
-        story.write_text("".join(traceback.format_exception(error)))
-    except OSError:
-        where = ""
-    print(f"descend: the run failed: {type(error).__name__}: {error}{where}", file=sys.stderr)
-    sys.exit(1)
-
-
-def leave(folder: Path, run: "Run", result: "Result") -> "Records":
-    """Leave a checkpoint and the pictures that there are, which are returned as well.
-
-    `path.png` is of a run on a function of two numbers, `solution.png` of a run whose objective has a drawing,
-    `density.png` of a run whose curvature was watched, `cosines.png` of one with three losses or more and their angles.
-    """
-    import numpy as np
-
-    from descend.output.pictures.cosines import cosines_picture
-    from descend.output.pictures.drawing import solution_picture
-    from descend.output.pictures.path import path_of, path_picture
-    from descend.output.pictures.paths import paths_picture
-    from descend.output.pictures.spectrum import spectrum_picture
-    from descend.records import Column, Records
-
-    objective, params = run.experiment.objective, run.params
-    best, title = objective.best_points(), type(objective).__name__
-    path = path_of(params, result.blocks) if len(run.names) > 1 else None
-    drawing = objective.drawing(params)
-    drawn = {
-        "path": path_picture(run.loss, params, result.blocks, best, title)
-        if path is None
-        else paths_picture(lambda point: objective.losses(point, None), params, {title: [path]}, best),
-        "cosines": cosines_picture(result.blocks, title),
-        "density": spectrum_picture(result.blocks, title),
-        "solution": None if drawing is None else solution_picture(drawing, title),
-    }
-    images = {}
-    for name, picture in drawn.items():
-        if picture is not None:
-            with kept(folder / f"{name}.png"):
-                (folder / f"{name}.png").write_bytes(picture)
-            images[name] = Column(np.array([result.steps]), np.array([picture], dtype=object))
-    return Records(images=images)
-
-
-@contextmanager
-def kept(path: Path) -> Iterator[None]:
-    """Warn where a file cannot be written: the run was made, and its result is worth more."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:  # torch turns the former into the latter
-        path.unlink(missing_ok=True)
-        print(f"descend: {path} cannot be written: {error}; the run goes on without it.", file=sys.stderr)
-
-
-def relative(folder: Path) -> Path:
-    """Return the folder as seen from here, where that is shorter to type."""
-    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    return run.task(config)

@@ -41,6 +41,15 @@ def last(blocks: Iterable[Records], names: Iterable[str]) -> dict[str, float]:
     return {name: found[name] for name in names if name in found}
 
 
+def of_frame(table: pl.DataFrame) -> Records:
+    """Return the rows of a table in long form as records, each name's steps ascending."""
+    columns = {
+        str(name): Column(rows["step"].to_numpy(), rows["value"].to_numpy())
+        for (name,), rows in table.sort("step").group_by("name", maintain_order=True)
+    }
+    return Records(scalars=columns)
+
+
 def frame(blocks: Iterable[Records], run: int = 0) -> pl.DataFrame:
     """Return the scalars of `blocks` in long form: one row (run, step, name, value) per number."""
     named = [(name, column) for block in blocks for name, column in block.scalars.items()]

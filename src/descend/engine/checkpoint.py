@@ -1,29 +1,169 @@
-"""The state of a run on disk."""
+"""The state of runs on disk, from which they go on to the same bits.
 
+A checkpoint is written to a temporary file that takes its place once it is whole; the one before it is kept beside it.
+It holds plain containers, numbers and tensors on the CPU alone: `torch.load(path, weights_only=True)` reads it.
+"""
+
+import os
+import pickle
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import torch
+from torch import Tensor
 
 from descend.atomic import whole
-from descend.engine.step import Carry
+from descend.engine.provenance import source
+from descend.errors import ConfigurationError
+
+NAME = "checkpoint.pt"
+BEFORE = "checkpoint.before.pt"
+"""The one before, for where the last cannot be read."""
+
+PLAIN = (Tensor, int, float, str, bool, type(None))
 
 
-def save(carry: Carry, path: Path) -> None:
-    """Write parameters and states atomically, in a form that `torch.load(path, weights_only=True)` reads.
+@dataclass(frozen=True)
+class Every:
+    """How often a checkpoint is written: after so many steps, or after so many seconds; None leaves it to the end."""
 
-    States that hold more than tensors, numbers and containers of them (an adapter's optimizer object) are left out.
+    steps: int | None = None
+    seconds: float | None = None
+
+    @classmethod
+    def of(cls, text: Any) -> "Every":
+        """Return what `checkpoint.every` says: a number of steps, seconds as `60s`, or null.
+
+        Raises:
+            ConfigurationError: it says neither.
+        """
+        if text is None:
+            return cls()
+        if isinstance(text, int) and not isinstance(text, bool) and text >= 1:
+            return cls(steps=text)
+        seconds = re.fullmatch(r"(\d+(?:\.\d+)?)\s*s", text) if isinstance(text, str) else None
+        if isinstance(text, str) and re.fullmatch(r"[1-9]\d*", text):
+            return cls(steps=int(text))
+        if seconds is None or not float(seconds[1]):
+            raise ConfigurationError(
+                f"checkpoint.every is {text!r}, but it must be a number of steps (1000), a number of seconds with an s "
+                "(60s), or null for a checkpoint at the end alone."
+            )
+        return cls(seconds=float(seconds[1]))
+
+
+class Clock:
+    """Tells when a checkpoint is due.
+
+    Args:
+        every: how often.
+        step: where the run begins.
     """
-    content = {"params": carry.params, "step": carry.step, "aggregator": carry.aggregator, "gradients": carry.gradients}
-    content |= {"optimizer": carry.optimizer} if plain(carry.optimizer) else {}
+
+    def __init__(self, every: Every, step: int = 0) -> None:
+        self._every, self._step, self._then = every, step, time.monotonic()
+
+    def due(self, step: int) -> bool:
+        """Tell whether one is due after `step` steps, and count from there if so."""
+        by_steps = self._every.steps is not None and step - self._step >= self._every.steps
+        by_time = self._every.seconds is not None and time.monotonic() - self._then >= self._every.seconds
+        if by_steps or by_time:
+            self._step, self._then = step, time.monotonic()
+        return by_steps or by_time
+
+    def most(self, size: int) -> int:
+        """Return how many steps a block of `size` may have at most, so that none is due inside it."""
+        return size if self._every.steps is None else max(1, min(size, self._every.steps))
+
+
+def save(content: dict[str, Any], path: Path) -> None:
+    """Write a checkpoint, and keep the one that stood there before as `checkpoint.before.pt`.
+
+    Raises:
+        TypeError: it holds something that is not plain; nothing was written.
+        OSError: the disk is full, say; what stood there before is still there.
+    """
+    made = {"version": version(), **on_cpu(content)}
+    before = path.with_name(path.name.replace("checkpoint", "checkpoint.before"))
     with whole(path) as file:
-        torch.save(content, file)
+        try:
+            torch.save(made, file)
+        except RuntimeError as error:  # torch turns the one into the other
+            raise OSError(str(error)) from error
+        with suppress(FileNotFoundError):
+            spare = before.with_suffix(".tmp")
+            spare.unlink(missing_ok=True)
+            os.link(path, spare)
+            spare.replace(before)
 
 
-def plain(state: Any) -> bool:
-    """Tell whether a state is made of tensors, numbers, text and containers alone."""
-    if isinstance(state, dict):
-        return all(plain(item) for item in state.values())
-    if type(state) in (list, tuple):
-        return all(plain(item) for item in state)
-    return state is None or isinstance(state, torch.Tensor | int | float | str)
+def on_cpu(tree: Any, where: str = "checkpoint") -> Any:
+    """Return plain containers, numbers and tensors, these on the CPU and each with memory of its own size.
+
+    Raises:
+        TypeError: naming what is not plain.
+    """
+    if isinstance(tree, dict):
+        return {name: on_cpu(item, f"{where}.{name}") for name, item in tree.items()}
+    if type(tree) in (list, tuple):
+        return type(tree)(on_cpu(item, f"{where}[{i}]") for i, item in enumerate(tree))
+    if isinstance(tree, Tensor):
+        return tree.detach().cpu().clone(memory_format=torch.contiguous_format)
+    if isinstance(tree, PLAIN):
+        return tree
+    raise TypeError(f"{where} is a {type(tree).__name__}, which a checkpoint cannot hold")
+
+
+def load(path: Path) -> dict[str, Any]:
+    """Return the last checkpoint that can be read: that at `path`, or else the one before it, which is said.
+
+    Raises:
+        ConfigurationError: there is none, or another version wrote it.
+    """
+    before = path.with_name(path.name.replace("checkpoint", "checkpoint.before"))
+    found = next(readable([path, before]), None)
+    if found is None:
+        there = "cannot be read" if path.exists() else "is not there"
+        raise ConfigurationError(f"{path} {there}, nor is one before it; start the run anew in another folder.")
+    content, used = found
+    if used != path:
+        print(f"descend: {path.name} cannot be read, so the one before it is taken: {used}.")
+    if content.get("version") != version():
+        raise ConfigurationError(
+            f"{used} was written by {told(content.get('version'))}, but this is {told(version())}, which may round "
+            "otherwise; go on with the version that wrote it, or start the run anew."
+        )
+    return content
+
+
+def readable(paths: list[Path]) -> Iterator[tuple[dict[str, Any], Path]]:
+    """Yield the checkpoints that can be read."""
+    for path in paths:
+        try:
+            content = torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, ValueError, KeyError, BadZipFile, pickle.UnpicklingError):
+            continue
+        if isinstance(content, dict):
+            yield content, path
+
+
+def version() -> dict[str, str]:
+    """Return the versions on which the bits depend."""
+    return {"descend": str(source()["version"]), "torch": str(torch.__version__)}
+
+
+def told(versions: Any) -> str:
+    """Return versions in words."""
+    return (
+        " with ".join(f"{k} {v}" for k, v in versions.items()) if isinstance(versions, dict) else "an unknown version"
+    )
+
+
+Saver = Callable[[dict[str, Any]], None]
+"""Writes the state of a loop."""

@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from descend.engine.backends.backend import Backend, Pattern, Summary
 from descend.engine.block import due
+from descend.engine.checkpoint import Clock, Every, Saver
 from descend.engine.endings import Endings
 from descend.engine.experiment import Experiment
 from descend.engine.gather import columns, host
@@ -55,12 +56,15 @@ class Loop:
         threads: CPU threads to compute with.
         stride: every how many steps losses and due metrics are recorded.
         progress: told how many steps were made, over all runs, as they are made.
+        clock: tells when a checkpoint is due.
+        save: writes one, given the loop's state; called between blocks.
 
     Attributes:
         step: how many steps were made.
         seconds: time spent in them.
         at: which run stands at each place of the stack, int64; ended runs leave it when they are half of it.
         endings: how they ended.
+        stopping: set to what wants the loop to stop (a signal, say), it ends after the present block.
     """
 
     experiment: Experiment
@@ -70,10 +74,14 @@ class Loop:
     threads: int = 1
     stride: int = 1
     progress: Callable[[int], None] = lambda steps: None
+    clock: Clock = field(default_factory=lambda: Clock(Every()))
+    save: Saver | None = None
     step: int = 0
     seconds: float = 0.0
     at: np.ndarray = field(init=False)
     endings: Endings = field(init=False)
+    stopping: str | None = None
+    _resumable: dict[str, Any] | None = None
     _kept: list[tuple[np.ndarray, list]] = field(default_factory=list)
     _patterns: dict[tuple[int, int], Pattern] = field(default_factory=dict)
 
@@ -86,7 +94,9 @@ class Loop:
     def __iter__(self) -> Iterator[Rows]:
         unit, blocks = self.backend.together, 1
         while self.at.size and self.step < self.experiment.steps:
-            size = min(blocks * unit, self.experiment.steps - self.step)
+            size = self.clock.most(min(blocks * unit, self.experiment.steps - self.step))
+            if size % unit and self.backend.aligned:
+                self._resumable = self.state()
             began = time.perf_counter()
             with cpu_threads(self.threads):
                 rows = self._block(size)
@@ -94,16 +104,27 @@ class Loop:
             self.seconds += took
             self._look_at_clock()
             yield rows
+            if self.stopping is not None:
+                self.stop("interrupted", f"it was stopped after step {self.step} by {self.stopping}")
+                return
+            if self.save is not None and self.at.size and self.clock.due(self.step):
+                self.save(self.state())
             wanted = 2 * blocks if took < BLOCK_SECONDS / 2 else int(blocks * BLOCK_SECONDS / took)
             blocks = max(1, min(MOST_STEPS if unit == 1 else MOST_STEPS // 8, wanted))
         if self.at.size:
+            if not self.backend.aligned:
+                self._resumable = self.state()
             self._keep(self.at, self.step, self._columns(self.at))
 
     def _block(self, size: int) -> Rows:
         """Make `size` steps; where runs end inside them, make them again up to there to keep what they ended with."""
         batches: list[Batch] = [self.streams.draw() for _ in range(size)] if self._draws else [None] * size
         before, step, pattern = self.backend.carry, self.step, self._pattern(self.step, size)
-        summaries = self.backend.advance(batches, pattern)
+        try:
+            summaries = self.backend.advance(batches, pattern)
+        except BaseException:
+            self.backend.carry = before  # Ctrl-C inside a block leaves the run where the block began
+            raise
         rows = self._rows(summaries, pattern, step)
         suspects = self.endings.suspects(self.at, summaries)
         self.step += size
@@ -207,6 +228,37 @@ class Loop:
         back = torch.from_numpy(np.argsort(order))
         parts = zip(*(columns for _, columns in self._kept), strict=True)
         return [torch.cat(x)[back.to(x[0].device)] if isinstance(x[0], Tensor) else x[0] for x in parts]
+
+    def state(self) -> dict[str, Any]:
+        """Return all that a checkpoint keeps: plain containers, numbers and tensors."""
+        return {
+            "backend": self.backend.name,
+            "step": self.step,
+            "seconds": self.seconds,
+            "at": self.at.tolist(),
+            "carry": self.backend.plain(self._columns(self.at)) if self.at.size else [],
+            "kept": [(runs.tolist(), self.backend.plain(columns)) for runs, columns in self._kept],
+            "endings": self.endings.state(),
+        }
+
+    def resumable(self) -> dict[str, Any]:
+        """Return the state from which the loop can go on: of an ended one, that before it ended."""
+        return self._resumable or self.state()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a state; the loop has made no step yet."""
+        self.step, self.seconds = state["step"], state["seconds"]
+        places = list(state["at"])
+        if places and len(places) < self.runs:
+            self.backend.select(places)
+            self.streams.select(places)
+        self.at = np.array(places, np.int64)
+        if places:
+            self.backend.place(self.backend.filled(state["carry"]))
+        self._kept = [(np.array(runs, np.int64), self.backend.filled(columns)) for runs, columns in state["kept"]]
+        self.endings.restore(state["endings"])
+        if self._draws:
+            self.streams.skip(self.step)
 
     def finish(self) -> Final:
         """Evaluate every run where it ended; tensors [runs, …]."""

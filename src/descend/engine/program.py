@@ -60,6 +60,7 @@ class Final(NamedTuple):
 
 def finished(experiment: Experiment, carry: Carry, names: Iterable[str]) -> Final:
     """Evaluate the last parameters of one run over the whole data, with the metrics of these names."""
+    carry = carry._replace(params=experiment.optimizer.reported(carry.params, carry.optimizer))
     taken, _ = evaluate(experiment, carry.params, None, carry.aggregator)
     observation = observe(experiment, carry, taken, None, None)
     return Final(

@@ -1,14 +1,18 @@
 """One run from start to result, its records handed to sinks as they come."""
 
 import dataclasses
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from descend.engine.backends.choose import choose, numbers_of_one, record
 from descend.engine.budgeted import within_budgets
 from descend.engine.check import check_start
+from descend.engine.checkpoint import Clock, Every, save
 from descend.engine.experiment import Experiment
 from descend.engine.gather import host
 from descend.engine.loop import Loop, Rows
@@ -27,11 +31,15 @@ from descend.types import Loss, Params
 class Run:
     """A single run: a stack of one. Iterating yields its records; `result` tells how it stands, at any time.
 
+    Args:
+        experiment: what is run.
+        backend: the name of the backend that began the run, where it goes on; None lets the experiment decide.
+
     Raises:
         ConfigurationError: on construction, if the experiment cannot start.
     """
 
-    def __init__(self, experiment: Experiment) -> None:
+    def __init__(self, experiment: Experiment, backend: str | None = None) -> None:
         beginning = begin(experiment, [experiment.seed], [experiment.objective], own=False)
         self.experiment = within_budgets(beginning.experiment)
         start = {name: x[0] for name, x in beginning.params.items()}
@@ -39,9 +47,11 @@ class Run:
         with cpu_threads(beginning.threads):
             batch = beginning.streams.example()
             recording = record(self.experiment, self.names, start, batch, arrays=True)
-            backend = choose(recording, numbers_of_one(recording.program), beginning.params)
-        self.loop = Loop(self.experiment, backend, beginning.streams, 1, beginning.threads)
+            made = choose(recording, numbers_of_one(recording.program), beginning.params, name=backend)
+        self.loop = Loop(self.experiment, made, beginning.streams, 1, beginning.threads)
+        self._start = start
         self._final: Final | None = None
+        self._path: Path | None = None
 
     @property
     def params(self) -> Params:
@@ -60,6 +70,46 @@ class Run:
             self.loop.stop("interrupted", f"it was stopped after step {self.loop.step}")
             self._final = self.loop.finish()
         return self._final
+
+    def keep(self, path: Path, every: Every, sinks: Sequence[Sink]) -> None:
+        """Write checkpoints to `path` while the run goes on; what the sinks were given is on the disk before each.
+
+        A checkpoint that cannot be written is warned of, and the run goes on.
+        """
+
+        def save(state: dict[str, Any]) -> None:
+            for sink in sinks:
+                sink.save()
+            self._write({"state": state, "params": self._carried(state)}, path)
+
+        self.loop.clock, self.loop.save = Clock(every, self.loop.step), save
+        self._path = path
+
+    def _carried(self, state: dict[str, Any]) -> Params:
+        """Return the parameters of a state that goes on."""
+        if self.loop.backend.name == "python":
+            return state["carry"][0]["params"]
+        return {name: x[0] for name, x in zip(self._start, state["carry"], strict=False)}
+
+    def _write(self, content: dict[str, Any], path: Path) -> None:
+        try:
+            save(content, path)
+        except (OSError, TypeError) as error:
+            self.loop.save = None
+            warnings.warn(
+                f"No checkpoint can be written to {path} ({error}); the run goes on without one, and cannot be resumed.",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+    def leave(self) -> None:
+        """Write the last checkpoint: where the run ended, and the state from which a longer one goes on."""
+        if self._path is not None:
+            self._write({"state": self.loop.resumable(), "params": self.params}, self._path)
+
+    def restore(self, content: dict[str, Any]) -> None:
+        """Go on from a checkpoint; the run has made no step yet."""
+        self.loop.restore(content["state"])
 
     def __iter__(self) -> Iterator[Records]:
         for rows in self.loop:
@@ -105,19 +155,28 @@ def run(experiment: Experiment, sinks: Sequence[Sink] = ()) -> Result:
     return drive(Run(experiment), sinks)
 
 
-def drive(run: Run, sinks: Sequence[Sink], leave: Callable[[Run, Result], Records] | None = None) -> Result:
+def drive(
+    run: Run,
+    sinks: Sequence[Sink],
+    leave: Callable[[Run, Result], Records] | None = None,
+    earlier: Sequence[Records] = (),
+) -> Result:
     """Make a run that is ready to start.
 
     Args:
+        earlier: what was recorded before the run was interrupted.
         leave: leaves what the sinks don't, a checkpoint say, and returns the last records: a picture of the run.
     """
-    blocks: list[Records] = []
+    blocks = list(earlier)
     try:
         with suppress(KeyboardInterrupt):
             for records in run:
                 blocks.append(records)
                 spread(records, sinks)
         result = documented(run, run.result(), blocks)
+        for sink in sinks:
+            sink.save()
+        run.leave()
         if leave is not None:
             spread(leave(run, result), sinks)
     except Exception as error:

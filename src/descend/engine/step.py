@@ -86,7 +86,7 @@ def start(experiment: Experiment, params: Params) -> Carry:
         values = torch.stack(tuple(losses.values()))
     return Carry(
         params=params,
-        optimizer=experiment.optimizer.init(params),
+        optimizer=experiment.optimizer.begin(params, experiment.seed),
         aggregator=experiment.aggregator.init(values, tuple(losses)),
         gradients={name: torch.zeros_like(x) for name, x in params.items()},
         losses=values,

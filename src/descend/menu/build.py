@@ -11,11 +11,12 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig
 
 from descend.aggregators.aggregator import Aggregator
+from descend.engine.checkpoint import Every
 from descend.engine.experiment import Experiment
 from descend.engine.stopping import Stopping
 from descend.errors import ConfigurationError
 from descend.menu.fields import check_fields, fields, short, unknown
-from descend.menu.schema import Menu
+from descend.menu.schema import Checkpoint, Menu
 from descend.menu.values import resolved, wanted
 from descend.metrics.metric import Metric
 from descend.objectives.objective import Objective
@@ -24,7 +25,7 @@ from descend.optimizers.optimizer import Optimizer
 from descend.output.sinks.trackers import Tracker
 from descend.schedules.schedule import Schedule
 
-NOT_NEEDED = ("metrics", "derivatives", "tracker", "sweep", "claims")
+NOT_NEEDED = ("metrics", "derivatives", "tracker", "sweep", "claims", "checkpoint")
 """What a run can do without."""
 
 SETTINGS = ("steps", "seed", "dtype", "device", "threads", "compile")
@@ -113,6 +114,16 @@ def trackers(config: DictConfig) -> dict[str, Tracker]:
             raise ConfigurationError(f"{path} waits for the run's folder, so it needs _partial_: true; add that.")
         made[name] = make(path, node, object)
     return made
+
+
+def checkpoints(config: DictConfig) -> Every:
+    """Return how often the configuration wants a checkpoint.
+
+    Raises:
+        ConfigurationError: `checkpoint.every` is none of what it may be, or there is a field that does not exist.
+    """
+    node = table("checkpoint", {"checkpoint": resolved(config.get("checkpoint"))})
+    return Every.of(checked("checkpoint", Checkpoint, node).get("every", Checkpoint.every))
 
 
 def retargeted(group: str, node: dict[str, Any], overrides: list[str]) -> dict[str, Any]:

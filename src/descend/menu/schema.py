@@ -19,6 +19,13 @@ class Stop:
 
 
 @dataclass
+class Checkpoint:
+    """How often a run leaves a checkpoint while it goes on: see `descend.engine.checkpoint.Every`."""
+
+    every: Any = "60s"
+
+
+@dataclass
 class Claim:
     """What some text prints for a number that a run records, and why the run's own is another, if it is."""
 
@@ -44,6 +51,7 @@ class Menu:
     tracker: Any = MISSING
     sweep: Any = MISSING
     stop: Stop = field(default_factory=Stop)
+    checkpoint: Checkpoint = field(default_factory=Checkpoint)
     claims: dict[str, Claim] = field(default_factory=dict)
     steps: int = 1000
     seed: int = 0

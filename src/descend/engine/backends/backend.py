@@ -43,12 +43,14 @@ class Backend(ABC):
         names: of the losses.
         carry: what goes from step to step, of all runs; in a form of the backend's own.
         together: how many steps are best made at a time.
+        aligned: whether a run that goes on must do so at a multiple of `together`, to be made by the same programs.
     """
 
     name: ClassVar[str]
     names: tuple[str, ...]
     carry: Any
     together: int = 1
+    aligned: bool = False
 
     @abstractmethod
     def advance(self, batches: Sequence[Batch], pattern: Pattern) -> list[Summary]:
@@ -73,6 +75,14 @@ class Backend(ABC):
     @abstractmethod
     def place(self, columns: list[Any]) -> None:
         """Take up a carry that `columns` gave for all runs of the stack."""
+
+    def plain(self, columns: list[Any]) -> list[Any]:
+        """Return columns as a checkpoint can hold them."""
+        return list(columns)
+
+    def filled(self, saved: list[Any]) -> list[Any]:
+        """Return the columns that `plain` was made of, in their place."""
+        return list(saved)
 
     @abstractmethod
     def finish(self, columns: list[Any]) -> Final:

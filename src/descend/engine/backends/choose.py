@@ -1,7 +1,7 @@
 """Which backend advances an experiment: decided by the experiment alone, never by how many runs there are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -87,7 +87,12 @@ def unrecordable(experiment: Experiment) -> str | None:
 
 
 def choose(
-    recording: Recording, numbers: Sequence[Tensor], params: Params, stride: int = 1, threads: int = 1
+    recording: Recording,
+    numbers: Sequence[Tensor],
+    params: Params,
+    stride: int = 1,
+    threads: int = 1,
+    name: str | None = None,
 ) -> Backend:
     """Return the backend of an experiment, at its start.
 
@@ -96,10 +101,13 @@ def choose(
         params: the starts of all runs, [runs, …] each.
         stride: every how many steps losses and metrics are recorded.
         threads: how many a kernel may use.
+        name: of the backend, where runs go on that it began; None lets the experiment decide.
 
     Raises:
-        ConfigurationError: compiling was asked for and cannot be done.
+        ConfigurationError: compiling was asked for and cannot be done, or the backend named cannot be had.
     """
+    if name is not None:
+        return named(recording, numbers, params, stride, threads, name)
     experiment, program = recording.experiment, recording.program
     if program is None:
         return PythonBackend(experiment, recording.names, {name: x[0] for name, x in params.items()})
@@ -125,6 +133,22 @@ def choose(
                     f"{error}; set compile=false."
                 ) from error
     return GraphBackend(program, numbers, params)
+
+
+def named(
+    recording: Recording, numbers: Sequence[Tensor], params: Params, stride: int, threads: int, name: str
+) -> Backend:
+    """Return the backend of this name, which began the runs: another would round otherwise."""
+    compile = {"kernel": True, "compiled": True}.get(name, False)
+    steps = {"kernel": LONG_RUN_OF_A_KERNEL, "compiled": LONG_RUN}.get(name, 0)
+    asked = replace(recording.experiment, compile=compile, steps=max(recording.experiment.steps, steps))
+    found = choose(replace(recording, experiment=asked), numbers, params, stride, threads)
+    if found.name != name:
+        raise ConfigurationError(
+            f"The run was made by the backend {name}, but here it would go on by {found.name}, which may round "
+            "otherwise; go on where there is a compiler, or start the run anew."
+        )
+    return found
 
 
 def numbers_of_one(program: Program | None) -> list[Tensor]:

@@ -44,6 +44,7 @@ class CompiledBackend(GraphBackend):
     """
 
     name: ClassVar[str] = "compiled"
+    aligned: bool = True
 
     def __init__(self, program: Program, numbers: Sequence[Tensor], params: Params) -> None:
         self._unit = TILE

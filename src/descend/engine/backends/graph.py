@@ -207,6 +207,10 @@ class GraphBackend(Backend):
     def place(self, columns: list[Any]) -> None:
         self.carry = self._placed(columns)
 
+    def filled(self, saved: list[Any]) -> list[Any]:
+        device = self.carry[0].device
+        return [x.to(device) for x in saved]
+
     def finish(self, columns: list[Any]) -> Final:
         experiment = self.program.experiment
         hosted = self._hosted(tuple(experiment.metrics))

@@ -79,6 +79,16 @@ class PythonBackend(Backend):
     def place(self, columns: list[Any]) -> None:
         [self.carry] = columns
 
+    def plain(self, columns: list[Any]) -> list[Any]:
+        [counted] = columns
+        return [counted.carry._asdict(), dict(vars(counted.evaluations))]
+
+    def filled(self, saved: list[Any]) -> list[Any]:
+        carry, evaluations = saved
+        device = next(iter(self.carry.carry.params.values())).device
+        placed = pytree.tree_map(lambda x: x.to(device) if isinstance(x, Tensor) else x, carry)
+        return [Counted(Carry(**placed), Evaluations(**evaluations))]
+
     def finish(self, columns: list[Any]) -> Final:
         with torch.no_grad():
             found = finished(self._experiment, columns[0].carry, self._experiment.metrics)

@@ -1,0 +1,178 @@
+"""A single run from the command line: its folder, its sinks, its checkpoints and its pictures."""
+
+import fcntl
+import signal
+import sys
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NoReturn
+
+import numpy as np
+import polars as pl
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from descend.engine.checkpoint import NAME
+from descend.engine.result import Result
+from descend.engine.run import Run, drive
+from descend.engine.sink import Sink
+from descend.errors import ConfigurationError
+from descend.menu.build import checkpoints, trackers
+from descend.menu.ready import Ready, prepare
+from descend.menu.values import resolved
+from descend.output.pictures.cosines import cosines_picture
+from descend.output.pictures.drawing import solution_picture
+from descend.output.pictures.path import path_of, path_picture
+from descend.output.pictures.paths import paths_picture
+from descend.output.pictures.spectrum import spectrum_picture
+from descend.output.sinks.progress import ProgressBar
+from descend.output.sinks.result_file import ResultFile
+from descend.output.sinks.trackers import open_sinks
+from descend.output.table import show, show_claims
+from descend.records import Column, Records, of_frame
+
+
+def task(config: DictConfig) -> float:
+    """Run one configuration into the folder that Hydra made, and return its final value."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    run = Ready.take() or prepare(config, HydraConfig.get())
+    with locked(folder):
+        return carry_out(run, config, folder)
+
+
+def carry_out(run: Run, config: DictConfig, folder: Path, step: int | None = None) -> float:
+    """Make a run that is ready, into its folder, and return its final value; exit where it ended otherwise.
+
+    Args:
+        step: where a run goes on that was interrupted; None for a new one.
+    """
+    settings: Any = resolved(config)
+    claims = settings.pop("claims", None) or {}
+    sinks = open_sinks(trackers(config), folder, settings)
+    file = ResultFile(folder)
+    every: list[Sink] = [ProgressBar(run.experiment.steps), *sinks, file]
+    for sink in reversed(every) if step is not None else ():
+        sink.restore(step or 0)
+    run.keep(folder / NAME, checkpoints(config), every)
+    try:
+        with stopping(run) as stopped:
+            result = drive(run, every, partial(leave, folder), earlier=recorded_before(folder, step))
+    except Exception as error:
+        fail(error, folder)
+    show(result, relative(folder))
+    if claims:
+        show_claims(claims, result.values)
+    if result.status == "interrupted":
+        sys.exit(128 + (stopped[0] if stopped else signal.SIGINT))
+    if file.refused is not None:
+        print(f"descend: {file.refused}", file=sys.stderr)
+        sys.exit(1)
+    return result.value
+
+
+@contextmanager
+def stopping(run: Run) -> Iterator[list[int]]:
+    """Let SIGINT and SIGTERM stop the run after the present block, its checkpoint written; a second SIGINT at once.
+
+    Yields:
+        A list to which the signal that came is added.
+    """
+    came: list[int] = []
+
+    def stop(number: int, frame: Any) -> None:
+        if came and number == signal.SIGINT:
+            signal.default_int_handler(number, frame)
+        came.append(number)
+        run.loop.stopping = signal.Signals(number).name
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    own = threading.current_thread() is threading.main_thread()
+    before = [(n, signal.getsignal(n)) for n in numbers if own and signal.getsignal(n) != signal.SIG_IGN]
+    for number, _ in before:
+        signal.signal(number, stop)
+    try:
+        yield came
+    finally:
+        for number, handler in before:
+            signal.signal(number, handler)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold a run's folder while it is written.
+
+    Raises:
+        ConfigurationError: another process holds it.
+    """
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{folder} is being written by another process; wait for it to end, or stop it first."
+            ) from error
+        yield
+
+
+def recorded_before(folder: Path, step: int | None) -> list[Records]:
+    """Return what was recorded of the steps before a run was interrupted."""
+    parts = sorted((folder / "records").glob("*.parquet")) if step else []
+    return [of_frame(pl.read_parquet(parts))] if parts else []
+
+
+def fail(error: Exception, folder: Path) -> NoReturn:
+    """Tell of a run that failed, leave the whole story in `error.txt`, and exit with 1."""
+    story = folder / "error.txt"
+    where = f" (see {story})"
+    try:
+        story.write_text("".join(traceback.format_exception(error)))
+    except OSError:
+        where = ""
+    print(f"descend: the run failed: {type(error).__name__}: {error}{where}", file=sys.stderr)
+    sys.exit(1)
+
+
+def leave(folder: Path, run: Run, result: Result) -> Records:
+    """Leave the pictures that there are, which are returned as well.
+
+    `path.png` is of a run on a function of two numbers, `solution.png` of a run whose objective has a drawing,
+    `density.png` of a run whose curvature was watched, `cosines.png` of one with three losses or more and their angles.
+    """
+    objective, params = run.experiment.objective, run.params
+    best, title = objective.best_points(), type(objective).__name__
+    path = path_of(params, result.blocks) if len(run.names) > 1 else None
+    drawing = objective.drawing(params)
+    drawn = {
+        "path": path_picture(run.loss, params, result.blocks, best, title)
+        if path is None
+        else paths_picture(lambda point: objective.losses(point, None), params, {title: [path]}, best),
+        "cosines": cosines_picture(result.blocks, title),
+        "density": spectrum_picture(result.blocks, title),
+        "solution": None if drawing is None else solution_picture(drawing, title),
+    }
+    images = {}
+    for name, picture in drawn.items():
+        if picture is not None:
+            with kept(folder / f"{name}.png"):
+                (folder / f"{name}.png").write_bytes(picture)
+            images[name] = Column(np.array([result.steps]), np.array([picture], dtype=object))
+    return Records(images=images)
+
+
+@contextmanager
+def kept(path: Path) -> Iterator[None]:
+    """Warn where a file cannot be written: the run was made, and its result is worth more."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # torch turns the former into the latter
+        path.unlink(missing_ok=True)
+        print(f"descend: {path} cannot be written: {error}; the run goes on without it.", file=sys.stderr)
+
+
+def relative(folder: Path) -> Path:
+    """Return the folder as seen from here, where that is shorter to type."""
+    return folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
