@@ -148,6 +148,54 @@ def test_outside_the_box_the_edge_counts(problem: ParetoProblem) -> None:
     assert not slopes[:, 1:3].any()
 
 
+def test_the_distance_outside_the_box_is_that_of_the_point_whose_losses_count() -> None:
+    """(0.25, −3) has the losses of (0.25, 0), which is Pareto optimal; (0.25, 3) those of (0.25, 1)."""
+    for x2, expected in ((-3.0, 0.0), (3.0, 1.0)):
+        found = Zdt1(dim=2).evaluate({"x": torch.tensor([0.25, x2], dtype=torch.float64)})["pareto_distance"]
+        assert float(found) == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_gradient_of_zdt1_is_finite_on_and_over_its_edge_and_true_inside() -> None:
+    for x1 in (-0.1, 0.0):
+        x = torch.tensor([x1, 0.2, 0.3], dtype=torch.float64)
+        assert torch.autograd.functional.jacobian(lambda x: losses(Zdt1(dim=3), x), x).isfinite().all()
+    # By hand: g = 1 + 4.5 · 0.5, ∂f₂/∂x₁ = −√(g/x₁)/2, ∂f₂/∂xᵢ = 4.5 (1 − √(x₁/g)/2).
+    x, g = torch.tensor([0.1, 0.2, 0.3], dtype=torch.float64), 3.25
+    slopes = torch.autograd.functional.jacobian(lambda x: losses(Zdt1(dim=3), x), x)
+    rest = 4.5 * (1 - math.sqrt(0.1 / g) / 2)
+    expected = torch.tensor([[1, 0, 0], [-math.sqrt(g / 0.1) / 2, rest, rest]], dtype=torch.float64)
+    torch.testing.assert_close(slopes, expected, rtol=1e-14, atol=0)
+
+
+def descent(problem: ParetoProblem, choose: Callable[[Tensor], Tensor], seed: int) -> tuple[Tensor, Tensor]:
+    """Return where Adam ends from a drawn start, and the Jacobian there."""
+    x = points(problem, 1, seed)[0].requires_grad_()
+    optimizer = torch.optim.Adam([x], lr=0.02)
+    for _ in range(600):
+        rows = torch.autograd.functional.jacobian(lambda x: losses(problem, x), x.detach())
+        x.grad = choose(rows) @ rows
+        optimizer.step()
+    return x.detach(), torch.autograd.functional.jacobian(lambda x: losses(problem, x), x.detach())
+
+
+def test_min_norm_rests_on_an_edge_of_dtlz2_where_one_loss_is_at_its_minimum() -> None:
+    """Not on the Pareto set, but Pareto stationary: one gradient is 0, and f₁ or f₂ is 0, its least value anywhere."""
+    problem = Dtlz2()
+    x, rows = descent(problem, lambda rows: min_norm_weights(rows @ rows.T), seed=1)
+    assert float(problem.evaluate({"x": x})["pareto_distance"]) > 0.1
+    assert float(rows.norm(dim=1).amin()) == 0
+    assert float(losses(problem, x).amin()) < 1e-15
+    x, _ = descent(problem, lambda rows: torch.full((2,), 0.5, dtype=torch.float64), seed=1)
+    assert float(problem.evaluate({"x": x})["pareto_distance"]) < 1e-3
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_descent_on_zdt1_ends_in_nan(seed: int) -> None:
+    x, rows = descent(Zdt1(dim=3), lambda rows: min_norm_weights(rows @ rows.T), seed)
+    assert x.isfinite().all()
+    assert rows.isfinite().all()
+
+
 def test_impossible_shapes_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="Dtlz2 has m=4, but its front is known here for 2 or 3 losses"):
         Dtlz2(m=4)

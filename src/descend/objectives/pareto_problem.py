@@ -41,8 +41,8 @@ class ParetoProblem(TestFunction):
         return torch.stack([torch.stack(self.values(x)) for x in self.pareto_set(count)])
 
     def evaluate(self, params: Params) -> dict[str, Tensor]:
-        """Return the distance from the nearest of `POINTS` points of the Pareto set."""
-        x = params["x"]
+        """Return the distance of the point whose losses are reported from the nearest of `POINTS` of the Pareto set."""
+        x = self.posed(params["x"])
         points = self.pareto_set(POINTS).to(dtype=x.dtype, device=x.device)
         return {"pareto_distance": torch.linalg.vector_norm(points - x, dim=1).amin()}
 
@@ -53,8 +53,8 @@ class ParetoProblem(TestFunction):
         return torch.stack(tuple(self.losses({"x": x}, None).values())).sum()
 
     def losses(self, params: Params, batch: Batch) -> Losses:
-        x = params["x"]
-        if self.boxed:
-            low, high = self.domain[0]
-            x = x.clamp(low, high)
-        return {f"f{i}": value for i, value in enumerate(self.values(x), start=1)}
+        return {f"f{i}": value for i, value in enumerate(self.values(self.posed(params["x"])), start=1)}
+
+    def posed(self, x: Tensor) -> Tensor:
+        """Return the point whose losses those of x are: the nearest in the box, where the problem is posed on one."""
+        return x.clamp(*self.domain[0]) if self.boxed else x

@@ -15,6 +15,9 @@ class Zdt1(ParetoProblem):
     Zitzler, Deb & Thiele, "Comparison of Multiobjective Evolutionary Algorithms: Empirical Results", Evolutionary
     Computation 8 (2000), equation 7. Pareto set: xᵢ = 0 for i ≥ 2; front: f₂ = 1 − √f₁.
 
+    At x₁ = 0 the slope of √f₁ is infinite. It counts as 0 there, as it does outside the box, where f₁ has its minimum:
+    times the zero slope of the box's edge an infinite one is NaN, and a step that crossed the edge would be lost.
+
     Args:
         dim: number of variables, at least 2; 30 in the paper.
     """
@@ -27,7 +30,9 @@ class Zdt1(ParetoProblem):
 
     def values(self, x: Tensor) -> tuple[Tensor, ...]:
         g = 1 + 9 / (self.dim - 1) * x[1:].sum()
-        return x[0], g * (1 - (x[0] / g).sqrt())
+        ratio = x[0] / g
+        inside = ratio > 0
+        return x[0], g * (1 - torch.where(inside, torch.where(inside, ratio, 1).sqrt(), 0))
 
     def customary_start(self) -> list[float]:
         return [0.5] * self.dim
