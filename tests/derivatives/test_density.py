@@ -116,3 +116,12 @@ def test_a_complete_basis_is_the_density():
     found = density(product, generator(), known=spectrum(product, generator(), top=1))
     torch.testing.assert_close(found.nodes, torch.linalg.eigvalsh(matrix), rtol=0, atol=1e-12)
     assert found.weights.tolist() == [1 / 12] * 12
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e21])
+def test_where_squares_leave_the_range_of_float32_the_nodes_do_not(scale):
+    """A complete quadrature of a matrix with four eigenvalues has them for nodes."""
+    diagonal = torch.tensor([1.0, 2.0, 3.0, 4.0])
+    product = HessianProduct(lambda p: scale * (diagonal * p["x"] ** 2).sum() / 2, {"x": torch.ones(4)})
+    found = density(product, generator(), probes=1)
+    torch.testing.assert_close(found.nodes / scale, diagonal.double(), rtol=1e-5, atol=0)

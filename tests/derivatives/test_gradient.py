@@ -1,9 +1,20 @@
+import numpy as np
 import pytest
 import torch
 from derivative_problems import Network, batch_norm, layer_norm, normal, rosenbrock
 from scipy.optimize import rosen_der
 
-from descend.derivatives import gradient, jacobian, ravel, unravel, value_and_gradient
+from descend.derivatives import (
+    HessianProduct,
+    derivative_tensor,
+    gradient,
+    hessian,
+    jacobian,
+    ravel,
+    taylor,
+    unravel,
+    value_and_gradient,
+)
 from descend.errors import ConfigurationError
 
 
@@ -27,6 +38,47 @@ def test_parameters_without_influence_have_gradient_zero():
     params = {"used": normal(2), "unused": normal(3)}
     assert gradient(lambda p: p["used"].sum(), params)["unused"].tolist() == [0, 0, 0]
     assert gradient(lambda p: torch.ones(()), params)["used"].tolist() == [0, 0]
+
+
+DISCONNECTED = {
+    "a function without a derivative": lambda p: torch.special.bessel_j0(p["x"]).sum(),
+    "a number taken out": lambda p: torch.tensor(float(p["x"].detach().square().sum())),
+    "detach": lambda p: p["x"].detach().sum(),
+    "NumPy": lambda p: torch.from_numpy(np.sin(p["x"].detach().numpy())).sum(),
+}
+
+
+@pytest.mark.parametrize("way", DISCONNECTED)
+@pytest.mark.parametrize(
+    "ask", [gradient, hessian, lambda f, p: taylor(f, p, p, 2)], ids=["gradient", "hessian", "taylor"]
+)
+def test_a_value_that_autograd_cannot_follow_is_refused_where_it_is_no_constant(ask, way):
+    with pytest.raises(ConfigurationError, match="changes with its parameters, but by nothing that torch"):
+        ask(DISCONNECTED[way], {"x": torch.tensor([0.3, 0.7], dtype=torch.float64)})
+
+
+EMPTY = {"no parameters": {}, "no numbers": {"x": torch.zeros(0, 3)}}
+ASKED = {
+    "gradient": gradient,
+    "jacobian": lambda f, p: jacobian(lambda q: f(q)[None], p),
+    "hessian": hessian,
+    "product": HessianProduct,
+    "tensor": lambda f, p: derivative_tensor(f, p, 3),
+    "taylor": lambda f, p: taylor(f, p, p, 2),
+    "series": lambda f, p: taylor(f, p, p, 4),
+}
+
+
+@pytest.mark.parametrize("asked", ASKED)
+@pytest.mark.parametrize("params", EMPTY)
+def test_without_a_number_to_differentiate_in_the_reason_is_said(asked, params):
+    with pytest.raises(ConfigurationError, match=r"at least one number to differentiate in: give some\."):
+        ASKED[asked](lambda p: sum(((x**3).sum() for x in p.values()), torch.zeros(())), EMPTY[params])
+
+
+def test_an_empty_parameter_beside_others_is_no_hindrance():
+    params = {"none": torch.zeros(0), "x": torch.tensor([2.0])}
+    assert hessian(lambda p: sum((x**3).sum() for x in p.values()), params).tolist() == [[12.0]]
 
 
 def test_gradient_works_where_gradients_are_off():

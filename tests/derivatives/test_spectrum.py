@@ -173,3 +173,25 @@ def test_an_eigenvalue_that_the_start_hardly_touches_is_not_passed_over():
     found = spectrum(product_of(values.diag()), generator(), top=5, tolerance=1e-2, start=start)
     assert found.converged
     torch.testing.assert_close(found.top.values, values[:5], rtol=1e-2, atol=0)
+
+
+@pytest.mark.parametrize("size", [40, 100])
+@pytest.mark.parametrize("scale", [1e-30, 1e-25, 1e-20, 1e17, 1e21, 1e30])
+def test_where_squares_leave_the_range_of_float32_the_eigenvalues_do_not(size, scale):
+    """Spectrum 1, 2, …, size: known without computing it."""
+    matrix = with_spectrum(torch.arange(1.0, size + 1, dtype=torch.float64)).float()
+    product = HessianProduct(lambda p: scale * (p["x"] @ matrix @ p["x"]) / 2, {"x": torch.ones(size)})
+    found = spectrum(product, generator(), top=3, bottom=1)
+    torch.testing.assert_close(
+        found.top.values / scale, torch.tensor([size, size - 1, size - 2], dtype=torch.float64), rtol=1e-3, atol=0
+    )
+    assert float(found.bottom.values[0]) == pytest.approx(scale, rel=1e-2)
+    assert found.converged
+
+
+def test_a_start_whose_square_leaves_the_range_is_as_good_as_another():
+    product = product_of(with_spectrum(torch.arange(1.0, 101, dtype=torch.float64)).float())
+    start = torch.randn(100, generator=generator())
+    for scale in (1e-25, 1e25):
+        found = spectrum(product, generator(), top=1, start=scale * start)
+        assert float(found.top.values[0]) == pytest.approx(100, rel=1e-3)

@@ -61,3 +61,13 @@ def test_what_is_known_of_the_spectrum_makes_the_trace_sharper_for_as_many_produ
 def test_one_probe_is_refused_in_a_sentence():
     with pytest.raises(ConfigurationError, match="at least 2"):
         moments(product_of(symmetric(3)), generator(), probes=1)
+
+
+@pytest.mark.parametrize("scale", [1e-25, 1e21])
+def test_where_squares_leave_the_range_of_float32_the_estimates_do_not(scale):
+    """A diagonal matrix, of which each probe gives trace and norm exactly."""
+    diagonal = torch.arange(1.0, 101)
+    product = HessianProduct(lambda p: scale * (diagonal * p["x"] ** 2).sum() / 2, {"x": torch.ones(100)})
+    found = moments(product, generator())
+    assert found.trace.value == pytest.approx(5050 * scale, rel=1e-6)
+    assert found.squared_norm.value == pytest.approx(338350 * scale**2, rel=1e-6)

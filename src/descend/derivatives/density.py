@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from descend.derivatives.lanczos import NEGLIGIBLE, tridiagonal_eigenpairs
+from descend.derivatives.lanczos import NEGLIGIBLE, tridiagonal_eigenpairs, unit_of
 from descend.derivatives.probes import signs
 from descend.derivatives.products import Product
 from descend.derivatives.spectrum import Spectrum
@@ -64,8 +64,11 @@ def _quadratures(product: Product, starts: Tensor, steps: int, known: Spectrum |
     diagonals: list[Tensor] = []
     off_diagonals: list[Tensor] = []
     alive: list[Tensor] = []
+    unit = 0.0
     while len(diagonals) < min(steps, product.size):
-        image = product.each(current).addcmul_(beta, previous, value=-1)
+        image = product.each(current)
+        unit = unit or unit_of(image)  # squares of the images are to stay within the range of the dtype
+        image = (image / unit).addcmul_(beta, previous, value=-1)
         alpha = (current * image).sum(1, keepdim=True)
         image.addcmul_(alpha, current, value=-1)
         if known is not None:
@@ -81,4 +84,4 @@ def _quadratures(product: Product, starts: Tensor, steps: int, known: Spectrum |
     ends = torch.cat(alive, 1).cumprod(1).sum(1)  # a start whose space is exhausted goes on, on rounding alone
     table = zip(torch.cat(diagonals, 1).tolist(), torch.cat(off_diagonals, 1).tolist(), ends.tolist(), strict=True)
     rules = [tridiagonal_eigenpairs(main[: end + 1], off[: min(end, len(main) - 1)]) for main, off, end in table]
-    return [(values, vectors[0].square()) for values, vectors in rules]
+    return [(values * unit, vectors[0].square()) for values, vectors in rules]

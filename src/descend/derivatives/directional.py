@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from descend.derivatives.gradient import scalar
+from descend.derivatives.gradient import connected, leaves, require_numbers, scalar
 from descend.derivatives.graph import require_twice_differentiable
 from descend.derivatives.orders import gradient_of_sum, right_at_any_order
 from descend.derivatives.series import expand
@@ -35,6 +35,7 @@ def taylor(f: Loss, params: Params, direction: Params, order: int) -> Tensor:
         ConfigurationError: for a negative order, a function that is not scalar, and an operation that cannot be
             differentiated so often.
     """
+    require_numbers(params)
     if order < 0:
         raise ConfigurationError(f"Taylor coefficients to order {order} were asked for. Give an order of 0 or more.")
     return (nested_taylor if order <= NESTED_UP_TO else series_taylor)(f, params, direction, order)
@@ -48,6 +49,8 @@ def nested_taylor(f: Loss, params: Params, direction: Params, order: int) -> Ten
         t = torch.zeros((), dtype=first.dtype, device=first.device).requires_grad_()
         along = {name: torch.addcmul(value.detach(), t, direction[name]) for name, value in params.items()}
         value = scalar(f, along)
+        if not value.requires_grad:
+            connected(f, leaves(params))
         if order > 1:
             require_twice_differentiable(value)
         rows = [value]

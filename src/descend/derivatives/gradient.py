@@ -13,11 +13,16 @@ from descend.derivatives.graph import require_twice_differentiable
 from descend.derivatives.series import twice_differentiable
 from descend.derivatives.vjp import batched_vjp, vjp
 from descend.errors import ConfigurationError
+from descend.graph.recorder import is_recorded
 from descend.types import Loss, Params
 
 
 def leaves(params: Params) -> Params:
-    """Detached copies (same storage) that autograd will follow: roots of a graph of our own."""
+    """Detached copies (same storage) that autograd will follow: roots of a graph of our own.
+
+    Raises ConfigurationError where there is no number to differentiate in, or one that is not real.
+    """
+    require_numbers(params)
     for name, value in params.items():
         if not value.is_floating_point():
             raise ConfigurationError(
@@ -25,6 +30,16 @@ def leaves(params: Params) -> Params:
                 "differentiated. Convert it, or pass it as data."
             )
     return {name: value.detach().requires_grad_() for name, value in params.items()}
+
+
+def require_numbers(params: Params) -> None:
+    """Raise ConfigurationError where the parameters hold no numbers at all."""
+    if not any(value.numel() for value in params.values()):
+        shapes = ", ".join(f"'{name}' {list(value.shape)}" for name, value in params.items())
+        found = f"hold no numbers: {shapes}" if params else "are an empty dict"
+        raise ConfigurationError(
+            f"The parameters {found}. A derivative needs at least one number to differentiate in: give some."
+        )
 
 
 def scalar(f: Loss, params: Params) -> Tensor:
@@ -39,13 +54,38 @@ def scalar(f: Loss, params: Params) -> Tensor:
     return value
 
 
+def connected(f: Loss, roots: Params) -> Tensor:
+    """f(roots) [], with its graph.
+
+    Raises ConfigurationError if it depends on the parameters by nothing that autograd follows (a number taken out of a
+    tensor, a function of torch's without a derivative): its derivative would come out as zero.
+    """
+    value = scalar(f, roots)
+    if not value.requires_grad and _depends(f, roots, value):
+        raise ConfigurationError(
+            "The function's value changes with its parameters, but by nothing that torch differentiates, so that its "
+            "gradient would be zero. It goes through detach, no_grad, .item() or float(), or through a function of "
+            "torch's without a derivative (bessel_j0, say): write it in operations that have one."
+        )
+    return value
+
+
+def _depends(f: Loss, params: Params, value: Tensor) -> bool:
+    """Whether f has another value where all parameters are moved by about a hundredth."""
+    if is_recorded() or torch._C._are_functorch_transforms_active():
+        return False  # there values are not known yet
+    moved = {name: x.detach() + 0.01 * (1 + x.detach().abs()) for name, x in params.items()}
+    return not torch.equal(scalar(f, leaves(moved)), value)
+
+
 def value_and_gradient(f: Loss, params: Params) -> tuple[Tensor, Params]:
     """Value [] and gradient of `f`, both detached. The gradient has the names, shapes, dtype and device of `params`.
 
-    A parameter that `f` does not depend on has gradient zero.
+    A parameter that `f` does not depend on has gradient zero. Raises ConfigurationError where `f` depends on the
+    parameters by nothing that torch differentiates.
     """
     roots = leaves(params)
-    value = scalar(f, roots)
+    value = connected(f, roots)
     gradients = vjp([value], list(roots.values()), [torch.ones_like(value)])
     return value.detach(), dict(zip(params, gradients, strict=True))
 
@@ -82,7 +122,7 @@ def gradient_graph(f: Loss, params: Params) -> tuple[list[Tensor], list[Tensor]]
     """
     roots = leaves(params)
     with twice_differentiable():
-        value = scalar(f, roots)
+        value = connected(f, roots)
     require_twice_differentiable(value)
     inputs = list(roots.values())
     return inputs, vjp([value], inputs, [torch.ones_like(value)], create_graph=True)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from descend.derivatives.flat import ravel
-from descend.derivatives.gradient import gradient_graph
+from descend.derivatives.gradient import gradient_graph, require_numbers
 from descend.derivatives.memory import require_memory
 from descend.derivatives.vjp import batched_vjp
 from descend.types import Loss, Params
@@ -26,6 +26,7 @@ def hessian(f: Loss, params: Params, chunk: int = 256) -> Tensor:
     Raises ConfigurationError where the matrix does not fit in memory, where an operation has no second derivative, and
     where `f` does not return a scalar.
     """
+    require_numbers(params)
     first, size = next(iter(params.values())), numel(params)
     require_memory(size, first.dtype, first.device)
     inputs, gradients = gradient_graph(f, params)

@@ -1,5 +1,7 @@
 """The Lanczos process: an orthonormal Krylov basis in which a symmetric matrix is tridiagonal."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -17,12 +19,16 @@ class Lanczos:
     Q orthonormal to rounding (Giraud et al. 2005, "The loss of orthogonality in the Gram-Schmidt process"), so that
     none but multiple eigenvalues appear more than once. Where the Krylov space is exhausted, a random direction
     orthogonal to it goes on: that is how the further copies of a multiple eigenvalue are found.
+
+    Images are divided by a power of two near their size (`unit`), lest their squares leave the range of the dtype.
     """
 
     def __init__(self, product: Product, start: Tensor, generator: torch.Generator) -> None:
         self._product, self._generator = product, generator
         self._storage = start.new_empty(min(32, product.size), product.size)
+        start = start / unit_of(start)
         self._storage[0] = start / length(start)
+        self._unit = 0.0  # known with the first image
         self._diagonal: list[float] = []
         self._off_diagonal: list[float] = []
         self._scale = 0.0
@@ -40,17 +46,20 @@ class Lanczos:
     @property
     def remainder(self) -> float:
         """β_m = ‖H Qᵀ - QᵀT‖: zero where the basis spans an invariant subspace."""
-        return self._off_diagonal[-1]
+        return self._off_diagonal[-1] * self._unit
 
     def ritz(self) -> tuple[Tensor, Tensor]:
         """Eigenvalues [m] of T, ascending, and eigenvectors [m, m] in columns, as coordinates in the basis."""
-        return tridiagonal_eigenpairs(self._diagonal, self._off_diagonal[:-1])
+        values, vectors = tridiagonal_eigenpairs(self._diagonal, self._off_diagonal[:-1])
+        return values * self._unit, vectors
 
     def extend(self) -> None:
         """Take one more product. Not to be called on a complete basis (m = n)."""
         basis = self._storage[: self.steps + 1]
         current = basis[-1]
         image = self._product(current)
+        self._unit = self._unit or unit_of(image)
+        image = image / self._unit
         alpha = dot(current, image)
         image = torch.sub(image, current, alpha=alpha)
         if self._off_diagonal:
@@ -76,6 +85,12 @@ class Lanczos:
         if self.steps == len(self._storage):
             self._storage = torch.cat([self._storage, torch.empty_like(self._storage)])
         torch.div(direction, norm, out=self._storage[self.steps])
+
+
+def unit_of(vector: Tensor) -> float:
+    """A power of two near the largest entry of a tensor; 1 where that is zero or not finite."""
+    largest = float(vector.abs().max())
+    return math.ldexp(0.5, math.frexp(largest)[1]) if math.isfinite(largest) and largest else 1.0
 
 
 def dot(left: Tensor, right: Tensor) -> float:

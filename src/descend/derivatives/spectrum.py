@@ -101,7 +101,7 @@ def _ritz(process: Lanczos) -> Eigenpairs:
     below = torch.cat([edge, between - residuals[:-1]])
     above = torch.cat([between - residuals[1:], edge])
     gaps = torch.minimum(below, above).clamp(min=0)
-    return Eigenpairs(values, vectors.T, torch.fmin(residuals, residuals.square() / gaps))
+    return Eigenpairs(values, vectors.T, torch.fmin(residuals, residuals * (residuals / gaps)))
 
 
 def _converged(ritz: Eigenpairs, top: int, bottom: int, tolerance: float, dtype: torch.dtype) -> bool:

@@ -5,7 +5,7 @@ import itertools
 import torch
 from torch import Tensor
 
-from descend.derivatives.gradient import gradient_graph, scalar
+from descend.derivatives.gradient import gradient_graph, require_numbers, scalar
 from descend.derivatives.series import decomposed
 from descend.derivatives.vjp import batched_vjp
 from descend.errors import ConfigurationError
@@ -38,6 +38,7 @@ def derivative_tensor(f: Loss, params: Params, order: int) -> Tensor:
         ConfigurationError: for a negative order, a tensor of more than `LARGEST` entries, and an operation that
             cannot be differentiated so often.
     """
+    require_numbers(params)
     size = numel(params)
     _check(size, order)
     with torch.enable_grad(), decomposed():

@@ -48,11 +48,10 @@ def moments(product: Product, generator: torch.Generator, probes: int = 10, know
     traces, norms = [], []
     for tried in signs(product, generator, probes, known):
         images = product.each(tried)
-        traces.append((tried * images).sum(1))
-        norms.append(images.square().sum(1))
+        traces.append((tried * images).sum(1, dtype=torch.float64))
+        norms.append(images.double().square().sum(1))  # in float32 squares leave the range early
     return Moments(_estimate(torch.cat(traces), inner_trace), _estimate(torch.cat(norms), inner_norm))
 
 
 def _estimate(samples: Tensor, offset: float) -> Estimate:
-    samples = samples.double()
     return Estimate(offset + float(samples.mean()), float(samples.std()) / len(samples) ** 0.5)
