@@ -13,13 +13,16 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import polars as pl
 
     from descend.engine.experiment import Experiment
     from descend.engine.result import Result
     from descend.engine.sink import Sink
+    from descend.types import Params
 
-__all__ = ["Experiment", "run", "sweep"]
+__all__ = ["Experiment", "load", "resume", "run", "sweep"]
 
 
 def run(what: "Experiment | Sequence[str]", sinks: "Sequence[Sink]" = ()) -> "Result":
@@ -41,6 +44,37 @@ def run(what: "Experiment | Sequence[str]", sinks: "Sequence[Sink]" = ()) -> "Re
     from descend.menu.compose import compose
 
     return run_experiment(build(compose(what), list(what)), sinks)
+
+
+def resume(folder: "str | Path", overrides: "Sequence[str]" = ()) -> "Result":
+    """Let a run that was interrupted, or is to be longer, go on from its last checkpoint, in its folder.
+
+    Args:
+        folder: the run's, as `outputs/<day>/<time>`.
+        overrides: `["steps=5000"]` makes a finished run longer; nothing but the steps and checkpoints may be otherwise.
+
+    Raises:
+        ConfigurationError: there is nothing to go on with, or something was changed; nothing was written.
+    """
+    from descend.menu.commands.resume import resume
+
+    return resume(folder, overrides)
+
+
+def load(folder: "str | Path") -> "Params":
+    """Return the parameters of a run by name, as its last checkpoint has them, on the CPU.
+
+    Args:
+        folder: the run's, as `outputs/<day>/<time>`.
+
+    Raises:
+        ConfigurationError: there is no checkpoint that can be read.
+    """
+    from pathlib import Path
+
+    from descend.engine.checkpoint import NAME, load
+
+    return load(Path(folder) / NAME)["params"]
 
 
 def sweep(overrides: "Sequence[str]") -> "pl.DataFrame":

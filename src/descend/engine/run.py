@@ -97,7 +97,7 @@ class Run:
         except (OSError, TypeError) as error:
             self.loop.save = None
             warnings.warn(
-                f"No checkpoint can be written to {path} ({error}); the run goes on without one, and cannot be resumed.",
+                f"No checkpoint can be written to {path} ({error}); the run goes on, but cannot be resumed.",
                 RuntimeWarning,
                 stacklevel=2,
             )

@@ -10,12 +10,14 @@ from omegaconf import DictConfig, OmegaConf
 
 from descend.engine.checkpoint import NAME, load
 from descend.engine.experiment import Experiment
+from descend.engine.result import Result
 from descend.engine.run import Run
 from descend.errors import ConfigurationError
 from descend.menu.build import build, checkpoints, trackers
-from descend.menu.commands.run import carry_out, locked
+from descend.menu.commands.run import carry_out, locked, made
 from descend.menu.placing import parse
 from descend.menu.ready import users_errors
+from descend.output.sinks.result_file import ResultFile
 
 CHANGEABLE = ("steps", "checkpoint.every")
 """What a run that goes on may have otherwise."""
@@ -35,6 +37,15 @@ def resume_command(arguments: Sequence[str]) -> float:
         return carry_out(run, config, folder, step)
 
 
+def resume(folder: str | Path, overrides: Sequence[str]) -> Result:
+    """Let a run go on from Python; see `descend.resume`."""
+    place = Path(folder)
+    check_folder(place)
+    with locked(place):
+        run, config, step = resumed(place, overrides)
+        return made(run, config, place, step, ResultFile(place))
+
+
 def resumed(folder: Path, overrides: Sequence[str]) -> tuple[Run, DictConfig, int]:
     """Return a run as its last checkpoint left it, its configuration, and the step at which it goes on.
 
@@ -47,7 +58,7 @@ def resumed(folder: Path, overrides: Sequence[str]) -> tuple[Run, DictConfig, in
     check_folder(folder)
     config = OmegaConf.load(folder / ".hydra" / "config.yaml")
     assert isinstance(config, DictConfig)  # Hydra writes nothing else
-    own = OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "overrides.yaml"))
+    own: Any = OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "overrides.yaml"))
     before = int(config.steps)
     changed(config, folder, parse(overrides))
     content = load(folder / NAME)

@@ -45,25 +45,19 @@ def task(config: DictConfig) -> float:
 
 
 def carry_out(run: Run, config: DictConfig, folder: Path, step: int | None = None) -> float:
-    """Make a run that is ready, into its folder, and return its final value; exit where it ended otherwise.
+    """Make a run that is ready, show how it ended, and return its final value; exit where it ended otherwise.
 
     Args:
         step: where a run goes on that was interrupted; None for a new one.
     """
-    settings: Any = resolved(config)
-    claims = settings.pop("claims", None) or {}
-    sinks = open_sinks(trackers(config), folder, settings)
     file = ResultFile(folder)
-    every: list[Sink] = [ProgressBar(run.experiment.steps), *sinks, file]
-    for sink in reversed(every) if step is not None else ():
-        sink.restore(step or 0)
-    run.keep(folder / NAME, checkpoints(config), every)
     try:
         with stopping(run) as stopped:
-            result = drive(run, every, partial(leave, folder), earlier=recorded_before(folder, step))
+            result = made(run, config, folder, step, file)
     except Exception as error:
         fail(error, folder)
     show(result, relative(folder))
+    claims = resolved(config).get("claims")
     if claims:
         show_claims(claims, result.values)
     if result.status == "interrupted":
@@ -72,6 +66,18 @@ def carry_out(run: Run, config: DictConfig, folder: Path, step: int | None = Non
         print(f"descend: {file.refused}", file=sys.stderr)
         sys.exit(1)
     return result.value
+
+
+def made(run: Run, config: DictConfig, folder: Path, step: int | None, file: ResultFile) -> Result:
+    """Make a run that is ready, into its folder: its records, checkpoints, pictures and result."""
+    settings: Any = resolved(config)
+    settings.pop("claims", None)
+    sinks = open_sinks(trackers(config), folder, settings)
+    every: list[Sink] = [ProgressBar(run.experiment.steps), *sinks, file]
+    for sink in reversed(every) if step is not None else ():
+        sink.restore(step or 0)
+    run.keep(folder / NAME, checkpoints(config), every)
+    return drive(run, every, partial(leave, folder), earlier=recorded_before(folder, step))
 
 
 @contextmanager
