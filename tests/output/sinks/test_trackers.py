@@ -16,7 +16,7 @@ from descend.output.sinks.tensorboard import TensorBoard
 from descend.output.sinks.trackers import open_sinks
 from descend.records import Records
 
-CONF = Path(__file__).parents[2] / "conf"
+CONF = Path(__file__).parents[3] / "conf"
 MENU = sorted(path.stem for path in (CONF / "tracker").glob("*.yaml"))
 LEFT_BEHIND = {
     "all": {"events.out.tfevents", "records.parquet"},

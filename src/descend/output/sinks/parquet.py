@@ -55,7 +55,7 @@ class Parquet:
         self._begin()
         table = frame(self._blocks)
         steps = table["step"].to_numpy()
-        self._parts.add(table.lazy(), int(steps.min()), int(steps.max()))
+        self._parts.add(table.write_parquet, int(steps.min()), int(steps.max()))
         self._blocks, self._rows = [], 0
 
     def restore(self, step: int) -> None:
@@ -65,7 +65,8 @@ class Parquet:
         if self._path.exists():
             self._parts.clear()
             if step:
-                self._parts.add(pl.scan_parquet(self._path).filter(pl.col("step") < step), 0, step - 1)
+                kept = pl.scan_parquet(self._path).filter(pl.col("step") < step)
+                self._parts.add(kept.sink_parquet, 0, step - 1)
             remove(self._path)
         self._parts.keep_before(step)
 

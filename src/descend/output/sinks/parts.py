@@ -1,12 +1,13 @@
 """The records of a run that goes on, as a folder of Parquet files that are each whole."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import polars as pl
 
-from descend.atomic import remove, sweep, sync_names, whole
+from descend.atomic import sweep, sync_names, whole
 
 NAME = re.compile(r"(\d+)\.(\d+)-(\d+)\.parquet")
 
@@ -31,29 +32,34 @@ class Parts:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._next = 0
 
     def paths(self) -> list[Path]:
         """Return the files in their order; empty where there is no folder."""
         return [part.path for part in self._parts()]
 
-    def add(self, table: pl.LazyFrame, first: int, last: int) -> None:
-        """Append a part, durably, whose rows have steps from `first` to `last`."""
+    def add(self, write: Callable[[IO[bytes]], object], first: int, last: int) -> None:
+        """Append a part, durably: `write` writes its rows, whose steps are from `first` to `last`, into a file."""
         if not self._folder.exists():
             self._folder.mkdir()
             sync_names(self._folder.parent)
-        number = max((part.number for part in self._parts()), default=-1) + 1
-        with whole(self._folder / f"{number:07}.{first}-{last}.parquet") as file:
-            table.sink_parquet(file)
+        # Before the first of its parts, a process looks once for those of the process before.
+        self._next = self._next or max((part.number for part in self._parts()), default=0) + 1
+        with whole(self._folder / f"{self._next:07}.{first}-{last}.parquet") as file:
+            write(file)
+        self._next += 1
 
     def keep_before(self, step: int) -> None:
         """Remove the rows of `step` and later; called again after a kill, it ends what it began."""
         for part in self._parts():
             if part.first >= step:
-                remove(part.path)
+                part.path.unlink()
             elif part.last >= step:
                 # The name stays: a new name beside the old one would for a moment hold the same rows twice.
                 with whole(part.path) as file:
                     pl.scan_parquet(part.path).filter(pl.col("step") < step).sink_parquet(file)
+        if self._folder.exists():
+            sync_names(self._folder)
 
     def sweep(self) -> None:
         """Remove temporary files that a killed process left."""
