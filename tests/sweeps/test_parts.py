@@ -5,9 +5,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from descend.sweeps.batch import all_failed
 from descend.sweeps.conduct import Plan, conduct, plan
 from descend.sweeps.parts import part
-from descend.sweeps.serial import all_failed
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import Outbox, Store
 

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 import polars as pl
+import torch
+from torch import Tensor
 
 from descend.records import SCHEMA
 
@@ -28,6 +30,22 @@ class Curves:
     def add(self, name: str, steps: np.ndarray, runs: np.ndarray, values: np.ndarray) -> None:
         """Take the values [k, r] of one name at k steps of r runs."""
         self.pieces.append(Piece(name, steps, runs, values))
+
+    def state(self) -> list[tuple[str, Tensor, Tensor, Tensor]]:
+        """Return what a checkpoint keeps."""
+        return [
+            (
+                p.name,
+                torch.from_numpy(np.array(p.steps)),
+                torch.from_numpy(np.array(p.runs)),
+                torch.from_numpy(p.values),
+            )
+            for p in joined(self.pieces)
+        ]
+
+    def restore(self, state: list[tuple[str, Tensor, Tensor, Tensor]]) -> None:
+        """Take up what `state` gave."""
+        self.pieces = [Piece(name, *(x.numpy() for x in rest)) for name, *rest in state]
 
     def frame(self, stops: np.ndarray, index: np.ndarray) -> pl.DataFrame:
         """Return long form: run, step, name, value.

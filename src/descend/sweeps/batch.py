@@ -1,21 +1,72 @@
-"""A group of jobs run as stacks, each run ending by its own rule."""
+"""Jobs run as stacks, each run ending by its own rule."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 
+from descend.atomic import remove
 from descend.engine.backends.choose import Recording, choose, record, wide
+from descend.engine.budgeted import within_budgets
 from descend.engine.check import check_start
+from descend.engine.checkpoint import BEFORE, NAME, Clock, Every, load, save
 from descend.engine.curves import Curves
+from descend.engine.experiment import Experiment
 from descend.engine.gather import host
 from descend.engine.loop import Loop
 from descend.engine.placement import cpu_threads
+from descend.engine.result import Result
 from descend.engine.results import results
 from descend.engine.streams import begin
-from descend.errors import Untraceable
-from descend.sweeps.job import Chunk, Group
+from descend.errors import ConfigurationError, Untraceable
+from descend.records import frame
+from descend.sweeps.job import Chunk, Group, Job
+
+Progress = Callable[[int], None]
+"""Told how many steps were made, over all runs, as they are made."""
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """Where the chunks of a sweep that are being made leave their state, so that a kill costs little of them.
+
+    Args:
+        folder: one folder for each chunk goes there, while it is made.
+        every: how often.
+    """
+
+    folder: Path
+    every: Every
+
+    def path(self, group: Group) -> Path:
+        """Return the file of a chunk of jobs."""
+        return self.folder / f"{group.jobs[0].index:07}" / NAME
+
+    def begun(self, group: Group) -> list[list[int]]:
+        """Return the places of the jobs of each chunk that was begun, of those that are all in the group."""
+        place = {job.index: i for i, job in enumerate(group.jobs)}
+        found = []
+        for path in sorted(self.folder.glob(f"*/{NAME}")):
+            try:
+                jobs = load(path)["jobs"]
+            except ConfigurationError:
+                continue  # torn, or of another version: the chunk is made anew
+            if all(job in place for job in jobs):
+                found.append([place[job] for job in jobs])
+        return found
+
+    def forget(self, group: Group) -> None:
+        """Remove what a chunk left that is complete now."""
+        folder = self.path(group).parent
+        for name in (NAME, BEFORE):
+            remove(folder / name)
+        if folder.exists() and not any(folder.iterdir()):
+            folder.rmdir()
 
 
 @dataclass(frozen=True)
@@ -33,31 +84,59 @@ class Prepared:
     @property
     def bytes(self) -> int:
         """The most memory that one run may take."""
-        assert self.recording.program is not None  # else it was not prepared
-        return self.recording.program.bytes
+        return 1 if self.recording.program is None else self.recording.program.bytes
 
 
 def run_group(
-    group: Group, memory: int, stride: int = 1, progress: Callable[[int], None] = lambda steps: None
+    group: Group,
+    memory: int,
+    stride: int = 1,
+    progress: Progress = lambda steps: None,
+    checkpoints: Checkpoints | None = None,
 ) -> Iterator[Chunk]:
     """Run a group's jobs in as few stacks as `memory` allows, yielding each as it is complete.
 
     Args:
         memory: bytes that the runs of one stack may take together.
         stride: every how many steps a run's losses and due metrics are recorded.
-        progress: told how many steps were made, over all runs, as they are made.
+        checkpoints: where chunks leave their state while they are made; chunks that were begun go on first.
 
     Raises:
         Untraceable: the step cannot be recorded; the group must be run serially.
         MemoryError: a single run takes more than `memory`.
     """
     prepared = prepare(group)
+    if prepared.recording.program is None:
+        raise Untraceable(prepared.recording.reason or "")
     fitting = memory // prepared.bytes
     if not fitting:
         raise MemoryError(f"one run takes up to {prepared.bytes:,} bytes, more than the {memory:,} allowed")
-    for at in range(0, len(group.jobs), fitting):
-        places = range(at, min(at + fitting, len(group.jobs)))
-        yield run_chunk(prepared, group.part(places), stride, progress)
+    begun = [] if checkpoints is None else checkpoints.begun(group)
+    taken = {place for places in begun for place in places}
+    left = [place for place in range(len(group.jobs)) if place not in taken]
+    for places in [*begun, *(left[at : at + fitting] for at in range(0, len(left), fitting))]:
+        chunk = group.part(places)
+        yield run_chunk(prepared, chunk, stride, progress, checkpoints)
+        if checkpoints is not None:
+            checkpoints.forget(chunk)
+
+
+def run_serially(
+    group: Group,
+    build: Callable[[Sequence[str]], Experiment],
+    progress: Progress = lambda steps: None,
+    checkpoints: Checkpoints | None = None,
+) -> Iterator[Chunk]:
+    """Run each job of a group as a stack of one, yielding a chunk for each; one that raises yields a failed result."""
+    for job in group.jobs:
+        try:
+            experiment = build(job.overrides)
+            one = Group((job,), experiment, {}, [experiment.seed], [experiment.objective])
+            yield run_chunk(prepare(one), one, 1, progress, checkpoints)
+            if checkpoints is not None:
+                checkpoints.forget(one)
+        except Exception as error:
+            yield all_failed([job], error)
 
 
 def bytes_of_one(group: Group) -> int:
@@ -66,24 +145,21 @@ def bytes_of_one(group: Group) -> int:
     Raises:
         Untraceable: the step cannot be recorded.
     """
-    return prepare(group).bytes
+    prepared = prepare(group)
+    if prepared.recording.program is None:
+        raise Untraceable(prepared.recording.reason or "")
+    return prepared.bytes
 
 
 def prepare(group: Group) -> Prepared:
-    """Record the step that a group's runs share.
-
-    Raises:
-        Untraceable: it cannot be recorded.
-    """
+    """Record the step that a group's runs share, where that can be done."""
     own = len({(seed, id(objective)) for seed, objective in zip(group.seeds, group.objectives, strict=True)}) > 1
     first = begin(group.template, group.seeds[:1], group.objectives[:1], own)
     params = {name: x[0] for name, x in first.params.items()}
+    experiment = within_budgets(first.experiment) if len(group.jobs) == 1 else first.experiment
     with cpu_threads(first.threads):
-        names = check_start(first.experiment, params)
-        recording = record(first.experiment, names, params, first.streams.example(), own)
-    if recording.program is None:
-        raise Untraceable(recording.reason or "")
-    return Prepared(recording, own)
+        names = check_start(experiment, params)
+        return Prepared(record(experiment, names, params, first.streams.example(), own), own)
 
 
 def device_of(group: Group) -> torch.device:
@@ -93,26 +169,74 @@ def device_of(group: Group) -> torch.device:
     return next(iter(params.values())).device
 
 
-def run_chunk(prepared: Prepared, group: Group, stride: int, progress: Callable[[int], None]) -> Chunk:
-    """Run the jobs of a group as one stack from start to end."""
+def run_chunk(
+    prepared: Prepared, group: Group, stride: int, progress: Progress, checkpoints: Checkpoints | None = None
+) -> Chunk:
+    """Run the jobs of a group as one stack from start to end, or from where its last checkpoint left them."""
+    loop, curves = begun(prepared, group, stride, progress), Curves()
+    if checkpoints is not None:
+        keep(loop, curves, group, checkpoints)
+    try:
+        for rows in loop:
+            for name, column in rows.columns.items():
+                if column.values.ndim == 2:  # of many runs nobody looks at histograms
+                    curves.add(name, column.steps, rows.runs, column.values)
+    except KeyboardInterrupt:
+        if loop.save is not None:
+            loop.save(loop.state())
+        raise
+    final = loop.finish()
+    names = prepared.recording.names
+    curves.ends = {"value": host(final.total)}
+    if len(names) > 1:
+        curves.ends |= {f"loss/{name}": host(final.losses)[:, i] for i, name in enumerate(names)}
+    curves.ends |= {name: host(x) for name, x in final.observed.items() if x.dim() == 1}
+    index = np.array([job.index for job in group.jobs])
+    return Chunk(group.jobs, results(loop, final, group.seeds), curves.frame(loop.endings.stops, index))
+
+
+def begun(prepared: Prepared, group: Group, stride: int, progress: Progress) -> Loop:
+    """Return the loop of a group's jobs, at its start."""
     beginning = begin(group.template, group.seeds, group.objectives, prepared.own_batches)
     recording, runs = prepared.recording, len(group.jobs)
-    assert recording.program is not None
     device = next(iter(beginning.params.values())).device
-    own = recording.program.numbers
+    own = {} if recording.program is None else recording.program.numbers
     numbers = [wide(group.numbers.get(leaf, [float(x)] * runs), device) for leaf, x in own.items()]
     with cpu_threads(beginning.threads):
         backend = choose(recording, numbers, beginning.params, stride, torch.get_num_threads())
-    loop = Loop(recording.experiment, backend, beginning.streams, runs, beginning.threads, stride, progress)
-    curves = Curves()
-    for rows in loop:
-        for name, column in rows.columns.items():
-            curves.add(name, column.steps, rows.runs, column.values)
-    final = loop.finish()
-    found = results(loop, final, group.seeds)
-    curves.ends = {"value": host(final.total)}
-    if len(recording.names) > 1:
-        curves.ends |= {f"loss/{name}": host(final.losses)[:, i] for i, name in enumerate(recording.names)}
-    curves.ends |= {name: host(x) for name, x in final.observed.items() if x.dim() == 1}
-    index = np.array([job.index for job in group.jobs])
-    return Chunk(group.jobs, found, curves.frame(loop.endings.stops, index))
+    return Loop(recording.experiment, backend, beginning.streams, runs, beginning.threads, stride, progress)
+
+
+def keep(loop: Loop, curves: Curves, group: Group, checkpoints: Checkpoints) -> None:
+    """Let a loop go on from its checkpoint, if it has one, and leave checkpoints while it goes on."""
+    path, jobs = checkpoints.path(group), [job.index for job in group.jobs]
+    if path.exists():
+        try:
+            content: dict[str, Any] = load(path)
+        except ConfigurationError:
+            content = {}  # torn, or of another version: made anew
+        if content.get("jobs") == jobs and content["state"]["backend"] == loop.backend.name:
+            loop.restore(content["state"])
+            curves.restore(content["curves"])
+            loop.progress(loop.step * len(jobs))
+    loop.clock = Clock(checkpoints.every, loop.step)
+
+    def write(state: dict[str, Any]) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save({"jobs": jobs, "state": state, "curves": curves.state()}, path)
+
+    loop.save = write
+
+
+def failed(error: Exception) -> Result:
+    """Return the result of a job that raised."""
+    reason = f"{type(error).__name__}: {error}"
+    trace = "".join(traceback.format_exception(error))
+    nan, inf = float("nan"), float("inf")
+    found = Result("failed", reason, 0, nan, inf, {}, nan, {}, 0.0, None, {})
+    return replace(found, provenance={"traceback": trace})
+
+
+def all_failed(jobs: Sequence[Job], error: Exception) -> Chunk:
+    """Return the chunk of jobs that failed together."""
+    return Chunk(tuple(jobs), tuple(failed(error) for _ in jobs), pl.DataFrame(schema=frame([]).schema))

@@ -22,15 +22,14 @@ from descend.optimizers.clipping import Clipping
 from descend.optimizers.optimizer import Optimizer
 from descend.schedules.schedule import Schedule
 from descend.sweeps.aside import Aside
-from descend.sweeps.batch import bytes_of_one, device_of, run_group
+from descend.sweeps.batch import Checkpoints, all_failed, bytes_of_one, device_of, run_group, run_serially
 from descend.sweeps.group import groups
 from descend.sweeps.job import Chunk, Group, Job
 from descend.sweeps.progress import SweepBar
 from descend.sweeps.report import report
-from descend.sweeps.serial import all_failed, run_serially
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import MOST_RUNS, jobs
-from descend.sweeps.store import Outbox, Store
+from descend.sweeps.store import CHECKPOINTS, Outbox, Store
 
 # Curves of more numbers than this are thinned to so many: they would fill memory, and no picture shows them.
 MOST_NUMBERS = 20_000_000
@@ -147,7 +146,7 @@ def carry_out(plan: Plan, settings: Settings, store: Store | Outbox) -> bool:
     """Run what a store lacks of a plan, keeping each chunk as it is complete; return whether the user stopped it."""
     bar = SweepBar(sum(group.template.steps * len(group.jobs) for group in plan.groups))
     try:
-        for chunk in chunks(plan, settings, store.done(), bar):
+        for chunk in chunks(plan, settings, store, bar):
             store.add(chunk)
             if settings.fail_fast and any(result.status == "failed" for result in chunk.results):
                 break
@@ -158,24 +157,27 @@ def carry_out(plan: Plan, settings: Settings, store: Store | Outbox) -> bool:
     return False
 
 
-def chunks(plan: Plan, settings: Settings, done: set[int], bar: SweepBar) -> Iterator[Chunk]:
+def chunks(plan: Plan, settings: Settings, store: Store | Outbox, bar: SweepBar) -> Iterator[Chunk]:
     """Yield the chunks of a plan, the runs already done left out."""
+    done = store.done()
     for group in plan.groups:
         left = [i for i, job in enumerate(group.jobs) if job.index not in done]
         if left:
-            yield from group_chunks(group.part(left), plan, settings, bar)
+            yield from group_chunks(group.part(left), plan, settings, store, bar)
 
 
-def group_chunks(group: Group, plan: Plan, settings: Settings, bar: SweepBar) -> Iterator[Chunk]:
+def group_chunks(group: Group, plan: Plan, settings: Settings, store: Store | Outbox, bar: SweepBar) -> Iterator[Chunk]:
     """Yield a group's chunks: stacked where that can be, serially and saying so where not.
 
     A step that raises when it is traced may be right when it is run, and where it is wrong, that is one group's
     mistake: its runs go one by one, and each tells of it.
     """
+    checkpoints = Checkpoints(store.folder / CHECKPOINTS, settings.every)
     if group.serial is None:
         done = 0
         try:
-            for chunk in run_group(group, settings.budget(device_of(group)), plan.stride, bar.advance):
+            memory = settings.budget(device_of(group))
+            for chunk in run_group(group, memory, plan.stride, bar.advance, checkpoints):
                 done += len(chunk.jobs)
                 yield chunk
             return
@@ -187,7 +189,6 @@ def group_chunks(group: Group, plan: Plan, settings: Settings, bar: SweepBar) ->
         except Exception as error:  # a mistake in one group must not cost the others
             yield all_failed(group.jobs[done:], error)
             return
-    print(f"descend: {len(group.jobs)} runs go one after the other: {group.serial}.", file=sys.stderr)
-    for chunk in run_serially(group, partial(built, source=plan.source)):
-        bar.advance(group.template.steps)
-        yield chunk
+    count = len(group.jobs)
+    print(f"descend: {count} run{'s go' if count > 1 else ' goes'} one by one: {group.serial}.", file=sys.stderr)
+    yield from run_serially(group, partial(built, source=plan.source), bar.advance, checkpoints)

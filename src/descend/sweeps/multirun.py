@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from polars.exceptions import ComputeError
 
 from descend.errors import ConfigurationError
-from descend.menu.build import checked, make
+from descend.menu.build import checked, checkpoints, make
 from descend.menu.compose import about
 from descend.menu.fields import short
 from descend.menu.ready import make_folder, users_errors
@@ -107,7 +107,7 @@ def settings(config: DictConfig) -> Settings:
     if not isinstance(node, dict) or "sampling" not in node:
         raise ConfigurationError(f"sweep is {short(repr(node))}, but it must say how to sample; choose sweep=grid.")
     sampling = make("sweep.sampling", node.pop("sampling"), Sampling)
-    return Settings(sampling=sampling, **checked("sweep", Settings, node))
+    return Settings(sampling=sampling, every=checkpoints(config), **checked("sweep", Settings, node))
 
 
 def check_settings(settings: Settings, overrides: Sequence[str], config: DictConfig) -> None:

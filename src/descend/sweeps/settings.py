@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 
 from descend.checks import check_number
+from descend.engine.checkpoint import Every
 from descend.errors import ConfigurationError
 from descend.sweeps.space import Grid, Sampling
 
@@ -27,6 +28,7 @@ class Settings:
         resume: the folder of an interrupted sweep to finish, or None.
         dry_run: show the plan and stop.
         fail_fast: stop at the first run that raises.
+        every: how often chunks of runs leave a checkpoint.
         yes: confirms more than a million runs.
     """
 
@@ -39,6 +41,7 @@ class Settings:
     dry_run: bool = False
     fail_fast: bool = False
     yes: bool = False
+    every: Every = field(default_factory=lambda: Every(seconds=60.0))
 
     def __post_init__(self) -> None:
         for name in ("memory", "parts"):

@@ -20,6 +20,9 @@ from descend.errors import ConfigurationError
 from descend.records import SCHEMA
 from descend.sweeps.job import Chunk, Job, columns
 
+CHECKPOINTS = "checkpoints"
+"""The folder in which chunks leave their state while they are made."""
+
 PARTS = "parts"
 """The folder in which other processes leave chunks for the one that holds the index."""
 
@@ -187,7 +190,7 @@ class Outbox:
     """
 
     def __init__(self, folder: Path, done: set[int]) -> None:
-        self._folder, self._done = folder, done
+        self.folder, self._done = folder, done
         (folder / PARTS).mkdir(exist_ok=True)
 
     def done(self) -> set[int]:
@@ -196,8 +199,8 @@ class Outbox:
 
     def add(self, chunk: Chunk) -> None:
         """Leave a chunk: all of it, or, after a kill, nothing."""
-        rows = write_curves(chunk, self._folder)
-        path = self._folder / PARTS / f"{rows[0][1]:07}.json"
+        rows = write_curves(chunk, self.folder)
+        path = self.folder / PARTS / f"{rows[0][1]:07}.json"
         with whole(path) as file:
             file.write(json.dumps(rows).encode())
 
