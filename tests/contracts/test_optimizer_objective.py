@@ -15,8 +15,7 @@ import pytest
 import torch
 
 from descend.engine.experiment import Experiment
-from descend.engine.loop import Loop
-from descend.engine.run import drive
+from descend.engine.run import Run, drive
 from descend.engine.step import LossGradients, total
 from descend.menu import FOLDER
 from descend.menu.build import build
@@ -81,15 +80,15 @@ def test_a_few_small_steps_lower_the_loss(optimizer: str, objective: str) -> Non
     params, gradients = start(objective)
     kept = {name: x.clone() for name, x in params.items()}
     experiment = Experiment(part("objective", objective), careful(part("optimizer", optimizer), objective), steps=STEPS)
-    loop = Loop(experiment)
-    result = drive(loop, [])
+    run = Run(experiment)
+    result = drive(run, [])
     assert result.status == "finished", result.reason
     assert math.isfinite(result.value)
     assert math.isfinite(result.gradient_norm)
-    assert all(x.isfinite().all() for x in loop.carry.params.values())
+    assert all(x.isfinite().all() for x in run.params.values())
     for name, x in params.items():
         assert torch.equal(x, kept[name])
-        assert (loop.carry.params[name].dtype, loop.carry.params[name].shape) == (x.dtype, x.shape)
-    first = sum(float(x) for x in loop.experiment.objective.losses(params, None).values())
+        assert (run.params[name].dtype, run.params[name].shape) == (x.dtype, x.shape)
+    first = sum(float(x) for x in run.experiment.objective.losses(params, None).values())
     if any(g.abs().max() > 0 for g in gradients.values()):
         assert result.value < first

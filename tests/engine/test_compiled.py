@@ -1,37 +1,38 @@
 """Compiled runs against the same runs step by step. Compiling takes seconds, so that there are few of these tests."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import polars.testing
 import pytest
 import torch
-from descend.engine.compiled import refill, tensors, trace
-from descend.engine.compiled_blocks import CompiledBlocks
-from descend.engine.kernel_blocks import KernelBlocks
 from toys import Line
 
 from descend.derivatives import hessian
-from descend.engine import compiled_blocks
 from descend.engine import loop as loop_module
+from descend.engine.backends import choose, compiled, kernel
+from descend.engine.backends.choose import LONG_RUN, LONG_RUN_OF_A_KERNEL
+from descend.engine.backends.compiled import CompiledBackend
 from descend.engine.block import due
 from descend.engine.experiment import Experiment
-from descend.engine.loop import Loop
-from descend.engine.placement import LONG_RUN, LONG_RUN_OF_A_KERNEL
 from descend.engine.result import Result
-from descend.engine.run import drive
+from descend.engine.run import Run, drive
 from descend.engine.stopping import Stopping
 from descend.errors import ConfigurationError
+from descend.graph.entries import Inseparable
+from descend.graph.trace import refill, tensors, trace
 from descend.metrics.gradient_cosine import GradientCosine
 from descend.metrics.histogram import GradientHistogram
 from descend.metrics.metric import Metric
 from descend.metrics.parameter_values import ParameterValues
 from descend.metrics.update_norm import UpdateNorm
 from descend.objectives.expression import Expression
+from descend.objectives.objective import Objective
 from descend.objectives.rosenbrock import Rosenbrock
 from descend.ops.straight_through_round import StraightThroughRound
 from descend.optimizers.adam import Adam
+from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.torch_optim import TorchOptim
 from descend.schedules.cosine import Cosine
 from descend.types import Losses, Observation, Params
@@ -60,25 +61,20 @@ METRICS = {
 STEPS = 4
 """Steps of a program in these tests: half as many compile in half the time."""
 
+KINDS = {"kernels": "kernel", "kernels of metrics": "kernel", "programs": "compiled"}
+
 
 @pytest.fixture(scope="module", autouse=True)
 def _short_programs() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        for module in (compiled_blocks, loop_module):
-            patch.setattr(module, "STEPS", STEPS)
+        patch.setattr(compiled, "STEPS", STEPS)
+        patch.setattr(kernel, "STEPS_OF_A_CALL", STEPS)
         yield
 
 
-def finished(experiment: Experiment) -> tuple[Loop, Result]:
-    loop = Loop(experiment)
-    return loop, drive(loop, [])
-
-
-def borrowing(programs: Loop, experiment: Experiment) -> Loop:
-    """A loop that takes its blocks by the programs of another, so that nothing is compiled again."""
-    loop = Loop(replace(experiment, compile=False))
-    loop.compiled, loop._take = True, programs._take
-    return loop
+def finished(experiment: Experiment) -> tuple[Run, Result]:
+    run = Run(experiment)
+    return run, drive(run, [])
 
 
 def histograms(result: Result) -> dict[int, torch.Tensor]:
@@ -86,28 +82,36 @@ def histograms(result: Result) -> dict[int, torch.Tensor]:
     return {int(s): torch.as_tensor(v) for column in columns for s, v in zip(column.steps, column.values, strict=True)}
 
 
-@pytest.fixture(scope="module", params=["kernels", "programs"])
-def rosenbrock(request: pytest.FixtureRequest, _short_programs: None) -> tuple[Callable[..., Experiment], Loop, Result]:
+@pytest.fixture(scope="module", params=KINDS)
+def rosenbrock(
+    request: pytest.FixtureRequest, _short_programs: None
+) -> Iterator[tuple[Callable[..., Experiment], Run, Result]]:
     """Rosenbrock by Adam under a schedule, with metrics at every step and now and then, and its compiled run."""
 
     def make(**given: Any) -> Experiment:
         fields = {"optimizer": Adam(lr=0.05), "schedule": Cosine(), "metrics": METRICS, "steps": 75, "compile": True}
         return Experiment(Rosenbrock(), **(fields | given))
 
+    def inseparable(*arguments: object) -> None:
+        raise Inseparable("of the test")
+
     with pytest.MonkeyPatch.context() as patch:
+        if request.param == "kernels of metrics":
+            patch.setattr(kernel, "STEPS_OF_A_KERNEL", 1)
         if request.param == "programs":
-            patch.setattr(Loop, "_by_kernels", lambda self, params: None)
-        loop, result = finished(make())
-    assert isinstance(loop._take.__self__, {"kernels": KernelBlocks, "programs": CompiledBlocks}[request.param])
-    return make, loop, result
+            patch.setattr(choose, "KernelBackend", inseparable)
+        run, result = finished(make())
+        assert run.loop.backend.name == KINDS[request.param]
+        if request.param == "programs":  # nothing is compiled again
+            patch.setattr(CompiledBackend, "_compiled", lambda self: run.loop.backend._call)
+        yield make, run, result
 
 
 def test_a_compiled_run_is_the_run(rosenbrock: tuple) -> None:
-    make, loop, result = rosenbrock
+    make, run, result = rosenbrock
     _, expected = finished(make(compile=False))
-    assert loop.compiled
-    assert result.provenance["compiled"]
-    assert not expected.provenance["compiled"]
+    assert result.provenance["backend"] == run.loop.backend.name
+    assert expected.provenance["backend"] == "graph"
     polars.testing.assert_frame_equal(
         result.records.sort("step", "name"), expected.records.sort("step", "name"), rel_tol=1e-9, abs_tol=1e-12
     )
@@ -120,9 +124,9 @@ def test_a_compiled_run_is_the_run(rosenbrock: tuple) -> None:
 
 
 def test_block_sizes_do_not_matter_when_compiled(rosenbrock: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
-    make, loop, expected = rosenbrock
+    make, _, expected = rosenbrock
     monkeypatch.setattr(loop_module, "BLOCK_SECONDS", 0.0)  # the shortest blocks there are
-    result = drive(borrowing(loop, make()), [])
+    _, result = finished(make())
     assert len(result.blocks) == 75 // STEPS + 2
     polars.testing.assert_frame_equal(
         result.records.sort("step", "name"), expected.records.sort("step", "name"), check_exact=True
@@ -130,17 +134,16 @@ def test_block_sizes_do_not_matter_when_compiled(rosenbrock: tuple, monkeypatch:
 
 
 def test_a_rule_inside_a_compiled_block_leaves_what_a_run_of_that_many_steps_leaves(rosenbrock: tuple) -> None:
-    make, loop, expected = rosenbrock
+    make, _, expected = rosenbrock
     values = expected.records.filter(name="value").sort("step")["value"].to_list()
     step = next(i for i in range(30, 75) if values[i] < min(values[:i]) and i % STEPS not in (0, STEPS - 1))
-    stopped = borrowing(loop, make(stop=Stopping(value=values[step])))
-    result = drive(stopped, [])
-    planned = borrowing(loop, make())
-    batches = [None] * step
-    metrics_due = due(planned.experiment, 0, step)
-    carry, _ = planned._take(planned.carry, batches, metrics_due)
+    stopped, result = finished(make(stop=Stopping(value=values[step])))
+    planned = Run(make())
+    backend = planned.loop.backend
+    assert backend.name == stopped.loop.backend.name
+    backend.advance([None] * step, tuple((True, names) for names in due(planned.experiment, 0, step)))
     assert (result.status, result.steps) == ("converged", step)
-    torch.testing.assert_close(stopped.carry, carry, rtol=0, atol=0)
+    torch.testing.assert_close(stopped.loop.ends(), backend.columns([0]), rtol=0, atol=0)
 
 
 def test_batches_and_a_custom_backward() -> None:
@@ -155,14 +158,14 @@ def test_batches_and_a_custom_backward() -> None:
     def make(compile: bool) -> Experiment:
         return Experiment(Rounded(), optimizer=Adam(lr=0.1), steps=27, compile=compile)
 
-    (loop, result), (_, expected) = finished(make(True)), finished(make(False))
-    assert loop.compiled
+    (run, result), (_, expected) = finished(make(True)), finished(make(False))
+    assert run.loop.backend.name == "compiled"
     polars.testing.assert_frame_equal(
         result.records.sort("step", "name"), expected.records.sort("step", "name"), rel_tol=1e-9, abs_tol=1e-12
     )
     start = Line().init(torch.Generator().manual_seed(0))["w"]
-    assert (loop.carry.params["w"] - start).abs().min() > 0.1
-    assert loop.carry.params["b"] != 0  # moved by the rounded loss alone
+    assert (run.params["w"] - start).abs().min() > 0.1
+    assert run.params["b"] != 0  # moved by the rounded loss alone
 
 
 def test_tracing_honours_a_custom_backward() -> None:
@@ -207,17 +210,15 @@ def test_what_is_written_in_place_is_traced_into_operations_that_vmap_has_rules_
 def test_a_wrong_wish_is_told_of_a_short_run_too(steps: int, fields: dict[str, Any], told: str) -> None:
     fields = {"optimizer": TorchOptim(), "compile": True, "steps": steps} | fields
     with pytest.raises(ConfigurationError, match=told):
-        Loop(Experiment(Rosenbrock(), **fields))
+        Run(Experiment(Rosenbrock(), **fields))
 
 
-def test_what_cannot_be_traced_is_told_or_run_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"compile is true, but a step of Branching cannot be compiled: .*false"
-    ):
-        Loop(Experiment(Branching(), steps=20, compile=True))
-    loop = Loop(Experiment(Branching(), steps=LONG_RUN))
-    assert not loop.compiled
-    assert next(iter(loop)).scalars["value"].steps.tolist() == [0]
+def test_what_cannot_be_traced_is_told_or_run_step_by_step() -> None:
+    with pytest.raises(ConfigurationError, match=r"compile is true, but its step cannot be recorded: .*false"):
+        Run(Experiment(Branching(), steps=20, compile=True))
+    run = Run(Experiment(Branching(), steps=LONG_RUN))
+    assert run.loop.backend.name == "python"
+    assert next(iter(run)).scalars["value"].steps.tolist() == [0]
 
 
 def test_a_machine_without_a_compiler_runs_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,35 +228,40 @@ def test_a_machine_without_a_compiler_runs_step_by_step(monkeypatch: pytest.Monk
         raise RuntimeError("no C++ compiler")
 
     monkeypatch.setattr(_inductor, "compile", missing)
-    assert not Loop(Experiment(Line(), steps=LONG_RUN)).compiled
-    with pytest.raises(ConfigurationError, match="no C"):
-        Loop(Experiment(Line(), steps=20, compile=True))
+    assert backend_of(Line(), steps=LONG_RUN) == "graph"
+    with pytest.raises(ConfigurationError, match=r"a step of Line cannot be compiled: no C\+\+ compiler"):
+        Run(Experiment(Line(), steps=20, compile=True))
 
 
 def test_a_machine_without_a_c_compiler_runs_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
-    assert not Loop(Experiment(Rosenbrock(), steps=LONG_RUN_OF_A_KERNEL)).compiled
+    assert backend_of(Rosenbrock(), steps=LONG_RUN_OF_A_KERNEL) == "graph"
     with pytest.raises(ConfigurationError, match="no-such-compiler cannot compile a C program"):
-        Loop(Experiment(Rosenbrock(), steps=20, compile=True))
+        Run(Experiment(Rosenbrock(), steps=20, compile=True))
 
 
 def test_long_runs_of_small_steps_go_by_kernels() -> None:
-    assert isinstance(Loop(Experiment(Rosenbrock(), steps=LONG_RUN_OF_A_KERNEL))._take.__self__, KernelBlocks)
-    assert not Loop(Experiment(Rosenbrock(), steps=LONG_RUN_OF_A_KERNEL - 1)).compiled
-    assert not Loop(Experiment(Line(), steps=LONG_RUN_OF_A_KERNEL)).compiled  # it draws batches
+    assert backend_of(Rosenbrock(), steps=LONG_RUN_OF_A_KERNEL) == "kernel"
+    assert backend_of(Rosenbrock(), steps=LONG_RUN_OF_A_KERNEL - 1) == "graph"
+    assert backend_of(Line(), steps=LONG_RUN_OF_A_KERNEL) == "graph"  # it draws batches
 
 
-def test_looking_ahead_at_batches_loses_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*arguments: object) -> None:
-        raise RuntimeError
-
-    monkeypatch.setattr(compiled_blocks, "compiled", refuse)
-    drawn = list(zip(Loop(Experiment(Line(), steps=LONG_RUN)).batches, range(20), strict=False))
-    expected = list(zip(Loop(Experiment(Line(), steps=20)).batches, range(20), strict=False))
-    torch.testing.assert_close(drawn, expected, rtol=0, atol=0)
+def backend_of(objective: Objective, **fields: Any) -> str:
+    return Run(Experiment(objective, **fields)).loop.backend.name
 
 
-def test_too_few_steps_for_a_program_are_not_compiled() -> None:
-    loop, result = finished(Experiment(Rosenbrock(), steps=STEPS - 1, compile=True))
-    assert not loop.compiled
-    assert result.steps == STEPS - 1
+@pytest.mark.parametrize("optimizer", [Adam(), TorchOptim()], ids=["recorded", "called"])
+def test_looking_ahead_at_batches_loses_none(optimizer: Optimizer) -> None:
+    experiment = Experiment(Line(), optimizer, steps=20)
+    streams = Run(experiment).loop.streams
+    generator = experiment.generator()
+    experiment.objective.init(generator)
+    expected = list(zip(experiment.objective.batches(generator), range(20), strict=False))
+    torch.testing.assert_close([(streams.draw(), i) for i in range(20)], expected, rtol=0, atol=0)
+
+
+def test_steps_too_few_for_a_program_are_made_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(CompiledBackend, "_compiled", lambda self: None)  # it is not called
+    run, result = finished(Experiment(Line(), Adam(lr=0.1), steps=STEPS - 1, compile=True))
+    assert (run.loop.backend.name, result.steps) == ("compiled", STEPS - 1)
+    assert result.parameters == finished(Experiment(Line(), Adam(lr=0.1), steps=STEPS - 1))[1].parameters

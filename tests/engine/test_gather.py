@@ -1,13 +1,18 @@
 """Gathering by column against picking numbers one by one."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from descend.engine.block import Block, due
+from descend.engine.backends.backend import Summary
+from descend.engine.block import due
 from descend.engine.experiment import Experiment
-from descend.engine.gather import gather, until
+from descend.engine.gather import columns
+from descend.engine.loop import Loop, Rows
+from descend.engine.run import recorded
 from descend.records import Column, Records, frame
 
 SHAPES = {"scalar": (), "single": (), "bins": (2, 4), "wide": (2, 8)}
@@ -19,45 +24,64 @@ SHAPES = {"scalar": (), "single": (), "bins": (2, 4), "wide": (2, 8)}
     st.integers(1, 3),
     st.integers(0, 2**20),
 )
-def test_every_number_finds_its_step_and_name(seen: list[set[str]], step: int, losses: int, seed: int) -> None:
+def test_every_number_finds_its_step_name_and_run(seen: list[set[str]], step: int, runs: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
 
-    def draw(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
-        return torch.randn(shape, generator=generator, dtype=dtype)
-
     def value(name: str) -> torch.Tensor:
-        return draw(*SHAPES[name], dtype=torch.float64 if name == "single" else torch.float32)
+        dtype = torch.float64 if name == "single" else torch.float32
+        return torch.randn((runs, *SHAPES[name]), generator=generator, dtype=dtype)
 
     observed = {i: {name: value(name) for name in sorted(names)} for i, names in enumerate(seen) if names}
-    block = Block(draw(len(seen), losses), draw(len(seen), losses), None, observed, {"always": draw(len(seen), 2, 4)})
-    names = tuple(f"l{i}" for i in range(losses))
-    found = gather(block, step, names)
-    expected = {("value", step + i): float(row) for i, row in enumerate((block.values.double() * block.weights).sum(1))}
-    if losses > 1:
-        pairs = ((i, j) for i in range(len(seen)) for j in range(losses))
-        expected |= {(f"loss/l{j}", step + i): float(block.values[i, j]) for i, j in pairs}
-    expected |= {(n, step + i): x for i, at in observed.items() for n, x in at.items()}
-    expected |= {("always", step + i): x for i, x in enumerate(block.always["always"])}
-    columns = found.scalars | found.histograms
-    got = {(n, int(s)): v for n, c in columns.items() for s, v in zip(c.steps, c.values, strict=True)}
+    found = columns(observed, step)
+    expected = {(n, step + i): x for i, at in observed.items() for n, x in at.items()}
+    got = {(n, int(s)): v for n, c in found.items() for s, v in zip(c.steps, c.values, strict=True)}
     assert got.keys() == expected.keys()
     for key, number in expected.items():
-        np.testing.assert_allclose(got[key], number, rtol=1e-6 if key[0] == "value" else 0)
-    for name, column in columns.items():
+        np.testing.assert_array_equal(got[key], number.double())
+    for column in found.values():
         assert (np.diff(column.steps) > 0).all()
         assert column.values.dtype == np.float64
-        assert (name in found.histograms) == (column.values.ndim > 1)
+
+
+@given(st.integers(1, 9), st.integers(0, 50), st.integers(1, 3), st.integers(1, 3), st.integers(1, 4))
+def test_totals_and_losses_of_a_block_find_their_steps_and_runs(
+    size: int, step: int, losses: int, runs: int, stride: int
+) -> None:
+    """Of a block that came in several parts, every `stride` steps recorded."""
+    names = tuple(f"l{i}" for i in range(losses))
+    kept = [i for i in range(size) if (step + i) % stride == 0]
+    values = torch.arange(float(size * runs * losses)).reshape(size, runs, losses)
+
+    def part(rows: list[int]) -> Summary:
+        own = values[rows] if losses > 1 else None
+        return Summary(torch.zeros(runs), torch.ones(runs), None, values[rows].sum(2), own, None, {})
+
+    loop = SimpleNamespace(backend=SimpleNamespace(names=names), at=np.arange(runs))
+    pattern = tuple(((i in kept), ()) for i in range(size))
+    half = len(kept) // 2
+    rows = Loop._rows(loop, [part(kept[:half]), part(kept[half:])], pattern, step)
+    expected = {} if not kept else {"value": values[kept].sum(2)}
+    if kept and losses > 1:
+        expected |= {f"loss/{name}": values[kept][:, :, i] for i, name in enumerate(names)}
+    assert rows.columns.keys() == expected.keys()
+    for name, column in rows.columns.items():
+        assert column.steps.tolist() == [step + i for i in kept]
+        np.testing.assert_array_equal(column.values, expected[name])
+
+
+def test_a_single_run_has_its_rows_before_it_stopped_split_by_how_they_are_drawn() -> None:
+    shapes = {"a": (3, 1), "b": (1, 1), "h": (1, 1, 2, 4)}
+    steps = {"a": [3, 5, 7], "b": [7], "h": [3]}
+    given = {n: Column(np.array(steps[n]), np.arange(float(np.prod(s))).reshape(s)) for n, s in shapes.items()}
+    found = recorded(Rows(given, np.zeros(1, np.int64)), 5)
+    assert {name: c.steps.tolist() for name, c in found.scalars.items()} == {"a": [3], "b": []}
+    assert found.scalars["a"].values.tolist() == [0.0]
+    assert found.histograms["h"].steps.tolist() == [3]
+    assert found.histograms["h"].values.shape == (1, 2, 4)
 
 
 def column(steps: list[int], values: list[float]) -> Column:
     return Column(np.array(steps, np.int64), np.array(values))
-
-
-def test_rows_before_a_step() -> None:
-    records = Records({"a": column([3, 5, 7], [1, 2, 3]), "b": column([7], [4])}, {"h": column([3], [0.5])})
-    found = until(records, 5)
-    assert {name: c.steps.tolist() for name, c in found.scalars.items()} == {"a": [3], "b": []}
-    assert found.histograms["h"].steps.tolist() == [3]
 
 
 def test_a_frame_is_in_the_order_of_the_blocks() -> None:

@@ -5,18 +5,18 @@ import torch
 from toys import Line, Scripted
 
 from descend.aggregators.torchjd_aggregator import TorchJD
+from descend.engine.backends.choose import LONG_RUN
 from descend.engine.experiment import Experiment
-from descend.engine.loop import Loop
 from descend.engine.placement import (
     ACCELERATOR_PAYS,
-    LONG_RUN,
     SMALL_STEP,
     THREADS_PAY,
-    choose_compile,
     choose_device,
     choose_dtype,
     choose_threads,
+    compiles,
 )
+from descend.engine.run import Run
 from descend.errors import ConfigurationError
 from descend.objectives.rosenbrock import Rosenbrock
 from descend.optimizers.torch_optim import TorchOptim
@@ -72,11 +72,11 @@ def test_precision() -> None:
 
 
 def test_precision_reaches_parameters_and_data() -> None:
-    loop = Loop(Experiment(Line(), dtype="float32", steps=2))
-    list(loop)
-    assert loop.experiment.objective.inputs.dtype == torch.float32
-    assert {x.dtype for x in loop.carry.params.values()} == {torch.float32}
-    assert Loop(Experiment(Line())).carry.params["w"].dtype == torch.float64
+    run = Run(Experiment(Line(), dtype="float32", steps=2))
+    list(run)
+    assert run.experiment.objective.inputs.dtype == torch.float32
+    assert {x.dtype for x in run.params.values()} == {torch.float32}
+    assert Run(Experiment(Line())).params["w"].dtype == torch.float64
 
 
 def test_threads_by_the_size_of_the_problem(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,7 +93,7 @@ def test_threads_that_make_no_sense(threads: object) -> None:
 
 
 def chosen(experiment: Experiment) -> bool:
-    return choose_compile(experiment, experiment.objective.init(experiment.generator()), LONG_RUN)
+    return compiles(experiment, experiment.objective.init(experiment.generator()), LONG_RUN)
 
 
 def test_auto_compiles_long_runs_of_small_steps() -> None:
@@ -101,19 +101,22 @@ def test_auto_compiles_long_runs_of_small_steps() -> None:
     assert not chosen(Experiment(Rosenbrock(), steps=LONG_RUN - 1))
     assert chosen(Experiment(Rosenbrock(dim=SMALL_STEP), steps=LONG_RUN))
     assert not chosen(Experiment(Rosenbrock(dim=SMALL_STEP + 1), steps=LONG_RUN))
-    assert not chosen(Experiment(Rosenbrock(), optimizer=TorchOptim(), steps=LONG_RUN))
+    assert Run(Experiment(Rosenbrock(), optimizer=TorchOptim(), steps=LONG_RUN)).loop.backend.name == "python"
     assert not chosen(Experiment(Rosenbrock(), compile=False, steps=LONG_RUN))
     assert chosen(Experiment(Rosenbrock(), compile=True, steps=1))
 
 
 def test_compiling_what_cannot_be_traced() -> None:
     with pytest.raises(ConfigurationError, match="TorchOptim is not made of tensor operations"):
-        chosen(Experiment(Rosenbrock(), optimizer=TorchOptim(), compile=True))
+        Run(Experiment(Rosenbrock(), optimizer=TorchOptim(), compile=True))
     pytest.importorskip("torchjd")
     with pytest.raises(ConfigurationError, match="TorchJD is not made of tensor operations"):
-        chosen(Experiment(Rosenbrock(), aggregator=TorchJD(), compile=True))
+        Run(Experiment(Rosenbrock(), aggregator=TorchJD(), compile=True))
 
 
 def test_compile_is_auto_true_or_false() -> None:
     with pytest.raises(ConfigurationError, match="auto, true or false"):
         chosen(Experiment(Scripted(), compile="maybe"))
+    for objective in (Scripted(), Rosenbrock()):
+        with pytest.raises(ConfigurationError, match="auto, true or false"):
+            Run(Experiment(objective, compile="maybe", steps=1))

@@ -50,6 +50,13 @@ def test_what_is_recorded_is_what_is_done(function) -> None:
             torch.testing.assert_close(found, expected, rtol=0, atol=0, equal_nan=True)
 
 
+def test_one_tensor_given_for_two_inputs_is_recorded_as_two() -> None:
+    x = torch.ones(2)
+    graph = record(lambda before, after: [after - before, before.add_(after)], [x, x])
+    found = graph(torch.tensor([1.0, 2.0]), torch.tensor([10.0, 30.0]))
+    torch.testing.assert_close(found, [torch.tensor([9.0, 28.0]), torch.tensor([11.0, 32.0])], rtol=0, atol=0)
+
+
 def test_what_is_made_and_written_in_place_is_recorded_as_made() -> None:
     graph = record(in_place, [torch.ones(3)])
     written = [node for node in graph.graph.nodes if node.op == "call_function" and node.target._schema.is_mutable]
@@ -87,12 +94,14 @@ def test_it_tells_what_is_recorded_and_what_depends_on_what() -> None:
 def test_it_imports_no_compiler() -> None:
     """Dynamo, inductor and sympy take two seconds to import: as long as all of a small sweep."""
     code = """
-import sys, torch
-from descend.graph.trace import trace
-from descend.optimizers.adam import Adam
-adam = Adam()
-x = {"x": torch.ones(2)}
-trace(lambda x, g: adam.step(x, g, adam.init(x), None), x, x)
+import sys
+from descend.engine.experiment import Experiment
+from descend.engine.run import Run, drive
+from descend.metrics.gradient_norm import GradientNorm
+from descend.objectives.rosenbrock import Rosenbrock
+run = Run(Experiment(Rosenbrock(), metrics={"norm": GradientNorm(every=2)}, steps=5))
+assert run.loop.backend.name == "graph"
+drive(run, [])
 print([name for name in ("torch._dynamo", "torch._inductor", "sympy") if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -14,7 +14,7 @@ from torch import Tensor
 
 import descend
 from descend.engine.experiment import Experiment
-from descend.engine.loop import Loop
+from descend.engine.run import Run
 from descend.errors import ConfigurationError
 from descend.menu import FOLDER
 from descend.menu.build import build
@@ -205,14 +205,14 @@ class Oscillator(Equation):
 def test_a_system_of_equations() -> None:
     equation = Oscillator(points=20)
     experiment = Experiment(equation, AdamThenLBFGS(lr=0.01, adam_steps=10), steps=20)
-    loop = Loop(experiment)
-    for _ in loop:
+    run = Run(experiment)
+    for _ in run:
         pass
-    found = equation.candidate(loop.carry.params)(equation.grid)
+    found = equation.candidate(run.params)(equation.grid)
     t = equation.grid[:, 0]
     torch.testing.assert_close(found, torch.stack([t.sin(), t.cos()], 1), rtol=0, atol=5e-3)
-    assert loop.result().metrics == {}
-    drawing = equation.drawing(loop.carry.params)
+    assert run.result().metrics == {}
+    drawing = equation.drawing(run.params)
     assert drawing is not None
     assert set(drawing.found) == {"u", "v"}
     assert drawing.exact == {}

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from descend.records import Column, Records
+from descend.records import Column
 
 
 def columns(observed: dict[int, dict[str, Tensor]], step: int) -> dict[str, Column]:
@@ -31,14 +31,6 @@ def in_order(parts: list[Column]) -> Column:
     steps = np.concatenate([part.steps for part in parts])
     order = np.argsort(steps)
     return Column(steps[order], np.concatenate([part.values for part in parts])[order])
-
-
-def until(records: Records, step: int) -> Records:
-    """Return the rows before `step`."""
-    return Records(
-        {n: Column(c.steps[c.steps < step], c.values[c.steps < step]) for n, c in records.scalars.items()},
-        {n: Column(c.steps[c.steps < step], c.values[c.steps < step]) for n, c in records.histograms.items()},
-    )
 
 
 def host(values: Tensor) -> np.ndarray:

@@ -55,6 +55,7 @@ def record(
     Raises:
         Untraceable: the function depends on the value of a tensor in Python (`if`, `.item()`).
     """
+    inputs = apart(inputs)
     recorder = Recorder(inputs, instead or {})
     RECORDING.append(recorder)
     try:
@@ -65,6 +66,12 @@ def record(
     recorder.graph.output([recorder.node(x) for x in outputs])
     recorder.graph.eliminate_dead_code()
     return GraphModule(recorder.constants, recorder.graph)
+
+
+def apart(inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Return inputs of which no two are one tensor: it would be recorded as the last of them alone."""
+    first = {id(x): i for i, x in reversed(list(enumerate(inputs)))}
+    return [x if first[id(x)] == i else x.clone() for i, x in enumerate(inputs)]
 
 
 def returned(graph: GraphModule) -> list[Node]:
