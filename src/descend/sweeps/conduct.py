@@ -1,6 +1,7 @@
 """A sweep from its overrides to its report."""
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -120,14 +121,26 @@ def carry_out(plan: Plan, settings: Settings, store: Store | Outbox) -> bool:
 
 def chunks(plan: Plan, settings: Settings, done: set[int], bar: SweepBar) -> Iterator[Chunk]:
     """Yield the chunks of a plan, the runs already done left out."""
-    for group in plan.groups:
-        left = [i for i, job in enumerate(group.jobs) if job.index not in done]
-        if left:
-            yield from group_chunks(group.part(left), plan.stride, settings, bar)
+    places = [[i for i, job in enumerate(group.jobs) if job.index not in done] for group in plan.groups]
+    parts = [group.part(left) for group, left in zip(plan.groups, places, strict=True) if left]
+    alone = Counter[str]()
+    for group in parts:
+        if group.serial is not None:
+            alone[group.serial] += len(group.jobs)
+    said: set[str] = set()
+    for group in parts:
+        yield from group_chunks(group, plan.stride, settings, bar, alone, said)
 
 
-def group_chunks(group: Group, stride: int, settings: Settings, bar: SweepBar) -> Iterator[Chunk]:
-    """Yield a group's chunks: stacked where that can be, serially and saying so where not."""
+def group_chunks(
+    group: Group, stride: int, settings: Settings, bar: SweepBar, alone: Counter[str], said: set[str]
+) -> Iterator[Chunk]:
+    """Yield a group's chunks: stacked where that can be, serially and saying so where not.
+
+    Args:
+        alone: how many runs of the whole plan are known to go by themselves, by the reason.
+        said: the reasons that were told; each is told once.
+    """
     if group.serial is None:
         done = 0
         try:
@@ -141,7 +154,12 @@ def group_chunks(group: Group, stride: int, settings: Settings, bar: SweepBar) -
         except MemoryError as error:
             yield all_failed(group.jobs[done:], error)
             return
-    print(f"descend: {len(group.jobs)} runs go one after the other: {group.serial}.", file=sys.stderr)
+    reason = str(group.serial)
+    if reason not in said:
+        said.add(reason)
+        count = max(alone[reason], len(group.jobs))
+        runs = f"{count} runs go one after the other" if count > 1 else "a run goes by itself"
+        print(f"descend: {runs}: {reason}.", file=sys.stderr)
     for chunk in run_serially(group, built):
         bar.advance(group.template.steps)
         yield chunk
