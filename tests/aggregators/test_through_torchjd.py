@@ -1,5 +1,6 @@
 """Methods whose weights torchjd computes."""
 
+import io
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -40,6 +41,26 @@ def test_cagrad_without_a_ball_is_the_mean() -> None:
     torch.testing.assert_close(weights(CAGrad(c=0.0), rows), torch.full((4,), 0.25, dtype=torch.float64))
 
 
+def test_cagrad_leaves_a_loss_without_a_gradient_out() -> None:
+    """In the ball about the mean of all, no direction is better for the worst of the losses that can change."""
+    rows = torch.cat([torch.zeros(1, 12, dtype=torch.float64), jacobian("conflicting", 3, 1.0)])
+    mean = rows.mean(dim=0)
+    λ = weights(CAGrad(c=0.5), rows)
+    d = λ @ rows
+    assert float((d - mean).norm()) <= 0.5 * float(mean.norm()) * (1 + 1e-5)
+    offsets = torch.randn(2000, 12, generator=torch.Generator().manual_seed(0), dtype=torch.float64) @ rows.T @ rows
+    others = mean + 0.5 * mean.norm() * offsets / offsets.norm(dim=1, keepdim=True)
+    assert float((rows[1:] @ d).min()) >= float((others @ rows[1:].T).amin(dim=1).max()) - 1e-6
+    assert float(λ.min()) > 0  # so that the total is no smaller for what is left out
+
+
+@pytest.mark.parametrize("rows", [[[0, 0], [0, 0]], [[1, 0], [-1, 0]], [[1, 0], [-1, 0], [0, 0]]])
+def test_cagrad_rests_at_a_pareto_stationary_point_with_the_losses_in_its_total(rows: list[list[float]]) -> None:
+    λ = weights(CAGrad(), torch.tensor(rows, dtype=torch.float64))
+    assert float(λ.sum()) == pytest.approx(1)
+    assert float((λ @ torch.tensor(rows, dtype=torch.float64)).norm()) < 1e-12
+
+
 @every_gramian
 def test_cagrad_always_answers(kind: str, m: int, scale: float) -> None:
     assert torch.isfinite(weights(CAGrad(), jacobian(kind, m, scale))).all()
@@ -73,8 +94,31 @@ def test_nash_mtl_follows_torchjd_and_keeps_runs_apart() -> None:
         _, other = ours.weights(LOSSES, lambda rows=rows: 1 - rows, other)
 
 
+def test_nash_mtl_bargains_between_the_losses_that_have_gradients() -> None:
+    rows = torch.cat([torch.zeros(1, 12, dtype=torch.float64), jacobian("random", 3, 1.0)])
+    found = weights(NashMtl(max_norm=0.0), rows)
+    torch.testing.assert_close(found[1:], weights(NashMtl(max_norm=0.0), rows[1:]), rtol=0, atol=0)
+    assert float(found[0]) == 1
+
+
+def test_nash_mtl_of_one_loss_that_has_a_gradient_has_a_step_of_length_1_or_less() -> None:
+    """G λ = 1/λ of one loss is λ = 1/‖g‖."""
+    rows = torch.tensor([[0, 0], [3, 4]], dtype=torch.float64)
+    assert weights(NashMtl(max_norm=0.0), rows).tolist() == pytest.approx([1, 0.2])
+    assert weights(NashMtl(max_norm=0.5), rows).tolist() == pytest.approx([1, 0.1])
+
+
+def test_nash_mtl_answers_where_no_loss_has_a_gradient() -> None:
+    aggregator = NashMtl()
+    state = aggregator.init(LOSSES, NAMES) | {"solution": LOSSES}
+    found, after = aggregator.weights(LOSSES, lambda: torch.zeros(3, 2, dtype=torch.float64), state)
+    torch.testing.assert_close(found, LOSSES, rtol=0, atol=0)
+    torch.testing.assert_close(after["solution"], LOSSES, rtol=0, atol=0)
+
+
 ARGUMENTS: dict[str, dict[str, Any]] = {
     "CAGrad": {"c": 0.4},
+    "CRMOGM": {"weighting": "MGDA"},
     "COSMOS": {"lambda_": 0.1, "weights": [0.2, 0.3, 0.5]},
     "Constant": {"weights": [0.2, 0.3, 0.5]},
     "FairGrad": {"alpha": 1.0},
@@ -84,22 +128,39 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", sorted(find_methods()))
-def test_every_name_works(name: str) -> None:
-    rows = jacobian("conflicting", 3, 1.0)
-    found = weights(TorchJD(name, ARGUMENTS.get(name)), rows, LOSSES)
+def theirs(name: str) -> Any:
+    """The object of torchjd's own."""
     arguments = {
         key: torch.tensor(value, dtype=torch.float64) if isinstance(value, list) else value
         for key, value in ARGUMENTS.get(name, {}).items()
     }
-    torch.manual_seed(0)
-    if hasattr(aggregation, name):
-        direction = getattr(aggregation, name)(**arguments)(rows)
-        torch.testing.assert_close(found @ rows, direction, rtol=1e-8, atol=1e-8)
-    else:
-        leaf = LOSSES.clone().requires_grad_()
-        expected = torch.autograd.grad(getattr(scalarization, name)(**arguments)(leaf), leaf)[0]
-        torch.testing.assert_close(found, expected)
+    if "weighting" in arguments:
+        arguments["weighting"] = getattr(aggregation, f"{arguments['weighting']}Weighting")()
+    home = aggregation if hasattr(aggregation, name) else scalarization
+    return (getattr(home, name, None) or getattr(aggregation, f"{name}Weighting"))(**arguments)
+
+
+@pytest.mark.parametrize("name", sorted(find_methods()))
+def test_every_name_works_as_torchjd_does_step_after_step(name: str) -> None:
+    """What a method remembers goes through a file after every step, and a second run leaves no trace in the first."""
+    ours, live = TorchJD(name, ARGUMENTS.get(name)), theirs(name)
+    state = other = ours.init(LOSSES, NAMES)
+    for step in range(6):
+        rows, losses = jacobian("conflicting", 3, 1.0) + 0.1 * step, LOSSES / (1 + step)
+        found, state = ours.weights(losses, lambda rows=rows: rows, state)
+        _, other = ours.weights(losses, lambda rows=rows: 1 - rows, other)
+        buffer = io.BytesIO()
+        torch.save(state, buffer)
+        buffer.seek(0)
+        state = torch.load(buffer, weights_only=True)
+        torch.manual_seed(step)
+        if isinstance(live, aggregation.Aggregator):
+            torch.testing.assert_close(found @ rows, live(rows), rtol=1e-8, atol=1e-8)
+        elif isinstance(live, aggregation.Weighting):
+            torch.testing.assert_close(found, live(rows @ rows.T), rtol=1e-12, atol=1e-12)
+        else:
+            leaf = losses.clone().requires_grad_()
+            torch.testing.assert_close(found, torch.autograd.grad(live(leaf), leaf)[0])
 
 
 def test_methods_that_draw_do_so_anew_at_each_step() -> None:
@@ -109,14 +170,38 @@ def test_methods_that_draw_do_so_anew_at_each_step() -> None:
     assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize("name", ["NashMTL", "GradVac", "FAMO", "GradDrop", "UPGard"])
+@pytest.mark.parametrize("name", ["NashMTL", "FAMO", "UPGard", "Aggregator"])
 def test_names_that_cannot_be_used_are_answered_with_those_that_can(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"TorchJD.name is {name!r}.* AlignedMTL, CAGrad.*; use one of these"):
         TorchJD(name)
 
 
+@pytest.mark.parametrize("name", ["GradDrop", "TrimmedMean"])
+def test_a_direction_that_is_no_sum_of_gradients_is_refused_as_such(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{name}.*gradient of no weighted sum of losses; .*\.$"):
+        TorchJD(name)
+
+
 @pytest.mark.parametrize(
-    ("name", "arguments"), [("CAGrad", None), ("CAGrad", {"c": -1.0}), ("FairGrad", {"beta": 1.0})]
+    ("name", "arguments", "sentence"),
+    [
+        ("Krum", {"n_byzantine": 1}, "should have at least 4 rows"),
+        ("Krum", {"n_byzantine": 0, "n_selected": 4}, "should have at least 4 rows"),
+        ("Constant", {"weights": [1.0, 2.0]}, "should have 2 rows"),
+        ("AlignedMTL", {"pref_vector": [1.0, 2.0]}, "2"),
+        ("COSMOS", {"lambda_": 0.1, "weights": [0.5, 0.5]}, ""),
+    ],
+)
+def test_a_wrong_number_of_losses_is_told_before_the_first_step(
+    name: str, arguments: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=rf"{name} with .* cannot combine 3 losses .a, b, c.: .*{sentence}"):
+        TorchJD(name, arguments).init(LOSSES, NAMES)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [("CAGrad", None), ("CAGrad", {"c": -1.0}), ("FairGrad", {"beta": 1.0}), ("CRMOGM", {"weighting": "MGD"})],
 )
 def test_wrong_arguments_are_told(name: str, arguments: dict[str, Any] | None) -> None:
     with pytest.raises(ConfigurationError, match=rf"torchjd's {name} refused its arguments .*aggregator\.arguments"):

@@ -102,6 +102,53 @@ def test_a_scheduled_learning_rate_reaches_the_class() -> None:
     torch.testing.assert_close(after, {name: x - 0.05 for name, x in params.items()})
 
 
+def test_a_scheduled_learning_rate_multiplies_what_the_method_made_of_it() -> None:
+    """pytorch_optimizer's ASGD changes the learning rate of its group itself; a schedule halves what it made of it."""
+    params = start(torch.float64)
+    points = {name: x.clone().requires_grad_() for name, x in params.items()}
+    optimizer, twin = (
+        TorchOptim(lr=0.1, name="pytorch_optimizer.ASGD"),
+        pytorch_optimizer.ASGD(list(points.values()), lr=0.1),
+    )
+    state = optimizer.init(params)
+    for step in range(5):
+        if step == 3:
+            object.__setattr__(optimizer, "lr", torch.tensor(0.05, dtype=torch.float64))
+            assert twin.param_groups[0]["lr"] != 0.1
+            twin.param_groups[0]["lr"] *= 0.5
+        for x in points.values():
+            x.grad = x.detach().clone()
+        params, state = optimizer.step(params, params, state, loss)
+        twin.step()
+        for name, x in points.items():
+            torch.testing.assert_close(params[name], x.detach(), rtol=1e-14, atol=0)
+
+
+def test_a_clipped_gradient_stays_clipped_where_the_class_asks_for_the_loss_or_for_a_graph() -> None:
+    """An own evaluation of the gradient would undo what the clipping did."""
+    for name in ("EmoNavi", "AdaHessian", "SophiaH"):
+        optimizer, params = TorchOptim(name=f"pytorch_optimizer.{name}"), start(torch.float64)
+        zero = {key: torch.zeros_like(x) for key, x in params.items()}
+        state = optimizer.begin(params, 0)
+        with torch.no_grad():
+            _, after = optimizer.step(params, zero, state, loss)
+        for key in params:
+            assert not after["entries"][key]["exp_avg" if name != "SophiaH" else "momentum"].any()
+
+
+def test_seeds_are_runs_of_their_own() -> None:
+    optimizer, params = TorchOptim(name="pytorch_optimizer.Gravity", lr=0.01), start()
+
+    def after(seed: int) -> Params:
+        return optimizer.step(params, params, optimizer.begin(params, seed), loss)[0]
+
+    torch.manual_seed(1)
+    first = after(3)
+    torch.manual_seed(2)
+    torch.testing.assert_close(after(3), first, rtol=0, atol=0)
+    assert not torch.equal(after(4)["first"], first["first"])
+
+
 def test_first_order_classes_do_not_evaluate_the_loss() -> None:
     def forbidden(params: Params) -> torch.Tensor:
         raise AssertionError("the loss was evaluated")
@@ -138,6 +185,8 @@ def test_options_on_the_command_line() -> None:
         ({"name": "Adam", "options": {"betas": [2, 3]}}, "betas=.2, 3.: Invalid beta parameter"),
         ({"name": "SparseAdam"}, "SparseAdam does not support dense gradients"),
         ({"name": "Adam", "lr": -1.0}, "TorchOptim.lr is -1.0"),
+        ({"name": "pytorch_optimizer.SAM"}, "changes the steps of another optimizer, its argument 'base_optimizer'"),
+        ({"name": "pytorch_optimizer.AdamMin"}, "did you mean Adan or Adam"),
     ],
 )
 def test_what_cannot_run_is_refused_in_a_sentence(fields: dict[str, Any], sentence: str) -> None:

@@ -33,6 +33,14 @@ def test_globs_find_the_menus_choices() -> None:
     assert table["optimizer"].to_list() == ["rmsprop"]
 
 
+def test_why_runs_go_by_themselves_is_told_once(capfd: pytest.CaptureFixture[str]) -> None:
+    """Each class is a group of its own."""
+    descend.sweep([*BASE, "optimizer=torch", "optimizer.name=Adam,SGD,Adagrad"])
+    told = [line for line in capfd.readouterr().err.splitlines() if "one after the other" in line]
+    assert len(told) == 1
+    assert told[0].startswith("descend: 3 runs go one after the other: ")
+
+
 @pytest.mark.parametrize(
     ("texts", "values"),
     [

@@ -18,7 +18,8 @@ class NashMtl(Aggregator):
     """λ > 0 with G λ ∝ 1/λ, elementwise: the direction whose gains for the losses have the greatest product.
 
     Navon et al., "Multi-Task Learning as a Bargaining Game" (ICML 2022), Algorithm 1. Solved by successive convex
-    problems from the λ of the step before.
+    problems from the λ of the step before. A loss without a gradient has nothing to gain: it keeps its λ, and the
+    others bargain.
 
     Args:
         max_norm: ‖Jᵀλ‖ is cut to this, ≥ 0; 0 leaves it as it is.
@@ -48,11 +49,21 @@ class NashMtl(Aggregator):
         # A single loss bargains with nobody, and cvxpy refuses that problem.
         if losses.shape[0] == 1:
             return torch.ones_like(losses), state
-        weighting = self._solver(losses.shape[0])
+        matrix = jacobian()
+        moved = matrix.any(dim=1)
+        found, kept = state["solution"].clone(), state["solution"].clone()
+        found[moved], kept[moved] = self._bargain(matrix[moved], losses[moved], kept[moved])
+        return found, {"solution": kept}
+
+    def _bargain(self, matrix: Tensor, losses: Tensor, solution: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weights of losses that all have a gradient, and the solution before it was cut."""
+        if len(losses) < 2:
+            alone = 1 / torch.linalg.vector_norm(matrix, dim=1)  # G λ = 1/λ of one loss; its direction has length 1
+            return (alone * min(self.max_norm, 1.0) if self.max_norm else alone), alone
+        weighting = self._solver(len(losses))
         # torchjd keeps the last solution to start from; it is the only memory it has, and the state's here.
-        weighting.prvs_alpha = state["solution"].to(device="cpu", dtype=torch.float64).numpy()
-        weights = weigh(weighting, jacobian(), losses)
-        return weights, {"solution": torch.from_numpy(weighting.prvs_alpha).to(losses)}
+        weighting.prvs_alpha = solution.to(device="cpu", dtype=torch.float64).numpy()
+        return weigh(weighting, matrix, losses), torch.from_numpy(weighting.prvs_alpha).to(losses)
 
     def _solver(self, m: int) -> Any:
         """Return torchjd's weighting for m losses, whose convex problem takes long to set up and is kept."""

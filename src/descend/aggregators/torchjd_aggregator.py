@@ -1,5 +1,6 @@
 """Any method of torchjd that weighs the losses, by its name there."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -10,23 +11,31 @@ from torch import Tensor
 from descend.aggregators.aggregator import Aggregator
 from descend.aggregators.gramian import gramian
 from descend.aggregators.torchjd_extra import import_torchjd, weigh
+from descend.aggregators.torchjd_memory import recall, remembered
 from descend.errors import ConfigurationError
 from descend.types import State
+
+# Their directions take some entries of some gradients, so that no weights of the losses give them.
+ENTRY_BY_ENTRY = ("GradDrop", "TrimmedMean")
 
 
 @dataclass(frozen=True)
 class TorchJD(Aggregator):
-    """λ as a torchjd aggregator chooses it from G or J, or the gradient of a torchjd scalarizer in the losses.
+    """λ as a torchjd aggregator or weighting chooses it from G or J, or the gradient of a torchjd scalarizer.
 
-    Methods that draw take their numbers from a counter in the state. Methods with a memory inside torchjd are refused,
-    since no state could save it; most of them have a file of their own here.
+    Methods that draw take their numbers from a counter in the state; what a method remembers is in the state too. MoDo
+    and SDMGrad are given G of one batch, where their papers draw two: on the whole data, which is the same twice, that
+    is their method; on batches it lacks their guarantee.
 
     Args:
-        name: name of a class of `torchjd.aggregation` or `torchjd.scalarization`.
-        arguments: its arguments by name; lists become float64 tensors.
+        name: name of a class of `torchjd.aggregation` or `torchjd.scalarization`; MoDo stands for MoDoWeighting.
+        arguments: its arguments by name; lists become float64 tensors, and the name of a weighting its object.
 
     Attributes:
-        method: the aggregator or scalarizer of torchjd.
+        method: the aggregator, weighting or scalarizer of torchjd, as it is before its first step.
+
+    Raises:
+        ConfigurationError: no such method, or its arguments are refused; by `init`, the number of losses.
     """
 
     batchable: ClassVar[bool] = False
@@ -37,14 +46,20 @@ class TorchJD(Aggregator):
     arguments: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        method = find_methods().get(self.name)
+        if self.name in ENTRY_BY_ENTRY:
+            raise ConfigurationError(
+                f"TorchJD.name is {self.name!r}, whose direction takes some entries from one gradient and some from "
+                "another, so that it is the gradient of no weighted sum of losses; choose a method that weighs them."
+            )
+        methods = find_methods()
+        method = methods.get(self.name)
         if method is None:
             raise ConfigurationError(
                 f"TorchJD.name is {self.name!r}, but the methods of torchjd that can be used here are "
-                f"{', '.join(sorted(find_methods()))}; use one of these names."
+                f"{', '.join(sorted(methods))}; use one of these names."
             )
-        arguments = {key: _tensor_of_list(value) for key, value in (self.arguments or {}).items()}
         try:
+            arguments = {key: argument(key, value) for key, value in (self.arguments or {}).items()}
             object.__setattr__(self, "method", method(**arguments))
         except (TypeError, ValueError, ImportError) as error:
             raise ConfigurationError(
@@ -53,42 +68,80 @@ class TorchJD(Aggregator):
             ) from error
 
     def init(self, losses: Tensor, names: tuple[str, ...]) -> State:
-        return {"step": 0}
+        state = {"step": 0, "memory": {}}
+        some = torch.eye(len(losses), dtype=torch.float64, device="cpu")  # any gradients will do, to try their number
+        try:
+            self.weights(torch.ones_like(losses), lambda: some, state)
+        except (ValueError, IndexError, RuntimeError) as error:
+            raise ConfigurationError(
+                f"torchjd's {self.name} with {self.arguments or 'its defaults'} cannot combine {len(losses)} losses "
+                f"({', '.join(names)}): {str(error).rstrip('.')}. Change aggregator.arguments, or the aggregator."
+            ) from error
+        return state
 
     def weights(self, losses: Tensor, jacobian: Callable[[], Tensor], state: State) -> tuple[Tensor, State]:
+        method = copy.deepcopy(self.method)
+        recall(method, state["memory"])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(state["step"])
-            return self._weigh(losses, jacobian), {"step": state["step"] + 1}
+            weights = weights_by(method, losses, jacobian)
+        return weights, {"step": state["step"] + 1, "memory": remembered(method, self.method)}
 
-    def _weigh(self, losses: Tensor, jacobian: Callable[[], Tensor]) -> Tensor:
-        if hasattr(self.method, "gramian_weighting"):
-            return weigh(self.method.gramian_weighting, gramian(jacobian()), losses)
-        if hasattr(self.method, "weighting"):
-            return weigh(self.method.weighting, jacobian(), losses)
-        return weigh(self._gradient_of_scalarizer, losses, losses)
 
-    def _gradient_of_scalarizer(self, values: Tensor) -> Tensor:
+def weights_by(method: Any, losses: Tensor, jacobian: Callable[[], Tensor]) -> Tensor:
+    """Return the weights [m] that a method of torchjd gives."""
+    if hasattr(method, "gramian_weighting"):
+        return weigh(method.gramian_weighting, gramian(jacobian()), losses)
+    aggregation = import_torchjd("torchjd.aggregation", "torchjd")
+    if isinstance(method, aggregation.WeightedAggregator):
+        return weigh(method.weighting, jacobian(), losses)
+    if isinstance(method, aggregation.Weighting):
+        return weigh(method, gramian(jacobian()), losses)
+    if isinstance(method, aggregation.Aggregator):
+        return weigh(lambda rows: weights_of_direction(rows, method(rows)), jacobian(), losses)
+
+    def gradient(values: Tensor) -> Tensor:
         with torch.enable_grad():
             leaf = values.requires_grad_()
-            return torch.autograd.grad(self.method(leaf), leaf)[0]
+            return torch.autograd.grad(method(leaf), leaf)[0]
+
+    return weigh(gradient, losses, losses)
+
+
+def weights_of_direction(rows: Tensor, direction: Tensor) -> Tensor:
+    """Return the shortest λ [m] with Jᵀλ nearest to a direction [n] that is a combination of the gradients J [m, n]."""
+    return torch.linalg.pinv(rows.mT) @ direction
 
 
 def find_methods() -> dict[str, type]:
-    """Return torchjd's aggregators that are a weighting, and its scalarizers, without those that keep a memory."""
+    """Return torchjd's methods by name: those whose direction is a combination of the gradients, and its scalarizers.
+
+    Left out are Nash-MTL and the scalarizers with parameters or a memory of their own; they have files here.
+    """
     aggregation = import_torchjd("torchjd.aggregation", "torchjd")
     scalarization = import_torchjd("torchjd.scalarization", "torchjd")
     stateful = import_torchjd("torchjd", "torchjd").Stateful
-    found = {
-        name: getattr(module, name)
-        for module, base in ((scalarization, scalarization.Scalarizer), (aggregation, aggregation.WeightedAggregator))
-        for name in module.__all__
-        if issubclass(getattr(module, name), base) and not issubclass(getattr(module, name), stateful)
-    }
-    abstract = {"Scalarizer", "WeightedAggregator", "GramianWeightedAggregator"}
-    return {name: method for name, method in found.items() if name not in abstract}
+    abstract = {"Scalarizer", "Aggregator", "WeightedAggregator", "GramianWeightedAggregator", "Weighting"}
+    found = {name: getattr(scalarization, name) for name in scalarization.__all__ if name not in abstract}
+    found = {name: method for name, method in found.items() if not issubclass(method, stateful)}
+    named = {name: getattr(aggregation, name) for name in aggregation.__all__ if name not in abstract}
+    weightings = {name.removesuffix("Weighting"): x for name, x in named.items() if name.endswith("Weighting")}
+    aggregators = {name: x for name, x in named.items() if not name.endswith("Weighting")}
+    every = found | weightings | aggregators
+    return {name: method for name, method in every.items() if name not in ("NashMTL", *ENTRY_BY_ENTRY)}
 
 
-def _tensor_of_list(value: Any) -> Any:
+def argument(name: str, value: Any) -> Any:
+    """Return an argument as torchjd takes it.
+
+    Raises:
+        ValueError: a weighting of that name is none of torchjd's.
+    """
+    if name == "weighting":
+        weighting = getattr(import_torchjd("torchjd.aggregation", "torchjd"), f"{value}Weighting", None)
+        if weighting is None:
+            raise ValueError(f"weighting is {value!r}, but it must be one of torchjd's by name: MGDA, UPGrad, Mean….")
+        return weighting()
     if isinstance(value, list | tuple):
         return torch.tensor(value, dtype=torch.float64, device="cpu")
     return value

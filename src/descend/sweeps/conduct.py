@@ -160,17 +160,23 @@ def carry_out(plan: Plan, settings: Settings, store: Store | Outbox) -> bool:
 def chunks(plan: Plan, settings: Settings, store: Store | Outbox, bar: SweepBar) -> Iterator[Chunk]:
     """Yield the chunks of a plan, the runs already done left out."""
     done = store.done()
-    for group in plan.groups:
-        left = [i for i, job in enumerate(group.jobs) if job.index not in done]
-        if left:
-            yield from group_chunks(group.part(left), plan, settings, store, bar)
+    places = [[i for i, job in enumerate(group.jobs) if job.index not in done] for group in plan.groups]
+    parts = [group.part(left) for group, left in zip(plan.groups, places, strict=True) if left]
+    alone: dict[str, int] = {}
+    for group in parts:
+        if group.serial is not None:
+            alone[group.serial] = alone.get(group.serial, 0) + len(group.jobs)
+    for group in parts:
+        yield from group_chunks(group, plan, settings, store, bar, alone)
 
 
-def group_chunks(group: Group, plan: Plan, settings: Settings, store: Store | Outbox, bar: SweepBar) -> Iterator[Chunk]:
+def group_chunks(
+    group: Group, plan: Plan, settings: Settings, store: Store | Outbox, bar: SweepBar, alone: dict[str, int]
+) -> Iterator[Chunk]:
     """Yield a group's chunks: stacked where that can be, serially and saying so where not.
 
-    A step that raises when it is traced may be right when it is run, and where it is wrong, that is one group's
-    mistake: its runs go one by one, and each tells of it.
+    Args:
+        alone: how many runs of the whole plan are known to go by themselves, by the reason; 0 once that was said.
     """
     checkpoints = Checkpoints(store.folder / CHECKPOINTS, settings.every)
     if group.serial is None:
@@ -189,6 +195,9 @@ def group_chunks(group: Group, plan: Plan, settings: Settings, store: Store | Ou
         except Exception as error:  # a mistake in one group must not cost the others
             yield all_failed(group.jobs[done:], error)
             return
-    count = len(group.jobs)
-    print(f"descend: {count} run{'s go' if count > 1 else ' goes'} one by one: {group.serial}.", file=sys.stderr)
+    reason = group.serial or ""
+    count = alone.get(reason, len(group.jobs))
+    alone[reason] = 0
+    if count:
+        print(f"descend: {count} run{'s go' if count > 1 else ' goes'} one after the other: {reason}.", file=sys.stderr)
     yield from run_serially(group, partial(built, source=plan.source), bar.advance, checkpoints)

@@ -1,0 +1,75 @@
+"""What a method of torchjd remembers from step to step, as plain dicts of tensors and numbers, and back.
+
+It stands in buffers and attributes of modules, together with a note on the size, dtype and device it was made for.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from descend.types import State
+
+# What every module has.
+COMMON = frozenset(vars(torch.nn.Module()))
+
+DTYPE, DEVICE = "<dtype>", "<device>"
+
+
+def remembered(method: Any, pristine: Any) -> State:
+    """Return what in a method of torchjd, and the methods inside it, is another than in one that was just made."""
+    found: dict[str, State] = {}
+    for (path, module), (_, new) in zip(method.named_modules(), pristine.named_modules(), strict=True):
+        buffers = {name: x for name, x in module._buffers.items() if x is not None}
+        changed = {
+            name: noted(x)
+            for name, x in vars(module).items()
+            if name not in COMMON and plain(x) and not unchanged(x, vars(new).get(name))
+        }
+        if buffers or changed:
+            found[path] = {"buffers": buffers, "own": changed}
+    return found
+
+
+def unchanged(x: Any, before: Any) -> bool:
+    if isinstance(x, Tensor):
+        return isinstance(before, Tensor) and torch.equal(x, before)
+    return type(x) is type(before) and x == before
+
+
+def recall(method: Any, memory: State) -> None:
+    """Put what `remembered` returned into a method that was just made; the memory itself is not changed."""
+    for path, module in method.named_modules():
+        if path in memory:
+            module._buffers.update({name: copied(x) for name, x in memory[path]["buffers"].items()})
+            vars(module).update({name: read(x) for name, x in memory[path]["own"].items()})
+
+
+def copied(x: Any) -> Any:
+    return x.clone() if isinstance(x, Tensor) else x
+
+
+def plain(x: Any) -> bool:
+    """Tell whether a value can be noted."""
+    if isinstance(x, tuple):
+        return all(plain(item) for item in x)
+    return x is None or isinstance(x, bool | int | float | Tensor | torch.dtype | torch.device)
+
+
+def noted(x: Any) -> Any:
+    """Return a value as a checkpoint holds it: the name of a dtype or device, marked."""
+    if isinstance(x, tuple):
+        return tuple(noted(item) for item in x)
+    if isinstance(x, torch.dtype):
+        return {DTYPE: str(x).removeprefix("torch.")}
+    return {DEVICE: str(x)} if isinstance(x, torch.device) else x
+
+
+def read(x: Any) -> Any:
+    """Return what `noted` was given, tensors on memory of their own."""
+    if isinstance(x, tuple):
+        return tuple(read(item) for item in x)
+    if isinstance(x, dict):
+        [(mark, name)] = x.items()
+        return getattr(torch, name) if mark == DTYPE else torch.device(name)
+    return copied(x)
