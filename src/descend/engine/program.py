@@ -207,8 +207,9 @@ class Program:
 
         def step(numbers: Numbers, carry: Carry, batch: Batch) -> tuple[Carry, Found]:
             carry, block = take(with_leaves(self.experiment, numbers), carry, [batch], (due,), uncounted)
-            first = [None if x is None else x[0] for x in block[:4]]
-            return carry, Found(*first, self._wanted(block.observed.get(0, {})))
+            length = None if block.norms is None else block.norms[0]
+            observed = self._wanted(block.observed.get(0, {}))
+            return carry, Found(block.totals[0], block.values[0], block.weights[0], length, observed)
 
         if due not in self._steps:
             recorded = Recorded(step, self._example, self._marks)

@@ -244,7 +244,8 @@ def written(call: str, node: Node, names: dict[Node, str], given: dict[str, Any]
 
 def last_uses(graph: GraphModule) -> dict[Node, list[Node]]:
     """Return for each node the values that nothing needs after it."""
-    kept, found = set(returned(graph)), {}
+    kept = set(returned(graph))
+    found: dict[Node, list[Node]] = {}
     last: dict[Node, Node] = {}
     for node in graph.graph.nodes:
         if node.op != "output":

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -192,7 +193,7 @@ class Source:
                     self._lanes.add(node)
                     lanes.add(name, type_, text, computed)
                 else:
-                    text = without_calls(text, lambda f, given, T=computed: f"one_{f}_{T}({', '.join(given)})")
+                    text = without_calls(text, partial(call_of_one, computed))
                     once.append(f"const {type_} {name} = {text};")
         return once, lanes
 
@@ -345,6 +346,11 @@ def without_calls(text: str, instead: Callable[[str, list[str]], str]) -> str:
             break
     found = instead(call.group(1), [without_calls(x, instead) for x in given])
     return text[: call.start()] + found + without_calls(text[at + 1 :], instead)
+
+
+def call_of_one(type_: str, name: str, given: Sequence[str]) -> str:
+    """Return the call of a function of the math library for a number that all runs share."""
+    return f"one_{name}_{type_}({', '.join(given)})"
 
 
 def entries(values: Sequence[Value], differs: Sequence[bool], nodes: Sequence[Node]) -> list[Entry]:
