@@ -29,10 +29,8 @@ from descend.aggregators.aggregator import Aggregator
 from descend.aggregators.min_norm import MinNorm
 from descend.aggregators.pcgrad import PCGrad
 from descend.aggregators.upgrad import UPGrad
-from descend.engine.block import due, take
 from descend.engine.experiment import Experiment
-from descend.engine.gather import gather
-from descend.engine.loop import Loop
+from descend.engine.run import Run
 from descend.objectives.objective import Objective
 from descend.optimizers.adam import Adam
 from descend.types import Batch, Losses, Params
@@ -100,14 +98,8 @@ def ours(objective: Objective, aggregator: Aggregator) -> Work:
     experiment = Experiment(objective, Adam(), aggregator, metrics, steps=STEPS, threads=1, compile=False)
 
     def work() -> Callable[[], object]:
-        loop = Loop(experiment)
-        batches, pattern = [None] * STEPS, due(loop.experiment, 0, STEPS)
-
-        def steps() -> None:
-            _, block = take(loop.experiment, loop.carry, batches, pattern, lambda loss: loss)
-            gather(block, 0, loop.names)
-
-        return steps
+        loop = Run(experiment).loop
+        return lambda: loop._block(STEPS)  # without the evaluation of the end, which the peer does not make
 
     return work
 

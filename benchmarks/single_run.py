@@ -18,9 +18,9 @@ import torch
 from ratios import Ratio, Work, against, show
 from torch import Tensor, nn
 
+from descend.engine.backends.graph import GraphBackend
 from descend.engine.experiment import Experiment
-from descend.engine.loop import Loop
-from descend.engine.run import drive
+from descend.engine.run import Run, drive
 from descend.menu.build import build, trackers
 from descend.menu.compose import compose
 from descend.metrics.metric import Metric
@@ -47,8 +47,8 @@ def quiet(experiment: Experiment) -> Work:
     """The run without metrics and sinks."""
 
     def work() -> Callable[[], object]:
-        loop = Loop(experiment)
-        return lambda: drive(loop, [])
+        run = Run(experiment)
+        return lambda: drive(run, [])
 
     return work
 
@@ -62,8 +62,8 @@ def logged(overrides: list[str], metrics: dict[str, Metric] | None = None) -> Wo
     def work() -> Callable[[], object]:
         folder = Path(TEMPORARY.name, str(next(NUMBERS)))
         folder.mkdir()
-        loop = Loop(experiment)
-        return lambda: drive(loop, open_sinks(trackers(config), folder, {}))
+        run = Run(experiment)
+        return lambda: drive(run, open_sinks(trackers(config), folder, {}))
 
     return work
 
@@ -133,10 +133,10 @@ def same(ours: dict[str, Tensor], theirs: Iterator[Tensor], tolerance: float) ->
 
 
 def final(experiment: Experiment) -> dict[str, Tensor]:
-    loop = Loop(experiment)
-    for _ in loop:
+    run = Run(experiment)
+    for _ in run:
         pass
-    return loop.carry.params
+    return run.params
 
 
 def rosenbrock(rounds: int) -> dict[str, tuple[Ratio, float]]:
@@ -189,16 +189,18 @@ def network(objective: str, steps: int, rounds: int) -> dict[str, tuple[Ratio, f
 
 
 def compiled(rounds: int) -> dict[str, tuple[Ratio, float]]:
-    """Compare compiled blocks on Rosenbrock, once compiled."""
+    """Compare a kernel on Rosenbrock, once compiled."""
     steps = 20_000
     overrides = ["objective=rosenbrock", f"steps={steps}", "compile=true", "metrics=none", "derivatives=none"]
     experiment = build(compose(overrides), overrides)
-    compiled = Loop(experiment)
+    compiled = Run(experiment).loop.backend
+    assert isinstance(compiled, GraphBackend)
+    start = compiled.carry
 
     def again() -> Callable[[], object]:
-        loop = Loop(replace(experiment, compile=False))
-        loop.compiled, loop._take = compiled.compiled, compiled._take  # nothing is compiled again
-        return lambda: drive(loop, [])
+        run = Run(replace(experiment, compile=False))
+        run.loop.backend, compiled.carry = compiled, start  # nothing is compiled again
+        return lambda: drive(run, [])
 
     name = f"Rosenbrock-2, Adam, {steps:,} steps, compiled"
     found = against(lambda: lambda: rosenbrock_by_hand(steps, 1e-3), {name: again}, rounds)

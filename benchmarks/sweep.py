@@ -24,7 +24,7 @@ import numpy as np
 from descend.engine.run import run
 from descend.menu.build import build
 from descend.menu.compose import compose
-from descend.sweeps.batch import Batched, prepare, run_group
+from descend.sweeps.batch import prepare, run_chunk, run_group
 from descend.sweeps.conduct import plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import Grid
@@ -98,14 +98,10 @@ def warm_ours(runs: int, steps: int, swept: str) -> float:
     points = round(runs**0.5) if both else runs
     overrides = [*ROSENBROCK, *QUIET, *rates, f"steps={steps}", "compile=true"]
     (group,) = plan(overrides, Settings(sampling=Grid(points))).groups
-    program, numbers = prepare(group)
-    for _ in range(2):
-        batched = Batched(program, group, numbers, 1, lambda steps: None)  # compiles
-        began = time.perf_counter()
-        batched._advance()
-        seconds = time.perf_counter() - began
-        del batched  # the memory of its curves, which the second time is no longer asked of the system
-    return seconds / steps
+    prepared = prepare(group)
+    for _ in range(2):  # the second time, memory is no longer asked of the system
+        chunk = run_chunk(prepared, group, 1, lambda steps: None)
+    return sum(result.seconds for result in chunk.results) / steps  # of the steps alone: compiling is not among them
 
 
 def digits(steps: int, own: bool, alone: int = 4) -> float:

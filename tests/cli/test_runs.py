@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 import torch
 import yaml
 
-from descend.engine.block import take
+from descend.engine.backends.graph import GraphBackend
 from descend.menu import FOLDER
 
 QUICK = ["objective=rosenbrock", "steps=20"]
@@ -131,14 +132,14 @@ def test_a_run_that_converges(descend) -> None:
 
 def failing_after(call: int, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the `call`-th block of a run raise."""
-    calls = iter(range(1, 100))
+    calls, advance = iter(range(1, 100)), GraphBackend.advance
 
-    def failing(*arguments: object, **named: object) -> object:
+    def failing(*arguments: Any) -> object:
         if next(calls) == call:
             raise error
-        return take(*arguments, **named)
+        return advance(*arguments)
 
-    monkeypatch.setattr("descend.engine.loop.take", failing)
+    monkeypatch.setattr(GraphBackend, "advance", failing)
 
 
 def test_a_failing_run_keeps_what_there_is(descend, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,6 @@ class Final(NamedTuple):
 
 def finished(experiment: Experiment, carry: Carry, names: Iterable[str]) -> Final:
     """Evaluate the last parameters of one run over the whole data, with the metrics of these names."""
-    carry = carry._replace(params=experiment.optimizer.reported(carry.params, carry.optimizer))
     taken, _ = evaluate(experiment, carry.params, None, carry.aggregator)
     observation = observe(experiment, carry, taken, None, None)
     return Final(
@@ -209,8 +208,8 @@ class Program:
         def step(numbers: Numbers, carry: Carry, batch: Batch) -> tuple[Carry, Found]:
             carry, block = take(with_leaves(self.experiment, numbers), carry, [batch], (due,), uncounted)
             length = None if block.norms is None else block.norms[0]
-            seen = self._wanted(block.observed.get(0, {}))
-            return carry, Found(block.totals[0], block.values[0], block.weights[0], length, seen)
+            observed = self._wanted(block.observed.get(0, {}))
+            return carry, Found(block.totals[0], block.values[0], block.weights[0], length, observed)
 
         if due not in self._steps:
             recorded = Recorded(step, self._example, self._marks)

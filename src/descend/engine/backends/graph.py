@@ -102,10 +102,10 @@ class GraphBackend(Backend):
 
     def _host(self, names: Sequence[str], before: Sequence[Tensor], weights: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Call metrics on the one run there is, of the step that led from `before` to the present carry."""
-        then, now = self._one(before), self._one(self.carry)
+        began, ended = self._one(before), self._one(self.carry)
         with torch.no_grad():
             own = weights[..., 0] if self.program.last else weights[0]
-            found = seen(self.program.experiment, self.names, names, then, now, own, batch)
+            found = seen(self.program.experiment, self.names, names, began, ended, own, batch)
         return {name: x[None] for name, x in found.items()}
 
     def _one(self, carry: Sequence[Tensor]) -> Carry:

@@ -193,7 +193,7 @@ class Source:
                     self._lanes.add(node)
                     lanes.add(name, type_, text, computed)
                 else:
-                    text = without_calls(text, partial(one_call, computed))
+                    text = without_calls(text, partial(call_of_one, computed))
                     once.append(f"const {type_} {name} = {text};")
         return once, lanes
 
@@ -327,11 +327,6 @@ class Lanes:
             yield from self._calls[i : i + 1]
 
 
-def one_call(computed: str, function: str, given: list[str]) -> str:
-    """Return the call of a function for one number, in the type `computed`."""
-    return f"one_{function}_{computed}({', '.join(given)})"
-
-
 ONE = re.compile(r"\bone_([a-z0-9]+)_(float|double)\b")
 OF_TWO = {"atan2", "hypot", "pow"}
 
@@ -351,6 +346,11 @@ def without_calls(text: str, instead: Callable[[str, list[str]], str]) -> str:
             break
     found = instead(call.group(1), [without_calls(x, instead) for x in given])
     return text[: call.start()] + found + without_calls(text[at + 1 :], instead)
+
+
+def call_of_one(type_: str, name: str, given: Sequence[str]) -> str:
+    """Return the call of a function of the math library for a number that all runs share."""
+    return f"one_{name}_{type_}({', '.join(given)})"
 
 
 def entries(values: Sequence[Value], differs: Sequence[bool], nodes: Sequence[Node]) -> list[Entry]:
