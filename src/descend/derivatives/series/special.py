@@ -77,7 +77,7 @@ def sinc(x: Tensor) -> Tensor:
 
 @decomposition(*functions_named("erfcx"))
 def erfcx(x: Tensor) -> Tensor:
-    """e^(x²) erfc x; from 1.5 on Laplace's continued fraction (Abramowitz & Stegun 7.1.14), in which nothing cancels."""
+    """e^(x²) erfc x; from 1.5 on a continued fraction (Abramowitz & Stegun 7.1.14), in which nothing cancels."""
 
     def near(x: Tensor) -> Tensor:
         return torch.exp(x * x) * torch.erfc(x)
