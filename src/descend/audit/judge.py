@@ -70,7 +70,7 @@ def judge(
         graph = graph if any(each.name == "mpmath differences" or each.name == "sympy" for each in references) else None
         reference = combined(references)
         terms = _terms(told, k)
-        held = Held(told, reference, _own(told, k), terms, by_design)
+        held = Held(told, reference, _own(told, k), None if by_design else terms, by_design)
         for each in references:
             if reference is not None and each.name != reference.name:
                 yield _beside(each, held, k)

@@ -8,10 +8,12 @@ from descend.derivatives.series import (  # noqa: F401, each enters its rules
     joint,
     linear,
     losses,
+    matrices,
     normalisation,
     piecewise,
     products,
     reductions,
+    special,
 )
 from descend.derivatives.series.expansion import expand
 from descend.derivatives.series.fused import decomposed, twice_differentiable

@@ -11,6 +11,7 @@ from descend.derivatives.series.convolution import convolve
 from descend.derivatives.series.fallback import differentiate_nested
 from descend.derivatives.series.rules import decomposition, functions_named, primitive
 from descend.derivatives.series.series import Series, Variable
+from descend.graph.recorder import is_recorded
 
 
 def lift(rows: Tensor, dimensions: int) -> Tensor:
@@ -112,11 +113,30 @@ def power(t: Variable, base: Tensor | float, exponent: Tensor | float) -> Tensor
         if float(exponent).is_integer():
             return _whole_power(series, int(exponent))
         return t.series(elementary.power(float(exponent))(series.coefficients, t.order)[0])
+    if t.owns(base) and not t.owns(exponent) and (exponents := _few_constants(exponent)):
+        first, *rest = (power(t, base, each) for each in exponents)
+        for each, value in zip(exponents[1:], rest, strict=True):
+            first = torch.where(exponent == each, value, first)
+        return first.expand(torch.broadcast_shapes(base.shape, exponent.shape))
     if t.owns(base) and t.owns(exponent):
         return torch.exp(exponent * torch.log(base))
     if not isinstance(base, Tensor) and base > 0:
         return torch.exp(exponent * torch.log(torch.as_tensor(base, dtype=exponent.dtype, device=exponent.device)))
     return differentiate_nested(t, torch.pow, (base, exponent), {})
+
+
+FEW = 8
+"""Different exponents of one tensor that are worth a power each."""
+
+
+def _few_constants(exponent: Tensor) -> list[float]:
+    """The different numbers that a constant tensor holds, if they are few and whole; none where they are not known."""
+    if type(exponent) is not Tensor or exponent.requires_grad or is_recorded():
+        return []
+    if torch._C._are_functorch_transforms_active() or exponent.is_complex():
+        return []
+    numbers = exponent.unique().tolist()
+    return numbers if len(numbers) <= FEW and all(float(each).is_integer() for each in numbers) else []
 
 
 def _whole_power(base: Tensor, exponent: int) -> Tensor:

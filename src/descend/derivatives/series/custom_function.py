@@ -28,7 +28,7 @@ def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
         return original(*args, **kwargs)
     if cls.__dict__.get("declines_series"):
         raise ConfigurationError(f"{cls.__qualname__} has no Taylor series: {cls.declines_series}")
-    return differentiate_nested(t, _named(cls), args, kwargs)
+    return differentiate_nested(t, _named(cls), args, kwargs, own_derivative=True)
 
 
 def _named(cls: Any) -> Callable:

@@ -160,6 +160,10 @@ erf = Univariate(
     partial(_integral, value=torch.erf, slope=_gaussian),
     (lambda x, out: out[1], lambda x, out: -2 * _product(x, out[1])),
 )
+erfc = Univariate(
+    partial(_integral, value=torch.erfc, slope=lambda x, order: -_gaussian(x, order)),
+    (lambda x, out: out[1], lambda x, out: -2 * _product(x, out[1])),
+)
 atan = _inverse(torch.atan, 1, 1, -1)
 atanh = _inverse(torch.atanh, 1, -1, -1)
 asin = _inverse(torch.asin, 1, -1, -0.5)

@@ -66,12 +66,6 @@ def exp2(x: Tensor) -> Tensor:
     return torch.exp(x * math.log(2))
 
 
-@decomposition(*functions_named("erfc"))
-def erfc(x: Tensor) -> Tensor:
-    """1 − erf x."""
-    return 1 - torch.erf(x)
-
-
 @decomposition(*functions_named("logit"))
 def logit(x: Tensor, eps: float | None = None) -> Tensor:
     """log x − log(1 − x)."""

@@ -10,6 +10,7 @@ from torch.utils._pytree import tree_map
 
 from descend.derivatives.series.custom_function import custom_functions_intercepted
 from descend.derivatives.series.fused import twice_differentiable
+from descend.derivatives.series.gradient import GraphWanted
 from descend.derivatives.series.series import Variable
 
 
@@ -33,12 +34,21 @@ def expand(f: Callable[[Any], Any], point: Any, direction: Any, order: int) -> A
         ConfigurationError: for an operation that cannot be differentiated so often, or that writes in place; it names
             the operation.
     """
-    t = Variable(order)
-    along = tree_map(lambda x, d: t.series(torch.stack([x, d])), point, direction)
+    try:
+        return _expanded(f, point, direction, Variable(order))
+    except GraphWanted:
+        return _expanded(f, point, direction, Variable(order, followed=True))
+
+
+def _expanded(f: Callable[[Any], Any], point: Any, direction: Any, t: Variable) -> Any:
+    def along(x: Tensor, d: Tensor) -> Tensor:
+        rows = torch.stack([x, d])
+        return t.series(rows.requires_grad_() if t.followed and not rows.requires_grad else rows)
+
     # A no_grad block inside f makes constants, as for autograd; one around this call only asks for no graph.
-    safe = twice_differentiable() if order > 1 else nullcontext()
+    safe = twice_differentiable() if t.order > 1 else nullcontext()
     with torch.enable_grad(), custom_functions_intercepted(), safe:
-        value = f(along)
+        value = f(tree_map(along, point, direction))
     return tree_map(lambda y: _all_rows(t, y), value)
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from descend.derivatives.graph import require_twice_differentiable
+from descend.derivatives.series.agreement import require_agreement
 from descend.derivatives.series.fused import decomposed
 from descend.errors import ConfigurationError
 
@@ -38,15 +39,23 @@ def refuse_in_place(func: Callable, kwargs: dict[str, Any]) -> None:
         )
 
 
-def differentiate_nested(t: Any, func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
+def differentiate_nested(
+    t: Any, func: Callable, args: tuple, kwargs: dict[str, Any], own_derivative: bool = False
+) -> Any:
     """The series of func(x(t)) by repeated reverse mode in the scalar t.
 
     φ(v) = Σ v·func(x(t)) is differentiated k times in t, and once in the weights v, in which it is linear: that gives
     every entry of the k-th derivative at once. Its cost doubles or triples with each order. Piecewise constant and
     integer results stay constants.
 
+    The coefficients are held to the values of `func` along t, for torch's own derivatives are wrong here and there.
+
+    Args:
+        own_derivative: whether `func` is a custom Function, whose derivative may be meant to be another.
+
     Raises:
-        ConfigurationError: when torch cannot differentiate `func` `t.order` times, or not here; it names `func`.
+        ConfigurationError: when torch cannot differentiate `func` `t.order` times, or not rightly, or not here; it
+            names `func`.
     """
 
     if torch._C._are_functorch_transforms_active():
@@ -58,17 +67,38 @@ def differentiate_nested(t: Any, func: Callable, args: tuple, kwargs: dict[str, 
     def at(value: Any) -> Any:
         return _horner(value.coefficients, s) if t.owns(value) else value
 
+    state = torch.get_rng_state()
     first = next(each for each in _leaves((args, kwargs)) if t.owns(each))
     s = torch.zeros((), dtype=first.dtype, device=first.device, requires_grad=True)
     try:
         with decomposed():
             value = func(*tree_map(at, args), **tree_map(at, kwargs))
-        return tree_map(lambda y: t.series(_coefficients(y, s, t.order)) if isinstance(y, Tensor) else y, value)
+        found = tree_map(lambda y: _coefficients(y, s, t.order) if isinstance(y, Tensor) else y, value)
     except RuntimeError as error:
         raise ConfigurationError(
             f"{name_of(func)} has no Taylor rule and torch cannot differentiate it {t.order} times: {error} "
             "Ask for a lower order, or write the function with operations that can be differentiated."
         ) from error
+    if (
+        not own_derivative and _checkable(args, kwargs) and torch.equal(state, torch.get_rng_state())
+    ):  # what draws is another each time
+
+        def values(step: Tensor) -> Any:
+            moved = [
+                tree_map(lambda x: _horner(x.coefficients, step) if t.owns(x) else x, each) for each in (args, kwargs)
+            ]
+            return func(*moved[0], **moved[1])
+
+        require_agreement(name_of(func), values, found, t.order)
+    return tree_map(lambda y: t.series(y) if isinstance(y, Tensor) else y, found)
+
+
+def _checkable(args: tuple, kwargs: dict[str, Any]) -> bool:
+    """Whether a function can be evaluated elsewhere: its arguments are values, and draw nothing."""
+    every = _leaves((args, kwargs))
+    drawing = any(isinstance(each, torch.Generator) for each in every)
+    rows = [getattr(each, "coefficients", each) for each in every if isinstance(each, Tensor)]
+    return not drawing and all(type(each) in (Tensor, torch.nn.Parameter) for each in rows)
 
 
 def _leaves(arguments: Any) -> list[Any]:
@@ -85,8 +115,7 @@ def _horner(rows: Tensor, s: Tensor) -> Tensor:
 def _coefficients(y: Tensor, s: Tensor, order: int) -> Tensor:
     if not y.requires_grad:
         return y[None]
-    if order > 1:
-        require_twice_differentiable(y)
+    require_twice_differentiable(y)  # for the first derivative too, which is taken by differentiating it in the weights
     weights = torch.ones_like(y, requires_grad=True)
     phi = (weights * y).sum()
     rows = [y]

@@ -29,7 +29,7 @@ def decomposed() -> Iterator[None]:
     Layer, batch and instance normalisation are wrong from the third derivative on as torch has them; group
     normalisation is right but refuses to be differentiated in batches, and fused attention to be twice.
     """
-    with sdpa_kernel(SDPBackend.MATH), _Replaced(_FROM_THE_THIRD):
+    with sdpa_kernel(SDPBackend.MATH), _Replaced(FROM_THE_SECOND | FROM_THE_THIRD):
         yield
 
 
@@ -40,7 +40,7 @@ def twice_differentiable() -> Iterator[None]:
     Weight normalisation is said over again. Spectral normalisation in training holds the singular vectors constant,
     which is right to the first order alone; what its second derivative is depends on how far they have converged.
     """
-    with _Replaced(_FROM_THE_SECOND):
+    with _Replaced(FROM_THE_SECOND):
         yield
 
 
@@ -78,9 +78,9 @@ def _differentiated(x: Tensor) -> bool:
         return x.requires_grad
 
 
-_FROM_THE_SECOND: dict[Callable, Callable] = {torch._weight_norm: weight_norm}
-_FROM_THE_THIRD: dict[Callable, Callable] = {
-    **_FROM_THE_SECOND,
+FROM_THE_SECOND: dict[Callable, Callable] = {torch._weight_norm: weight_norm}
+"""By torch's function, what is called in its place from the second derivative on; other files add theirs."""
+FROM_THE_THIRD: dict[Callable, Callable] = {
     F.layer_norm: layer_norm,
     torch.layer_norm: layer_norm,
     F.group_norm: group_norm,
@@ -90,3 +90,4 @@ _FROM_THE_THIRD: dict[Callable, Callable] = {
     F.instance_norm: instance_norm,
     torch.instance_norm: instance_norm_reordered,
 }
+"""From the third on, besides those."""

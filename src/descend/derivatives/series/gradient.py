@@ -10,6 +10,10 @@ from descend.derivatives.series.series import Series, Variable
 from descend.errors import ConfigurationError
 
 
+class GraphWanted(Exception):
+    """A function differentiates within itself by what is expanded: it is to be evaluated again, with a graph."""
+
+
 @primitive(torch.autograd.grad)
 def grad(
     t: Variable,
@@ -35,6 +39,8 @@ def grad(
             "A Taylor series cannot be differentiated in batches (is_grads_batched, jacrev). Loop."
         )
     leaves = [x.coefficients if t.owns(x) else x for x in inputs]
+    if any(not leaf.requires_grad for leaf in leaves) and not t.followed:
+        raise GraphWanted
     table = [_gradients(row, leaves, create_graph) for row in t.rows(phi).unbind(0)]
     columns = zip(inputs, zip(*table, strict=True), strict=True)
     return tuple(_series(t, x, column, materialize_grads) for x, column in columns)

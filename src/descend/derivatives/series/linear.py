@@ -32,7 +32,7 @@ _SHAPES = (
     *("permute", "movedim", "moveaxis", "swapaxes", "swapdims", "expand", "expand_as", "repeat", "tile", "flatten"),
     *("unflatten", "ravel", "broadcast_to", "repeat_interleave", "view_as", "reshape_as", "flip", "fliplr", "flipud"),
     *("roll", "rot90", "contiguous", "clone", "to", "type_as", "double", "float", "cpu", "adjoint"),
-    *("atleast_1d", "atleast_2d", "atleast_3d"),
+    *("atleast_1d", "atleast_2d", "atleast_3d", "view_as_real", "view_as_complex", "real", "imag"),
 )
 _PARTS = (
     *("unbind", "split", "chunk", "tensor_split", "split_with_sizes", "narrow", "select", "gather", "index_select"),
@@ -67,6 +67,18 @@ def transpose(t: Variable, x: Series, dim0: int, dim1: int) -> Tensor:
 def reverse_axes(t: Variable, x: Series) -> Tensor:
     """The axes in reverse order."""
     return t.series(x.coefficients.permute(0, *range(x.dim(), 0, -1)))
+
+
+@primitive(getter("real"))
+def real(t: Variable, x: Series) -> Tensor:
+    """The real part."""
+    return t.series(x.coefficients.real)
+
+
+@primitive(getter("imag"))
+def imaginary(t: Variable, x: Series) -> Tensor:
+    """The imaginary part."""
+    return t.series(x.coefficients.imag)
 
 
 @primitive(getter("mT"))

@@ -21,7 +21,10 @@ def relu(x: Tensor, inplace: bool = False) -> Tensor:
 
 @decomposition(*functions_named("abs", "absolute", "__abs__"))
 def absolute(x: Tensor) -> Tensor:
-    """x sign(x)."""
+    """x sign(x); of complex numbers √(re² + im²)."""
+    if x.is_complex():
+        parts = torch.view_as_real(x)
+        return torch.sqrt((parts * parts).sum(-1))
     return x * torch.sign(x)
 
 

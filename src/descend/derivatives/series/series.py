@@ -24,8 +24,9 @@ class Variable:
     variable is a constant. This keeps d/ds and d/dt apart (no perturbation confusion).
     """
 
-    def __init__(self, order: int) -> None:
+    def __init__(self, order: int, followed: bool = False) -> None:
         self.order = order
+        self.followed = followed  # whether autograd follows what happens to the expanded tensors
         self.depth = next(_depths)
 
     def owns(self, value: Any) -> TypeGuard["Series"]:

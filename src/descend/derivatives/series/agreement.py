@@ -1,0 +1,74 @@
+"""A second route to the coefficients of a series: its values at a few points."""
+
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from descend.errors import ConfigurationError
+from descend.graph.recorder import unrecorded
+
+RADII = (0.2, 0.05, 0.0125)
+MORE = 6
+"""Points beyond the order: the degree of the polynomial through the values."""
+CERTAIN = 20.0
+"""How many times its own uncertainty an estimate must lie away, to be believed."""
+SHARE = 1e-4
+"""Share of a coefficient by which it must be off at least."""
+
+
+def require_agreement(name: str, values: Callable[[Tensor], Any], found: Any, order: int) -> None:
+    """Raise ConfigurationError where coefficients [m, *shape] are not those of the function that has `values`(t).
+
+    A polynomial is put through values at Chebyshev's points within each of three radii. Its coefficients count where
+    those of two radii agree far better with each other than with what was found; where they don't nothing is said.
+    """
+    rows = [y for y in tree_leaves(found) if isinstance(y, Tensor) and y.is_floating_point()]
+    if all(len(y) == 1 for y in rows):
+        return  # constants
+    with unrecorded(), torch.no_grad():
+        try:
+            estimates = [_coefficients(values, rows, radius, order) for radius in RADII]
+        except Exception:  # near the point the function cannot be evaluated: then it is not checked
+            return
+        for place, y in enumerate(rows):
+            tried = [each[place] for each in estimates]
+            wrong = _first_wrong(y.detach(), tried, order)
+            if wrong is not None:
+                raise ConfigurationError(
+                    f"{name} has no Taylor rule, and torch's own derivative of order {wrong} is not that of its values "
+                    "here. Ask for a lower order, or write the function with other operations."
+                )
+
+
+def _coefficients(values: Callable[[Tensor], Any], like: list[Tensor], radius: float, order: int) -> list[Tensor]:
+    """Of every output, the first order + 1 coefficients of the polynomial through its values within a radius."""
+    degree = order + MORE
+    points = np.cos((2 * np.arange(degree + 1) + 1) * np.pi / (2 * degree + 2))
+    inverse = np.linalg.inv(np.vander(points, increasing=True))[: order + 1]
+    inverse /= radius ** np.arange(order + 1)[:, None]
+    first = like[0]
+    at = [torch.full((), radius * each, dtype=first.dtype, device=first.device) for each in points]
+    tables = [[y for y in tree_leaves(values(t)) if isinstance(y, Tensor) and y.is_floating_point()] for t in at]
+    weights = torch.as_tensor(inverse, dtype=first.dtype, device=first.device)
+    return [torch.tensordot(weights.to(column[0]), torch.stack(column), 1) for column in zip(*tables, strict=True)]
+
+
+def _first_wrong(found: Tensor, estimates: list[Tensor], order: int) -> int | None:
+    """The lowest order at which an entry is wrong, if any."""
+    missing = order + 1 - len(found)
+    found = torch.cat([found, found.new_zeros(missing, *found.shape[1:])]) if missing else found
+    wrong = torch.zeros_like(found, dtype=torch.bool)
+    for coarse, fine in pairwise(estimates):
+        known = (coarse - fine).abs()
+        size = torch.maximum(coarse.abs(), found.abs().nan_to_num(nan=0.0, posinf=0.0))
+        off = (found - coarse).abs().nan_to_num(nan=torch.inf)
+        wrong |= (off > CERTAIN * known) & (off > SHARE * size) & known.isfinite()
+    for k in range(1, order + 1):
+        if wrong[k].any():
+            return k
+    return None

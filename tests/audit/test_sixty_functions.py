@@ -1,0 +1,54 @@
+"""What the audit says of sixty functions written for it: no fault is missed, no right derivative accused."""
+
+import warnings
+
+import pytest
+import torch
+from audit.planted_functions import FAULTY, RAISING, RIGHT, Scalar
+
+from descend.audit.audit import audit
+from descend.audit.conclusion import conclusion
+from descend.audit.report import AuditReport
+from descend.audit.verdict import Verdict
+
+AT = torch.tensor([0.33, -0.72, 1.17], dtype=torch.float64)
+
+
+def report_on(function: Scalar, order: int) -> AuditReport:
+    generator = torch.Generator().manual_seed(0)
+    with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        warnings.simplefilter("ignore")  # torch's own, about what is audited
+        return audit(lambda p: function(p["x"]), [{"x": AT}], order, generator=generator, backend=None)
+
+
+def test_there_are_thirty_of_each() -> None:
+    assert len(RIGHT) == len(FAULTY) == 30
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_is_right_is_not_accused_nor_left_unchecked(name: str) -> None:
+    report = report_on(RIGHT[name], 2)
+    ours = {row.verdict for row in report.rows if row.ours and row.route.startswith("descend")}
+    assert report.exit_code == 0, report.table()
+    assert not ours & {Verdict.WRONG, Verdict.UNCHECKED}, report.table()
+    assert "Wrong" not in conclusion([report])
+
+
+@pytest.mark.parametrize("name", FAULTY)
+def test_what_is_wrong_is_accused_at_its_order_and_not_before(name: str) -> None:
+    order, function = FAULTY[name]
+    report = report_on(function, order)
+    wrong = {row.order for row in report.rows if row.ours and row.verdict == Verdict.WRONG}
+    assert report.exit_code == 1, report.table()
+    assert wrong == {order}, report.table()
+    assert conclusion([report]).startswith("Wrong, and taken by descend itself")
+
+
+@pytest.mark.parametrize("name", RAISING)
+def test_what_raises_is_said_to_raise(name: str) -> None:
+    order, function = RAISING[name]
+    report = report_on(function, order)
+    ours = {row.verdict for row in report.rows if row.ours and row.order == order}
+    assert ours & {Verdict.RAISES, Verdict.REFUSED}, report.table()
+    assert report.exit_code == 0
+    assert conclusion([report]).startswith(("Raises", "Refused"))
