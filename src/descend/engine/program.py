@@ -15,6 +15,7 @@ from descend.engine.block import measure, take
 from descend.engine.experiment import Experiment
 from descend.engine.numbers import Leaf, numbers_of, with_leaves
 from descend.engine.step import Carry, Taken, evaluate, lift, observe, start, uncounted
+from descend.errors import Untraceable
 from descend.graph.code import simplified
 from descend.graph.recorder import VALUE, Value, depends, returned
 from descend.graph.stack import runs_last
@@ -85,6 +86,24 @@ def seen(
     """Return what metrics see of the step from `before` to `after`, which was made with `weights`."""
     taken = Taken(names, after.losses, weights, after.gradients)
     return measure(experiment, due, observe(experiment, before, taken, after, batch))
+
+
+def arranged(tree: Any, like: Any, where: str = "the carry") -> Any:
+    """Return a tree whose dicts have their names in the order of another's; what goes on is known by its place.
+
+    Raises:
+        Untraceable: it has other names, or more or fewer parts.
+    """
+    if isinstance(like, dict):
+        if not isinstance(tree, dict) or tree.keys() != like.keys():
+            raise Untraceable(f"{where} has other names after a step than before it")
+        return {name: arranged(tree[name], x, f"{where}, {name!r}") for name, x in like.items()}
+    if isinstance(like, tuple | list):
+        if type(tree) is not type(like) or len(tree) != len(like):
+            raise Untraceable(f"{where} has another number of parts after a step than before it")
+        parts = [arranged(*pair, where) for pair in zip(tree, like, strict=True)]
+        return type(like)(*parts) if hasattr(like, "_fields") else type(like)(parts)
+    return tree
 
 
 class Recorded:
@@ -206,7 +225,9 @@ class Program:
         """Return the step that computes the metrics `due`; the carry's marks grow until they reproduce themselves."""
 
         def step(numbers: Numbers, carry: Carry, batch: Batch) -> tuple[Carry, Found]:
-            carry, block = take(with_leaves(self.experiment, numbers), carry, [batch], (due,), uncounted)
+            before = carry
+            carry, block = take(with_leaves(self.experiment, numbers), before, [batch], (due,), uncounted)
+            carry = arranged(carry, before)
             length = None if block.norms is None else block.norms[0]
             observed = self._wanted(block.observed.get(0, {}))
             return carry, Found(block.totals[0], block.values[0], block.weights[0], length, observed)

@@ -15,7 +15,7 @@ from torch._ops import OpOverload
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.node import map_arg
 
-from descend.graph.recorder import VALUE, Value, returned
+from descend.graph.recorder import SHAPES, VALUE, Value, returned
 
 aten = torch.ops.aten
 
@@ -30,11 +30,6 @@ VIEWS = {aten.view.default, aten._unsafe_view.default}
 RESHAPES = {
     aten.view.default, aten._unsafe_view.default, aten.reshape.default, aten.expand.default, aten.squeeze.default,
     aten.squeeze.dim, aten.squeeze.dims, aten.contiguous.default,
-}  # fmt: skip
-
-# What they return depends on the shape of their input alone.
-SHAPES = {
-    aten.ones_like, aten.zeros_like, aten.full_like, aten.new_zeros, aten.new_ones, aten.new_full,
 }  # fmt: skip
 
 MOST_CONSTANT = 4096

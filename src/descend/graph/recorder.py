@@ -24,6 +24,14 @@ VALUE = "value"
 """Under this key a node's `meta` has the `Value` of its output, or a list of them where it has several."""
 
 
+aten = torch.ops.aten
+
+# What they return depends on the shape of their input alone.
+SHAPES = {
+    aten.ones_like, aten.zeros_like, aten.full_like, aten.new_zeros, aten.new_ones, aten.new_full,
+}  # fmt: skip
+
+
 class Value(NamedTuple):
     """What is known of a tensor without its numbers."""
 
@@ -90,8 +98,9 @@ def depends(graph: GraphModule, marked: Sequence[bool]) -> list[bool]:
     found: dict[Node, bool] = {}
     places = iter(marked)
     for node in graph.graph.nodes:
-        own = next(places) if node.op == "placeholder" else any(found[source] for source in node.all_input_nodes)
-        found[node] = own
+        of_shape = getattr(node.target, "overloadpacket", None) in SHAPES
+        own = any(found[source] for source in node.all_input_nodes) and not of_shape
+        found[node] = next(places) if node.op == "placeholder" else own
     return [found[node] for node in returned(graph)]
 
 

@@ -25,8 +25,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 from torch.fx import GraphModule, Interpreter, Node
 
-from descend.graph.code import SHAPES
-from descend.graph.recorder import VALUE, Value, inputs, record, whole
+from descend.graph.recorder import SHAPES, VALUE, Value, inputs, record, whole
 
 aten = torch.ops.aten
 
