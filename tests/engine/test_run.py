@@ -23,10 +23,15 @@ class Memory:
 
     blocks: list[Records] = field(default_factory=list)
     results: list[Result] = field(default_factory=list)
+    saved: list[int] = field(default_factory=list)
 
     def write(self, records: Records) -> None:
         assert not self.results, "nothing comes after the end"
         self.blocks.append(records)
+
+    def save(self) -> None:
+        assert not self.results, "nothing comes after the end"
+        self.saved.append(len(self.steps()))
 
     def close(self, result: Result) -> None:
         self.results.append(result)
@@ -58,6 +63,7 @@ def test_sinks_get_every_record_and_the_result_once() -> None:
     result = run(Experiment(Scripted(), steps=20), sinks)
     for sink in sinks:
         assert sink.steps() == list(range(21))
+        assert sink.saved == [21], "all records are saved once, before the end"
         assert sink.results == [result]
     assert result.status == "finished"
 

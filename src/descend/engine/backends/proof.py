@@ -1,6 +1,8 @@
 """Whether a recorded step does what the step does: what passes through NumPy or Python is recorded as a constant."""
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -45,8 +47,22 @@ def own_alone(program: Program) -> bool:
     """Tell whether all of an experiment is descend's own, whose contracts are tested."""
     experiment = program.experiment
     parts = [experiment.objective, experiment.optimizer, experiment.aggregator, experiment.schedule, experiment.clip]
-    parts += [value for part in parts for value in vars(part).values()]
-    return all(type(part).__module__.split(".")[0] in TRUSTED for part in parts)
+    return all(home(x).split(".")[0] in TRUSTED for part in parts for x in within(part))
+
+
+def within(part: Any) -> Iterator[Any]:
+    """Return a part, what it keeps, and what that keeps, tensors and plain values included."""
+    yield part
+    kept = part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else ()
+    if dataclasses.is_dataclass(part):
+        kept = vars(part).values()
+    for x in kept:
+        yield from within(x)
+
+
+def home(x: Any) -> str:
+    """Return the module of a function, or of a value's class."""
+    return str(getattr(x, "__module__", None) or type(x).__module__)
 
 
 def made(program: Program, params: Params, batch: Batch) -> Sequence[Tensor]:
