@@ -53,3 +53,13 @@ class KeepsACounter(Descent):
         counter = self.state.setdefault("counter", Counter())
         counter.count += 1
         return 1 / counter.count
+
+
+class KeepsAnAttribute(Descent):
+    """Counts in an attribute, which its state_dict does not tell of."""
+
+    count = 0
+
+    def factor(self) -> float:
+        self.count += 1
+        return 1 / self.count

@@ -23,16 +23,17 @@ def test_what_cannot_be_saved_is_refused(name: str, sentence: str) -> None:
         TorchOptim(name=f"own_optimizers.{name}")
 
 
-def test_an_object_of_the_classes_own_library_is_carried() -> None:
+@pytest.mark.parametrize("name", ["KeepsACounter", "KeepsAnAttribute"])
+def test_what_a_class_keeps_in_a_way_of_its_own_is_carried(name: str) -> None:
     x = torch.tensor([1.0, 2.0], dtype=torch.float64, requires_grad=True)
-    optimizer, params = TorchOptim(name="own_optimizers.KeepsACounter"), {"x": x.detach().clone()}
-    twin, state = own_optimizers.KeepsACounter([x]), optimizer.init(params)
+    optimizer, params = TorchOptim(name=f"own_optimizers.{name}"), {"x": x.detach().clone()}
+    twin, state = getattr(own_optimizers, name)([x]), optimizer.init(params)
     for _ in range(4):
         x.grad = x.detach().clone()
         twin.step()
         params, state = optimizer.step(params, params, state, lambda params: params["x"].sum())
         torch.testing.assert_close(params["x"], x.detach(), rtol=0, atol=0)
-    assert twin.state["counter"].count == 4
+    assert x.tolist() == pytest.approx([0.9 * 0.95 * (1 - 0.1 / 3) * 0.975 * i for i in (1, 2)])
 
 
 @pytest.mark.parametrize("value", [("subprocess", "Popen", {}), ("own_optimizers", "torch", {})])
