@@ -19,6 +19,9 @@ from descend.optimizers.torch_classes import arguments, check_options, resolve
 from descend.optimizers.torch_trial import Needs, Trial, leaves, squares
 from descend.types import Loss, Params, State
 
+KNOWN: dict[tuple[str, str], Needs] = {}
+"""What was found of a class with its options, which no learning rate changes: a sweep makes thousands of adapters."""
+
 
 @dataclass(frozen=True)
 class TorchOptim(Optimizer):
@@ -54,13 +57,17 @@ class TorchOptim(Optimizer):
         if self.lr is None:
             object.__setattr__(self, "lr", default_rate(self.name, accepted["lr"].default))
         check_number(self, "lr", above=0)
+        chosen = (self.name, repr(self.options))
+        trial = Trial(self, make_step)
         try:
-            needs = Trial(self, make_step).needs()
+            if chosen not in KNOWN:
+                KNOWN[chosen] = trial.needs()
+            object.__setattr__(self, "needs", KNOWN[chosen])
+            trial.one_step()
         except ConfigurationError:
             raise
         except Exception as error:  # a class of another library may raise anything
             raise ConfigurationError(self.refusal(error)) from error
-        object.__setattr__(self, "needs", needs)
 
     @property
     def line_search(self) -> bool:

@@ -5,6 +5,7 @@ and attributes or what an overridden `state_dict` adds. A checkpoint must hold t
 `weights_only=True`: tensors, numbers, text, lists, tuples and dicts are kept as they are, the rest is marked.
 """
 
+import functools
 import importlib
 import inspect
 from collections import deque
@@ -23,9 +24,6 @@ from descend.types import Params, State
 RESERVED = ("params", "lr")
 
 PARTS = ("entries", "own", "group", "attributes", "added")
-
-# What every optimizer has; the rest of its attributes are its own.
-COMMON = frozenset(vars(torch.optim.SGD([torch.zeros(1, dtype=torch.float32, device="cpu")])))
 
 DEQUE, PARAMETER, BY_PARAMETER, DTYPE = "<deque>", "<parameter>", "<by parameter>", "<dtype>"
 MEMBER, OBJECT = "<member>", "<object>"
@@ -88,6 +86,12 @@ def restore(optimizer: Any, points: Params, state: State) -> None:
     vars(optimizer).update(carried["attributes"])
 
 
+@functools.cache
+def common() -> frozenset[str]:
+    """Return the attributes that every optimizer has; making one imports torch's compiler, so not before it is due."""
+    return frozenset(vars(torch.optim.SGD([torch.zeros(1, dtype=torch.float32, device="cpu")])))
+
+
 def overrides(optimizer: Any, method: str) -> bool:
     """Tell whether a class has its own form of a method of every optimizer."""
     return getattr(type(optimizer), method) is not getattr(torch.optim.Optimizer, method)
@@ -97,7 +101,7 @@ def attributes(optimizer: Any, names: Names, options: Mapping[str, Any]) -> Stat
     """Return an optimizer's own attributes that are plain; others are tools, which making it anew makes again."""
     found = {}
     for name, value in vars(optimizer).items():
-        if name not in COMMON and name not in options:
+        if name not in common() and name not in options:
             with suppress(NotPlain):
                 encoded = encode(value, names)
                 if not all(isinstance(x, str) for x in tree_leaves(encoded)):  # text and lists of the parameters

@@ -58,6 +58,11 @@ class Trial:
             )
         return needs
 
+    def one_step(self) -> None:
+        """Make one step by the adapter, whose needs are known: the class may refuse its learning rate."""
+        params = start()
+        self._optimizer.step(params, gradients(leaves(params)), self._optimizer.init(params), bowl)
+
     def _found(self) -> tuple[Needs, Any]:
         try:
             without = self._alone(Needs())
