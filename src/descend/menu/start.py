@@ -1,8 +1,10 @@
 """Starting Hydra."""
 
+import sys
 import warnings
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -43,7 +45,7 @@ def start(task: Task) -> None:
     where = {flag: given.pop(flag, None) for flag in ("config_path", "config_name", "config_dir")}
     given.pop("run", None)
     if given:
-        with composing():
+        with composing(), reordered(overrides):
             main(version_base=VERSION, config_path=str(FOLDER), config_name="config")(task)()
         return
     warnings.filterwarnings("ignore", "provider=hydra.searchpath")  # told in a sentence of our own
@@ -76,6 +78,17 @@ def arguments() -> Namespace:
     parser = get_args_parser()
     parser.error = refuse  # type: ignore[method-assign]
     return parser.parse_intermixed_args()
+
+
+@contextmanager
+def reordered(overrides: list[str]) -> Iterator[None]:
+    """Put the overrides before the flags in `sys.argv`: Hydra's own call of its parser wants them together."""
+    before = sys.argv
+    sys.argv = [before[0], *overrides, *(text for text in before[1:] if text not in overrides)]
+    try:
+        yield
+    finally:
+        sys.argv = before
 
 
 def opened(folder: str | None, beside: str | None) -> Hydra:
