@@ -2,6 +2,7 @@
 
 import errno
 import json
+import resource
 import shutil
 import signal
 import subprocess
@@ -287,3 +288,18 @@ def test_a_disk_that_is_full_at_the_end(descend, here: Path, monkeypatch: pytest
     assert "result.json cannot be written: No space left on device; make room and run it again." in done.err
     assert "Traceback" not in done.err
     assert not {"result.json", "checkpoint.pt"} & set(names(done.folder))
+
+
+def test_a_shell_that_gives_few_addresses(tmp_path: Path) -> None:
+    """`ulimit -v 1500000`: polars would abort the process."""
+    limit = 1_500_000 * 1024
+    done = subprocess.run(
+        [sys.executable, str(Path(__file__).parents[2] / "run.py"), *QUICK],
+        cwd=tmp_path,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (limit, limit)),
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("descend: This shell gives a process 1.4 GiB of addresses")
+    assert not list(tmp_path.iterdir())

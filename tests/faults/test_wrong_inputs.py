@@ -3,6 +3,7 @@
 A few hundred in every run of the tests; `pytest -m slow tests/faults` draws twenty thousand others.
 """
 
+import gc
 import io
 import shutil
 import signal
@@ -118,7 +119,7 @@ Check = Callable[[int], None]
 
 
 @pytest.fixture
-def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
+def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Check]:
     def one(seed: int) -> None:
         here = tmp_path / str(seed)
         here.mkdir()
@@ -133,7 +134,10 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Check:
             f"case {seed}: {found}\ndescend {case.arguments}\n{case.files}\n{out[-500:]}\n{err[-3000:]}"
         )
 
-    return one
+    yield one
+    gc.unfreeze()  # each command leaves uncollected what was there when it began, as a process of its own would
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.mark.parametrize("first", range(0, FEW, TOGETHER))

@@ -27,7 +27,7 @@ SWEPT = {
     "sweep.sampling.seed=3": "sweep.sampling.seed does not exist",
     "sweep=random": "sweep says how points are taken from intervals, but none is swept",
     "seed=range(0,100000000)": "seed is given twice",
-    "optimizer.lr=range(1,100000000)": "The sweep has more than 1,000,000 runs",
+    "optimizer.lr=range(1,100000000)": "The sweep has more than 1,000,000; add sweep.yes=true",
     "sweep.memory=${oc.env:NOT_SET}": "NOT_SET",
     "sweep.foo=1": "sweep.foo does not exist",
     "~sweep": "sweep",
