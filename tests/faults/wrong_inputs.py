@@ -108,6 +108,9 @@ VALUES = [
     *("1,", ",1", "1 2", "a=b", "=", "a:b", "1e", "0x10", "1_000", "+1", ".5", "5.", "None", "True"),
 ]
 
+WORK = ("max_iter", "order", "points", "probes", "top", "bottom")
+"""Fields whose large numbers ask for much work, which is no mistake and would be done."""
+
 TARGETS = [
     *("nowhere.Mine", "os.getcwd", "os", "os.path.join", "torch.nn.Linear", "builtins.dict", "builtins.eval", "3"),
     *("descend.optimizers.adam.Adam", "descend.objectives.sphere", "descend.objectives.objective.Objective"),
@@ -120,6 +123,8 @@ def value(draw: Draw) -> Case:
     overrides = chosen(draw)
     key = draw.choice(leaves(tuple(overrides)))
     text = draw.choice(TARGETS if key.endswith("_target_") and draw.random() < 0.8 else VALUES)
+    if key.endswith(WORK) and text.isdecimal() and len(text) > 3:
+        return value(draw)
     prefix = draw.choice(["", "", "", "", "++"])
     return Case([*overrides, f"{prefix}{key}={text}"], wrong=False)
 

@@ -104,12 +104,10 @@ def opened(folder: str | None, beside: str | None) -> Hydra:
 
 
 def files_say_mode(beside: str | None, overrides: list[str]) -> bool:
-    """Tell whether any file may set `hydra.mode` to a sweep, which `-m` does as well."""
-    folders = [FOLDER, *([Path(beside)] if beside else [])]
-    if any(text.startswith("hydra.searchpath") for text in overrides):
+    """Tell whether any file may set `hydra.mode` to a sweep, which `-m` does as well: one of the user's may."""
+    if beside or any(text.startswith("hydra.searchpath") for text in overrides):
         return True
-    files = (path for folder in folders for path in folder.rglob("*.yaml"))
-    return any(b"MULTIRUN" in path.read_bytes() for path in files)
+    return any(b"MULTIRUN" in path.read_bytes() for path in FOLDER.rglob("*.yaml"))
 
 
 def run(hydra: Hydra, name: str, task: Task, overrides: list[str]) -> None:
