@@ -41,8 +41,11 @@ def run(what: "Experiment | Sequence[str]", sinks: "Sequence[Sink]" = ()) -> "Re
     if isinstance(what, Experiment):
         return run_experiment(what, sinks)
     from descend.menu.build import build
-    from descend.menu.compose import compose
+    from descend.menu.compose import compose, composing
+    from descend.menu.placing import check_places, parse
 
+    with composing():
+        check_places(parse(what), sweeps=False)
     return run_experiment(build(compose(what), list(what)), sinks)
 
 

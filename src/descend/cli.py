@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from descend.menu.started import interruptible, started, starting
+from descend.menu.started import check_addresses, interruptible, started, starting
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -37,12 +37,15 @@ def main() -> None:
 
 def command(arguments: list[str]) -> int | None:
     """Carry out a command; return its exit code, or None where a run has said it by itself."""
+    helped = {"-h", "--help"} & set(arguments)
+    if not helped:
+        check_addresses()
     if arguments[:1] == ["audit"]:
         from descend.menu.commands.audit import audit_command
 
         started()
         return audit_command(arguments[1:])
-    if {"-h", "--help"} & set(arguments):
+    if helped:
         from descend.menu import FOLDER
         from descend.menu.help import help_text
 

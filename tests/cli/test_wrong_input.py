@@ -68,6 +68,40 @@ WRONG = {
     "no override at all": (["rosenbrock"], r"rosenbrock"),
     "taking a group away": (["~optimizer"], r"optimizer"),
     "rules for a number": (["stop=3"], r"stop: .*3"),
+    "setting taken away": (["~steps"], r"steps was taken away, but every run needs it"),
+    "rules taken away": (["~stop"], r"stop was taken away, but every run needs it"),
+    "verbose for a mapping": (["hydra.verbose={a: 1}"], r"cannot be composed: AssertionError: assert .*isinstance"),
+    "parts for a list": (["hydra.sweeper.params={optimizer.lr: 1}", "-m"], r"hydra.sweeper.params"),
+    "tracker that is none": (["tracker.parquet={_target_: os.getcwd}"], r"a tracker is a class with the methods write"),
+    "tracker made at once": (
+        ["tracker.parquet._partial_=false"],
+        r"tracker.parquet waits for the run's folder, so it needs _partial_: true",
+    ),
+    "text for a part": (
+        ["metrics=curvature", "metrics.curvature.matrix=None"],
+        r"'None', but Curvature expects Matrix",
+    ),
+    "class of another kind in a part": (
+        ["metrics=curvature", "metrics.curvature.matrix={_target_: os.getcwd}"],
+        r"matrix._target_ is os.getcwd, but only a subclass of .*Matrix can stand there",
+    ),
+    "infinite number": (["optimizer.lr=1e400"], r"optimizer.lr is inf, but it must be a finite number"),
+    "infinite number in a list": (["optimizer.betas=[0.9,.inf]"], r"optimizer.betas"),
+    "whole number that torch cannot take": (["seed=99999999999999999999"], r"seed is a whole number of 20 digits"),
+    "digits without end": ([f"seed={'9' * 5000}"], r"^descend: .{,200}$"),
+    "name without end": ([f"{'steps' * 1000}=3"], r"^descend: .{,600}$"),
+    "text without end": ([f"optimizer.lr={'a' * 5000}"], r"^descend: .{,300}$"),
+    "threads without end": (["threads=1000000"], r"threads is 1,000,000, but torch takes 1,024 at most"),
+    "dimensions without end": (["objective=rosenbrock", "objective.dim=1000000000000"], r"dim=1,000,000,000,000"),
+    "flag": (["--foo"], r"unrecognized arguments: --foo; --help"),
+    "primary configuration": (["-cn", "nothere"], r"The configuration nothere does not exist: --config-name takes"),
+    "launcher of an extra": (
+        ["-m", "hydra/launcher=ray_aws"],
+        r"hydra/launcher=ray_aws needs the extra 'ray', which is not installed: pip install -e '.\[ray\]'",
+    ),
+    "op that nothing takes": (["objective=rosenbrock", "op=gelu"], r"op=gelu is given, but the objective takes no op"),
+    "field of an op that nothing takes": (["objective=rosenbrock", "+op.nothing=1"], r"op.nothing does not exist"),
+    "shown, and wrong": (["objective=beale", "--cfg", "job", "optimizer.lrr=1"], r"optimizer.lrr does not exist"),
 }
 
 

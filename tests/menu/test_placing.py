@@ -27,7 +27,7 @@ SWEPT = {
     "sweep.sampling.seed=3": "sweep.sampling.seed does not exist",
     "sweep=random": "sweep says how points are taken from intervals, but none is swept",
     "seed=range(0,100000000)": "seed is given twice",
-    "optimizer.lr=range(1,100000000)": "The sweep has more than 1,000,000 runs",
+    "optimizer.lr=range(1,100000000)": "The sweep has more than 1,000,000; add sweep.yes=true",
     "sweep.memory=${oc.env:NOT_SET}": "NOT_SET",
     "sweep.foo=1": "sweep.foo does not exist",
     "~sweep": "sweep",
@@ -56,6 +56,10 @@ def test_from_python_too() -> None:
     import descend
     from descend.errors import ConfigurationError
 
+    for wrong, said in {"sweep.dry_run=true": "is for a sweep", "optimizer.lr=0.1 0.2,": "cannot be read"}.items():
+        with pytest.raises(ConfigurationError, match=said):
+            descend.run([*BASE, wrong])
+
     for wrong, said in {
         "seed=2,3": "twice",
         "sweep.keep=none,all": "would sweep",
@@ -78,3 +82,11 @@ def test_a_field_that_the_default_has_not_is_set_in_every_swept_choice(descend, 
     done = descend("-m", *BASE, "optimizer=sgd,lion", "optimizer.momentum=0.5")
     refused(done, "optimizer.momentum does not exist: optimizer has the fields betas, lr", here)
     assert "in the run objective=sphere" in done.err
+
+
+def test_a_file_of_ones_own_may_say_that_it_is_a_sweep(descend, here: Path) -> None:
+    (here / "mine" / "experiment").mkdir(parents=True)
+    text = "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {seed: '1,2'}}}\n"
+    (here / "mine" / "experiment" / "both.yaml").write_text(text)
+    done = descend("--config-dir", "mine", *BASE, "experiment=both")
+    assert "2 runs: 2 finished" in done.out, done.err

@@ -8,14 +8,15 @@ from typing import Any
 
 from hydra.errors import HydraException
 from hydra.utils import instantiate
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from descend.aggregators.aggregator import Aggregator
 from descend.engine.checkpoint import Every
 from descend.engine.experiment import Experiment
 from descend.engine.stopping import Stopping
 from descend.errors import ConfigurationError
-from descend.menu.fields import check_fields, fields, short, unknown
+from descend.menu.compose import about
+from descend.menu.fields import check_fields, fields, part_classes, short, unknown
 from descend.menu.schema import Checkpoint, Menu
 from descend.menu.values import resolved, wanted
 from descend.metrics.metric import Metric
@@ -27,6 +28,8 @@ from descend.schedules.schedule import Schedule
 
 NOT_NEEDED = ("metrics", "derivatives", "tracker", "sweep", "claims", "checkpoint")
 """What a run can do without."""
+
+MOST_THREADS = 1024
 
 SETTINGS = ("steps", "seed", "dtype", "device", "threads", "compile")
 PARTS = {
@@ -58,8 +61,28 @@ def build(config: DictConfig, overrides: list[str]) -> Experiment:
     metrics = {path: make(path, node, Metric) for path, node in nodes.items() if node}
     stop = checked("stop", Stopping, table("stop", given))
     settings = checked("", Menu, {name: given[name] for name in SETTINGS})
+    check_op(config, given, overrides)
+    if isinstance(settings["threads"], int) and settings["threads"] > MOST_THREADS:
+        raise ConfigurationError(f"threads is {settings['threads']:,}, but torch takes {MOST_THREADS:,} at most.")
+    if settings["compile"] not in ("auto", True, False):
+        raise ConfigurationError(f"compile is {settings['compile']!r}, but it must be auto, true or false.")
     values = tuple(table("claims", given))
     return Experiment(**parts, metrics=metrics, stop=Stopping(**stop), values=values, **settings)
+
+
+def check_op(config: DictConfig, given: Mapping[str, Any], overrides: list[str]) -> None:
+    """Require that the op is right, and that one which was asked for is in use: an objective takes it by `${op}`.
+
+    Raises:
+        ConfigurationError: naming the field of the op, or the override that would have no effect.
+    """
+    checked_node("op", given["op"])
+    asked = [text for text in overrides if about(text, "op")]
+    if asked and "${op" not in str(OmegaConf.to_container(config.objective, resolve=False)):
+        raise ConfigurationError(
+            f"{short(asked[0])} is given, but the objective takes no op; choose one that does, as digits_mlp or "
+            "op_at_point, or leave it away."
+        )
 
 
 def table(key: str, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -178,7 +201,26 @@ def checked(path: str, target: Any, given: dict[str, Any]) -> dict[str, Any]:
     hints = fields(target) or {}
     converted = {name: wanted(value, hints.get(name, Any)) for name, value in given.items()}
     check_fields(path, target, converted)
+    for name, value in converted.items():
+        check_kind(f"{path}.{name}", value, part_classes(hints.get(name, Any)))
     return converted
+
+
+def check_kind(path: str, value: Any, kinds: tuple[type, ...]) -> None:
+    """Require that a node inside a part names a class of the kind that its field holds, if that is known.
+
+    Raises:
+        ConfigurationError: it names another, or a function.
+    """
+    if not kinds or not isinstance(value, Mapping) or "_target_" not in value:
+        return
+    target = named(path, value["_target_"])
+    if not inspect.isclass(target) or not issubclass(target, kinds):
+        expected = " or ".join(f"{kind.__module__}.{kind.__name__}" for kind in kinds)
+        raise ConfigurationError(
+            f"{path}._target_ is {short(str(value['_target_']))}, but only a subclass of {expected} can stand there; "
+            "let it inherit from that class."
+        )
 
 
 def named(path: str, target: Any) -> Any:

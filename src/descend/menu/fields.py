@@ -108,9 +108,15 @@ def fits(value: Any, hint: Any) -> bool:
         return isinstance(value, hint)
     if hint is type(None):
         return value is None
-    if inspect.isclass(hint) and (dataclasses.is_dataclass(hint) or inspect.isabstract(hint)):
+    if part_classes(hint):
         return not isinstance(value, bool | int | float | str | list | None)  # a node that names a class, or an object
     return True
+
+
+def part_classes(hint: Any) -> tuple[type, ...]:
+    """Return the classes among an annotation's that are parts of an experiment: dataclasses and abstract classes."""
+    hints = typing.get_args(hint) if is_union(hint) else (hint,)
+    return tuple(h for h in hints if inspect.isclass(h) and (dataclasses.is_dataclass(h) or inspect.isabstract(h)))
 
 
 def is_union(hint: Any) -> bool:

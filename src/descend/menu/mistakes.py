@@ -112,6 +112,13 @@ def groups() -> list[str]:
     return [folder.name for folder in FOLDER.iterdir() if folder.is_dir()]
 
 
+def out_of_memory(error: BaseException) -> str | None:
+    """Return a sentence on an error that says that there is not enough memory, or None."""
+    if not isinstance(error, MemoryError) and "allocate memory" not in str(error):
+        return None
+    return "The run needs more memory than there is; choose a smaller problem: fewer parameters, or a smaller batch."
+
+
 def raised_by_user(error: BaseException) -> str | None:
     """Return a sentence on an error that the user's own code raised, or None where it came from ours or a library.
 

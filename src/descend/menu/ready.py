@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from descend.engine.run import Run
 from descend.errors import ConfigurationError
 from descend.menu.build import build, trackers
-from descend.menu.mistakes import raised_by_user
+from descend.menu.mistakes import out_of_memory, raised_by_user
 from descend.menu.source import Source
 from descend.menu.started import started
 
@@ -53,7 +53,7 @@ def users_errors() -> Iterator[None]:
     except ConfigurationError:
         raise
     except Exception as error:
-        text = raised_by_user(error)
+        text = out_of_memory(error) or raised_by_user(error)
         if text is None:
             raise
         raise ConfigurationError(text) from error
@@ -65,8 +65,8 @@ def make_folder(folder: Path) -> None:
     Raises:
         ConfigurationError: it holds another already, or cannot be made.
     """
-    check_unused(folder)
     try:
+        check_unused(folder)
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(

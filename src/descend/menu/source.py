@@ -76,7 +76,7 @@ def check_folders(folders: list[Path]) -> None:
 
 def hidden(folder: Path) -> Iterator[Path]:
     """Yield the files of a folder that the menu has under the same name with other content."""
-    for file in sorted(folder.rglob("*.yaml")):
-        own = FOLDER / file.relative_to(folder)
-        if own.is_file() and not own.samefile(file) and own.read_bytes() != file.read_bytes():
+    for own in sorted(FOLDER.rglob("*.yaml")):
+        file = folder / own.relative_to(FOLDER)
+        if file.is_file() and not own.samefile(file) and own.read_bytes() != file.read_bytes():
             yield file

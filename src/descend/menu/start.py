@@ -1,8 +1,10 @@
 """Starting Hydra."""
 
+import sys
 import warnings
 from argparse import Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -43,7 +45,7 @@ def start(task: Task) -> None:
     where = {flag: given.pop(flag, None) for flag in ("config_path", "config_name", "config_dir")}
     given.pop("run", None)
     if given:
-        with composing():
+        with composing(), reordered(overrides):
             main(version_base=VERSION, config_path=str(FOLDER), config_name="config")(task)()
         return
     warnings.filterwarnings("ignore", "provider=hydra.searchpath")  # told in a sentence of our own
@@ -78,6 +80,17 @@ def arguments() -> Namespace:
     return parser.parse_intermixed_args()
 
 
+@contextmanager
+def reordered(overrides: list[str]) -> Iterator[None]:
+    """Put the overrides before the flags in `sys.argv`: Hydra's own call of its parser wants them together."""
+    before = sys.argv
+    sys.argv = [before[0], *overrides, *(text for text in before[1:] if text not in overrides)]
+    try:
+        yield
+    finally:
+        sys.argv = before
+
+
 def opened(folder: str | None, beside: str | None) -> Hydra:
     """Return Hydra, looking for configurations in `folder` (None: the menu) and in `beside`."""
     for flag, given in (("--config-path", folder), ("--config-dir", beside)):
@@ -91,12 +104,10 @@ def opened(folder: str | None, beside: str | None) -> Hydra:
 
 
 def files_say_mode(beside: str | None, overrides: list[str]) -> bool:
-    """Tell whether any file may set `hydra.mode` to a sweep, which `-m` does as well."""
-    folders = [FOLDER, *([Path(beside)] if beside else [])]
-    if any(text.startswith("hydra.searchpath") for text in overrides):
+    """Tell whether any file may set `hydra.mode` to a sweep, which `-m` does as well: one of the user's may."""
+    if beside or any(text.startswith("hydra.searchpath") for text in overrides):
         return True
-    files = (path for folder in folders for path in folder.rglob("*.yaml"))
-    return any(b"MULTIRUN" in path.read_bytes() for path in files)
+    return any(b"MULTIRUN" in path.read_bytes() for path in FOLDER.rglob("*.yaml"))
 
 
 def run(hydra: Hydra, name: str, task: Task, overrides: list[str]) -> None:

@@ -2,11 +2,16 @@
 
 import gc
 import os
+import resource
 import signal
 import threading
 import warnings
 from collections.abc import Callable
 from typing import Any
+
+from descend.errors import ConfigurationError
+
+ADDRESSES = 2 * 2**30
 
 
 def starting() -> None:
@@ -23,6 +28,20 @@ def started() -> None:
     gc.enable()
     quiet()
     interruptible()
+
+
+def check_addresses() -> None:
+    """Require addresses enough for torch and polars, which else abort the process or break half imported.
+
+    Raises:
+        ConfigurationError: the shell limits them.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if limit != resource.RLIM_INFINITY and limit < ADDRESSES:
+        raise ConfigurationError(
+            f"This shell gives a process {limit / 2**30:.1f} GiB of addresses, but torch and polars reserve "
+            f"{ADDRESSES / 2**30:.0f} GiB; raise the limit: ulimit -v unlimited."
+        )
 
 
 def quiet() -> None:

@@ -12,6 +12,9 @@ from descend.errors import ConfigurationError
 from descend.objectives.objective import Objective
 from descend.types import Batch, Losses, Params
 
+MOST = 10_000_000
+"""Starts and minimisers are written as lists, of some 30 bytes a number."""
+
 
 @dataclass(frozen=True)
 class TestFunction(Objective):
@@ -41,6 +44,10 @@ class TestFunction(Objective):
         if self.dim < low or (high is not None and self.dim > high):
             expected = f"exactly {low}" if low == high else f"at least {low}" if high is None else f"{low} to {high}"
             raise ConfigurationError(f"{type(self).__name__} has dim={self.dim}, but it needs {expected}; change dim.")
+        if self.dim > MOST:
+            raise ConfigurationError(
+                f"{type(self).__name__} has dim={self.dim:,}, but it is written for {MOST:,} at most; change dim."
+            )
         if self.start is not None and len(self.start) != self.dim:
             raise ConfigurationError(
                 f"{type(self).__name__} was given a start of {len(self.start)} numbers, but dim is {self.dim}: "

@@ -102,7 +102,8 @@ def jobs(overrides: Sequence[str], sampling: Sampling, config_loader: Any = None
     points = sampling.count(points_between(intervals, sampling), len(intervals)) if intervals else 1
     runs = math.prod(map(len, choices)) * points
     if most is not None and runs > most:
-        raise ConfigurationError(f"The sweep has more than {most:,} runs; add sweep.yes=true if that is meant.")
+        counted = "" if any(len(texts) > most for texts in choices) else f"{runs:,} runs, "
+        raise ConfigurationError(f"The sweep has {counted}more than {most:,}; add sweep.yes=true if that is meant.")
     sampled = [list(zip(intervals, row, strict=True)) for row in between(intervals, sampling)]
     order = list(parsed)
     made = []

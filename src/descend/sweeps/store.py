@@ -58,14 +58,21 @@ class Store:
     def __init__(self, folder: Path, jobs: Sequence[Job]) -> None:
         self.folder, self._jobs = folder, jobs
         self._table: pl.DataFrame | None = None
-        (folder / "curves").mkdir(parents=True, exist_ok=True)
-        with ExitStack() as opened:  # a folder that is refused is let go at once
-            self._lock(opened)
-            self._index = self._open(opened)
-            self.gather()
-            self._drop_orphans()
-            self._drop_damaged()
-            self._opened = opened.pop_all()
+        folder.mkdir(parents=True, exist_ok=True)
+        new = [path for path in (folder / ".lock", folder / "sweep.db") if not path.exists()]
+        try:
+            with ExitStack() as opened:  # a folder that is refused is let go at once
+                self._lock(opened)
+                self._index = self._open(opened)
+                (folder / "curves").mkdir(exist_ok=True)
+                self.gather()
+                self._drop_orphans()
+                self._drop_damaged()
+                self._opened = opened.pop_all()
+        except ConfigurationError:
+            for path in new:
+                path.unlink(missing_ok=True)
+            raise
 
     def _lock(self, opened: ExitStack) -> None:
         lock = opened.enter_context((self.folder / ".lock").open("w"))
