@@ -1,6 +1,6 @@
 """Compiled runs against the same runs step by step. Compiling takes seconds, so that there are few of these tests."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,33 +82,45 @@ def histograms(result: Result) -> dict[int, torch.Tensor]:
     return {int(s): torch.as_tensor(v) for column in columns for s, v in zip(column.steps, column.values, strict=True)}
 
 
+def inseparable(*arguments: object) -> None:
+    raise Inseparable("of the test")
+
+
+def patched(kind: str, patch: pytest.MonkeyPatch) -> None:
+    """Let runs be compiled as the test names it."""
+    if kind == "kernels of metrics":
+        patch.setattr(kernel, "STEPS_OF_A_KERNEL", 1)
+    if kind == "programs":
+        patch.setattr(choose, "KernelBackend", inseparable)
+
+
+def make(**given: Any) -> Experiment:
+    """Rosenbrock by Adam under a schedule, with metrics at every step and now and then."""
+    fields = {"optimizer": Adam(lr=0.05), "schedule": Cosine(), "metrics": METRICS, "steps": 75, "compile": True}
+    return Experiment(Rosenbrock(), **(fields | given))
+
+
 @pytest.fixture(scope="module", params=KINDS)
-def rosenbrock(
-    request: pytest.FixtureRequest, _short_programs: None
-) -> Iterator[tuple[Callable[..., Experiment], Run, Result]]:
-    """Rosenbrock by Adam under a schedule, with metrics at every step and now and then, and its compiled run."""
-
-    def make(**given: Any) -> Experiment:
-        fields = {"optimizer": Adam(lr=0.05), "schedule": Cosine(), "metrics": METRICS, "steps": 75, "compile": True}
-        return Experiment(Rosenbrock(), **(fields | given))
-
-    def inseparable(*arguments: object) -> None:
-        raise Inseparable("of the test")
-
+def compiled_run(request: pytest.FixtureRequest, _short_programs: None) -> tuple[str, Run, Result]:
     with pytest.MonkeyPatch.context() as patch:
-        if request.param == "kernels of metrics":
-            patch.setattr(kernel, "STEPS_OF_A_KERNEL", 1)
-        if request.param == "programs":
-            patch.setattr(choose, "KernelBackend", inseparable)
-        run, result = finished(make())
-        assert run.loop.backend.name == KINDS[request.param]
-        if request.param == "programs":  # nothing is compiled again
-            patch.setattr(CompiledBackend, "_compiled", lambda self: run.loop.backend._call)
-        yield make, run, result
+        patched(request.param, patch)
+        return request.param, *finished(make())
+
+
+@pytest.fixture
+def rosenbrock(compiled_run: tuple[str, Run, Result], monkeypatch: pytest.MonkeyPatch) -> tuple[Run, Result]:
+    """The compiled run of `make()`; other runs within the test are compiled likewise, programs not once more."""
+    kind, run, result = compiled_run
+    assert run.loop.backend.name == KINDS[kind]
+    patched(kind, monkeypatch)
+    if kind == "programs":
+        call = run.loop.backend._call
+        monkeypatch.setattr(CompiledBackend, "_compiled", lambda self: call)
+    return run, result
 
 
 def test_a_compiled_run_is_the_run(rosenbrock: tuple) -> None:
-    make, run, result = rosenbrock
+    run, result = rosenbrock
     _, expected = finished(make(compile=False))
     assert result.provenance["backend"] == run.loop.backend.name
     assert expected.provenance["backend"] == "graph"
@@ -124,7 +136,7 @@ def test_a_compiled_run_is_the_run(rosenbrock: tuple) -> None:
 
 
 def test_block_sizes_do_not_matter_when_compiled(rosenbrock: tuple, monkeypatch: pytest.MonkeyPatch) -> None:
-    make, _, expected = rosenbrock
+    _, expected = rosenbrock
     monkeypatch.setattr(loop_module, "BLOCK_SECONDS", 0.0)  # the shortest blocks there are
     _, result = finished(make())
     assert len(result.blocks) == 75 // STEPS + 2
@@ -134,7 +146,7 @@ def test_block_sizes_do_not_matter_when_compiled(rosenbrock: tuple, monkeypatch:
 
 
 def test_a_rule_inside_a_compiled_block_leaves_what_a_run_of_that_many_steps_leaves(rosenbrock: tuple) -> None:
-    make, _, expected = rosenbrock
+    _, expected = rosenbrock
     values = expected.records.filter(name="value").sort("step")["value"].to_list()
     step = next(i for i in range(30, 75) if values[i] < min(values[:i]) and i % STEPS not in (0, STEPS - 1))
     stopped, result = finished(make(stop=Stopping(value=values[step])))

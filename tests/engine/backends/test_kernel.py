@@ -212,7 +212,7 @@ def test_metrics_and_several_losses(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("optimized")
 @pytest.mark.parametrize("runs", [LANES - 1, LANES + 1, 2 * RUNS_OF_A_THREAD + 3])
 def test_any_number_of_runs(runs: int) -> None:
-    rates = [0.001 * (1 + i) for i in range(runs)]
+    rates = [0.0001 * (1 + i) for i in range(runs)]  # of 3 and more, rounding is amplified beyond the bound
     assert_same(stack(["objective=rosenbrock", "optimizer=adam", *QUIET], rates))
 
 
