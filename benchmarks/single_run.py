@@ -183,7 +183,8 @@ def network(objective: str, steps: int, rounds: int) -> dict[str, tuple[Ratio, f
     silent = [*base, "metrics=none", "derivatives=none"]
     bare = build(compose(silent), silent)
     by_hand = network_by_hand(bare)
-    same(final(bare), by_hand()().parameters(), 1e-3)
+    first = replace(bare, steps=10)  # in float32 rounding grows: where a gradient is nearly 0, Adam goes by its sign
+    same(final(first), network_by_hand(first)()().parameters(), 1e-4)
     found = against(by_hand, {"no logging": quiet(bare), "default logging": logged(base)}, rounds)
     return {f"{objective}, {name}": (ratio, t) for (name, ratio), t in zip(found.items(), [1.02, 1.10], strict=True)}
 

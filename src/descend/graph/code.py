@@ -9,13 +9,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 from torch import Tensor
 from torch._ops import OpOverload
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.node import map_arg
 
-from descend.graph.recorder import SHAPES, VALUE, Value, returned
+from descend.graph.recorder import SHAPES, VALUE, Value, module, returned
 
 aten = torch.ops.aten
 
@@ -62,7 +61,7 @@ def simplified(graph: GraphModule) -> GraphModule:
             made.erase_node(copy)
         new[node] = copy if key is None else known.setdefault(key, copy)
     made.eliminate_dead_code()
-    return GraphModule(constants, made)
+    return module(constants, made)
 
 
 def unchanged(node: Node, new: dict[Node, Node], constants: dict[str, Tensor]) -> Node | None:
@@ -133,18 +132,22 @@ def signature(node: Node) -> Any:
         return "get_attr", node.target
     if node.op != "call_function":
         return None
-    leaves, spec = pytree.tree_flatten((node.args, dict(node.kwargs)))
-    told = tuple((type(x), str(x) if isinstance(x, float) else x) for x in map(hashable, leaves))
-    return node.target, str(spec), told
+    return node.target, known_by(node.args), tuple((name, known_by(x)) for name, x in node.kwargs.items())
 
 
-def hashable(x: Any) -> Any:
-    """Return something hashable that stands for an argument."""
+def known_by(x: Any) -> Any:
+    """Return something hashable that is equal for equal arguments only: 1, 1.0 and True are three."""
+    if isinstance(x, Node):
+        return x
+    if isinstance(x, list | tuple):
+        return tuple(known_by(item) for item in x)
+    if isinstance(x, float):
+        return "float", x.hex()
     try:
         hash(x)
     except TypeError:
-        return id(x)
-    return x
+        return "object", id(x)
+    return type(x), x
 
 
 def parts(graph: GraphModule, early: Sequence[bool]) -> tuple[GraphModule, GraphModule]:
@@ -179,7 +182,7 @@ def parts(graph: GraphModule, early: Sequence[bool]) -> tuple[GraphModule, Graph
             rest[node] = after.node_copy(node, lambda x: rest[x])
     for made in (before, after):
         made.eliminate_dead_code()
-    return GraphModule(graph, before), GraphModule(graph, after)
+    return module(graph, before), module(graph, after)
 
 
 def needs_only(node: Node, own: dict[Node, Node]) -> bool:

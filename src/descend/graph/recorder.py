@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-import torch.utils._pytree as pytree
 from torch import Tensor
 from torch._ops import OpOverload
 from torch.fx import Graph, GraphModule, Node
+from torch.fx._lazy_graph_module import _make_graph_module, _use_lazy_graph_module
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, is_in_torch_dispatch_mode
 
 from descend.errors import Untraceable
@@ -73,13 +73,19 @@ def record(
         RECORDING.pop()
     recorder.graph.output([recorder.node(x) for x in outputs])
     recorder.graph.eliminate_dead_code()
-    return GraphModule(recorder.constants, recorder.graph)
+    return module(recorder.constants, recorder.graph)
 
 
 def apart(inputs: Sequence[Tensor]) -> list[Tensor]:
     """Return inputs of which no two are one tensor: it would be recorded as the last of them alone."""
     first = {id(x): i for i, x in reversed(list(enumerate(inputs)))}
     return [x if first[id(x)] == i else x.clone() for i, x in enumerate(inputs)]
+
+
+def module(constants: Any, graph: Graph) -> GraphModule:
+    """Return a graph with its constants; its Python code is written when it is first called, for most never are."""
+    with _use_lazy_graph_module(True):
+        return _make_graph_module(constants, graph)
 
 
 def returned(graph: GraphModule) -> list[Node]:
@@ -169,7 +175,7 @@ class Recorder(TorchDispatchMode):
                 return self._instead[func](*args, **kwargs)
         if func is torch.ops.aten._local_scalar_dense.default:
             raise Untraceable("the value of a tensor decides in Python what is computed (an `if`, or `.item()`)")
-        inputs, keywords = pytree.tree_map(self.node, (args, kwargs))
+        inputs, keywords = self._nodes_of(args), {name: self._nodes_of(x) for name, x in kwargs.items()}
         pure = self._pure(func, args)
         found = func(*args, **kwargs)
         self._note(self.graph.call_function(pure, tuple(inputs), keywords), (args, kwargs), found)
@@ -177,7 +183,7 @@ class Recorder(TorchDispatchMode):
 
     def note(self, function: Callable[..., Any], args: tuple, kwargs: dict[str, Any], found: Any) -> None:
         """Write down a call whose inside is not recorded."""
-        inputs, keywords = pytree.tree_map(self.node, (args, kwargs))
+        inputs, keywords = self._nodes_of(args), {name: self._nodes_of(x) for name, x in kwargs.items()}
         self._note(self.graph.call_function(function, tuple(inputs), keywords), (args, kwargs), found)
 
     def _note(self, node: Node, given: Any, found: Any) -> None:
@@ -201,6 +207,12 @@ class Recorder(TorchDispatchMode):
         # Another type may not widen what is made; a number [] does not, beside a tensor that has axes.
         decisive = [x for x in args if isinstance(x, Tensor) and (x.dim() or not args[0].dim())]
         return pure if all(x.dtype == args[0].dtype for x in decisive) else func
+
+    def _nodes_of(self, x: Any) -> Any:
+        """Return arguments with the nodes that made their tensors; by hand, for walking trees takes longer."""
+        if isinstance(x, Tensor):
+            return self.node(x)
+        return type(x)([self._nodes_of(item) for item in x]) if type(x) in (list, tuple) else x
 
     def node(self, x: Any) -> Any:
         """Return the node that made a tensor, a constant's if none did; anything else as it is."""

@@ -114,7 +114,7 @@ class Layout(Interpreter):
         if node.op != "call_function" or not isinstance(node.target, OpOverload):
             return super().run_node(node)
         args, kwargs = self.fetch_args_kwargs_from_env(node)
-        if not any(isinstance(x, Many) for x in pytree.tree_leaves((args, kwargs))):
+        if not any(isinstance(self.env[x], Many) for x in node.all_input_nodes):
             return node.target(*args, **kwargs)
         packet = node.target.overloadpacket
         if packet in SHAPES:

@@ -18,6 +18,8 @@ from descend.graph.recorder import record
 
 def tensors(tree: Any) -> list[Tensor]:
     """Return the tensors among a tree's leaves, in order."""
+    if tree is None or isinstance(tree, Tensor):  # as most batches are
+        return [] if tree is None else [tree]
     return [leaf for leaf in pytree.tree_leaves(tree) if isinstance(leaf, Tensor)]
 
 

@@ -36,6 +36,7 @@ class GraphBackend(Backend):
         self._numbers, self._count = list(numbers), len(next(iter(params.values())))
         self._steps: dict[tuple[str, ...], Stacked] = {}
         self._looks: dict[tuple[str, ...], Stacked] = {}
+        self._splits: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self._untraceable: set[str] = set()
         self.carry = self._start(params)
 
@@ -61,39 +62,43 @@ class GraphBackend(Backend):
         return [self._laid(x, own) for x, own in zip(columns, self.carried, strict=True)]
 
     def advance(self, batches: Sequence[Batch], pattern: Pattern) -> list[Summary]:
-        found: list[tuple[Stacked, Found]] = []
-        beside: dict[int, dict[str, Tensor]] = {}
+        found: list[Found] = []
+        observed: dict[int, dict[str, Tensor]] = {}
         for i, (batch, (_, due)) in enumerate(zip(batches, pattern, strict=True)):
-            step, hosted = self._step(due, batch)
+            within, beside = self._split(due)
+            step = self._step(within, batch)
             before = self.carry
             with torch.no_grad():
                 outputs = step.call(*before, *tensors(batch))
             self.carry = outputs[: self.program.kept]
-            found.append((step, step.tree(outputs)[1]))
-            if hosted:
-                weights = self._spread_one(found[-1][1].weights, step.marks[1].weights)
-                beside[i] = self._host(hosted, before, weights, batch)
+            found.append(step.found(outputs))
+            if due:
+                seen = found[-1].observed
+                own = {name: self._of_runs(x, step.marks[1].observed[name]) for name, x in seen.items()}
+                if beside:
+                    weights = self._spread_one(found[-1].weights, step.marks[1].weights)
+                    own |= self._look(beside, before, weights, batch)
+                observed[i] = own
         with torch.no_grad():
-            summary = self._summary(found, [recorded for recorded, _ in pattern])
-        merged = {i: summary.observed.get(i, {}) | x for i, x in beside.items()}
-        return [summary._replace(observed=summary.observed | merged)]
+            return [self._told(found, [recorded for recorded, _ in pattern])._replace(observed=observed)]
 
-    def _step(self, due: tuple[str, ...], batch: Batch) -> tuple["Stacked", tuple[str, ...]]:
-        """Return the step that computes what can be recorded of the metrics due, and the names of the others."""
-        hosted = self._hosted(due)
-        names = tuple(name for name in due if name not in hosted)
+    def _split(self, due: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Return which metrics a step computes within itself, sharing the losses' gradients with it, and which not."""
+        if due not in self._splits:
+            metrics, several = self.program.experiment.metrics, len(self.names) > 1
+            hosted = self._hosted(due)
+            within = tuple(n for n in due if several and metrics[n].uses_jacobian and n not in hosted)
+            self._splits[due] = within, tuple(n for n in due if n not in within)
+        return self._splits[due]
+
+    def _step(self, names: tuple[str, ...], batch: Batch) -> "Stacked":
+        """Return the step that computes these metrics within itself."""
         if names not in self._steps:
-            try:
-                recorded = self.program.step(names)
-            except Untraceable:
-                if not names or self._count > 1:
-                    raise
-                self._untraceable |= set(names)
-                return self._step(due, batch)
+            recorded = self.program.step(names)
             numbers = [self._laid(x, True) for x in self._numbers]
             given = [*numbers, *self.carry, *tensors(batch)]
             self._steps[names] = Stacked.of(recorded, self.program.last, given, len(numbers))
-        return self._steps[names], hosted
+        return self._steps[names]
 
     def _hosted(self, due: tuple[str, ...]) -> tuple[str, ...]:
         """Return the metrics that are called as they are written; the stack is then of one run."""
@@ -117,21 +122,35 @@ class GraphBackend(Backend):
     def _look(
         self, names: tuple[str, ...], before: Sequence[Tensor], weights: Tensor, batch: Batch
     ) -> dict[str, Tensor]:
-        """Compute metrics beside the step that led from `before` to the present carry."""
-        hosted = self._hosted(names)
-        rest = tuple(name for name in names if name not in hosted)
+        """Compute metrics beside the step that led from `before` to the present carry.
+
+        Those that come equally often share a graph: there are then as many graphs as different `every`.
+        """
+        metrics, hosted = self.program.experiment.metrics, self._hosted(names)
         found = self._host(hosted, before, weights, batch) if hosted else {}
-        if rest:
-            given = [*self._spread(before), *self._spread(self.carry), weights, *tensors(batch)]
-            if rest not in self._looks:
-                numbers = [self._laid(x, True) for x in self._numbers]
-                recorded = self.program.look(rest)
-                self._looks[rest] = Stacked.of(recorded, self.program.last, [*numbers, *given], len(numbers))
-            look = self._looks[rest]
-            with torch.no_grad():
-                values = look.tree(look.call(*given))
-            found |= {name: self._of_runs(x, look.marks[name]) for name, x in values.items()}
+        for every in dict.fromkeys(metrics[name].every for name in names if name not in hosted):
+            alike = tuple(name for name in names if metrics[name].every == every and name not in hosted)
+            try:
+                found |= self._look_at(alike, before, weights, batch)
+            except Untraceable:
+                if self._count > 1:
+                    raise
+                self._untraceable |= set(alike)
+                found |= self._host(alike, before, weights, batch)
         return found
+
+    def _look_at(
+        self, names: tuple[str, ...], before: Sequence[Tensor], weights: Tensor, batch: Batch
+    ) -> dict[str, Tensor]:
+        given = [*self._spread(before), *self._spread(self.carry), weights, *tensors(batch)]
+        if names not in self._looks:
+            numbers = [self._laid(x, True) for x in self._numbers]
+            recorded = self.program.look(names)
+            self._looks[names] = Stacked.of(recorded, self.program.last, [*numbers, *given], len(numbers))
+        look = self._looks[names]
+        with torch.no_grad():
+            values = look.tree(look.call(*given))
+        return {name: self._of_runs(x, look.marks[name]) for name, x in values.items()}
 
     def _spread(self, carry: Sequence[Tensor]) -> list[Tensor]:
         """Return the carry with the run axis in all that may differ between runs."""
@@ -145,14 +164,6 @@ class GraphBackend(Backend):
         if self.program.last:
             return x.unsqueeze(-1).expand(*x.shape, self._height).contiguous()
         return x.expand(self._height, *x.shape).contiguous()
-
-    def _summary(self, made: Sequence[tuple["Stacked", Found]], recorded: Sequence[bool]) -> Summary:
-        observed = {
-            i: {name: self._of_runs(x, step.marks[1].observed[name]) for name, x in found.observed.items()}
-            for i, (step, found) in enumerate(made)
-            if found.observed
-        }
-        return self._told([found for _, found in made], recorded)._replace(observed=observed)
 
     def _told(self, every: Sequence[Found], recorded: Sequence[bool]) -> Summary:
         """Return what steps tell, what their metrics observed left out."""
@@ -252,6 +263,7 @@ class Stacked:
     """
 
     marks: Any
+    _places: Any
 
     def __init__(self, recorded: Recorded, last: bool, columns: Sequence[Tensor]) -> None:
         self._runs = len(columns[0])
@@ -270,7 +282,15 @@ class Stacked:
         run, own = function(rest), given[:numbers]
         made.call = lambda *more: run(*own, *more, *ahead)
         made.tree, made.marks = recorded.tree, recorded.tree(recorded.output)
+        made._places = recorded.tree(range(len(recorded.output)))
         return made
+
+    def found(self, outputs: Sequence[Tensor]) -> Found:
+        """Return what a step found; by hand, for walking trees takes longer."""
+        at: Any = self._places[1]  # numbers where `Found` has tensors
+        length = None if at.norm is None else outputs[at.norm]
+        observed = {name: outputs[i] for name, i in at.observed.items()}
+        return Found(outputs[at.total], outputs[at.losses], outputs[at.weights], length, observed)
 
     def columns(self) -> list[Tensor]:
         """Carry it out, and return its outputs for all runs, [runs, …]."""
