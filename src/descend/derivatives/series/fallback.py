@@ -48,14 +48,13 @@ def differentiate_nested(
     every entry of the k-th derivative at once. Its cost doubles or triples with each order. Piecewise constant and
     integer results stay constants.
 
-    The coefficients are held to the values of `func` along t, for torch's own derivatives are wrong here and there.
+    The coefficients are held to the values of `func` along t.
 
     Args:
         own_derivative: whether `func` is a custom Function, whose derivative may be meant to be another.
 
     Raises:
-        ConfigurationError: when torch cannot differentiate `func` `t.order` times, or not rightly, or not here; it
-            names `func`.
+        ConfigurationError: naming `func`, where torch cannot differentiate it `t.order` times, or not rightly.
     """
 
     if torch._C._are_functorch_transforms_active():
