@@ -81,15 +81,17 @@ def differentiate_nested(
     if (
         not own_derivative and _checkable(args, kwargs) and torch.equal(state, torch.get_rng_state())
     ):  # what draws is another each time
-
-        def values(step: Tensor) -> Any:
-            moved = [
-                tree_map(lambda x: _horner(x.coefficients, step) if t.owns(x) else x, each) for each in (args, kwargs)
-            ]
-            return func(*moved[0], **moved[1])
-
-        require_agreement(name_of(func), values, found, t.order)
+        require_agreement(name_of(func), lambda step: _at(t, func, args, kwargs, step), found, t.order)
     return tree_map(lambda y: t.series(y) if isinstance(y, Tensor) else y, found)
+
+
+def _at(t: Any, func: Callable, args: tuple, kwargs: dict[str, Any], step: Tensor) -> Any:
+    """func(x(step))."""
+
+    def moved(x: Any) -> Any:
+        return _horner(x.coefficients, step) if t.owns(x) else x
+
+    return func(*tree_map(moved, args), **tree_map(moved, kwargs))
 
 
 def _checkable(args: tuple, kwargs: dict[str, Any]) -> bool:
