@@ -13,6 +13,7 @@ CASES = [(fault, operator) for fault in KNOWN_FAULTS for operator in fault.examp
 
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
+@pytest.mark.filterwarnings("ignore:torch.triangular_solve is deprecated:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # dynamo does it itself
 @pytest.mark.parametrize(("fault", "operator"), CASES, ids=lambda case: case if isinstance(case, str) else case.order)
 def test_fault_is_reproduced_on_every_route_it_names(fault: KnownFault, operator: str) -> None:
@@ -21,6 +22,7 @@ def test_fault_is_reproduced_on_every_route_it_names(fault: KnownFault, operator
     assert all(fault.spoils(each) for each in found), [each for each in found if not fault.spoils(each)]
 
 
+@pytest.mark.filterwarnings("ignore:torch.triangular_solve is deprecated:UserWarning")
 @pytest.mark.parametrize(("fault", "operator"), CASES, ids=lambda case: case if isinstance(case, str) else case.order)
 def test_fault_is_named_for_a_function_that_uses_the_operation(fault: KnownFault, operator: str) -> None:
     example = fault.examples[operator]

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from descend.audit.judge import judge
 from descend.audit.routes import EAGER, NESTED_REVERSE, traced_routes
@@ -34,6 +36,8 @@ FIRST_ORDER = (
 )
 
 CUSTOM = "autograd.Function"
+_AT = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64, device="cpu")
+"""Where the examples show their fault."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ class KnownFault:
         """What its routes give for the example: torch has mended the fault when none of them is spoilt."""
         every = (*EAGER, *traced_routes("eager"))
         routes = [route for route in every if route is NESTED_REVERSE or route.name in self.routes]
-        at = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64, device="cpu")
+        at = _AT.clone()
         coordinates = torch.eye(len(at), dtype=at.dtype, device=at.device)
         example = Restricted(lambda params: self.examples[operator](params["s"]), {"s": at}, coordinates)
         found = judge(example, self.order, routes, self.by_design)
@@ -101,6 +105,60 @@ def _through(normalise: Callable[[Tensor, Tensor], Tensor]) -> Function:
 
 def _of_matrix(function: Function) -> Function:
     return lambda s: function(_matrix(s))
+
+
+def _triangle(s: Tensor) -> Tensor:
+    """A lower triangular matrix [3, 3] with a positive diagonal."""
+    return torch.tril(_matrix(s))
+
+
+def _weighted(x: Tensor) -> Tensor:
+    """Σ i x_i: every entry counts, and each differently."""
+    return x.flatten() @ torch.arange(1.0, x.numel() + 1, dtype=x.dtype, device=x.device)
+
+
+def _reflections(s: Tensor) -> Tensor:
+    return _weighted(torch.linalg.householder_product(_rows(s)[:3, :2] / 3, torch.sin(s[:2] + 1)))
+
+
+def _two_triangles(s: Tensor) -> Tensor:
+    zero, one = torch.zeros_like(s[0]), torch.ones_like(s[0])
+    factors = torch.stack([2 * one, zero, s[0] - 7, 3 * one, 3 * one, zero, 2 * s[1] + 1, 2 * one]).reshape(2, 2, 2)
+    right = torch.tensor([[1.0, 2.0], [-1.0, 3.0]], dtype=s.dtype, device=s.device)
+    return _weighted(torch.cholesky_solve(right, factors)) + s[2] ** 2
+
+
+def _unitriangular(s: Tensor) -> Tensor:
+    return _weighted(torch.triangular_solve(s[:, None], _matrix(s), upper=True, unitriangular=True)[0])
+
+
+def _with_a_zero(s: Tensor) -> Tensor:
+    """Factors of which the third is zero at s₀ = 0.3."""
+    return torch.stack([s[0], s[1], s[0] - 0.3, s[1] + s[2], s[2] * s[0]])
+
+
+def _normed_weight(s: Tensor) -> Tensor:
+    rows = _rows(s)
+    return torch.exp(rows * torch._weight_norm(rows, 1 + rows[:, :1], 0)).sum()
+
+
+class _Once(torch.autograd.Function):
+    """x², whose backward is marked once_differentiable."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x * x
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return 2 * ctx.saved_tensors[0] * gradient
 
 
 def _attention(s: Tensor) -> Tensor:
@@ -136,7 +194,7 @@ KNOWN_FAULTS = (
     ),
     KnownFault(
         "the second derivative of layer, batch and instance norm is wrong by nested forward mode",
-        "pytorch#198017",
+        "pytorch#198017, #196699, #196700",
         order=2,
         routes=FORWARD_FIRST,
         examples=NORMALISATIONS,
@@ -151,7 +209,7 @@ KNOWN_FAULTS = (
     ),
     KnownFault(
         "the second derivative of det, slogdet, logdet and solve is wrong by nested forward mode",
-        "pytorch#198017",
+        "pytorch#198017, #192540, #196695, #196696",
         order=2,
         routes=FORWARD_FIRST,
         examples=LINEAR_ALGEBRA,
@@ -218,5 +276,85 @@ KNOWN_FAULTS = (
         routes=("nested autograd.grad (is_grads_batched)",),
         examples={"native_group_norm": _through(lambda x, weight: F.group_norm(x, 1, weight, weight))},
         shows=(Verdict.RAISES,),
+    ),
+    KnownFault(
+        "the second derivative through weight_norm is wrong by reverse over reverse, which holds the norms constant; "
+        "descend.derivatives computes it from products and square roots",
+        "",
+        order=2,
+        routes=(*REVERSE, "nested func.jacrev", *BATCHED),
+        examples={"_weight_norm_interface": _normed_weight},
+    ),
+    KnownFault(
+        "the first derivative of cholesky_inverse is wrong by forward mode",
+        "pytorch#196682",
+        order=1,
+        routes=NESTED_FORWARD,
+        examples={"cholesky_inverse": lambda s: _weighted(torch.cholesky_inverse(_triangle(s)))},
+    ),
+    KnownFault(
+        "the second derivative of cholesky_inverse is wrong wherever forward mode takes part",
+        "pytorch#196682",
+        order=2,
+        routes=(*FORWARD_LAST, "func.jacfwd over func.jacrev", "func.jacrev over func.jacfwd"),
+        examples={"cholesky_inverse": lambda s: _weighted(torch.cholesky_inverse(_triangle(s)))},
+    ),
+    KnownFault(
+        "the first derivative of cholesky_solve by its factor is wrong by forward mode",
+        "pytorch#196694",
+        order=1,
+        routes=NESTED_FORWARD,
+        examples={"cholesky_solve": _two_triangles},
+    ),
+    KnownFault(
+        "the second derivative of ‖x‖², written by the norm, is 0 or NaN where x is 0; write x.square().sum()",
+        "pytorch#92075",
+        order=2,
+        routes=(*REVERSE, *VMAPPED_REVERSE, *FORWARD_LAST, *FORWARD_FIRST, *BATCHED),
+        examples={"linalg_vector_norm": lambda s: torch.exp(-(torch.linalg.vector_norm(s - _AT) ** 2))},
+    ),
+    KnownFault(
+        "the first derivative of triangular_solve with unitriangular=True is wrong by forward mode: it differentiates "
+        "the diagonal, which is ignored",
+        "pytorch#196707",
+        order=1,
+        routes=NESTED_FORWARD,
+        examples={"triangular_solve": _unitriangular},
+    ),
+    KnownFault(
+        "the second derivative of householder_product is wrong by nested forward mode",
+        "pytorch#196698",
+        order=2,
+        routes=FORWARD_FIRST,
+        examples={"linalg_householder_product": _reflections},
+    ),
+    KnownFault(
+        "the second derivative of cumprod is wrong by nested forward mode where a factor is zero",
+        "pytorch#196701",
+        order=2,
+        routes=FORWARD_FIRST,
+        examples={"cumprod": lambda s: _weighted(torch.cumprod(_with_a_zero(s), 0))},
+    ),
+    KnownFault(
+        "the second derivative of sinc is NaN at 0 by every route of torch's; descend.derivatives has its power series",
+        "",
+        order=2,
+        routes=(*REVERSE, *VMAPPED_REVERSE, *FORWARD_LAST, *FORWARD_FIRST, *BATCHED),
+        examples={"sinc": lambda s: torch.sinc(s - 0.3).sum()},
+    ),
+    KnownFault(
+        "the third derivative of i1, and the fourth of i0, is 0 at 0 by every route of torch's, and should be 3/8",
+        "",
+        order=3,
+        routes=(*REVERSE, *VMAPPED_REVERSE, *FORWARD_LAST, *FORWARD_FIRST, *BATCHED),
+        examples={"special_i1": lambda s: torch.special.i1(s - 0.3).sum()},
+    ),
+    KnownFault(
+        "the second derivative through a backward marked once_differentiable is 0 by reverse mode at given inputs, "
+        "without a word; descend.derivatives refuses it",
+        "",
+        order=2,
+        routes=(*REVERSE, "nested func.jacrev", *BATCHED),
+        examples={CUSTOM: lambda s: _Once.apply(s).sum()},
     ),
 )

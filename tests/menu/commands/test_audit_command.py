@@ -8,6 +8,7 @@ import pytest
 from own_op import own_op
 
 from descend import cli
+from descend.audit import torch_faults
 from descend.audit.known_faults import KNOWN_FAULTS
 from descend.audit.report import AuditReport
 from descend.audit.verdict import Judged, Verdict
@@ -155,7 +156,8 @@ def test_all_takes_every_op_objective_and_fault(audit: Audit, monkeypatch: pytes
     operator = next(iter(kept.examples))
     never = type(kept)("nothing is wrong with this", "", 1, ("nested autograd.grad",), {"sin": lambda s: s.sin().sum()})
     shown = type(kept)(kept.effect, kept.source, 2, kept.routes, {operator: kept.examples[operator]})
-    monkeypatch.setattr(command, "KNOWN_FAULTS", (shown, never))
+    for module in (command, torch_faults):
+        monkeypatch.setattr(module, "KNOWN_FAULTS", (shown, never))
     code, out, _ = audit("--all", "--order", "1")
     assert code == 0
     lines = out.splitlines()

@@ -48,14 +48,13 @@ def differentiate_nested(
     every entry of the k-th derivative at once. Its cost doubles or triples with each order. Piecewise constant and
     integer results stay constants.
 
-    The coefficients are held to the values of `func` along t, for torch's own derivatives are wrong here and there.
+    The coefficients are held to the values of `func` along t.
 
     Args:
         own_derivative: whether `func` is a custom Function, whose derivative may be meant to be another.
 
     Raises:
-        ConfigurationError: when torch cannot differentiate `func` `t.order` times, or not rightly, or not here; it
-            names `func`.
+        ConfigurationError: naming `func`, where torch cannot differentiate it `t.order` times, or not rightly.
     """
 
     if torch._C._are_functorch_transforms_active():
@@ -82,15 +81,17 @@ def differentiate_nested(
     if (
         not own_derivative and _checkable(args, kwargs) and torch.equal(state, torch.get_rng_state())
     ):  # what draws is another each time
-
-        def values(step: Tensor) -> Any:
-            moved = [
-                tree_map(lambda x: _horner(x.coefficients, step) if t.owns(x) else x, each) for each in (args, kwargs)
-            ]
-            return func(*moved[0], **moved[1])
-
-        require_agreement(name_of(func), values, found, t.order)
+        require_agreement(name_of(func), lambda step: _at(t, func, args, kwargs, step), found, t.order)
     return tree_map(lambda y: t.series(y) if isinstance(y, Tensor) else y, found)
+
+
+def _at(t: Any, func: Callable, args: tuple, kwargs: dict[str, Any], step: Tensor) -> Any:
+    """func(x(step))."""
+
+    def moved(x: Any) -> Any:
+        return _horner(x.coefficients, step) if t.owns(x) else x
+
+    return func(*tree_map(moved, args), **tree_map(moved, kwargs))
 
 
 def _checkable(args: tuple, kwargs: dict[str, Any]) -> bool:

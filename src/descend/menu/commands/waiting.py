@@ -35,9 +35,10 @@ class Waiting:
         self._bar.start()
         return self
 
-    def advance(self, line: str) -> None:
-        """Print a line about the part that was done."""
-        print(line, flush=True)
+    def advance(self, line: str | None) -> None:
+        """Print a line, if any, about the part that was done."""
+        if line is not None:
+            print(line, flush=True)
         self._bar.advance(self._task)
 
     def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
