@@ -7,13 +7,13 @@ It holds plain containers, numbers and tensors on the CPU alone: `torch.load(pat
 import os
 import pickle
 import re
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
 from torch import Tensor
@@ -25,6 +25,9 @@ from descend.errors import ConfigurationError
 NAME = "checkpoint.pt"
 BEFORE = "checkpoint.before.pt"
 """The one before, for where the last cannot be read."""
+
+SPARE = "checkpoint.before.tmp"
+"""A second name of the last, on its way to become the one before."""
 
 PLAIN = (Tensor, int, float, str, bool, type(None))
 
@@ -77,9 +80,9 @@ class Clock:
             self._step, self._then = step, time.monotonic()
         return by_steps or by_time
 
-    def most(self, size: int) -> int:
-        """Return how many steps a block of `size` may have at most, so that none is due inside it."""
-        return size if self._every.steps is None else max(1, min(size, self._every.steps))
+    def most(self, step: int, size: int) -> int:
+        """Return how many steps a block of `size` from `step` on may have at most, so that none is due inside it."""
+        return size if self._every.steps is None else max(1, min(size, self._step + self._every.steps - step))
 
 
 def save(content: dict[str, Any], path: Path) -> None:
@@ -96,8 +99,8 @@ def save(content: dict[str, Any], path: Path) -> None:
             torch.save(made, file)
         except RuntimeError as error:  # torch turns the one into the other
             raise OSError(str(error)) from error
-        with suppress(FileNotFoundError):
-            spare = before.with_suffix(".tmp")
+        if is_zipfile(path):  # one that is torn must not take the place of a whole one
+            spare = path.with_name(path.name.replace(NAME, SPARE))
             spare.unlink(missing_ok=True)
             os.link(path, spare)
             spare.replace(before)
@@ -133,7 +136,7 @@ def load(path: Path) -> dict[str, Any]:
         raise ConfigurationError(f"{path} {there}, nor is one before it; start the run anew in another folder.")
     content, used = found
     if used != path:
-        print(f"descend: {path.name} cannot be read, so the one before it is taken: {used}.")
+        print(f"descend: {path.name} cannot be read, so the one before it is taken: {used}.", file=sys.stderr)
     if content.get("version") != version():
         raise ConfigurationError(
             f"{used} was written by {told(content.get('version'))}, but this is {told(version())}, which may round "
@@ -146,6 +149,9 @@ def readable(paths: list[Path]) -> Iterator[tuple[dict[str, Any], Path]]:
     """Yield the checkpoints that can be read."""
     for path in paths:
         try:
+            with ZipFile(path) as file:
+                if file.testzip() is not None:  # torch does not look at the checksums that it writes
+                    continue
             content = torch.load(path, map_location="cpu", weights_only=True)
         except (OSError, RuntimeError, EOFError, ValueError, KeyError, BadZipFile, pickle.UnpicklingError):
             continue

@@ -58,13 +58,14 @@ class Loop:
         progress: told how many steps were made, over all runs, as they are made.
         clock: tells when a checkpoint is due.
         save: writes one, given the loop's state; called between blocks.
+        stopping: names what asks the loop to stop (a signal, say), or None; asked before each block.
 
     Attributes:
         step: how many steps were made.
         seconds: time spent in them.
         at: which run stands at each place of the stack, int64; ended runs leave it when they are half of it.
         endings: how they ended.
-        stopping: set to what wants the loop to stop (a signal, say), it ends after the present block.
+        interrupted: whether it ended because `stopping` asked for it.
     """
 
     experiment: Experiment
@@ -76,11 +77,12 @@ class Loop:
     progress: Callable[[int], None] = lambda steps: None
     clock: Clock = field(default_factory=lambda: Clock(Every()))
     save: Saver | None = None
+    stopping: Callable[[], str | None] = lambda: None
     step: int = 0
     seconds: float = 0.0
     at: np.ndarray = field(init=False)
     endings: Endings = field(init=False)
-    stopping: str | None = None
+    interrupted: bool = field(init=False, default=False)
     _resumable: dict[str, Any] | None = None
     _kept: list[tuple[np.ndarray, list]] = field(default_factory=list)
     _patterns: dict[tuple[int, int], Pattern] = field(default_factory=dict)
@@ -93,8 +95,14 @@ class Loop:
 
     def __iter__(self) -> Iterator[Rows]:
         unit, blocks = self.backend.together, 1
+        self._look_at_clock()  # a run that goes on may have used up its time
         while self.at.size and self.step < self.experiment.steps:
-            size = self.clock.most(min(blocks * unit, self.experiment.steps - self.step))
+            by = self.stopping()
+            if by is not None:
+                self.interrupted = True
+                self.stop("interrupted", f"it was stopped after step {self.step} by {by}")
+                return
+            size = self._size(blocks * unit)
             if size % unit and self.backend.aligned:
                 self._resumable = self.state()
             began = time.perf_counter()
@@ -104,9 +112,6 @@ class Loop:
             self.seconds += took
             self._look_at_clock()
             yield rows
-            if self.stopping is not None:
-                self.stop("interrupted", f"it was stopped after step {self.step} by {self.stopping}")
-                return
             if self.save is not None and self.at.size and self.clock.due(self.step):
                 self.save(self.state())
             wanted = 2 * blocks if took < BLOCK_SECONDS / 2 else int(blocks * BLOCK_SECONDS / took)
@@ -115,6 +120,14 @@ class Loop:
             if not self.backend.aligned:
                 self._resumable = self.state()
             self._keep(self.at, self.step, self._columns(self.at))
+
+    def _size(self, wanted: int) -> int:
+        """Return how many steps the next block has: no checkpoint is due inside it."""
+        most, left = self.clock.most(self.step, wanted), self.experiment.steps - self.step
+        if self.backend.aligned:  # when checkpoints are written must not change which steps a program makes
+            unit = self.backend.together
+            most, left = -(-most // unit) * unit, left - left % unit or left
+        return min(most, left)
 
     def _block(self, size: int) -> Rows:
         """Make `size` steps; where runs end inside them, make them again up to there to keep what they ended with."""
@@ -214,9 +227,10 @@ class Loop:
             self.stop("finished", f"the time budget of {limit:g} s was used up")
 
     def stop(self, status: str, reason: str) -> None:
-        """End every run that still goes on where it stands."""
+        """End every run that still goes on where it stands; the loop can go on from there."""
         going = self.at[~self.endings.ended[self.at]]
         if going.size:
+            self._resumable = self._resumable or self.state()
             kept = self._columns(going)
             self._kept.append((going, kept))
             self.endings.end(going, self.step, status, reason)

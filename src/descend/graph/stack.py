@@ -58,12 +58,8 @@ POINTWISE = {aten._to_copy, aten.floor_divide, aten.masked_fill, aten.softplus_b
 
 # With the run axis first these are the same in a stack and alone as `torch.vmap` makes them.
 MAPPED = {
-    aten.alias, aten.cat, aten.clone, aten.detach, aten.diagonal, aten.expand, aten.flip, aten.lift_fresh, aten.permute,
-    aten.roll, aten.select, aten.select_backward, aten.slice, aten.slice_backward, aten.split,
-    aten.split_with_sizes, aten.squeeze, aten.stack, aten.t, aten.transpose, aten.unbind, aten.unsqueeze,
-    aten.amax, aten.amin, aten.all, aten.any, aten.cumsum, aten.gather, aten.index,
-    aten.constant_pad_nd, aten.scatter, aten.scatter_add, aten.sort, aten.argmax, aten.argmin, aten.avg_pool2d,
-    aten.avg_pool2d_backward,
+    aten.argmax, aten.argmin, aten.avg_pool2d, aten.avg_pool2d_backward, aten.constant_pad_nd, aten.diagonal,
+    aten.gather, aten.index, aten.roll, aten.scatter, aten.scatter_add, aten.sort,
 }  # fmt: skip
 
 VIEWS = {aten.view, aten._unsafe_view, aten.reshape, aten._reshape_alias}
@@ -164,16 +160,15 @@ class First(Layout):
 
     def other(self, node: Node, args: Any, kwargs: Any) -> Any:
         op: Any = node.target
-        packet, rule = op.overloadpacket, PRODUCTS.get(op)
-        if rule is not None and not kwargs:
-            return Many(rule(*args))
-        if packet in VIEWS:
-            return Many(args[0].x.reshape(len(args[0].x), *node.meta[VALUE].shape))
-        value = node.meta[VALUE]
-        read = [x.meta[VALUE] for x in node.all_input_nodes]
-        first = value if isinstance(value, Value) else next(x for x in value if x is not None)
-        alone = first.numel == 1 and max(x.numel for x in read if isinstance(x, Value)) >= PARALLEL
-        if packet in MAPPED or (packet in SUMS and not alone) or (packet in ALONG_LAST and along_last(node)):
+        packet, product = op.overloadpacket, PRODUCTS.get(op)
+        if product is not None and not kwargs:
+            return Many(product(*args))
+        if packet in SUMS and is_large(node):
+            return run_by_run(op, args, kwargs)
+        rule = RULES.get(packet)
+        if rule is not None:
+            return rule(node, args, kwargs, 1)
+        if packet in MAPPED or packet in SUMS or (packet in ALONG_LAST and along_last(node)):
             return mapped(op, args, kwargs, 0)
         return run_by_run(op, args, kwargs)
 
@@ -188,14 +183,22 @@ class Last(Layout):
 
     def other(self, node: Node, args: Any, kwargs: Any) -> Any:
         op: Any = node.target
-        rule = LAST.get(op.overloadpacket)
+        rule = RULES.get(op.overloadpacket) or SMALL_PRODUCTS.get(op.overloadpacket)
         if rule is not None:
-            return rule(node, args, kwargs)
+            return rule(node, args, kwargs, 0)
         moved = pytree.tree_map(
             lambda x: Many(x.x.movedim(-1, 0).contiguous()) if isinstance(x, Many) else x, (args, kwargs)
         )
         found = First(self.module).other(node, *moved)
         return pytree.tree_map(lambda x: Many(x.x.movedim(0, -1).contiguous()) if isinstance(x, Many) else x, found)
+
+
+def is_large(node: Node) -> bool:
+    """Tell whether a reduction to one number reads so many that torch shares it among threads."""
+    value = node.meta[VALUE]
+    first = value if isinstance(value, Value) else next(x for x in value if x is not None)
+    read = [x.meta[VALUE] for x in node.all_input_nodes]
+    return first.numel == 1 and max(x.numel for x in read if isinstance(x, Value)) >= PARALLEL
 
 
 def steady(node: Node) -> bool:
@@ -395,7 +398,11 @@ PRODUCTS: dict[Any, Callable[..., Tensor]] = {
 }
 
 
-# ------------------------------------------------------------------------------------------- with the run axis last
+# ------------------------------------------------------------------------------------------- movements, reductions
+
+Rule = Callable[[Node, Any, Any, int], Any]
+"""Carries out an operation on tensors of many runs: given its node, its arguments, and how many axes the runs have in
+front (1 where the run axis is the first, 0 where it is the last)."""
 
 
 def rank_of(node: Node) -> int:
@@ -405,16 +412,25 @@ def rank_of(node: Node) -> int:
     return len(first.meta[VALUE].shape)
 
 
-def plain(x: Any, alike: Tensor | None = None) -> Tensor:
-    """Return the tensor of many runs, one in common spread over them like `alike`."""
+def runs_in(x: Tensor, front: int) -> int:
+    """Return how many runs a tensor has."""
+    return x.shape[0 if front else -1]
+
+
+def shaped(shape: Sequence[int], runs: int, front: int) -> list[int]:
+    """Return the shape of one run's tensor with the run axis in its place."""
+    return [runs, *shape] if front else [*shape, runs]
+
+
+def spread(x: Any, runs: int, front: int) -> Tensor:
+    """Return the tensor of many runs; one in common is spread over them."""
     if isinstance(x, Many):
         return x.x
-    runs = 1 if alike is None else alike.shape[-1]
-    return x.unsqueeze(-1).expand(*x.shape, runs)
+    return x.expand(runs, *x.shape) if front else x.unsqueeze(-1).expand(*x.shape, runs)
 
 
-def axes(*places: int, sizes: int | None = None, wider: int = 0) -> Callable[..., Any]:
-    """Return the rule of an operation whose axes are arguments: counted from the front, they stay what they are.
+def axes(*places: int, sizes: int | None = None, wider: int = 0) -> Rule:
+    """Return the rule of an operation whose axes are arguments: counted from the front, they move by the runs' axis.
 
     Args:
         places: where in the arguments they stand.
@@ -422,57 +438,60 @@ def axes(*places: int, sizes: int | None = None, wider: int = 0) -> Callable[...
         wider: 1 where an axis may also stand behind the last (`unsqueeze`, `stack`).
     """
 
-    def rule(node: Node, args: Any, kwargs: Any) -> Any:
+    def rule(node: Node, args: Any, kwargs: Any, front: int) -> Any:
         op: Any = node.target
         rank, given = rank_of(node) + wider, list(args)
-        if sizes is not None and places:
-            rank = len(given[sizes])
-        some = next(x.x for x in pytree.tree_leaves(args) if isinstance(x, Many))
-        for place in places:
-            if place < len(given) and given[place] is not None:
-                given[place] = pytree.tree_map(lambda axis: axis % max(rank, 1), given[place])
-            elif place >= len(given):
-                given += [0] * (place - len(given) + 1)
         if sizes is not None:
-            given[sizes] = [*given[sizes], some.shape[-1]]
-        given[0] = [plain(x, some) for x in given[0]] if isinstance(given[0], list) else plain(given[0], some)
+            rank = len(given[sizes])
+        first = given[0] if isinstance(given[0], list | tuple) else [given[0]]
+        runs = next(runs_in(x.x, front) for x in first if isinstance(x, Many))
+        for place in places:
+            given += [0] * (place - len(given) + 1)
+            axis = given[place]
+            moved = [a % max(rank, 1) + front for a in (axis if isinstance(axis, list | tuple) else [axis])]
+            given[place] = moved if isinstance(axis, list | tuple) else moved[0]
+        if sizes is not None:
+            given[sizes] = shaped(given[sizes], runs, front)
+        own = [spread(x, runs, front) for x in first]
+        given[0] = own if isinstance(args[0], list | tuple) else own[0]
         return pytree.tree_map(Many, op(*given, **kwargs))
 
     return rule
 
 
-def reshaped(node: Node, args: Any, kwargs: Any) -> Many:
+def reshaped(node: Node, args: Any, kwargs: Any, front: int) -> Many:
     x = args[0].x
-    return Many(x.reshape(*node.meta[VALUE].shape, x.shape[-1]))
+    return Many(x.reshape(shaped(node.meta[VALUE].shape, runs_in(x, front), front)))
 
 
-def expanded(node: Node, args: Any, kwargs: Any) -> Many:
+def expanded(node: Node, args: Any, kwargs: Any, front: int) -> Many:
     x, shape = args[0].x, node.meta[VALUE].shape
-    missing = len(shape) - (x.dim() - 1)
-    return Many(x.reshape(*[1] * missing, *x.shape).expand(*shape, x.shape[-1]))
+    runs, own = runs_in(x, front), x.shape[1:] if front else x.shape[:-1]
+    padded = x.reshape(shaped([*[1] * (len(shape) - len(own)), *own], runs, front))
+    return Many(padded.expand(shaped(shape, runs, front)))
 
 
-def permuted(node: Node, args: Any, kwargs: Any) -> Many:
-    x, order = args[0].x, args[1]
-    return Many(x.permute(*[axis % len(order) for axis in order], len(order)))
+def permuted(node: Node, args: Any, kwargs: Any, front: int) -> Many:
+    order = [axis % len(args[1]) + front for axis in args[1]]
+    return Many(args[0].x.permute([0, *order] if front else [*order, len(order)]))
 
 
-def transposed(node: Node, args: Any, kwargs: Any) -> Many:
+def transposed(node: Node, args: Any, kwargs: Any, front: int) -> Many:
     x = args[0].x
-    return Many(x.transpose(0, 1) if x.dim() == 3 else x)
+    return Many(x.transpose(front, 1 + front) if x.dim() == 3 else x)
 
 
-def same(node: Node, args: Any, kwargs: Any) -> Many:
+def same(node: Node, args: Any, kwargs: Any, front: int) -> Many:
     return args[0]
 
 
-def reduction(name: str) -> Callable[..., Any]:
+def reduction(name: str) -> Rule:
     """Return the rule of a reduction over some axes, or all."""
     of_axes: Any = getattr(aten, name)
     overload = {"sum": "dim_IntList", "mean": "dim", "all": "dims", "any": "dims"}.get(name, "default")
     call = getattr(of_axes, overload)
 
-    def rule(node: Node, args: Any, kwargs: Any) -> Many:
+    def rule(node: Node, args: Any, kwargs: Any, front: int) -> Many:
         x, rest = args[0].x, list(args[1:])
         leading = []
         if name == "linalg_vector_norm":
@@ -480,36 +499,36 @@ def reduction(name: str) -> Callable[..., Any]:
         rank = x.dim() - 1
         over = rest.pop(0) if rest else None
         over = [over] if isinstance(over, int) else over
-        over = [axis % max(rank, 1) for axis in over] if over else list(range(rank))
-        if not rank:
-            over = []
+        over = [axis % max(rank, 1) + front for axis in over or range(rank)] if rank else []
         keep = bool(rest and rest[0])
         if not over:  # a single number: reduced along an axis that is made for it
-            return Many(call(x.unsqueeze(0), *leading, [0], False, **kwargs))
+            return Many(call(x.unsqueeze(front), *leading, [front], False, **kwargs))
         return Many(call(x, *leading, over, keep, **kwargs))
 
     return rule
 
 
-def inner_last(node: Node, args: Any, kwargs: Any) -> Many:
-    x, y = (plain(z) for z in args)
+def inner_last(node: Node, args: Any, kwargs: Any, front: int) -> Many:
+    x, y = (spread(z, 1, front) for z in args)
     return Many((x * y).sum(0))
 
 
-def times_vector_last(node: Node, args: Any, kwargs: Any) -> Many:
-    x, y = (plain(z) for z in args)
+def times_vector_last(node: Node, args: Any, kwargs: Any, front: int) -> Many:
+    x, y = (spread(z, 1, front) for z in args)
     return Many((x * y.unsqueeze(0)).sum(1))
 
 
-def times_last(node: Node, args: Any, kwargs: Any) -> Many:
-    x, y = (plain(z) for z in args)
+def times_last(node: Node, args: Any, kwargs: Any, front: int) -> Many:
+    x, y = (spread(z, 1, front) for z in args)
     return Many((x.unsqueeze(2) * y.unsqueeze(0)).sum(1))
 
 
-LAST: dict[Any, Callable[..., Any]] = {
+REDUCED = ("sum", "mean", "amax", "amin", "all", "any", "linalg_vector_norm")
+
+RULES: dict[Any, Rule] = {
     **dict.fromkeys((aten.alias, aten.clone, aten.detach, aten.lift_fresh, aten.lift_fresh_copy), same),
     **dict.fromkeys((*VIEWS, aten.squeeze), reshaped),
-    **{getattr(aten, name): reduction(name) for name in ("sum", "mean", "amax", "amin", "linalg_vector_norm")},
+    **{getattr(aten, name): reduction(name) for name in REDUCED},
     aten.expand: expanded,
     aten.permute: permuted,
     aten.t: transposed,
@@ -526,10 +545,10 @@ LAST: dict[Any, Callable[..., Any]] = {
     aten.transpose: axes(1, 2),
     aten.select_backward: axes(2, sizes=1),
     aten.slice_backward: axes(2, sizes=1),
-    aten.dot: inner_last,
-    aten.mv: times_vector_last,
-    aten.mm: times_last,
 }
+
+# With the run axis last, small products are sums of products; with it first see `PRODUCTS`.
+SMALL_PRODUCTS: dict[Any, Rule] = {aten.dot: inner_last, aten.mv: times_vector_last, aten.mm: times_last}
 
 
 def runs_last(graph: GraphModule, most: int) -> bool:

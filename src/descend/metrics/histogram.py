@@ -1,6 +1,7 @@
 """The distribution of parameters, gradients and updates."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -38,6 +39,8 @@ class Histogram(Metric):
     Args:
         bins: number of equal bins between a tensor's smallest and largest value, ≥ 1.
     """
+
+    arrays: ClassVar[bool] = True
 
     bins: int = 64
 

@@ -21,11 +21,13 @@ class Metric(ABC):
 
     Attributes:
         batchable: whether it is made of tensor operations alone, so that it can be traced and stacked over runs.
+        arrays: whether its values are more than numbers (histograms): only a single run computes them.
         uses_jacobian: whether it looks at the gradients of the single losses; a step at which it is due keeps them.
     """
 
     batchable: ClassVar[bool] = True
     uses_jacobian: ClassVar[bool] = False
+    arrays: ClassVar[bool] = False
 
     every: int = 1
     budget: float | None = None

@@ -1,5 +1,6 @@
 """Jobs run as stacks, each run ending by its own rule."""
 
+import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -10,11 +11,11 @@ import numpy as np
 import polars as pl
 import torch
 
-from descend.atomic import remove
+from descend.atomic import remove, sweep
 from descend.engine.backends.choose import Recording, choose, record, wide
 from descend.engine.budgeted import within_budgets
 from descend.engine.check import check_start
-from descend.engine.checkpoint import BEFORE, NAME, Clock, Every, load, save
+from descend.engine.checkpoint import BEFORE, NAME, SPARE, Clock, Every, load, save
 from descend.engine.curves import Curves
 from descend.engine.experiment import Experiment
 from descend.engine.gather import host
@@ -38,10 +39,12 @@ class Checkpoints:
     Args:
         folder: one folder for each chunk goes there, while it is made.
         every: how often.
+        stopping: names what asks the sweep to stop (a signal, say), or None: the chunk then leaves its state at once.
     """
 
     folder: Path
     every: Every
+    stopping: Callable[[], str | None] = lambda: None
 
     def path(self, group: Group) -> Path:
         """Return the file of a chunk of jobs."""
@@ -51,22 +54,31 @@ class Checkpoints:
         """Return the places of the jobs of each chunk that was begun, of those that are all in the group."""
         place = {job.index: i for i, job in enumerate(group.jobs)}
         found = []
-        for path in sorted(self.folder.glob(f"*/{NAME}")):
-            try:
-                jobs = load(path)["jobs"]
-            except ConfigurationError:
-                continue  # torn, or of another version: the chunk is made anew
+        for path in sorted({folder / NAME for folder in self.folder.glob("*") if any(folder.glob("*.pt"))}):
+            jobs = (read(path) or {"jobs": [None]})["jobs"]
             if all(job in place for job in jobs):
                 found.append([place[job] for job in jobs])
         return found
 
     def forget(self, group: Group) -> None:
         """Remove what a chunk left that is complete now."""
-        folder = self.path(group).parent
-        for name in (NAME, BEFORE):
-            remove(folder / name)
-        if folder.exists() and not any(folder.iterdir()):
-            folder.rmdir()
+        clear(self.path(group).parent)
+
+    def clear(self) -> None:
+        """Remove what chunks left that were complete when a kill came, once the sweep is."""
+        for folder in self.folder.glob("*"):
+            clear(folder)
+        if self.folder.exists() and not any(self.folder.iterdir()):
+            self.folder.rmdir()
+
+
+def clear(folder: Path) -> None:
+    """Remove the checkpoints of a chunk, and its folder if nothing else is in it."""
+    sweep(folder)
+    for name in (NAME, BEFORE, SPARE):
+        remove(folder / name)
+    if folder.exists() and not any(folder.iterdir()):
+        folder.rmdir()
 
 
 @dataclass(frozen=True)
@@ -156,7 +168,9 @@ def prepare(group: Group) -> Prepared:
     own = len({(seed, id(objective)) for seed, objective in zip(group.seeds, group.objectives, strict=True)}) > 1
     first = begin(group.template, group.seeds[:1], group.objectives[:1], own)
     params = {name: x[0] for name, x in first.params.items()}
-    experiment = within_budgets(first.experiment) if len(group.jobs) == 1 else first.experiment
+    numbers = {name: metric for name, metric in first.experiment.metrics.items() if not metric.arrays}
+    experiment = replace(first.experiment, metrics=numbers)
+    experiment = within_budgets(experiment) if len(group.jobs) == 1 else experiment
     with cpu_threads(first.threads):
         names = check_start(experiment, params)
         return Prepared(record(experiment, names, params, first.streams.example(), own), own)
@@ -172,19 +186,22 @@ def device_of(group: Group) -> torch.device:
 def run_chunk(
     prepared: Prepared, group: Group, stride: int, progress: Progress, checkpoints: Checkpoints | None = None
 ) -> Chunk:
-    """Run the jobs of a group as one stack from start to end, or from where its last checkpoint left them."""
+    """Run the jobs of a group as one stack from start to end, or from where its last checkpoint left them.
+
+    Raises:
+        KeyboardInterrupt: the sweep was asked to stop; the chunk left a checkpoint.
+    """
     loop, curves = begun(prepared, group, stride, progress), Curves()
     if checkpoints is not None:
         keep(loop, curves, group, checkpoints)
-    try:
-        for rows in loop:
-            for name, column in rows.columns.items():
-                if column.values.ndim == 2:  # of many runs nobody looks at histograms
-                    curves.add(name, column.steps, rows.runs, column.values)
-    except KeyboardInterrupt:
+    for rows in loop:
+        for name, column in rows.columns.items():
+            if column.values.ndim == 2:  # of many runs nobody looks at histograms
+                curves.add(name, column.steps, rows.runs, column.values)
+    if loop.interrupted:
         if loop.save is not None:
-            loop.save(loop.state())
-        raise
+            loop.save(loop.resumable())
+        raise KeyboardInterrupt
     final = loop.finish()
     names = prepared.recording.names
     curves.ends = {"value": host(final.total)}
@@ -210,22 +227,32 @@ def begun(prepared: Prepared, group: Group, stride: int, progress: Progress) -> 
 def keep(loop: Loop, curves: Curves, group: Group, checkpoints: Checkpoints) -> None:
     """Let a loop go on from its checkpoint, if it has one, and leave checkpoints while it goes on."""
     path, jobs = checkpoints.path(group), [job.index for job in group.jobs]
-    if path.exists():
-        try:
-            content: dict[str, Any] = load(path)
-        except ConfigurationError:
-            content = {}  # torn, or of another version: made anew
-        if content.get("jobs") == jobs and content["state"]["backend"] == loop.backend.name:
-            loop.restore(content["state"])
-            curves.restore(content["curves"])
-            loop.progress(loop.step * len(jobs))
-    loop.clock = Clock(checkpoints.every, loop.step)
+    content = read(path)
+    if content is not None and content["jobs"] == jobs and content["state"]["backend"] == loop.backend.name:
+        loop.restore(content["state"])
+        curves.restore(content["curves"])
+        loop.progress(loop.step * len(jobs))
+    loop.clock, loop.stopping = Clock(checkpoints.every, loop.step), checkpoints.stopping
 
     def write(state: dict[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         save({"jobs": jobs, "state": state, "curves": curves.state()}, path)
 
     loop.save = write
+
+
+def read(path: Path) -> dict[str, Any] | None:
+    """Return a chunk's checkpoint; None where there is none, or none that can be used: the chunk is then made anew."""
+    if not path.exists() and not path.with_name(BEFORE).exists():
+        return None
+    try:
+        return load(path)
+    except ConfigurationError:
+        print(
+            f"descend: {path} cannot be read or is of another version, so its runs are made again from their start.",
+            file=sys.stderr,
+        )
+        return None
 
 
 def failed(error: Exception) -> Result:

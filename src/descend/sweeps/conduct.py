@@ -1,5 +1,6 @@
 """A sweep from its overrides to its report."""
 
+import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass, replace
@@ -11,6 +12,7 @@ import polars as pl
 
 from descend.aggregators.aggregator import Aggregator
 from descend.engine.experiment import Experiment
+from descend.engine.signals import noted
 from descend.errors import ConfigurationError, Untraceable
 from descend.menu.build import build
 from descend.menu.by_hydra import config_loader
@@ -48,7 +50,8 @@ class Plan:
 
 PARTS = (Objective, Optimizer, Aggregator, Schedule, Clipping, Metric)
 
-Carry = Callable[[Plan, Settings, Store], bool]
+Carry = Callable[[Plan, Settings, Store], int]
+"""Runs what a store lacks of a plan; returns the number of the signal that stopped it, 0 where none did."""
 
 
 def plan(overrides: Sequence[str], settings: Settings, source: Source = MENU) -> Plan:
@@ -102,10 +105,10 @@ def conduct(
 ) -> int:
     """Carry out a plan, keep its results in `folder` and report; return the exit code.
 
-    0 when every run ended by itself, 1 when one failed, 130 when the user stopped the sweep.
+    0 when every run ended by itself, 1 when one failed, 130 or 143 when SIGINT or SIGTERM stopped the sweep.
 
     Args:
-        carry: runs what the store lacks, and tells whether the user stopped it; None does so in this process.
+        carry: runs what the store lacks; None does so in this process.
         begun: called once the folder is this sweep's alone.
     """
     with Store(folder, plan.jobs) as store, Aside() as aside:
@@ -119,7 +122,7 @@ def conduct(
             f"and sweep.resume={folder}",
             file=sys.stderr,
         )
-        return 130
+        return 128 + stopped
     failed = table.filter(pl.col("status") == "failed") if len(table) else table
     for run, reason in failed.select("run", "reason").iter_rows() if len(failed) else ():
         print(f"descend: run {run} failed: {reason} ({' '.join(plan.jobs[run].overrides)})", file=sys.stderr)
@@ -142,22 +145,32 @@ def require_memory(groups: Sequence[Group], memory: int) -> None:
             )
 
 
-def carry_out(plan: Plan, settings: Settings, store: Store | Outbox) -> bool:
-    """Run what a store lacks of a plan, keeping each chunk as it is complete; return whether the user stopped it."""
+def carry_out(plan: Plan, settings: Settings, store: Store | Outbox) -> int:
+    """Run what a store lacks of a plan, keeping each chunk as it is complete.
+
+    Returns:
+        The number of the signal that stopped it, after the chunk that was being made left a checkpoint; 0 if none did.
+    """
     bar = SweepBar(sum(group.template.steps * len(group.jobs) for group in plan.groups))
-    try:
-        for chunk in chunks(plan, settings, store, bar):
-            store.add(chunk)
-            if settings.fail_fast and any(result.status == "failed" for result in chunk.results):
-                break
-    except KeyboardInterrupt:
-        return True
-    finally:
-        bar.close()
-    return False
+    with noted() as asked:
+        checkpoints = Checkpoints(store.folder / CHECKPOINTS, settings.every, asked)
+        try:
+            for chunk in chunks(plan, settings, store, bar, checkpoints):
+                store.add(chunk)
+                if settings.fail_fast and any(result.status == "failed" for result in chunk.results):
+                    break
+        except KeyboardInterrupt:
+            return asked.number or signal.SIGINT
+        finally:
+            bar.close()
+    if isinstance(store, Store) and len(store.done()) == len(plan.jobs):
+        checkpoints.clear()
+    return 0
 
 
-def chunks(plan: Plan, settings: Settings, store: Store | Outbox, bar: SweepBar) -> Iterator[Chunk]:
+def chunks(
+    plan: Plan, settings: Settings, store: Store | Outbox, bar: SweepBar, checkpoints: Checkpoints
+) -> Iterator[Chunk]:
     """Yield the chunks of a plan, the runs already done left out."""
     done = store.done()
     places = [[i for i, job in enumerate(group.jobs) if job.index not in done] for group in plan.groups]
@@ -167,18 +180,17 @@ def chunks(plan: Plan, settings: Settings, store: Store | Outbox, bar: SweepBar)
         if group.serial is not None:
             alone[group.serial] = alone.get(group.serial, 0) + len(group.jobs)
     for group in parts:
-        yield from group_chunks(group, plan, settings, store, bar, alone)
+        yield from group_chunks(group, plan, settings, bar, checkpoints, alone)
 
 
 def group_chunks(
-    group: Group, plan: Plan, settings: Settings, store: Store | Outbox, bar: SweepBar, alone: dict[str, int]
+    group: Group, plan: Plan, settings: Settings, bar: SweepBar, checkpoints: Checkpoints, alone: dict[str, int]
 ) -> Iterator[Chunk]:
     """Yield a group's chunks: stacked where that can be, serially and saying so where not.
 
     Args:
         alone: how many runs of the whole plan are known to go by themselves, by the reason; 0 once that was said.
     """
-    checkpoints = Checkpoints(store.folder / CHECKPOINTS, settings.every)
     if group.serial is None:
         done = 0
         try:

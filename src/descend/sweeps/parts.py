@@ -1,6 +1,7 @@
 """A sweep on other launchers (joblib, submitit, Ray): each job they are given is a part of the plan, stacked."""
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -32,12 +33,12 @@ class Elsewhere:
     context: HydraContext
     overrides: Sequence[str]
 
-    def __call__(self, plan: Plan, settings: Settings, store: Store) -> bool:
-        """Run what a store lacks of a plan; return whether the user stopped it. What a job had done is kept."""
+    def __call__(self, plan: Plan, settings: Settings, store: Store) -> int:
+        """Run what a store lacks of a plan; see `Carry` in `sweeps/conduct.py`. What a job had done is kept."""
         done, folder = store.done(), store.folder.resolve()
         count = min(settings.parts or len(os.sched_getaffinity(0)), len(plan.jobs) - len(done))
         if not count:
-            return False
+            return 0
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(folder)
         task = partial(
@@ -50,10 +51,10 @@ class Elsewhere:
             for job in launcher.launch([job_overrides(i, count, folder) for i in range(count)], initial_job_idx=0):
                 _ = job.return_value  # raises what the job raised
         except KeyboardInterrupt:
-            return True
+            return signal.SIGINT
         finally:
             store.gather()
-        return False
+        return 0
 
 
 def job_overrides(number: int, count: int, folder: Path) -> list[str]:

@@ -103,7 +103,9 @@ class GraphBackend(Backend):
     def _hosted(self, due: tuple[str, ...]) -> tuple[str, ...]:
         """Return the metrics that are called as they are written; the stack is then of one run."""
         metrics = self.program.experiment.metrics
-        return tuple(name for name in due if not metrics[name].batchable or name in self._untraceable)
+        return tuple(
+            name for name in due if not metrics[name].batchable or metrics[name].arrays or name in self._untraceable
+        )
 
     def _host(self, names: Sequence[str], before: Sequence[Tensor], weights: Tensor, batch: Batch) -> dict[str, Tensor]:
         """Call metrics on the one run there is, of the step that led from `before` to the present carry."""

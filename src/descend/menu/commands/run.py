@@ -3,7 +3,6 @@
 import fcntl
 import signal
 import sys
-import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +18,7 @@ from omegaconf import DictConfig
 from descend.engine.checkpoint import NAME
 from descend.engine.result import Result
 from descend.engine.run import Run, drive
+from descend.engine.signals import noted
 from descend.engine.sink import Sink
 from descend.errors import ConfigurationError
 from descend.menu.build import checkpoints, trackers
@@ -52,7 +52,8 @@ def carry_out(run: Run, config: DictConfig, folder: Path, step: int | None = Non
     """
     file = ResultFile(folder)
     try:
-        with stopping(run) as stopped:
+        with noted() as asked:
+            run.loop.stopping = asked
             result = made(run, config, folder, step, file)
     except Exception as error:
         fail(error, folder)
@@ -61,7 +62,7 @@ def carry_out(run: Run, config: DictConfig, folder: Path, step: int | None = Non
     if claims:
         show_claims(claims, result.values)
     if result.status == "interrupted":
-        sys.exit(128 + (stopped[0] if stopped else signal.SIGINT))
+        sys.exit(128 + (asked.number or signal.SIGINT))
     if file.refused is not None:
         print(f"descend: {file.refused}", file=sys.stderr)
         sys.exit(1)
@@ -73,48 +74,29 @@ def made(run: Run, config: DictConfig, folder: Path, step: int | None, file: Res
     settings: Any = resolved(config)
     settings.pop("claims", None)
     sinks = open_sinks(trackers(config), folder, settings)
-    every: list[Sink] = [ProgressBar(run.experiment.steps), *sinks, file]
+    bar = ProgressBar(run.experiment.steps)
+    every: list[Sink] = [bar, *sinks, file]
     for sink in reversed(every) if step is not None else ():
         sink.restore(step or 0)
     run.keep(folder / NAME, checkpoints(config), every)
-    return drive(run, every, partial(leave, folder), earlier=recorded_before(folder, step))
-
-
-@contextmanager
-def stopping(run: Run) -> Iterator[list[int]]:
-    """Let SIGINT and SIGTERM stop the run after the present block, its checkpoint written; a second SIGINT at once.
-
-    Yields:
-        A list to which the signal that came is added.
-    """
-    came: list[int] = []
-
-    def stop(number: int, frame: Any) -> None:
-        if came and number == signal.SIGINT:
-            signal.default_int_handler(number, frame)
-        came.append(number)
-        run.loop.stopping = signal.Signals(number).name
-
-    numbers = [signal.SIGINT, signal.SIGTERM]
-    own = threading.current_thread() is threading.main_thread()
-    before = [(n, signal.getsignal(n)) for n in numbers if own and signal.getsignal(n) != signal.SIG_IGN]
-    for number, _ in before:
-        signal.signal(number, stop)
     try:
-        yield came
+        return drive(run, every, partial(leave, folder), earlier=recorded_before(folder, step))
     finally:
-        for number, handler in before:
-            signal.signal(number, handler)
+        bar.stop()
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Hold a run's folder while it is written.
+    """Hold a run's folder while it is written, by a lock on a file that every run has and none changes.
 
     Raises:
         ConfigurationError: another process holds it.
     """
-    with (folder / ".lock").open("w") as lock:
+    held = folder / ".hydra" / "hydra.yaml"
+    if not held.exists():  # by hydra.output_subdir=null: such a run cannot be resumed
+        yield
+        return
+    with held.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

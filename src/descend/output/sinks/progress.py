@@ -72,6 +72,11 @@ class ProgressBar:
     def close(self, result: "Result") -> None:
         if self._bar is not None:
             self._bar.update(self._task, completed=result.steps, value=result.value)
+        self.stop()
+
+    def stop(self) -> None:
+        """Take the bar away, however the run ended: it hides the terminal's cursor."""
+        if self._bar is not None:
             self._bar.stop()
 
     def _start(self) -> "Progress":
