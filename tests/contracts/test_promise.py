@@ -13,6 +13,7 @@ import torch
 
 import descend
 from descend import menu
+from descend.engine.numbers import leaves
 from descend.engine.result import Result
 from descend.menu import FOLDER
 from descend.sweeps.batch import run_group
@@ -247,3 +248,46 @@ def test_seeds_that_share_a_chunk() -> None:
     for chunk in cut:
         for result, job in zip(chunk.results, chunk.jobs, strict=True):
             assert result.value == whole.results[job.index].value
+
+
+TRIED_ON = {
+    "objective": [],
+    "optimizer": ["objective=beale"],
+    "schedule": ["objective=beale", "optimizer=sgd"],
+    "clip": ["objective=beale", "optimizer=sgd", "optimizer.lr=0.1"],
+    "aggregator": TWO_LOSSES,
+    "op": ["objective=op_on_vector", "objective.start={x: [-0.7, -0.2, -1.3]}"],
+}
+
+
+def fields_of(family: str, member: str) -> list[tuple[str, float]]:
+    """Every float field of a member, with its value."""
+    overrides = [*TRIED_ON[family], f"{family}={member}", "steps=3", *QUIET]
+    part = ("objective", "op") if family == "op" else (family,)
+    found = leaves(built(overrides))
+    return [
+        (".".join([family, *map(str, leaf[len(part) :])]), value)
+        for leaf, value in found.items()
+        if leaf[: len(part)] == part and len(leaf) == len(part) + 1 and not isinstance(leaf[-1], int)
+    ]
+
+
+@pytest.mark.parametrize("family", TRIED_ON)
+def test_every_number_of_every_member_reaches_its_run(family: str) -> None:
+    """However a class uses a number, each of two values in a sweep gives what it gives alone."""
+    tried = 0
+    for member in (
+        sorted(STACKS[family] - HELD_BY_ANOTHER - HEAVY) if family in STACKS else menu.choices(FOLDER / family)
+    ):
+        if member.startswith(("mnist", "digits")):
+            continue
+        for key, value in fields_of(family, member):
+            own = [*TRIED_ON[family], f"{family}={member}", "steps=3", *QUIET]
+            two = [value or 0.25, 0.9 * value or 0.2]
+            swept = jobs([*own, f"{key}={two[0]},{two[1]}"], Grid())
+            chunks = [chunk for group in groups(swept, built) for chunk in run_group(group, MEMORY)]
+            for chunk in chunks:
+                for place in range(len(chunk.jobs)):
+                    same(alone(chunk, place), chunk, place)
+            tried += 1
+    assert tried > 0

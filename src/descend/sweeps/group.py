@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from descend.aggregators.aggregator import Aggregator
 from descend.engine.experiment import Experiment
 from descend.engine.numbers import Leaf, leaves, with_leaves
+from descend.engine.sameness import same
 from descend.errors import ConfigurationError
 from descend.metrics.metric import Metric
 from descend.objectives.objective import Objective
@@ -103,19 +104,23 @@ def split(jobs: Sequence[Job], keys: set[str], trait: Callable[[str, str], Any])
 def landing(
     key: str, jobs: Sequence[Job], values: Mapping[str, Any], template: Experiment, build: Build
 ) -> Landing | None:
-    """Return where a key's value lands, seen by building a second experiment; None where it is structure."""
+    """Return where a key's value lands, seen by building a second experiment; None where it is structure.
+
+    A value lands in numbers only where the experiment with these numbers replaced is the one that its classes make, in
+    everything that hangs on it: a class may have derived something from a number when it was made.
+    """
     first = jobs[0].swept[key]
     other = next((job.swept[key] for job in jobs if values[job.swept[key]] != values[first]), None)
     if other is None:
         return Landing()
     value = values[other]
     probe = told(build, [f"{key}={other}" if o.split("=", 1)[0] == key else o for o in jobs[0].overrides])
-    if dataclasses.replace(template, seed=probe.seed) == probe and probe.seed == value:
+    if same(dataclasses.replace(template, seed=probe.seed), probe) and probe.seed == value:
         return Landing(seed=True)
     own: Any = template.objective  # a dataclass, as every objective is
     for field in own.start_fields:
         objective = dataclasses.replace(own, **{field: getattr(probe.objective, field)})
-        if key == f"objective.{field}" and dataclasses.replace(template, objective=objective) == probe:
+        if key == f"objective.{field}" and same(dataclasses.replace(template, objective=objective), probe):
             return Landing(start=field)
     before, after = leaves(template), leaves(probe)
     changed = [leaf for leaf in before if before[leaf] != after.get(leaf)]
@@ -123,7 +128,7 @@ def landing(
     landed: dict[Leaf, int | None] = dict.fromkeys(changed)
     if isinstance(value, list):  # other jobs may change elements that are the same in these two
         landed = {(*leaf[:-1], i): i for leaf in changed for i in range(len(value))}
-    lands = landed and moved == probe and all(after.get(leaf) == element(value, i) for leaf, i in landed.items())
+    lands = landed and same(moved, probe) and all(after.get(leaf) == element(value, i) for leaf, i in landed.items())
     return Landing(leaves=landed) if lands and set(changed) <= landed.keys() else None
 
 
