@@ -70,7 +70,7 @@ def start(folder: Path, experiment: Experiment, every: int | None = None, killed
     folder.mkdir()
     run, given = Run(experiment), sinks(folder)
     run.keep(folder / NAME, Every(steps=every), given)
-    advance(run, given[:1] + [Killer(killed)] + given[1:])
+    advance(run, [*given[:1], Killer(killed), *given[1:]])
     return folder
 
 
@@ -100,7 +100,7 @@ def go_on(folder: Path, experiment: Experiment, every: int | None = None, killed
     run.keep(folder / NAME, Every(steps=every), given)
     parts = sorted((folder / "records").glob("*.parquet"))
     earlier = [of_frame(pl.read_parquet(parts))] if parts else []
-    advance(run, given[:1] + [Killer(killed)] + given[1:], earlier)
+    advance(run, [*given[:1], Killer(killed), *given[1:]], earlier)
 
 
 def one_by_one(patch: pytest.MonkeyPatch) -> None:
@@ -155,6 +155,9 @@ def test_compiled_programs(tmp_path: Path) -> None:
     undisturbed = start(tmp_path / "undisturbed", experiment)
     assert result(undisturbed)["provenance"]["backend"] == "compiled"
     assert_same(start(tmp_path / "checkpoints", experiment, every=3), undisturbed)
+    longer = start(tmp_path / "longer", made([*SMALL_NET[:-1], *QUIET, "compile=true", "steps=40"]))
+    go_on(longer, experiment)
+    assert_same(longer, undisturbed)
     folder = start(tmp_path / "killed", experiment, 3, killed=4)
     assert 0 < state(folder)["state"]["step"] < 45
     go_on(folder, experiment, 3)
@@ -207,12 +210,28 @@ def test_every_member(family: str, member: str, tmp_path: Path, monkeypatch: pyt
 
 @pytest.mark.parametrize(
     "name",
-    ["ASGD", "Adadelta", "Adafactor", "Adagrad", "Adam", "AdamW", "Adamax", "LBFGS", "NAdam", "RAdam", "RMSprop"]
-    + ["Rprop", "SGD"],
+    [
+        "ASGD",
+        "Adadelta",
+        "Adafactor",
+        "Adagrad",
+        "Adam",
+        "AdamW",
+        "Adamax",
+        "LBFGS",
+        "NAdam",
+        "RAdam",
+        "RMSprop",
+        "SGD",
+    ],
 )
 def test_every_class_of_torch(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one_by_one(monkeypatch)
-    check(tmp_path, [*ROSENBROCK, "optimizer=torch", f"optimizer.name={name}", *QUIET, "steps=9"], [6])
+    check(
+        tmp_path,
+        [*ROSENBROCK, "optimizer=torch", f"optimizer.name={name}", "optimizer.lr=0.001", *QUIET, "steps=9"],
+        [6],
+    )
 
 
 @pytest.mark.parametrize("overrides", [ROSENBROCK, SMALL_NET, CASES["python, closures"]])
