@@ -155,6 +155,9 @@ def test_compiled_programs(tmp_path: Path) -> None:
     undisturbed = start(tmp_path / "undisturbed", experiment)
     assert result(undisturbed)["provenance"]["backend"] == "compiled"
     assert_same(start(tmp_path / "checkpoints", experiment, every=3), undisturbed)
+    longer = start(tmp_path / "longer", made([*SMALL_NET[:-1], *QUIET, "compile=true", "steps=40"]))
+    go_on(longer, experiment)
+    assert_same(longer, undisturbed)
     folder = start(tmp_path / "killed", experiment, 3, killed=4)
     assert 0 < state(folder)["state"]["step"] < 45
     go_on(folder, experiment, 3)
@@ -219,13 +222,16 @@ def test_every_member(family: str, member: str, tmp_path: Path, monkeypatch: pyt
         "NAdam",
         "RAdam",
         "RMSprop",
-        "Rprop",
         "SGD",
     ],
 )
 def test_every_class_of_torch(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one_by_one(monkeypatch)
-    check(tmp_path, [*ROSENBROCK, "optimizer=torch", f"optimizer.name={name}", *QUIET, "steps=9"], [6])
+    check(
+        tmp_path,
+        [*ROSENBROCK, "optimizer=torch", f"optimizer.name={name}", "optimizer.lr=0.001", *QUIET, "steps=9"],
+        [6],
+    )
 
 
 @pytest.mark.parametrize("overrides", [ROSENBROCK, SMALL_NET, CASES["python, closures"]])

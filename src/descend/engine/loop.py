@@ -117,8 +117,7 @@ class Loop:
             wanted = 2 * blocks if took < BLOCK_SECONDS / 2 else int(blocks * BLOCK_SECONDS / took)
             blocks = max(1, min(MOST_STEPS if unit == 1 else MOST_STEPS // 8, wanted))
         if self.at.size:
-            if not self.backend.aligned:
-                self._resumable = self.state()
+            self._resumable = self._resumable or self.state()
             self._keep(self.at, self.step, self._columns(self.at))
 
     def _size(self, wanted: int) -> int:

@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from descend.engine.block import measure, take
+from descend.engine.block import measure
 from descend.engine.experiment import Experiment
 from descend.engine.numbers import Leaf, numbers_of, with_leaves
-from descend.engine.step import Carry, Taken, evaluate, lift, observe, start, uncounted
+from descend.engine.step import Carry, Taken, advance, evaluate, lift, observe, start, uncounted
 from descend.errors import Untraceable
 from descend.graph.code import simplified
 from descend.graph.recorder import VALUE, Value, depends, returned
@@ -225,12 +225,14 @@ class Program:
         """Return the step that computes the metrics `due`; the carry's marks grow until they reproduce themselves."""
 
         def step(numbers: Numbers, carry: Carry, batch: Batch) -> tuple[Carry, Found]:
-            before = carry
-            carry, block = take(with_leaves(self.experiment, numbers), before, [batch], (due,), uncounted)
-            carry = arranged(carry, before)
-            length = None if block.norms is None else block.norms[0]
-            observed = self._wanted(block.observed.get(0, {}))
-            return carry, Found(block.totals[0], block.values[0], block.weights[0], length, observed)
+            experiment = with_leaves(self.experiment, numbers)
+            jacobian = any(experiment.metrics[name].uses_jacobian for name in due)
+            after, taken = advance(experiment, carry, batch, uncounted, jacobian)
+            total = torch.dot(taken.weights, taken.values)
+            length = None if experiment.stop.gradient_norm is None else norm(taken.gradients)
+            observed = measure(experiment, due, observe(experiment, carry, taken, after, batch)) if due else {}
+            found = Found(total, taken.values, taken.weights, length, self._wanted(observed))
+            return arranged(after, carry), found
 
         if due not in self._steps:
             recorded = Recorded(step, self._example, self._marks)

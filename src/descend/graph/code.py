@@ -73,6 +73,8 @@ def unchanged(node: Node, new: dict[Node, Node], constants: dict[str, Tensor]) -
     first: Any = node.args[0]
     if node.target in COPIES:
         return first
+    if node.target is aten.t.default and first.target is aten.t.default:
+        return first.args[0]
     alike = [x for x in sources if x.meta.get(VALUE) == value]
     if not alike:
         return None
