@@ -222,6 +222,7 @@ def test_every_member(family: str, member: str, tmp_path: Path, monkeypatch: pyt
         "NAdam",
         "RAdam",
         "RMSprop",
+        "Rprop",
         "SGD",
     ],
 )
