@@ -19,7 +19,7 @@ def is_zero(x: Scalar) -> bool:
 
 def real(x: Scalar) -> Tensor:
     """x as a float64 tensor, on the CPU if it was a Python number."""
-    return torch.as_tensor(x, dtype=torch.float64)
+    return x.to(torch.float64) if isinstance(x, Tensor) else torch.tensor(x, dtype=torch.float64, device="cpu")
 
 
 def cast(number: Scalar, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from descend.engine.run import Run
 from descend.errors import ConfigurationError
-from descend.menu.build import build, trackers
+from descend.menu.build import build, checkpoints, trackers
 from descend.menu.mistakes import out_of_memory, raised_by_user
 from descend.menu.source import Source
 from descend.menu.started import started
@@ -34,6 +34,7 @@ class Ready:
         own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         with users_errors():
             trackers(own)
+            checkpoints(own)
             loop = prepare(own, config.hydra)
         make_folder(Path(config.hydra.run.dir))
         Ready._loop = loop

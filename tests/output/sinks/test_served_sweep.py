@@ -7,8 +7,11 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from omegaconf import DictConfig
 
 from descend.sweeps.conduct import carry_out, plan
+from descend.menu.compose import compose
+from descend.sweeps.job import Job
 from descend.sweeps.pages import write_pages
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import Grid
@@ -26,10 +29,14 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
     settings = Settings(sampling=Grid(points=5))
     planned = plan([*OVERRIDES, *SWEPT], settings)
+
+    def own(job: Job) -> DictConfig:
+        return compose(job.overrides)
+
     with Store(folder, planned.jobs) as store:
         assert not carry_out(planned, settings, store)
-        write_pages(planned.jobs, 3 * KEPT, store, store.table())
-        write_pages(planned.jobs, KEPT, store, store.table())
+        write_pages(planned.jobs, 3 * KEPT, store, store.table(), own)
+        write_pages(planned.jobs, KEPT, store, store.table(), own)
     return folder
 
 
