@@ -160,5 +160,5 @@ def has_cpp_compiler() -> bool:
 
 
 def forget_compiled() -> None:
-    """Make `torch.compile` forget every function it has compiled, and how often it compiled each anew."""
+    """Make `torch.compile` forget every function it has compiled, and which sizes it then took for variable."""
     torch._dynamo.reset()
