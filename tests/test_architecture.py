@@ -11,6 +11,8 @@ Where the code has taught better than the first drawing:
 - The audit examines one function on the CPU for a person to read, and is never traced: it may look at numbers by
   `.item()`, and its tensors need not say where they lie.
 - A sweep tells TensorBoard of its runs in one file of its own, `sweeps/pages.py`.
+- Torch's private names are in one file, `graph/compat.py`. Operators of `torch.ops` are public, whatever their names:
+  saved programs name them.
 - Whole numbers may be made without a dtype, which is then int64 on every device.
 - A formula calls its functions by name, `sum` among them, which is also the name of an aggregator.
 """
@@ -127,6 +129,90 @@ def test_torch_optim_is_known_to_its_adapter_alone() -> None:
         or any(module.startswith("torch.optim") for module in imports(path))
     }
     assert users == {f"descend/optimizers/torch_{name}.py" for name in ("classes", "state")}
+
+
+def is_private(name: str) -> bool:
+    return any(part.startswith("_") and not part.startswith("__") for part in name.split("."))
+
+
+def of_torch(tree: ast.Module) -> dict[str, str]:
+    """By every name under which a file knows torch, or something it imported from torch: its full name."""
+    known = {}
+    for node in ast.walk(tree):
+        for alias in node.names if isinstance(node, ast.Import | ast.ImportFrom) else []:
+            full = f"{node.module}.{alias.name}" if isinstance(node, ast.ImportFrom) else alias.name
+            if full.split(".")[0] == "torch":
+                plain = isinstance(node, ast.Import) and not alias.asname  # `import torch.x` binds `torch`
+                known[alias.asname or (alias.name.split(".")[0] if plain else alias.name)] = "torch" if plain else full
+    return known
+
+
+def private_names_of_torch(tree: ast.Module) -> set[str]:
+    """The private names that a file imports from torch, or reaches through what it imported."""
+    found, known = set(), of_torch(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        if isinstance(node, ast.ImportFrom):
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+        if isinstance(node, ast.Attribute):
+            first, *rest = ast.unparse(node).split(".")
+            found.add(".".join([known.get(first, ""), *rest]))
+    torch_alone = {name for name in found if name.startswith("torch.") and not name.startswith("torch.ops.")}
+    return {name for name in torch_alone if is_private(name) and name.replace(".", "").isidentifier()}
+
+
+def reached_through_objects(tree: ast.Module) -> set[str]:
+    """The private attributes of others that a file names, as `x._name` or as "_name"."""
+    others = [
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and ast.unparse(node.value) not in ("self", "cls")
+    ]
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+    return {name for name in (*others, *texts) if is_private(name) and name.isidentifier()}
+
+
+COMPAT = PACKAGE / "graph" / "compat.py"
+
+
+@pytest.mark.parametrize("path", [path for path in FILES if path != COMPAT], ids=name_of)
+def test_private_names_of_torch_stay_in_one_file(path: Path) -> None:
+    assert not private_names_of_torch(TREES[path])
+    assert not reached_through_objects(TREES[path]) & reached_through_objects(TREES[COMPAT])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import torch._ops",
+        "import torch.utils._pytree as pytree",
+        "from torch import _inductor",
+        "from torch._ops import OpOverload",
+        "from torch.autograd.function import _SingleLevelFunction",
+        "import torch\ntorch._C.get()",
+        "import torch.nn.functional as F\nF._pad(x)",
+        "from torch import Tensor\nTensor._make_wrapper_subclass",
+        "def f():\n    from torch.utils import _pytree",
+    ],
+)
+def test_a_private_name_of_torch_is_found(code: str) -> None:
+    assert private_names_of_torch(ast.parse(code))
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import torch\ntorch.__version__",
+        "import torch\ntorch.ops.aten._to_copy",
+        "from torch import Tensor\nTensor.__add__",
+        "import numpy as np\nnp._private",
+        "from descend.graph.compat import pytree",
+        "self._op = _mine.torch._x",
+    ],
+)
+def test_a_public_name_of_torch_is_left_alone(code: str) -> None:
+    assert not private_names_of_torch(ast.parse(code))
 
 
 def test_nothing_else_uses_backward_grad_or_item() -> None:

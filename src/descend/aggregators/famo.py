@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from descend.aggregators.aggregator import Aggregator
 from descend.aggregators.learned import begin, learn
 from descend.checks import check_number
+from descend.graph.compat import pytree
 from descend.types import State
 
 # Keeps the logarithm of a loss finite; the authors' and TorchJD's.
@@ -40,7 +40,7 @@ class Famo(Aggregator):
         logits = torch.zeros_like(losses)
         one = torch.ones((), dtype=torch.float64, device=losses.device)
         # Numbers become tensors, so that the first step can leave the whole state as it is.
-        begun = tree_map(lambda x: x if isinstance(x, Tensor) else x * one, begin(logits))
+        begun = pytree.tree_map(lambda x: x if isinstance(x, Tensor) else x * one, begin(logits))
         return {
             "logits": logits,
             "before": losses.clone(),
@@ -54,7 +54,7 @@ class Famo(Aggregator):
         gradient = z * (fallen - (z * fallen).sum())
         learned = learn(state["logits"], gradient, state["adam"], self.lr, self.weight_decay)
         # Nothing has fallen yet at the first step, which must not count as one of Adam's.
-        logits, adam = tree_map(
+        logits, adam = pytree.tree_map(
             lambda new, old: torch.where(state["started"], new, old), learned, (state["logits"], state["adam"])
         )
         shares = logits.softmax(dim=0) / (losses + EPSILON)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from descend.graph.compat import buffers
 from descend.types import State
 
 # What every module has.
@@ -20,14 +21,14 @@ def remembered(method: Any, pristine: Any) -> State:
     """Return what in a method of torchjd, and the methods inside it, is another than in one that was just made."""
     found: dict[str, State] = {}
     for (path, module), (_, new) in zip(method.named_modules(), pristine.named_modules(), strict=True):
-        buffers = {name: x for name, x in module._buffers.items() if x is not None}
+        kept = {name: x for name, x in buffers(module).items() if x is not None}
         changed = {
             name: noted(x)
             for name, x in vars(module).items()
             if name not in COMMON and plain(x) and not unchanged(x, vars(new).get(name))
         }
-        if buffers or changed:
-            found[path] = {"buffers": buffers, "own": changed}
+        if kept or changed:
+            found[path] = {"buffers": kept, "own": changed}
     return found
 
 
@@ -41,7 +42,7 @@ def recall(method: Any, memory: State) -> None:
     """Put what `remembered` returned into a method that was just made; the memory itself is not changed."""
     for path, module in method.named_modules():
         if path in memory:
-            module._buffers.update({name: copied(x) for name, x in memory[path]["buffers"].items()})
+            buffers(module).update({name: copied(x) for name, x in memory[path]["buffers"].items()})
             vars(module).update({name: read(x) for name, x in memory[path]["own"].items()})
 
 

@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
-from torch.utils._pytree import tree_any, tree_leaves, tree_map
 
 from descend.audit.subspace import Function
 from descend.derivatives.series.rules import getter
+from descend.graph.compat import DisableTorchFunction, pytree
 
 DETACHING = (Tensor.detach, Tensor.detach_, torch.detach, torch.detach_, getter("data"))
 READING = (Tensor.item, Tensor.tolist, Tensor.numpy, Tensor.__float__, Tensor.__array__)
@@ -84,8 +84,8 @@ class _Recording(_Constants):
 
     def constant(self, func: Any, call: Callable[[], Any]) -> Any:
         result = call()
-        if func in READING or tree_any(lambda x: isinstance(x, Tensor), result):
-            self._made.append((func, tree_map(_copied, result)))
+        if func in READING or pytree.tree_any(lambda x: isinstance(x, Tensor), result):
+            self._made.append((func, pytree.tree_map(_copied, result)))
             self.without_grad |= func not in (*DETACHING, *READING)
             self.places.append(_place())
         return result
@@ -101,21 +101,21 @@ class _Replaying(_Constants):
     def constant(self, func: Any, call: Callable[[], Any]) -> Any:
         if func not in READING:
             result = call()
-            if not tree_any(lambda x: isinstance(x, Tensor), result):
+            if not pytree.tree_any(lambda x: isinstance(x, Tensor), result):
                 return result
         before, value = next(self._rest, (None, None))
         if before is not func:
             raise Diverged("the function does not detach the same tensors at every point")
-        return tree_map(_copied, value)
+        return pytree.tree_map(_copied, value)
 
 
 def _makes_constant(func: Any, args: tuple, kwargs: dict[str, Any]) -> bool:
     silent = func in DETACHING or func in READING or not torch.is_grad_enabled()
-    return silent and any(_differentiated(x) for x in tree_leaves((args, kwargs)))
+    return silent and any(_differentiated(x) for x in pytree.tree_leaves((args, kwargs)))
 
 
 def _differentiated(x: Any) -> bool:
-    with torch._C.DisableTorchFunction():
+    with DisableTorchFunction():
         return isinstance(x, Tensor) and x.requires_grad
 
 

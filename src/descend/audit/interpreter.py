@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, fx
-from torch._decomp import core_aten_decompositions, get_decompositions
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from descend.audit.arithmetic import COMPARISONS, Arithmetic, Array, Untranslated, elementwise
 from descend.audit.subspace import Function
+from descend.graph.compat import OpOverload, core_aten_decompositions, get_decompositions, pytree, qualified_name
 
 KEPT = ("clone", "detach", "alias", "lift_fresh_copy")
 CONVERTED = ("_to_copy", "convert_element_type")
@@ -59,10 +59,10 @@ class Interpreter(fx.Interpreter):
         return self.arithmetic.array(self.run(s)).item()
 
     def call_function(self, target: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-        leaves = torch.utils._pytree.tree_leaves((args, kwargs))
+        leaves = pytree.tree_leaves((args, kwargs))
         if not any(isinstance(each, np.ndarray) for each in leaves):
             return super().call_function(target, args, kwargs)
-        name = target._schema.name.partition("::")[2] if hasattr(target, "_schema") else target.__name__
+        name = qualified_name(target).partition("::")[2] if isinstance(target, OpOverload) else target.__name__
         sizes = [math.prod(each.shape) for each in leaves if isinstance(each, np.ndarray | Tensor)]
         if name not in (*KEPT, *CONVERTED, *MOVED) and max(sizes) > self.left:
             self.spend(max(sizes))  # before the work, which can be millions of operations for a network
@@ -188,5 +188,5 @@ def _move(target: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     source = args[0]
     positions = torch.arange(source.size, dtype=torch.int64, device="cpu").reshape(source.shape)
     moved = target(positions, *args[1:], **kwargs)
-    picked = [source.reshape(-1)[each.numpy()] for each in torch.utils._pytree.tree_leaves(moved)]
+    picked = [source.reshape(-1)[each.numpy()] for each in pytree.tree_leaves(moved)]
     return picked[0] if isinstance(moved, Tensor) else [np.asarray(each, dtype=object) for each in picked]

@@ -14,6 +14,7 @@ from descend.audit.routes import EAGER, NESTED_REVERSE, traced_routes
 from descend.audit.subspace import Function, Restricted
 from descend.audit.uses import Uses
 from descend.audit.verdict import Judged, Verdict
+from descend.graph.compat import fused_weight_norm
 from descend.ops.log import Log
 from descend.ops.straight_through_round import StraightThroughRound
 
@@ -139,7 +140,7 @@ def _with_a_zero(s: Tensor) -> Tensor:
 
 def _normed_weight(s: Tensor) -> Tensor:
     rows = _rows(s)
-    return torch.exp(rows * torch._weight_norm(rows, 1 + rows[:, :1], 0)).sum()
+    return torch.exp(rows * fused_weight_norm(rows, 1 + rows[:, :1], 0)).sum()
 
 
 class _Once(torch.autograd.Function):

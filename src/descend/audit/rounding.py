@@ -10,10 +10,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
 
 from descend.audit.subspace import Function
+from descend.graph.compat import TorchDispatchMode, pytree, returns_new
 
 SAMPLES = 3
 SHARE = 2.0**-36
@@ -54,10 +53,10 @@ class _Moved(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
         found = func(*args, **(kwargs or {}))
-        made = all(each.alias_info is None for each in func._schema.returns)
-        if not made or not any(isinstance(x, Tensor) for x in tree_leaves((args, kwargs))):
+        made = returns_new(func)
+        if not made or not any(isinstance(x, Tensor) for x in pytree.tree_leaves((args, kwargs))):
             return found
-        return tree_map(self._move, found)
+        return pytree.tree_map(self._move, found)
 
     def _move(self, x: Any) -> Any:
         if not isinstance(x, Tensor) or not x.is_floating_point():

@@ -22,6 +22,7 @@ from descend.derivatives.flat import ravel
 from descend.derivatives.gradient import gradient
 from descend.derivatives.hessian import hessian
 from descend.derivatives.tensors import derivative_tensor
+from descend.graph.compat import forget_compiled
 
 Transform = Callable[[Function], Function]
 
@@ -100,7 +101,7 @@ def _compiled(backend: str) -> Callable[[Restricted, int], Function]:
 
     def build(function: Restricted, order: int) -> Function:
         def compiled(s: Tensor) -> Tensor:
-            torch._dynamo.reset()
+            forget_compiled()
             graph = _graph(function, order, s)
             with torch.no_grad():
                 return torch.compile(graph, backend=backend, fullgraph=True)(s.detach())
@@ -115,7 +116,7 @@ def _compiled_untraced(backend: str) -> Callable[[Restricted, int], Function]:
 
     def build(function: Restricted, order: int) -> Function:
         def compiled(s: Tensor) -> Tensor:
-            torch._dynamo.reset()
+            forget_compiled()
             gradients = torch.compile(torch.func.grad(function.loss), backend=backend)(function.at(s.detach()))
             return ravel(gradients) @ function.columns
 

@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from descend.audit.audit import audit
 from descend.audit.report import AuditReport
 from descend.audit.uses import uses
+from descend.graph.compat import pytree
 from descend.objectives.objective import Objective
 from descend.ops.op import Op
 from descend.types import Batch, Loss, Params
@@ -88,7 +88,7 @@ def objective_loss(objective: Objective, batch: Batch = None) -> Loss:
 
 def few(batch: Batch) -> Batch:
     """The first examples of a batch."""
-    return tree_map(lambda x: x[:EXAMPLES] if isinstance(x, Tensor) and x.ndim else x, batch)
+    return pytree.tree_map(lambda x: x[:EXAMPLES] if isinstance(x, Tensor) and x.ndim else x, batch)
 
 
 def near(params: Params, generator: torch.Generator) -> Params:

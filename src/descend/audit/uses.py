@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
 from descend.derivatives.gradient import leaves
 from descend.derivatives.graph import nodes
+from descend.graph.compat import TorchDispatchMode, function_of, qualified_name
 from descend.types import Loss, Params
 
 NORMALISATIONS = ("native_batch_norm", "_native_batch_norm_legit", "cudnn_batch_norm", "miopen_batch_norm")
@@ -33,8 +33,7 @@ def uses(function: Loss, params: Params) -> Uses:
     operators, inputs = _Operators(), leaves(params)
     with operators, torch.enable_grad():
         value = function(inputs)
-    kinds: list[Any] = [type(node) for node in nodes(value)]
-    functions = {kind._forward_cls for kind in kinds if hasattr(kind, "_forward_cls")}
+    functions = {kind for node in nodes(value) if (kind := function_of(node)) is not None}
     ordered = tuple(sorted(functions, key=lambda each: each.__qualname__))
     return Uses(frozenset(operators.seen), ordered)
 
@@ -45,7 +44,7 @@ class _Operators(TorchDispatchMode):
         self.seen: set[str] = set()
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
-        name = func._schema.name.partition("::")[2]
+        name = qualified_name(func).partition("::")[2]
         if name not in NORMALISATIONS or args[TRAINING]:
             self.seen.add(name)
         return func(*args, **(kwargs or {}))

@@ -13,6 +13,7 @@ from descend.derivatives.graph import require_twice_differentiable
 from descend.derivatives.series import twice_differentiable
 from descend.derivatives.vjp import batched_vjp, vjp
 from descend.errors import ConfigurationError
+from descend.graph.compat import in_transform
 from descend.graph.recorder import is_recorded
 from descend.types import Loss, Params
 
@@ -72,7 +73,7 @@ def connected(f: Loss, roots: Params) -> Tensor:
 
 def _depends(f: Loss, params: Params, value: Tensor) -> bool:
     """Whether f has another value where all parameters are moved by about a hundredth."""
-    if is_recorded() or torch._C._are_functorch_transforms_active():
+    if is_recorded() or in_transform():
         return False  # there values are not known yet
     moved = {name: x.detach() + 0.01 * (1 + x.detach().abs()) for name, x in params.items()}
     return not torch.equal(scalar(f, leaves(moved)), value)

@@ -8,6 +8,7 @@ from torch.autograd.function import once_differentiable
 from torch.autograd.graph import Node
 
 from descend.errors import ConfigurationError
+from descend.graph.compat import function_of
 
 # Every backward wrapped by `once_differentiable` runs the same code object; no flag on the Function says so.
 _ONCE = once_differentiable(lambda ctx: None).__code__
@@ -32,7 +33,7 @@ def require_twice_differentiable(output: Tensor) -> None:
     constant, and the second comes out as zero.
     """
     for node in nodes(output):
-        function = getattr(type(node), "_forward_cls", None)
+        function = function_of(node)
         if function is not None and getattr(function.backward, "__code__", None) is _ONCE:
             raise ConfigurationError(
                 f"The function is not twice differentiable: it goes through {function.__name__} (grad_fn "
@@ -58,7 +59,8 @@ def complete(outputs: Iterable[Tensor]) -> Iterator[None]:
 
         return look
 
-    custom = {node: node._forward_cls for output in outputs for node in nodes(output) if hasattr(node, "_forward_cls")}
+    every = (node for output in outputs for node in nodes(output))
+    custom = {node: function for node in every if (function := function_of(node)) is not None}
     handles = [node.register_hook(watching(node, function)) for node, function in custom.items()]
     try:
         yield

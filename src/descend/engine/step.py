@@ -4,10 +4,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, Self
 
 import torch
-import torch.utils._pytree as pytree
 from torch import Tensor
 
 from descend.engine.experiment import Experiment
+from descend.graph.compat import pytree
 from descend.objectives.objective import Objective
 from descend.types import Batch, Loss, Losses, Observation, Params, State, Total
 

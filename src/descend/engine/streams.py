@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 from torch import Tensor
 
 from descend.engine.check import check_floating
 from descend.engine.experiment import Experiment
+from descend.graph.compat import pytree
 from descend.objectives.objective import Objective
 from descend.types import Batch, Params
 

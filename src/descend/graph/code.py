@@ -10,11 +10,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch._ops import OpOverload
 from torch.fx import Graph, GraphModule, Node
 from torch.fx.node import map_arg
 
-from descend.graph.recorder import SHAPES, VALUE, Value, module, returned
+from descend.graph.compat import OpOverload, bare, lazy_graph_module
+from descend.graph.recorder import SHAPES, VALUE, Value, returned
 
 aten = torch.ops.aten
 
@@ -61,7 +61,7 @@ def simplified(graph: GraphModule) -> GraphModule:
             made.erase_node(copy)
         new[node] = copy if key is None else known.setdefault(key, copy)
     made.eliminate_dead_code()
-    return module(constants, made)
+    return lazy_graph_module(constants, made)
 
 
 def unchanged(node: Node, new: dict[Node, Node], constants: dict[str, Tensor]) -> Node | None:
@@ -184,7 +184,7 @@ def parts(graph: GraphModule, early: Sequence[bool]) -> tuple[GraphModule, Graph
             rest[node] = after.node_copy(node, lambda x: rest[x])
     for made in (before, after):
         made.eliminate_dead_code()
-    return module(graph, before), module(graph, after)
+    return lazy_graph_module(graph, before), lazy_graph_module(graph, after)
 
 
 def needs_only(node: Node, own: dict[Node, Node]) -> bool:
@@ -219,7 +219,7 @@ def function(graph: GraphModule) -> Run:
 
 def callable_of(target: Any) -> Any:
     """Return what to call for an operation: what torch's own wrapper calls in turn."""
-    return target._op if isinstance(target, OpOverload) else target
+    return bare(target) if isinstance(target, OpOverload) else target
 
 
 def written(call: str, node: Node, names: dict[Node, str], given: dict[str, Any]) -> str:

@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.utils._pytree as pytree
 from torch import Tensor
-from torch._ops import OpOverload, OpOverloadPacket
 from torch.fx import GraphModule, Interpreter, Node
 
+from descend.graph.compat import OpOverload, OpOverloadPacket, pytree
 from descend.graph.recorder import VALUE, Value, inputs, record, unrecorded
 
 MOST_ENTRIES = 16

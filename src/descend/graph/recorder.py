@@ -13,12 +13,20 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch._ops import OpOverload
 from torch.fx import Graph, GraphModule, Node
-from torch.fx._lazy_graph_module import _make_graph_module, _use_lazy_graph_module
-from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes, is_in_torch_dispatch_mode
 
 from descend.errors import Untraceable
+from descend.graph.compat import (
+    LightDispatchMode,
+    OpOverload,
+    in_dispatch_mode,
+    lazy_graph_module,
+    memory,
+    overload_name,
+    qualified_name,
+    without_dispatch_modes,
+    writes,
+)
 
 VALUE = "value"
 """Under this key a node's `meta` has the `Value` of its output, or a list of them where it has several."""
@@ -73,19 +81,13 @@ def record(
         RECORDING.pop()
     recorder.graph.output([recorder.node(x) for x in outputs])
     recorder.graph.eliminate_dead_code()
-    return module(recorder.constants, recorder.graph)
+    return lazy_graph_module(recorder.constants, recorder.graph)
 
 
 def apart(inputs: Sequence[Tensor]) -> list[Tensor]:
     """Return inputs of which no two are one tensor: it would be recorded as the last of them alone."""
     first = {id(x): i for i, x in reversed(list(enumerate(inputs)))}
     return [x if first[id(x)] == i else x.clone() for i, x in enumerate(inputs)]
-
-
-def module(constants: Any, graph: Graph) -> GraphModule:
-    """Return a graph with its constants; its Python code is written when it is first called, for most never are."""
-    with _use_lazy_graph_module(True):
-        return _make_graph_module(constants, graph)
 
 
 def returned(graph: GraphModule) -> list[Node]:
@@ -112,13 +114,13 @@ def depends(graph: GraphModule, marked: Sequence[bool]) -> list[bool]:
 
 def is_recorded() -> bool:
     """Tell whether operations are being recorded now, by us or by `make_fx`."""
-    return is_in_torch_dispatch_mode()
+    return in_dispatch_mode()
 
 
 @contextmanager
 def unrecorded() -> Iterator[None]:
     """Record nothing inside."""
-    with _disable_current_modes():
+    with without_dispatch_modes():
         yield
 
 
@@ -139,7 +141,7 @@ def whole(function: Callable[..., Any], *args: Any) -> Any:
     return found
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(LightDispatchMode):
     """Writes down every operation within its `with` block.
 
     Args:
@@ -161,10 +163,6 @@ class Recorder(TorchDispatchMode):
         self._sharing: Counter[int] = Counter()  # how many tensors known lie in each memory
         for i, x in enumerate(inputs):
             self._know(x, self.graph.placeholder(f"input{i}"))
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # skipping it imports it
 
     def __torch_dispatch__(
         self, func: OpOverload, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
@@ -199,9 +197,9 @@ class Recorder(TorchDispatchMode):
 
     def _pure(self, func: OpOverload, args: tuple) -> OpOverload:
         """Return the operation that makes what `func` writes in place, if no other tensor shares that memory."""
-        name, overload = func._schema.name.removeprefix("aten::"), func._overloadname
+        name, overload = qualified_name(func).removeprefix("aten::"), overload_name(func)
         alone = bool(args) and isinstance(args[0], Tensor) and self._sharing[memory(args[0])] <= 1
-        if not (func._schema.is_mutable and name.endswith("_") and alone):
+        if not (writes(func) and name.endswith("_") and alone):
             return func
         pure = getattr(getattr(torch.ops.aten, name[:-1], None), overload, func)
         # Another type may not widen what is made; a number [] does not, beside a tensor that has axes.
@@ -230,11 +228,6 @@ class Recorder(TorchDispatchMode):
             self._sharing[memory(x)] += 1
         self._nodes[id(x)] = node
         node.meta[VALUE] = value(x)
-
-
-def memory(x: Tensor) -> int:
-    """Return what tells one piece of memory from another."""
-    return x.untyped_storage()._cdata
 
 
 def value(x: Any) -> Value | None:

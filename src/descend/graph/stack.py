@@ -20,11 +20,10 @@ from functools import reduce
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 from torch import Tensor
-from torch._ops import OpOverload
 from torch.fx import GraphModule, Interpreter, Node
 
+from descend.graph.compat import OpOverload, pytree
 from descend.graph.recorder import SHAPES, VALUE, Value, inputs, record, whole
 
 aten = torch.ops.aten

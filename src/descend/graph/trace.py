@@ -8,11 +8,10 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
-import torch.utils._pytree as pytree
 from torch import Tensor
-from torch._ops import OpOverload
 from torch.fx import GraphModule
 
+from descend.graph.compat import OpOverload, pytree, writes
 from descend.graph.recorder import record
 
 
@@ -44,7 +43,7 @@ def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]
     with torch.no_grad():
         graph = record(flat, tensors(inputs))
         operations = [node.target for node in graph.graph.nodes if isinstance(node.target, OpOverload)]
-        if any(operation._schema.is_mutable for operation in operations):
+        if any(writes(operation) for operation in operations):
             # vmap has no rule for some operations in place, and would loop over the runs.
             pure = torch.func.functionalize(graph, remove="mutations")
             graph = record(pure, tensors(inputs), {torch.ops.aten.copy.default: written})

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
+from descend.graph.compat import pytree
 from descend.types import Params, State
 
 # Given by the adapter itself.
@@ -104,7 +104,7 @@ def attributes(optimizer: Any, names: Names, options: Mapping[str, Any]) -> Stat
         if name not in common() and name not in options:
             with suppress(NotPlain):
                 encoded = encode(value, names)
-                if not all(isinstance(x, str) for x in tree_leaves(encoded)):  # text and lists of the parameters
+                if not all(isinstance(x, str) for x in pytree.tree_leaves(encoded)):  # text and lists of the parameters
                     found[name] = encoded
     return found
 

@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_structure
 
 from descend.errors import ConfigurationError
+from descend.graph.compat import pytree
 from descend.optimizers import randomness
 from descend.types import Loss, Params, State
 
@@ -128,9 +128,9 @@ def leaves(params: Params) -> Params:
 
 def same(left: Any, right: Any) -> bool:
     """Tell whether two trees of tensors and numbers are equal, NaN to NaN."""
-    if tree_structure(left) != tree_structure(right):
+    if pytree.tree_structure(left) != pytree.tree_structure(right):
         return False
-    pairs = zip(tree_leaves(left), tree_leaves(right), strict=True)
+    pairs = zip(pytree.tree_leaves(left), pytree.tree_leaves(right), strict=True)
     return all(
         torch.equal(a.nan_to_num(), b.nan_to_num()) if isinstance(a, Tensor) and isinstance(b, Tensor) else a == b
         for a, b in pairs

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-import torch
 from torch import Tensor
+
+from descend.graph.compat import dispatch_modes, in_transform
 
 Term = tuple[float, Tensor, Tensor]
 """c, a, b for the product c a b."""
@@ -14,7 +15,7 @@ def may_write() -> bool:
 
     Under vmap `addcmul_` falls back to a loop over the batch, and a compiler fuses a traced sum better when it is pure.
     """
-    return not (torch._C._len_torch_dispatch_stack() or torch._C._are_functorch_transforms_active())
+    return not (dispatch_modes() or in_transform())
 
 
 def sum_of_products(terms: Iterable[Term]) -> Tensor:

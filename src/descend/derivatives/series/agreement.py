@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
 from descend.errors import ConfigurationError
+from descend.graph.compat import pytree
 from descend.graph.recorder import unrecorded
 
 RADII = (0.2, 0.05, 0.0125)
@@ -27,7 +27,7 @@ def require_agreement(name: str, values: Callable[[Tensor], Any], found: Any, or
     A polynomial is put through values at Chebyshev's points within each of three radii. Its coefficients count where
     those of two radii agree far better with each other than with what was found; where they don't nothing is said.
     """
-    rows = [y for y in tree_leaves(found) if isinstance(y, Tensor) and y.is_floating_point()]
+    rows = [y for y in pytree.tree_leaves(found) if isinstance(y, Tensor) and y.is_floating_point()]
     if all(len(y) == 1 for y in rows):
         return  # constants
     with unrecorded(), torch.no_grad():
@@ -53,7 +53,7 @@ def _coefficients(values: Callable[[Tensor], Any], like: list[Tensor], radius: f
     inverse /= radius ** np.arange(order + 1)[:, None]
     first = like[0]
     at = [torch.full((), radius * each, dtype=first.dtype, device=first.device) for each in points]
-    tables = [[y for y in tree_leaves(values(t)) if isinstance(y, Tensor) and y.is_floating_point()] for t in at]
+    tables = [[y for y in pytree.tree_leaves(values(t)) if isinstance(y, Tensor) and y.is_floating_point()] for t in at]
     weights = torch.as_tensor(inverse, dtype=first.dtype, device=first.device)
     return [torch.tensordot(weights.to(column[0]), torch.stack(column), 1) for column in zip(*tables, strict=True)]
 

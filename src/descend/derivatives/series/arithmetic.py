@@ -11,6 +11,7 @@ from descend.derivatives.series.convolution import convolve
 from descend.derivatives.series.fallback import differentiate_nested
 from descend.derivatives.series.rules import decomposition, functions_named, primitive
 from descend.derivatives.series.series import Series, Variable
+from descend.graph.compat import in_transform
 from descend.graph.recorder import is_recorded
 
 
@@ -133,7 +134,7 @@ def _few_constants(exponent: Tensor) -> list[float]:
     """The different numbers that a constant tensor holds, if they are few and whole; none where they are not known."""
     if type(exponent) is not Tensor or exponent.requires_grad or is_recorded():
         return []
-    if torch._C._are_functorch_transforms_active() or exponent.is_complex():
+    if in_transform() or exponent.is_complex():
         return []
     numbers = exponent.unique().tolist()
     return numbers if len(numbers) <= FEW and all(float(each).is_integer() for each in numbers) else []

@@ -11,18 +11,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from torch.autograd.function import _SingleLevelFunction
-
 from descend.derivatives.series.fallback import differentiate_nested
 from descend.derivatives.series.series import deepest_variable
 from descend.errors import ConfigurationError
-
-_FUNCTION: Any = _SingleLevelFunction
-"""Untyped: `apply` comes from C, of which torch's stubs say nothing."""
+from descend.graph.compat import SingleLevelFunction
 
 
 def _apply(cls: Any, *args: Any, **kwargs: Any) -> Any:
-    original = super(_FUNCTION, cls).apply
+    original = super(SingleLevelFunction, cls).apply
     t = deepest_variable((args, kwargs))
     if t is None:
         return original(*args, **kwargs)
@@ -42,12 +38,12 @@ def _named(cls: Any) -> Callable:
 @contextmanager
 def custom_functions_intercepted() -> Iterator[None]:
     """Within it, `apply` of every autograd.Function, even one bound earlier, sends series to nested differentiation."""
-    before = _FUNCTION.__dict__.get("apply")
-    _FUNCTION.apply = classmethod(_apply)
+    before = SingleLevelFunction.__dict__.get("apply")
+    SingleLevelFunction.apply = classmethod(_apply)
     try:
         yield
     finally:
         if before is None:
-            del _FUNCTION.apply
+            del SingleLevelFunction.apply
         else:
-            _FUNCTION.apply = before
+            SingleLevelFunction.apply = before

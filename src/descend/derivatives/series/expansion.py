@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from descend.derivatives.series.custom_function import custom_functions_intercepted
 from descend.derivatives.series.fused import twice_differentiable
 from descend.derivatives.series.gradient import GraphWanted
 from descend.derivatives.series.series import Variable
+from descend.graph.compat import pytree
 
 
 def expand(f: Callable[[Any], Any], point: Any, direction: Any, order: int) -> Any:
@@ -48,8 +48,8 @@ def _expanded(f: Callable[[Any], Any], point: Any, direction: Any, t: Variable) 
     # A no_grad block inside f makes constants, as for autograd; one around this call only asks for no graph.
     safe = twice_differentiable() if t.order > 1 else nullcontext()
     with torch.enable_grad(), custom_functions_intercepted(), safe:
-        value = f(tree_map(along, point, direction))
-    return tree_map(lambda y: _all_rows(t, y), value)
+        value = f(pytree.tree_map(along, point, direction))
+    return pytree.tree_map(lambda y: _all_rows(t, y), value)
 
 
 def _all_rows(t: Variable, value: Tensor) -> Tensor:

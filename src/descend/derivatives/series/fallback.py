@@ -6,12 +6,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from descend.derivatives.graph import require_twice_differentiable
 from descend.derivatives.series.agreement import require_agreement
 from descend.derivatives.series.fused import decomposed
 from descend.errors import ConfigurationError
+from descend.graph.compat import in_transform, pytree
 
 
 def name_of(func: Callable) -> str:
@@ -57,7 +57,7 @@ def differentiate_nested(
         ConfigurationError: naming `func`, where torch cannot differentiate it `t.order` times, or not rightly.
     """
 
-    if torch._C._are_functorch_transforms_active():
+    if in_transform():
         raise ConfigurationError(
             f"{name_of(func)} has no Taylor rule, and the nested differentiation it needs instead does not work inside "
             "torch.func transforms such as vmap. Trace the function with make_fx, and transform the trace."
@@ -71,8 +71,8 @@ def differentiate_nested(
     s = torch.zeros((), dtype=first.dtype, device=first.device, requires_grad=True)
     try:
         with decomposed():
-            value = func(*tree_map(at, args), **tree_map(at, kwargs))
-        found = tree_map(lambda y: _coefficients(y, s, t.order) if isinstance(y, Tensor) else y, value)
+            value = func(*pytree.tree_map(at, args), **pytree.tree_map(at, kwargs))
+        found = pytree.tree_map(lambda y: _coefficients(y, s, t.order) if isinstance(y, Tensor) else y, value)
     except RuntimeError as error:
         raise ConfigurationError(
             f"{name_of(func)} has no Taylor rule and torch cannot differentiate it {t.order} times: {error} "
@@ -82,7 +82,7 @@ def differentiate_nested(
         not own_derivative and _checkable(args, kwargs) and torch.equal(state, torch.get_rng_state())
     ):  # what draws is another each time
         require_agreement(name_of(func), lambda step: _at(t, func, args, kwargs, step), found, t.order)
-    return tree_map(lambda y: t.series(y) if isinstance(y, Tensor) else y, found)
+    return pytree.tree_map(lambda y: t.series(y) if isinstance(y, Tensor) else y, found)
 
 
 def _at(t: Any, func: Callable, args: tuple, kwargs: dict[str, Any], step: Tensor) -> Any:
@@ -91,7 +91,7 @@ def _at(t: Any, func: Callable, args: tuple, kwargs: dict[str, Any], step: Tenso
     def moved(x: Any) -> Any:
         return _horner(x.coefficients, step) if t.owns(x) else x
 
-    return func(*tree_map(moved, args), **tree_map(moved, kwargs))
+    return func(*pytree.tree_map(moved, args), **pytree.tree_map(moved, kwargs))
 
 
 def _checkable(args: tuple, kwargs: dict[str, Any]) -> bool:
@@ -103,7 +103,7 @@ def _checkable(args: tuple, kwargs: dict[str, Any]) -> bool:
 
 
 def _leaves(arguments: Any) -> list[Any]:
-    return torch.utils._pytree.tree_leaves(arguments)
+    return pytree.tree_leaves(arguments)
 
 
 def _horner(rows: Tensor, s: Tensor) -> Tensor:

@@ -20,6 +20,7 @@ from descend.derivatives.series.normalisation import (
     weight_norm,
 )
 from descend.errors import ConfigurationError
+from descend.graph.compat import fused_weight_norm
 
 
 @contextmanager
@@ -78,7 +79,7 @@ def _differentiated(x: Tensor) -> bool:
         return x.requires_grad
 
 
-FROM_THE_SECOND: dict[Callable, Callable] = {torch._weight_norm: weight_norm}
+FROM_THE_SECOND: dict[Callable, Callable] = {fused_weight_norm: weight_norm}
 """By torch's function, what is called in its place from the second derivative on; other files add theirs."""
 FROM_THE_THIRD: dict[Callable, Callable] = {
     F.layer_norm: layer_norm,

@@ -8,6 +8,7 @@ from torch import Tensor
 from descend.derivatives.series.rules import getter, primitive
 from descend.derivatives.series.series import Series, Variable
 from descend.errors import ConfigurationError
+from descend.graph.compat import is_batched
 
 
 class GraphWanted(Exception):
@@ -34,7 +35,7 @@ def grad(
     outputs, inputs = ((x,) if isinstance(x, Tensor) else tuple(x) for x in (outputs, inputs))
     weights = (grad_outputs,) if isinstance(grad_outputs, Tensor) else grad_outputs or [None] * len(outputs)
     phi = sum((y if v is None else y * v).sum() for y, v in zip(outputs, weights, strict=True))
-    if is_grads_batched or any(torch._C._functorch.is_batchedtensor(row) for row in t.rows(phi).unbind(0)):
+    if is_grads_batched or any(is_batched(row) for row in t.rows(phi).unbind(0)):
         raise ConfigurationError(
             "A Taylor series cannot be differentiated in batches (is_grads_batched, jacrev). Loop."
         )

@@ -6,10 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map
 
 from descend.derivatives.series.rules import functions_named, primitive
 from descend.derivatives.series.series import Variable
+from descend.graph.compat import pytree
 
 
 def _row(t: Variable, value: Any, k: int) -> Any:
@@ -27,15 +27,15 @@ def _jointly_linear(func: Callable, positions: range | tuple[int, ...], names: t
         linear: dict[int | str, Any] = {i: arg for i, arg in enumerate(args) if i in positions}
         linear |= {name: arg for name, arg in kwargs.items() if name in names}
         fixed = {key: arg for key, arg in (dict(enumerate(args)) | kwargs).items() if key not in linear}
-        if any(map(t.owns, tree_leaves(fixed))):
+        if any(map(t.owns, pytree.tree_leaves(fixed))):
             return NotImplemented
 
         def at(k: int) -> Any:
-            every = fixed | tree_map(lambda value: _row(t, value, k), linear)
+            every = fixed | pytree.tree_map(lambda value: _row(t, value, k), linear)
             return func(*(every[i] for i in range(len(args))), **{name: every[name] for name in kwargs})
 
-        count = max(each.coefficients.shape[0] for each in tree_leaves(linear) if t.owns(each))
-        return tree_map(lambda *rows: t.series(torch.stack(rows)), *map(at, range(count)))
+        count = max(each.coefficients.shape[0] for each in pytree.tree_leaves(linear) if t.owns(each))
+        return pytree.tree_map(lambda *rows: t.series(torch.stack(rows)), *map(at, range(count)))
 
     return rule
 

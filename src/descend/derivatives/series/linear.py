@@ -6,21 +6,21 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from descend.derivatives.series.rules import decomposition, functions_named, getter, primitive
 from descend.derivatives.series.series import Series, Variable
+from descend.graph.compat import pytree
 
 
 def rowwise(t: Variable, func: Callable[[Tensor], Any], rows: Tensor) -> Any:
     """`func` of each coefficient, whatever tree of tensors it returns, stacked into series again."""
     results = [func(row) for row in rows.unbind(0)]
-    return tree_map(lambda *leaves: t.series(torch.stack(leaves)), *results)
+    return pytree.tree_map(lambda *leaves: t.series(torch.stack(leaves)), *results)
 
 
 def _linear_in_first(func: Callable) -> Callable[..., Any]:
     def rule(t: Variable, x: Tensor, *args: Any, **kwargs: Any) -> Any:
-        args, kwargs = tree_map(t.constant_term, (args, kwargs))
+        args, kwargs = pytree.tree_map(t.constant_term, (args, kwargs))
         if t.owns(x):
             return rowwise(t, lambda row: func(row, *args, **kwargs), x.coefficients)
         return func(x, *args, **kwargs)

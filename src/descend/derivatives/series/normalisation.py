@@ -14,6 +14,7 @@ from torch import Tensor
 
 from descend.derivatives.series.rules import decomposition
 from descend.errors import ConfigurationError
+from descend.graph.compat import fused_weight_norm
 
 
 def _standardise(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
@@ -113,7 +114,7 @@ def instance_norm(
     return _affine(_standardise(x, tuple(range(2, x.dim())), eps), _channels(weight, x), _channels(bias, x))
 
 
-@decomposition(torch._weight_norm)
+@decomposition(fused_weight_norm)
 def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
     """g v / ‖v‖, Salimans & Kingma (2016), eq. 2, the norm over all axes but `dim`; over all for dim = −1.
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
+from descend.graph.compat import in_transform
+
 
 def differentiated(*tensors: Tensor) -> bool:
     """Whether autograd records what happens to one of `tensors`, so that a Function must say how to go back.
@@ -18,6 +20,6 @@ def differentiated(*tensors: Tensor) -> bool:
 
 def applied(function: type[Function], *args: Any) -> Any:
     """`function.apply`, without the inspection of its signature that costs as much as a small product."""
-    if torch._C._are_functorch_transforms_active():
+    if in_transform():
         return function.apply(*args)
     return super(Function, function).apply(*args)  # type: ignore[misc]  # torch has it from C, without stubs

@@ -6,12 +6,12 @@ from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_map
 
 from descend.derivatives.series.constant import CONSTANT, METADATA
 from descend.derivatives.series.fallback import differentiate_nested, refuse_in_place
 from descend.derivatives.series.rules import DECOMPOSITIONS, PRIMITIVES
 from descend.errors import ConfigurationError
+from descend.graph.compat import DisableTorchFunctionSubclass, make_wrapper, pytree
 
 _depths = itertools.count()
 _ALIASES = {"axis": "dim", "keepdims": "keepdim"}
@@ -63,7 +63,7 @@ class Series(Tensor):
     @staticmethod
     def __new__(cls, coefficients: Tensor, variable: Variable) -> "Series":
         shape = coefficients.shape[1:]
-        return Tensor._make_wrapper_subclass(cls, shape, dtype=coefficients.dtype, device=coefficients.device)
+        return make_wrapper(cls, shape, dtype=coefficients.dtype, device=coefficients.device)
 
     def __init__(self, coefficients: Tensor, variable: Variable) -> None:
         self.coefficients = coefficients
@@ -75,7 +75,7 @@ class Series(Tensor):
     ) -> Any:
         kwargs = kwargs or {}
         if func in METADATA:
-            with torch._C.DisableTorchFunctionSubclass():
+            with DisableTorchFunctionSubclass():
                 return func(*args, **kwargs)
         t = deepest_variable((args, kwargs))
         assert t is not None  # torch calls this because there is a series among the arguments
@@ -94,7 +94,7 @@ class Series(Tensor):
 def _carry_out(t: Variable, func: Callable, args: tuple, kwargs: dict[str, Any]) -> Any:
     refuse_in_place(func, kwargs)
     if func in CONSTANT or not torch.is_grad_enabled():
-        return func(*tree_map(t.constant_term, args), **tree_map(t.constant_term, kwargs))
+        return func(*pytree.tree_map(t.constant_term, args), **pytree.tree_map(t.constant_term, kwargs))
     kwargs = {_ALIASES.get(name, name): value for name, value in kwargs.items() if name != "out"}
     args = (kwargs.pop("input"), *args) if "input" in kwargs else args
     result = NotImplemented

@@ -11,12 +11,12 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch._ops import OpOverload
 
 from descend.engine.backends.backend import Pattern, Summary
 from descend.engine.backends.graph import GraphBackend, laid
 from descend.engine.program import Program
 from descend.graph.code import function, simplified
+from descend.graph.compat import OpOverload, compiler
 from descend.graph.recorder import record
 from descend.graph.stack import stacked
 from descend.graph.trace import tensors
@@ -55,7 +55,7 @@ class CompiledBackend(GraphBackend):
 
     def _compiled(self) -> Callable[..., Sequence[Tensor]]:
         """Return `STEPS` steps of one tile, from numbers, carry and batches to every step's carry and what it found."""
-        from torch import _inductor  # a second's worth of compiler
+        compiled = compiler()
 
         recorded, drawn = self.program.step(()), tensors(self.program.batch)
         tile = [x.narrow(-1, 0, TILE) if own and self.program.last else x for x, own in self._marked(self._inputs())]
@@ -79,7 +79,7 @@ class CompiledBackend(GraphBackend):
         examples = [*tile, *drawn * STEPS]
         try:
             with torch.no_grad():
-                return _inductor.compile(simplified(record(steps, examples)), list(examples))
+                return compiled(simplified(record(steps, examples)), list(examples))
         except Exception as error:  # a compiler may raise anything
             reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             raise CompileFailed(reason) from error

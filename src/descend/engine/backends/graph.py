@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
-import torch.utils._pytree as pytree
 from torch import Tensor
 
 from descend.engine.backends.backend import Backend, Pattern, Summary
@@ -13,6 +12,7 @@ from descend.engine.program import Final, Found, Program, Recorded, finished, se
 from descend.engine.step import Carry
 from descend.errors import Untraceable
 from descend.graph.code import function, parts, simplified
+from descend.graph.compat import pytree
 from descend.graph.stack import VECTORS, stacked
 from descend.graph.trace import tensors
 from descend.types import Batch, Params

@@ -5,7 +5,6 @@ from copy import copy
 from typing import Any, ClassVar, NamedTuple
 
 import torch
-import torch.utils._pytree as pytree
 from torch import Tensor
 
 from descend.engine.backends.backend import Backend, Pattern, Summary
@@ -14,6 +13,7 @@ from descend.engine.evaluations import Evaluations
 from descend.engine.experiment import Experiment
 from descend.engine.program import Final, finished
 from descend.engine.step import Carry, start
+from descend.graph.compat import pytree
 from descend.types import Batch, Loss, Params
 
 

@@ -19,6 +19,7 @@ from descend.audit.torch_faults import conventions, each_as_json, found
 from descend.audit.verdict import TRUE, Verdict
 from descend.derivatives.gradient import gradient
 from descend.errors import ConfigurationError
+from descend.graph.compat import has_cpp_compiler
 from descend.menu import FOLDER, choices
 from descend.menu.build import make, plain, retargeted
 from descend.menu.commands.waiting import Waiting
@@ -179,14 +180,7 @@ def torch_itself(as_json: bool) -> int:
 
 def backend() -> str:
     """Return what `torch.compile` compiles with here."""
-    from torch._inductor.cpp_builder import get_cpp_compiler
-    from torch._inductor.exc import InvalidCxxCompiler
-
-    try:
-        get_cpp_compiler()
-    except InvalidCxxCompiler:
-        return QUICK_BACKEND
-    return BACKEND
+    return BACKEND if has_cpp_compiler() else QUICK_BACKEND
 
 
 def chosen(overrides: Sequence[str], at: Sequence[float] | None = None) -> Subject:

@@ -1,0 +1,164 @@
+"""Every private name of torch that descend uses, each with what it is for.
+
+Torch may rename these, or give them another meaning, in any version: `tests/graph/test_compat.py` asks each for its
+meaning. No other file of the source names one (`tests/test_architecture.py`). Operators of `torch.ops` whose names
+begin with an underscore are not among them: torch's saved programs name these, so they stay.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch._decomp
+import torch._ops
+import torch.autograd.function
+import torch.fx._lazy_graph_module
+import torch.utils._python_dispatch
+import torch.utils._pytree
+from torch import Tensor
+from torch.autograd import Function
+from torch.autograd.graph import Node
+from torch.fx import Graph, GraphModule
+
+pytree = torch.utils._pytree
+"""Takes nested dicts, lists and tuples apart, and puts them together again."""
+
+# Operators
+
+OpOverload = torch._ops.OpOverload
+"""One overload of an operator, such as `aten.add.Tensor`: what graphs call."""
+
+OpOverloadPacket = torch._ops.OpOverloadPacket
+"""All overloads of an operator, such as `aten.add`."""
+
+
+def bare(op: OpOverload) -> Callable[..., Any]:
+    """Return the function that an operator wraps: the same operation, called with less overhead."""
+    return op._op
+
+
+def qualified_name(op: OpOverload) -> str:
+    """Return the name of an operator with that of its library, such as `aten::add_`."""
+    return op._schema.name
+
+
+def overload_name(op: OpOverload) -> str:
+    """Return the name of an overload among those of its operator, such as `Tensor` or `default`."""
+    return op._overloadname
+
+
+def writes(op: OpOverload) -> bool:
+    """Tell whether an operator writes into one of its arguments."""
+    return op._schema.is_mutable
+
+
+def returns_new(op: OpOverload) -> bool:
+    """Tell whether nothing that an operator returns shares memory with its arguments."""
+    return all(each.alias_info is None for each in op._schema.returns)
+
+
+core_aten_decompositions = torch._decomp.core_aten_decompositions
+"""How operators are written in torch's core operators: for the audit, which gives those alone a meaning."""
+
+get_decompositions = torch._decomp.get_decompositions
+"""How given operators are written in simpler ones, also where they are core operators themselves."""
+
+fused_weight_norm = torch._weight_norm
+"""What `torch.nn.utils.weight_norm` calls: its derivatives are wrong from the second on, so descend replaces them."""
+
+# Dispatch
+
+TorchDispatchMode = torch.utils._python_dispatch.TorchDispatchMode
+"""Sees every operator that is called within its `with` block, below autograd."""
+
+
+class LightDispatchMode(TorchDispatchMode):
+    """A `TorchDispatchMode` whose first call does not import torch's compiler, which takes seconds."""
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # skipping it imports it
+
+
+without_dispatch_modes = torch.utils._python_dispatch._disable_current_modes
+"""A context in which no dispatch mode sees what is called."""
+
+in_dispatch_mode = torch.utils._python_dispatch.is_in_torch_dispatch_mode
+"""Tells whether a dispatch mode is active, ours or that of `make_fx`."""
+
+dispatch_modes = torch._C._len_torch_dispatch_stack
+"""Counts the dispatch modes that would see an operator called here: none while one of them handles a call."""
+
+in_transform = torch._C._are_functorch_transforms_active
+"""Tells whether a transform of `torch.func` (vmap, grad, jvp…) is active: what it computes has no values yet."""
+
+is_batched = torch._C._functorch.is_batchedtensor
+"""Tells whether a tensor stands for one row of a batch, within `torch.vmap`."""
+
+DisableTorchFunctionSubclass = torch._C.DisableTorchFunctionSubclass
+"""A context in which subclasses of Tensor are treated as plain tensors; modes still see every function."""
+
+DisableTorchFunction = torch._C.DisableTorchFunction
+"""A context in which neither subclasses of Tensor nor modes see what is called."""
+
+# Tensors, modules and graphs
+
+make_wrapper = Tensor._make_wrapper_subclass
+"""Makes a tensor of a subclass with shape, dtype and device, and without values of its own."""
+
+
+def memory(x: Tensor) -> int:
+    """Return what tells one piece of memory from another."""
+    return x.untyped_storage()._cdata
+
+
+def buffers(module: torch.nn.Module) -> dict[str, Tensor | None]:
+    """Return the dict in which a module keeps its own buffers, None for one not set; writing to it sets them."""
+    return module._buffers
+
+
+def lazy_graph_module(constants: Any, graph: Graph) -> GraphModule:
+    """Return a graph with its constants; its Python code is written when it is first called, for most never are."""
+    with torch.fx._lazy_graph_module._use_lazy_graph_module(True):
+        return torch.fx._lazy_graph_module._make_graph_module(constants, graph)
+
+
+# Custom autograd Functions
+
+SingleLevelFunction: Any = torch.autograd.function._SingleLevelFunction
+"""The base of `Function` above the classes in C: an `apply` set on it takes the calls of every custom Function.
+
+Untyped: `apply` comes from C, of which torch's stubs say nothing.
+"""
+
+
+def function_of(node: Node) -> type[Function] | None:
+    """Return the custom Function whose backward a node of autograd's graph is; None for torch's own nodes."""
+    return getattr(type(node), "_forward_cls", None)
+
+
+# The compiler, imported when it is asked for: that takes a second and more
+
+
+def compiler() -> Callable[[GraphModule, list[Any]], Callable[..., Any]]:
+    """Return what compiles a graph of tensor operations for example inputs: inductor, without dynamo before it."""
+    from torch import _inductor
+
+    return _inductor.compile
+
+
+def has_cpp_compiler() -> bool:
+    """Tell whether inductor finds a C++ compiler here."""
+    from torch._inductor.cpp_builder import get_cpp_compiler
+    from torch._inductor.exc import InvalidCxxCompiler
+
+    try:
+        get_cpp_compiler()
+    except InvalidCxxCompiler:
+        return False
+    return True
+
+
+def forget_compiled() -> None:
+    """Make `torch.compile` forget every function it has compiled, and which sizes it then took for variable."""
+    torch._dynamo.reset()
