@@ -159,7 +159,7 @@ def test_control_c(descend, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "Traceback" not in done.err
     found = result(done.folder)
     assert found["status"] == "interrupted"
-    assert found["steps"] == torch.load(done.folder / "checkpoint.pt", weights_only=True)["step"] > 0
+    assert found["steps"] == torch.load(done.folder / "checkpoint.pt", weights_only=True)["state"]["step"] > 0
     assert pl.read_parquet(done.folder / "records.parquet").filter(name="value").height == found["steps"]
 
 

@@ -1,7 +1,7 @@
 """One run from start to result, its records handed to sinks as they come."""
 
 import dataclasses
-import warnings
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -96,11 +96,7 @@ class Run:
             save(content, path)
         except (OSError, TypeError) as error:
             self.loop.save = None
-            warnings.warn(
-                f"No checkpoint can be written to {path} ({error}); the run goes on, but cannot be resumed.",
-                RuntimeWarning,
-                stacklevel=2,
-            )
+            print(f"descend: {path} cannot be written: {error}; the run goes on without it.", file=sys.stderr)
 
     def leave(self) -> None:
         """Write the last checkpoint: where the run ended, and the state from which a longer one goes on."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 from hydra.core.global_hydra import GlobalHydra
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from descend.errors import ConfigurationError
 from descend.menu.by_hydra import composed
@@ -33,7 +33,12 @@ def compose(overrides: Sequence[str], with_hydra: bool = False, source: Source =
     GlobalHydra.instance().clear()
     with composing():
         config = patched(overrides, with_hydra, source)
-        return composed(overrides, with_hydra, source) if config is None else config
+        if config is None:
+            return composed(overrides, with_hydra, source)
+        if with_hydra:  # the cached copy may have been composed in another folder
+            with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+                config.hydra.runtime.cwd = str(Path.cwd())
+        return config
 
 
 @contextmanager

@@ -1,7 +1,9 @@
 """What a sweep leaves for TensorBoard: folders of the best runs, and a row of the HParams page for every run."""
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +63,8 @@ def write_pages(
         return False
     for run in filter(lambda run: tracked.shown(jobs[run]), rest):
         folder = made(store.folder / SUMMARY / folder_name(jobs[run]))
-        TensorBoard(folder, settings[run]).close(restored(results[run]))
+        with without_notes():
+            TensorBoard(folder, settings[run]).close(restored(results[run]))
     metrics = [f"result/{name.removeprefix('metrics.')}" for name in table.columns if name.startswith("metrics.")]
     file = EventFile(store.folder)
     described = hparams.experiment(swept, ["result/value", "result/best_value", *metrics][:MOST_METRICS])
@@ -120,8 +123,17 @@ def write_run(
         records.write_parquet(folder / "records.parquet")  # with the number of the run
     for sink in open_sinks(others, folder, settings):
         sink.write(Records(scalars=by_name(records)))
-        sink.close(result)
+        with without_notes():
+            sink.close(result)
     result.write(folder)
+
+
+@contextmanager
+def without_notes() -> Iterator[None]:
+    """Say nothing of numbers beyond float32: of many runs some nearly always run away, and the table shows which."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "TensorBoard keeps numbers in float32")
+        yield
 
 
 def by_name(records: pl.DataFrame) -> dict[str, Column]:

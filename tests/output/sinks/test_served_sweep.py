@@ -9,8 +9,8 @@ import polars as pl
 import pytest
 from omegaconf import DictConfig
 
-from descend.sweeps.conduct import carry_out, plan
 from descend.menu.compose import compose
+from descend.sweeps.conduct import carry_out, plan
 from descend.sweeps.job import Job
 from descend.sweeps.pages import write_pages
 from descend.sweeps.settings import Settings
