@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 from audit.planted_functions import op
 from torch import Tensor
 
@@ -117,8 +118,11 @@ def break_recorder(monkeypatch: pytest.MonkeyPatch, operation: Any) -> None:
     monkeypatch.setattr(Recorder, "__torch_dispatch__", dispatch)
 
 
-def test_a_broken_recorder_is_accused_and_what_is_made_of_its_graph_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    break_recorder(monkeypatch, aten.cos.default)
+@pytest.mark.parametrize("operation", [aten.cos.default, aten.mul.Tensor], ids=str)
+def test_a_broken_recorder_is_accused_and_what_is_made_of_its_graph_with_it(
+    monkeypatch: pytest.MonkeyPatch, operation: Any
+) -> None:
+    break_recorder(monkeypatch, operation)
     report = report_on(product)
     assert accused(report) == {(1, GRAPH), (2, GRAPH)}, report.table()
     assert wrong(report) == {(order, name) for order in (1, 2) for name in MADE[order]}, report.table()
@@ -179,6 +183,14 @@ def test_what_passes_through_numpy_is_run_by_python() -> None:
     slope = op(torch.sin, lambda x: torch.from_numpy(x.detach().numpy().copy()).cos())
     remark = rows(report_on(lambda x: slope(x).sum(), 1))[GRAPH].remark
     assert remark.startswith("its values pass through NumPy or Python")
+
+
+def test_what_is_more_than_arithmetic_has_no_kernel_and_the_reason_is_one_line() -> None:
+    row = rows(report_on(lambda x: F.logsigmoid(x).sum(), 1))[KERNEL]
+    assert row.verdict == Verdict.NOT_TAKEN
+    assert row.remark.startswith("more than arithmetic between entries: aten.log_sigmoid_")
+    assert row.remark.endswith("; run by the graph backend")
+    assert "\n" not in row.remark
 
 
 def test_without_a_compiler_there_is_no_kernel(monkeypatch: pytest.MonkeyPatch) -> None:
