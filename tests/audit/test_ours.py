@@ -27,6 +27,7 @@ aten = torch.ops.aten
 X = torch.tensor([0.33, -0.72, 1.17], dtype=torch.float64)
 
 TRAINING = "descend.engine: training gradient"
+JACOBIAN = "descend.engine: Jacobian of the losses"
 GRAPH = "descend.engine: recorded graph"
 FIRST = "descend.engine: stack, runs first"
 LAST = "descend.engine: stack, runs last"
@@ -82,7 +83,7 @@ def test_unbroken_every_route_is_right(function: Callable[[Tensor], Tensor]) -> 
     report = report_on(function, 3, backend="eager")
     ours = [row for row in report.rows if row.ours]
     assert {row.verdict for row in ours} == {Verdict.RIGHT}, report.table()
-    assert {row.route for row in ours if row.order == 1} >= {TRAINING, GRAPH, FIRST, LAST, KERNEL, COMPILED}
+    assert {row.route for row in ours if row.order == 1} >= {TRAINING, JACOBIAN, GRAPH, FIRST, LAST, KERNEL, COMPILED}
     assert {row.route for row in ours if row.order == 2} >= {GRAPH, FIRST, LAST}
     assert {row.route for row in ours if row.order == 3} >= {TAYLOR}
 
@@ -91,7 +92,7 @@ def test_unbroken_every_route_is_right_for_a_network_and_says_which_are_not_take
     generator = torch.Generator().manual_seed(0)
     report = audit(network, [NETWORK], 2, generator=generator, backend=None)
     first = rows(report)
-    assert {first[name].verdict for name in (TRAINING, GRAPH, FIRST, LAST)} == {Verdict.RIGHT}, report.table()
+    assert {first[name].verdict for name in (TRAINING, JACOBIAN, GRAPH, FIRST, LAST)} == {Verdict.RIGHT}, report.table()
     assert first[KERNEL].verdict == Verdict.NOT_TAKEN
     assert first[KERNEL].remark == "a kernel is for tensors of at most 16 entries; run by the graph backend"
     assert report.exit_code == 0
@@ -177,6 +178,13 @@ def test_a_broken_training_gradient_is_accused(monkeypatch: pytest.MonkeyPatch) 
     report = report_on(product, 1)
     assert accused(report) == {(1, TRAINING)}, report.table()
     assert wrong(report) == {(1, name) for name in (TRAINING, *MADE[1])}, report.table()
+
+
+def test_a_broken_jacobian_is_accused(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = LossGradients.jacobian
+    monkeypatch.setattr(LossGradients, "jacobian", lambda self: 2 * found(self))
+    report = report_on(product, 1)
+    assert wrong(report) == accused(report) == {(1, JACOBIAN)}, report.table()
 
 
 def test_what_passes_through_numpy_is_run_by_python() -> None:

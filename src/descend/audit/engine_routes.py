@@ -149,6 +149,16 @@ def _training(function: Restricted, order: int) -> Function:
     return derivative
 
 
+def _jacobian(function: Restricted, order: int) -> Function:
+    """The row that aggregators and metrics see."""
+
+    def derivative(s: Tensor) -> Tensor:
+        found = LossGradients.at(Alone(function.loss), function.at(s.detach()), None)
+        return found.jacobian()[0] @ function.columns
+
+    return derivative
+
+
 def _graph(function: Restricted, order: int) -> Function:
     def derivative(s: Tensor) -> Tensor:
         asked = _asked(function, order, s)
@@ -237,6 +247,7 @@ def _program(graph: GraphModule, given: list[Tensor], backend: str) -> Callable[
 
 
 TRAINING = Route("descend.engine: training gradient", _training, (1, 1), (1, 1))
+JACOBIAN = Route("descend.engine: Jacobian of the losses", _jacobian, (1, 1), (1, 1))
 GRAPH = Route(
     "descend.engine: recorded graph", _graph, (1, 2), (1, 2), made_of=(TRAINING.name, "descend.derivatives.hessian")
 )
@@ -244,7 +255,7 @@ RUNS_FIRST = Route("descend.engine: stack, runs first", _stacked(False), (1, 2),
 RUNS_LAST = Route("descend.engine: stack, runs last", _stacked(True), (1, 2), (1, 2), made_of=(GRAPH.name,))
 KERNEL = Route("descend.engine: C kernel", _kernel, (1, 1), (1, 1), made_of=(GRAPH.name,))
 
-ENGINE = (TRAINING, GRAPH, RUNS_FIRST, RUNS_LAST)
+ENGINE = (TRAINING, JACOBIAN, GRAPH, RUNS_FIRST, RUNS_LAST)
 
 
 def compiling_routes(backend: str | None) -> tuple[Route, ...]:
