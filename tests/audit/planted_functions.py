@@ -297,11 +297,15 @@ FAULTY: dict[str, tuple[int, Scalar]] = {
 
 RAISING: dict[str, tuple[int, Scalar]] = {
     "no second derivative": (2, lambda x: torch.cdist(torch.outer(x, straight), torch.eye(3).double()).sum()),
-    "a number read in the backward": (
-        1,
-        lambda x: cubed_with(lambda x, g: 3 * g * x**2 * (x.sum().item() * 0 + 1))(x).sum(),
-    ),
     "a backward that raises": (2, lambda x: hooked(lambda y: y.exp().sum(), _raising)(x)),
+}
+
+UNRECORDED: dict[str, Scalar] = {
+    "a number read": lambda x: x.sin().sum() * (x.sum().item() * 0 + 1),
+    "a number read in the backward": lambda x: cubed_with(lambda x, g: 3 * g * x**2 * (x.sum().item() * 0 + 1))(
+        x
+    ).sum(),
+    "a branch": lambda x: x.sin().sum() if x.sum() > 0 else x.cos().sum(),
 }
 
 

@@ -37,20 +37,19 @@ def test_a_right_function_has_torchs_own_fault_and_no_other() -> None:
 def test_what_cannot_be_vmapped_is_traced_first_by_descend(function: type[torch.autograd.Function]) -> None:
     report = report_on(function, order=1)
     assert verdicts(report, 1)[BATCHED] == Verdict.RAISES
-    assert verdicts(report, 1)["make_fx then vmap"] == Verdict.RIGHT
+    assert verdicts(report, 1)["descend.engine: stack, runs first"] == Verdict.RIGHT
     assert report.exit_code == 0
 
 
-def test_a_number_taken_out_of_a_tensor_raises_where_descend_traces_and_is_not_called_wrong() -> None:
+def test_a_number_taken_out_of_a_tensor_is_run_by_python_and_not_called_wrong() -> None:
     report = report_on(faulty.ItemInBackward, order=1)
-    assert verdicts(report, 1)["make_fx then vmap"] == Verdict.RAISES
+    found = verdicts(report, 1)
+    assert found["make_fx then vmap"] == Verdict.RAISES
+    assert found["descend.engine: stack, runs first"] == Verdict.NOT_TAKEN
+    assert found["descend.engine: training gradient"] == Verdict.RIGHT
     assert report.exit_code == 0
-    last = conclusion([report])
-    assert last.startswith(
-        "Raises, where descend would take it: make_fx of autograd.grad at order 1, make_fx then vmap"
-    )
-    assert "So a sweep takes such runs one after the other." in last
-    assert "Wrong" not in last
+    assert "; run by the python backend" in report.table()
+    assert conclusion([report]).startswith("Every derivative that descend itself takes is right")
 
 
 @pytest.mark.parametrize("function", [faulty.OldStyle, faulty.NoVmapRule, faulty.NoJvp])

@@ -4,7 +4,7 @@ import warnings
 
 import pytest
 import torch
-from audit.planted_functions import FAULTY, RAISING, RIGHT, Scalar
+from audit.planted_functions import FAULTY, RAISING, RIGHT, UNRECORDED, Scalar
 
 from descend.audit.audit import audit
 from descend.audit.conclusion import conclusion
@@ -52,3 +52,14 @@ def test_what_raises_is_said_to_raise(name: str) -> None:
     assert ours & {Verdict.RAISES, Verdict.REFUSED}, report.table()
     assert report.exit_code == 0
     assert conclusion([report]).startswith(("Raises", "Refused"))
+
+
+@pytest.mark.parametrize("name", UNRECORDED)
+def test_what_cannot_be_recorded_is_run_by_python_and_neither_wrong_nor_raising(name: str) -> None:
+    report = report_on(UNRECORDED[name], 1)
+    recorded = [row for row in report.rows if row.ours and row.made_of]
+    assert {row.verdict for row in recorded} == {Verdict.NOT_TAKEN}, report.table()
+    assert all(row.remark.endswith("; run by the python backend") for row in recorded)
+    assert {row.verdict for row in report.rows if row.ours and not row.made_of} == {Verdict.RIGHT}
+    assert report.exit_code == 0
+    assert conclusion([report]).startswith("Every derivative that descend itself takes is right (3 looked at).")

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import torch
 
 from descend.audit.custom_functions import shortcoming
+from descend.audit.engine_routes import ENGINE, compiling_routes
 from descend.audit.judge import judge
 from descend.audit.known_faults import faults_in
 from descend.audit.meaning import meaning
@@ -51,7 +52,8 @@ def audit(
     judged: list[Judged] = []
     told: list[str] = []
     for index, point in enumerate(points):
-        routes = EAGER if index else (*EAGER, *traced_routes(backend))
+        everywhere = (*EAGER, *ENGINE)
+        routes = everywhere if index else (*everywhere, *compiling_routes(backend), *traced_routes(backend))
         restricted = Restricted(function, point, columns)
         known = meaning(restricted)
         told += known.sentences

@@ -11,14 +11,17 @@ def conclusion(reports: Sequence[AuditReport]) -> str:
 
     Nothing is called right in it while something is unchecked.
     """
-    ours = [row for report in reports for row in report.rows if row.ours]
+    ours = [row for each in reports for row in each.rows if row.ours and row.verdict != Verdict.NOT_TAKEN]
 
     def those(*verdicts: Verdict) -> list[Judged]:
         return [row for row in ours if row.verdict in verdicts]
 
     sentences = []
     if wrong := those(Verdict.WRONG):
-        sentences.append(f"Wrong, and taken by descend itself: {_named(wrong)}.")
+        accused = [row for report in reports for row in report.accused]
+        follow = [row for row in wrong if row not in accused]
+        so = f" So is what is made of it: {_named(follow)}." if follow else ""
+        sentences.append(f"Wrong, and taken by descend itself: {_named(accused)}.{so}")
     if raises := those(Verdict.RAISES):
         sentences.append(f"Raises, where descend would take it: {_named(raises)}.{_meant(raises)}")
     if refused := those(Verdict.REFUSED):

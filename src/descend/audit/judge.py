@@ -13,7 +13,7 @@ from descend.audit.interpreter import trace
 from descend.audit.meaning import Meaning, meaning, nearby
 from descend.audit.reference import COARSE, EPS, Reference, combined
 from descend.audit.rounding import magnitude
-from descend.audit.routes import NESTED_REVERSE, Route
+from descend.audit.routes import NESTED_REVERSE, NotTaken, Route
 from descend.audit.subspace import Function, Restricted
 from descend.audit.transforms import nested_reverse
 from descend.audit.verdict import TRUE, Judged, Verdict
@@ -186,9 +186,13 @@ def _beside(reference: Reference, held: Held, order: int) -> Judged:
 
 
 def _try(route: Route, at: Tensor, order: int, held: Held) -> Judged:
-    row = Judged(order, route.name, route.is_ours(order), Verdict.UNCHECKED, None, "", "", route.otherwise)
+    row = Judged(
+        order, route.name, route.is_ours(order), Verdict.UNCHECKED, None, "", "", route.otherwise, route.made_of
+    )
     try:
         value = route.build(held.meaning.function, order)(at).detach()
+    except NotTaken as reason:
+        return _as(row, Verdict.NOT_TAKEN, str(reason))
     except ConfigurationError as refusal:
         return _as(row, Verdict.REFUSED, str(refusal))
     except Exception as error:  # whatever an audited function may raise is a finding, not a failure of the audit
@@ -218,10 +222,11 @@ def _compare(row: Judged, value: Tensor, held: Held) -> Judged:
         if verdict == Verdict.UNCHECKED:
             remark = f"{int(coarse.unchecked.sum())} of {value.numel()} entries unchecked"
     if verdict == Verdict.WRONG and held.own is not None and held.own.verify(value, held.terms, told.eps).right.all():
-        return Judged(row.order, row.route, row.ours, Verdict.RIGHT, 0.0, held.own.name, "holds nothing constant")
+        own, remark = held.own.name, "holds nothing constant"
+        return replace(row, verdict=Verdict.RIGHT, error=0.0, believed=own, remark=remark)
     if verdict in TRUE:
         verdict = _qualified(verdict, value, held)
-    return Judged(row.order, row.route, row.ours, verdict, fine.error, reference.name, remark, row.otherwise)
+    return replace(row, verdict=verdict, error=fine.error, believed=reference.name, remark=remark)
 
 
 def _verdict(wrong: Tensor, unchecked: Tensor, else_: Verdict) -> Verdict:

@@ -34,6 +34,13 @@ class AuditReport:
         """1 if a route that descend itself takes is wrong, else 0."""
         return int(any(row.ours and row.verdict == Verdict.WRONG for row in self.rows))
 
+    @property
+    def accused(self) -> tuple[Judged, ...]:
+        """Return the wrong routes of descend's own that are made of no other wrong one: where to look for the fault."""
+        wrong = {(row.order, row.route) for row in self.rows if row.verdict == Verdict.WRONG}
+        own = [row for row in self.rows if row.ours and row.verdict == Verdict.WRONG]
+        return tuple(row for row in own if not wrong & {(row.order, name) for name in row.made_of})
+
     def table(self) -> str:
         """The rows in aligned columns, `*` before the routes that descend takes; then the sentences."""
         lines = [("order", "route (* descend's own)", "max rel. error", "verdict", "remark")]

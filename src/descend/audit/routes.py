@@ -31,6 +31,10 @@ COPIES = 3
 """Points in a batch under vmap."""
 
 
+class NotTaken(Exception):
+    """Descend does not take this route for this function; the message says why, and what it does instead."""
+
+
 @dataclass(frozen=True)
 class Route:
     """One way to the derivative tensor of a scalar function of s [d].
@@ -43,6 +47,7 @@ class Route:
         otherwise: what descend does where it raises.
         draws: whether it draws random numbers when what it built is called, not when the function is.
         mixes: whether its entries are differences of others, whose rounding they share.
+        made_of: names of the routes that it takes up where they end: where one of them is wrong, so is this.
     """
 
     name: str
@@ -52,6 +57,7 @@ class Route:
     otherwise: str = ""
     draws: bool = False
     mixes: bool = False
+    made_of: tuple[str, ...] = ()
 
     def applies(self, order: int) -> bool:
         """Whether the route is one of its own at `order`."""
@@ -79,7 +85,7 @@ def _nested(inner: Transform, outer: Transform | None = None) -> Callable[[Funct
 
 
 def _graph(function: Restricted, order: int, s: Tensor) -> fx.GraphModule:
-    """The derivative traced at s, so that autograd itself runs: how the engine records a step."""
+    """The derivative traced at s, so that autograd itself runs."""
     graph = make_fx(NESTED_REVERSE.build(function, order))(s.detach())
     for node in graph.graph.nodes:
         if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
@@ -92,12 +98,12 @@ def _traced(function: Restricted, order: int) -> Function:
 
 
 def _traced_and_vmapped(function: Restricted, order: int) -> Function:
-    """Traced, then vmapped: how the engine stacks runs."""
+    """Traced, then vmapped."""
     return lambda s: vmap(_graph(function, order, s))(s.detach().expand(COPIES, -1))[0]
 
 
 def _compiled(backend: str) -> Callable[[Restricted, int], Function]:
-    """Traced, then compiled: what the engine does."""
+    """Traced, then compiled."""
 
     def build(function: Restricted, order: int) -> Function:
         def compiled(s: Tensor) -> Tensor:
@@ -164,8 +170,6 @@ def _taylor(function: Function, order: int) -> Function:
     return derivative
 
 
-UNTRACED = "its steps are taken by torch as they are written, and a sweep takes its runs one after the other"
-UNSTACKED = "a sweep takes such runs one after the other"
 UNCOMPILED = "leave compile=true away"
 UNDERIVED = "derivatives of this order are not to be had of it"
 
@@ -189,17 +193,17 @@ EAGER = (
 
 
 def traced_routes(backend: str | None) -> tuple[Route, ...]:
-    """The routes through make_fx and, with a backend, through `torch.compile`.
+    """The routes of torch's users through make_fx and, with a backend, through `torch.compile`.
 
     Slow, so tried at one point only; and to the second order, beyond which the graphs grow past all use, or, without a
     backend, to the first.
     """
     orders = (1, 1 if backend is None else 2)
     traced = (
-        Route("make_fx of autograd.grad", _traced, orders, (1, 1), UNTRACED),
-        Route("make_fx then vmap", _traced_and_vmapped, orders, (1, 1), UNSTACKED),
+        Route("make_fx of autograd.grad", _traced, orders),
+        Route("make_fx then vmap", _traced_and_vmapped, orders),
     )
     if backend is None:
         return traced
-    compiled = Route("make_fx then compile", _compiled(backend), orders, (1, 1), UNCOMPILED)
+    compiled = Route("make_fx then compile", _compiled(backend), orders)
     return (*traced, compiled, Route("compile of func.grad", _compiled_untraced(backend), orders=(1, 1), draws=True))

@@ -16,6 +16,8 @@ class Verdict(StrEnum):
     """To the low precision that the function goes through."""
     RANDOM = "random"
     """The function gives another value at each call; right for the same draws, or not comparable."""
+    NOT_TAKEN = "not taken"
+    """Descend does not take the route for this function; the remark says why, and what it does instead."""
     UNCHECKED = "unchecked"
     REFUSED = "refused"
     RAISES = "raises"
@@ -37,6 +39,7 @@ class Judged:
         believed: what it was held to; empty where nothing settled.
         remark: what was raised, if anything.
         otherwise: what descend does where this route of its own raises.
+        made_of: the routes that it takes up where they end.
     """
 
     order: int
@@ -47,6 +50,7 @@ class Judged:
     believed: str
     remark: str = ""
     otherwise: str = ""
+    made_of: tuple[str, ...] = ()
 
 
 TRUE = (Verdict.RIGHT, Verdict.CONSTANTS, Verdict.COARSE)

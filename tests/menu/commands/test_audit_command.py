@@ -42,7 +42,8 @@ def test_an_op(audit: Audit) -> None:
     rows = {line.split("  ")[0] + line[7:48].strip(): line for line in out.splitlines() if line[:1] in "12"}
     assert "wrong" in rows["2nested func.jvp"]
     assert "pytorch#197867" in rows["2nested func.jvp"]
-    assert "right" in rows["1* make_fx then compile"]
+    assert "right" in rows["1* descend.engine: compiled graph"]
+    assert "right" in rows["1* descend.engine: C kernel"]
     assert "right" in rows["2* descend.derivatives.hessian"]
     assert "Every derivative that descend itself takes is right" in out
     assert "order  route (* descend's own)" in out
@@ -74,7 +75,9 @@ def test_a_wrong_op_of_ones_own_exits_with_1(audit: Audit, tmp_path: Path) -> No
     assert code == 1
     assert "Order 1: wrong are nested autograd.grad" in out
     assert "They are held to sympy" in out
-    assert "Wrong, and taken by descend itself: descend.derivatives.gradient at order 1, make_fx" in out
+    routes = ("derivatives.gradient", "engine: training gradient", "engine: Jacobian of the losses")
+    accused = ", ".join(f"descend.{route} at order 1" for route in routes)
+    assert f"Wrong, and taken by descend itself: {accused}. So is what is made of it: descend.engine: recorded" in out
 
 
 BACKWARDS = {

@@ -55,6 +55,7 @@ Each route's greatest error over the points, of an entry relative to itself, and
   right, coarsely         to the low precision (float32, say) that the function goes through
   agrees                  with nested reverse mode, of an op that declares another derivative by design
   random                  the value changes from call to call: compared on one draw, or not at all
+  not taken               descend does not take the route for this function; the remark says why, and what it does
   unchecked               no reference settled on some entry
   refused, raises         no derivative: with a sentence of descend's, or with an error of torch's or of the function's
   wrong

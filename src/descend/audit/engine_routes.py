@@ -1,0 +1,267 @@
+"""The routes of the engine itself: the functions that take the steps of a run, called on the audited function.
+
+To the first order the derivative is the gradient that a step goes by; to the second the Hessian, as optimizers and
+metrics ask for it within a step. Of a stack of runs and of a kernel's runs the first is at the point, and its
+neighbours are elsewhere, so that a rule that mixes runs shows too.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+
+from descend.audit.routes import UNCOMPILED, NotTaken, Route
+from descend.audit.subspace import Function, Restricted
+from descend.derivatives.flat import ravel
+from descend.derivatives.hessian import hessian
+from descend.engine.backends.c_program import CProgram, NoCompiler
+from descend.engine.backends.graph import Stacked, laid
+from descend.engine.backends.kernel import lanes_for
+from descend.engine.backends.proof import close
+from descend.engine.backends.source import Step
+from descend.engine.program import MOST_ENTRIES_LAST, Recorded
+from descend.engine.step import LossGradients
+from descend.graph.code import function as carried_out
+from descend.graph.code import simplified
+from descend.graph.entries import MOST_ENTRIES, Inseparable, small
+from descend.graph.stack import runs_last, stacked
+from descend.graph.trace import tensors
+from descend.objectives.objective import Objective
+from descend.types import Batch, Loss, Losses, Params
+
+PYTHON = "run by the python backend"
+STRAYED = "its values pass through NumPy or Python, or chance, where recording cannot follow"
+BY_GRAPH = "run by the graph backend"
+
+NEIGHBOURS = ((1.0625, 0.03125), (0.9375, -0.03125))
+"""By what the other two runs of a stack differ: their parameters are multiplied by the first, and moved by the second.
+"""
+
+Derivative = Callable[[Params], Params]
+
+
+@dataclass(frozen=True)
+class Alone(Objective):
+    """The audited function as an objective of one loss."""
+
+    loss: Loss
+
+    def init(self, generator: torch.Generator) -> Params:
+        """An audit says itself where it looks."""
+        raise NotImplementedError
+
+    def losses(self, params: Params, batch: Batch) -> Losses:
+        """The function alone."""
+        return {"loss": self.loss(params)}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A derivative as the engine is asked for it.
+
+    Attributes:
+        of: gives it at parameters.
+        at: the parameters.
+        along: makes of it the tensor [d, …, d] that an audit compares.
+    """
+
+    of: Derivative
+    at: Params
+    along: Callable[[Params], Tensor]
+
+
+def _asked(function: Restricted, order: int, s: Tensor) -> Asked:
+    """The training gradient of all parameters, or the Hessian in s."""
+    if order == 1:
+
+        def gradient(params: Params) -> Params:
+            found = LossGradients.at(Alone(function.loss), params, None)
+            return found.combined(torch.ones_like(found.values))
+
+        return Asked(gradient, function.at(s.detach()), lambda found: ravel(found) @ function.columns)
+
+    def second(params: Params) -> Params:
+        return {"hessian": hessian(lambda inner: function(inner["s"]), params)}
+
+    return Asked(second, {"s": s.detach()}, lambda found: found["hessian"])
+
+
+def _neighbours(params: Params) -> list[Params]:
+    """The points of the other runs."""
+    return [{name: x * scale + shift for name, x in params.items()} for scale, shift in NEIGHBOURS]
+
+
+def _recorded(asked: Asked, with_params: bool = False) -> Recorded:
+    """The derivative as a graph, as the engine records its steps.
+
+    Args:
+        with_params: whether the parameters are to be returned before it.
+
+    Raises:
+        NotTaken: it cannot be recorded.
+    """
+    asked.of(asked.at)  # what raises as it is written is no fault of the recording
+
+    def both(params: Params) -> tuple[Params, Params]:
+        return params, asked.of(params)
+
+    try:
+        recorded = Recorded(both if with_params else asked.of, (asked.at,), [True] * len(asked.at))
+    except Exception as error:  # the engine, too, goes on by Python whatever was raised
+        raise NotTaken(f"cannot be recorded: {_said(error)}; {PYTHON}") from error
+    _require_followed(asked, recorded, len(asked.at) if with_params else 0)
+    return recorded
+
+
+def _said(error: Exception) -> str:
+    """What an error says, in one line."""
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _require_followed(asked: Asked, recorded: Recorded, first: int) -> None:
+    """Refuse a graph in which something is a constant that the function computes anew, as the engine does.
+
+    That shows where the graph moves otherwise than the derivative; a graph that is wrong here already is not refused:
+    an audit is to find it.
+    """
+    nodes = recorded.graph.graph.nodes
+    if any(torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) for node in nodes):
+        raise NotTaken(f"{STRAYED}; {PYTHON}")
+    moved, run = _neighbours(asked.at)[0], carried_out(recorded.graph)
+    try:
+        right, right_there = tensors(asked.of(asked.at)), tensors(asked.of(moved))
+    except Exception as error:  # a function may raise anything where it was not asked to go
+        raise NotTaken(f"raised {type(error).__name__} at a second point; {PYTHON}") from error
+    with torch.no_grad():
+        here, there = run(*asked.at.values())[first:], run(*moved.values())[first:]
+    exact = all(map(close, here, right, here))
+    if exact and not all(map(close, there, right_there, right)):
+        raise NotTaken(f"{STRAYED}; {PYTHON}")
+
+
+def _training(function: Restricted, order: int) -> Function:
+    def derivative(s: Tensor) -> Tensor:
+        asked = _asked(function, order, s)
+        return asked.along(asked.of(asked.at))
+
+    return derivative
+
+
+def _jacobian(function: Restricted, order: int) -> Function:
+    """The row that aggregators and metrics see."""
+
+    def derivative(s: Tensor) -> Tensor:
+        found = LossGradients.at(Alone(function.loss), function.at(s.detach()), None)
+        return found.jacobian()[0] @ function.columns
+
+    return derivative
+
+
+def _graph(function: Restricted, order: int) -> Function:
+    def derivative(s: Tensor) -> Tensor:
+        asked = _asked(function, order, s)
+        recorded = _recorded(asked)
+        with torch.no_grad():
+            return asked.along(recorded.tree(carried_out(recorded.graph)(*asked.at.values())))
+
+    return derivative
+
+
+def _columns(params: Params) -> list[Tensor]:
+    """The parameters of all runs, [runs, …] each, those asked about first."""
+    return [torch.stack(own) for own in zip(*(each.values() for each in (params, *_neighbours(params))), strict=True)]
+
+
+def _stacked(last: bool) -> Callable[[Restricted, int], Function]:
+    """The graph made for several runs, whose axis stands last or first."""
+
+    def build(function: Restricted, order: int) -> Function:
+        def derivative(s: Tensor) -> Tensor:
+            asked = _asked(function, order, s)
+            recorded = _recorded(asked)
+            if last and not runs_last(recorded.graph, MOST_ENTRIES_LAST):
+                raise NotTaken(f"the run axis stands first where a tensor has more than {MOST_ENTRIES_LAST} entries")
+            found = Stacked(recorded, last, _columns(asked.at)).columns()
+            return asked.along(recorded.tree([x[0] for x in found]))
+
+        return derivative
+
+    return build
+
+
+def _kernel(function: Restricted, order: int) -> Function:
+    """The graph as a program in C: a step that leaves the parameters as they are, and records the derivative."""
+
+    def derivative(s: Tensor) -> Tensor:
+        asked = _asked(function, order, s)
+        recorded = _recorded(asked, with_params=True)
+        if not small(recorded.graph):
+            raise NotTaken(f"a kernel is for tensors of at most {MOST_ENTRIES} entries; {BY_GRAPH}")
+        columns = [laid(x, last=True) for x in _columns(asked.at)]
+        wanted = list(range(len(asked.at), len(recorded.output)))
+        runs = columns[0].shape[-1]
+        try:
+            program = CProgram(Step(recorded.graph, recorded.differs, 0, wanted, [], lanes_for(runs)))
+        except Inseparable as error:
+            raise NotTaken(f"more than arithmetic between entries: {_said(error)}; {BY_GRAPH}") from error
+        except NoCompiler as error:
+            raise NotTaken(f"no C compiler here; {BY_GRAPH}") from error
+        _, rows, _, _ = program.advance(columns, 1, [True], runs, 1)
+        _, found = recorded.tree([*asked.at.values(), *(x[0, ..., 0] for x in rows)])
+        return asked.along(found)
+
+    return derivative
+
+
+def _compiled(backend: str) -> Callable[[Restricted, int], Function]:
+    """What the engine compiles: the graph of one run, or where the run axis stands last that of a stack."""
+
+    def build(function: Restricted, order: int) -> Function:
+        def derivative(s: Tensor) -> Tensor:
+            asked = _asked(function, order, s)
+            recorded, given = _recorded(asked), list(asked.at.values())
+            graph, marks = recorded.graph, [False] * len(recorded.output)
+            if runs_last(graph, MOST_ENTRIES_LAST):
+                given, marks = [laid(x, last=True) for x in _columns(asked.at)], recorded.output
+                graph = simplified(stacked(graph, recorded.differs, given, last=True))
+            with torch.no_grad():
+                found = _program(graph, given, backend)(*given)
+            return asked.along(recorded.tree([x[..., 0] if own else x for x, own in zip(found, marks, strict=True)]))
+
+        return derivative
+
+    return build
+
+
+def _program(graph: GraphModule, given: list[Tensor], backend: str) -> Callable[..., list[Tensor]]:
+    """A compiled graph; by inductor as the engine calls it."""
+    if backend == "inductor":
+        from torch import _inductor  # a second's worth of compiler
+
+        return _inductor.compile(graph, list(given))
+    torch._dynamo.reset()
+    eager = GraphModule(graph, graph.graph)  # dynamo does not follow one whose code is written when it is first called
+    return torch.compile(eager, backend=backend, fullgraph=True)
+
+
+TRAINING = Route("descend.engine: training gradient", _training, (1, 1), (1, 1))
+JACOBIAN = Route("descend.engine: Jacobian of the losses", _jacobian, (1, 1), (1, 1))
+GRAPH = Route(
+    "descend.engine: recorded graph", _graph, (1, 2), (1, 2), made_of=(TRAINING.name, "descend.derivatives.hessian")
+)
+RUNS_FIRST = Route("descend.engine: stack, runs first", _stacked(False), (1, 2), (1, 2), made_of=(GRAPH.name,))
+RUNS_LAST = Route("descend.engine: stack, runs last", _stacked(True), (1, 2), (1, 2), made_of=(GRAPH.name,))
+KERNEL = Route("descend.engine: C kernel", _kernel, (1, 1), (1, 1), made_of=(GRAPH.name,))
+
+ENGINE = (TRAINING, JACOBIAN, GRAPH, RUNS_FIRST, RUNS_LAST)
+
+
+def compiling_routes(backend: str | None) -> tuple[Route, ...]:
+    """The engine's routes that need a compiler, tried at one point only: the kernel, and with a backend a program."""
+    compiled = "" if backend is None else backend
+    program = Route(
+        "descend.engine: compiled graph", _compiled(compiled), (1, 1), (1, 1), UNCOMPILED, made_of=(GRAPH.name,)
+    )
+    return (KERNEL,) if backend is None else (KERNEL, program)
