@@ -25,6 +25,7 @@ from descend.engine.program import MOST_ENTRIES_LAST, Recorded
 from descend.engine.step import LossGradients
 from descend.graph.code import function as carried_out
 from descend.graph.code import simplified
+from descend.graph.compat import compiler, forget_compiled
 from descend.graph.entries import MOST_ENTRIES, Inseparable, small
 from descend.graph.stack import runs_last, stacked
 from descend.graph.trace import tensors
@@ -238,10 +239,8 @@ def _compiled(backend: str) -> Callable[[Restricted, int], Function]:
 def _program(graph: GraphModule, given: list[Tensor], backend: str) -> Callable[..., list[Tensor]]:
     """A compiled graph; by inductor as the engine calls it."""
     if backend == "inductor":
-        from torch import _inductor  # a second's worth of compiler
-
-        return _inductor.compile(graph, list(given))
-    torch._dynamo.reset()
+        return compiler()(graph, list(given))
+    forget_compiled()
     eager = GraphModule(graph, graph.graph)  # dynamo does not follow one whose code is written when it is first called
     return torch.compile(eager, backend=backend, fullgraph=True)
 

@@ -25,7 +25,8 @@ def check_fields(path: str, target: Callable[..., Any], given: dict[str, Any]) -
     """
     hints = fields(target)
     for name, value in given.items():
-        check_finite(f"{path}.{name}" if path else name, value)
+        if not (value == math.inf and may_be_infinite(target, name)):
+            check_finite(f"{path}.{name}" if path else name, value)
         if hints is not None and name not in hints:
             raise ConfigurationError(unknown(f"{path}.{name}", name, hints, f"{target.__name__} has the fields"))
         if hints is not None and not fits(value, hints[name]):
@@ -33,6 +34,12 @@ def check_fields(path: str, target: Callable[..., Any], given: dict[str, Any]) -
                 f"{path}.{name} is {short(repr(value))}, but {target.__name__} expects {spelled(hints[name])} there; "
                 "change that value."
             )
+
+
+def may_be_infinite(target: Any, name: str) -> bool:
+    """Tell whether a class says of a field that infinity means something there: all examples, say."""
+    own = dataclasses.fields(target) if dataclasses.is_dataclass(target) else ()
+    return any(field.name == name and field.metadata.get("infinite") for field in own)
 
 
 def check_finite(path: str, value: Any) -> None:

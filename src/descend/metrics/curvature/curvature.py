@@ -35,7 +35,7 @@ class Curvature(Metric):
     batchable: ClassVar[bool] = False
 
     budget: float | None = 0.1
-    examples: float | None = None
+    examples: float | None = field(default=None, metadata={"infinite": True})
     matrix: Matrix = field(default_factory=Hessian)
     top: int = 5
     bottom: int = 1
