@@ -132,7 +132,9 @@ def choose(
                     f"compile is true, but a step of {type(experiment.objective).__name__} cannot be compiled: "
                     f"{error}; set compile=false."
                 ) from error
-    return GraphBackend(program, numbers, params)
+    found = GraphBackend(program, numbers, params)
+    found.prepare()
+    return found
 
 
 def named(

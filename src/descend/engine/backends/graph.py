@@ -82,6 +82,11 @@ class GraphBackend(Backend):
         with torch.no_grad():
             return [self._told(found, [recorded for recorded, _ in pattern])._replace(observed=observed)]
 
+    def prepare(self) -> None:
+        """Make the step for this stack now, where all its runs share their batches, not when it is first asked for."""
+        if not self.program.own_batches:
+            self._step((), self.program.batch)
+
     def _split(self, due: tuple[str, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Return which metrics a step computes within itself, sharing the losses' gradients with it, and which not."""
         if due not in self._splits:
