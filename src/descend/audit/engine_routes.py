@@ -184,8 +184,12 @@ def _stacked(last: bool) -> Callable[[Restricted, int], Function]:
             recorded = _recorded(asked)
             if last and not runs_last(recorded.graph, MOST_ENTRIES_LAST):
                 raise NotTaken(f"the run axis stands first where a tensor has more than {MOST_ENTRIES_LAST} entries")
-            found = Stacked(recorded, last, _columns(asked.at)).columns()
-            return asked.along(recorded.tree([x[0] for x in found]))
+            given = [laid(x, last) for x in _columns(asked.at)]
+            found = Stacked(recorded, last, given, 0).call(*given)
+            first = [
+                x.select(-1 if last else 0, 0) if own else x for x, own in zip(found, recorded.output, strict=True)
+            ]
+            return asked.along(recorded.tree(first))
 
         return derivative
 

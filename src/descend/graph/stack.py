@@ -80,7 +80,13 @@ class Many:
     x: Tensor
 
 
-def stacked(graph: GraphModule, differs: Sequence[bool], examples: Sequence[Tensor], last: bool) -> GraphModule:
+def stacked(
+    graph: GraphModule,
+    differs: Sequence[bool],
+    examples: Sequence[Tensor],
+    last: bool,
+    outputs: list[Tensor] | None = None,
+) -> GraphModule:
     """Return the step of one run as the step of many, a graph of plain tensor operations.
 
     Args:
@@ -88,6 +94,7 @@ def stacked(graph: GraphModule, differs: Sequence[bool], examples: Sequence[Tens
         differs: for each of its inputs, whether it differs between runs.
         examples: the inputs of many runs; those that differ have the run axis.
         last: whether the run axis is the last, its length then a multiple of `VECTORS`; else it is the first.
+        outputs: what it gives for these inputs is added to this list.
 
     Returns:
         A graph of the same inputs and outputs. Outputs that depend on no differing input have no run axis.
@@ -96,7 +103,10 @@ def stacked(graph: GraphModule, differs: Sequence[bool], examples: Sequence[Tens
     def step(*given: Tensor) -> list[Tensor]:
         marked = [Many(x) if own else x for x, own in zip(given, differs, strict=True)]
         layout = Last(graph) if last else First(graph)
-        return [x.x if isinstance(x, Many) else x for x in layout.run(*marked)]
+        found = [x.x if isinstance(x, Many) else x for x in layout.run(*marked)]
+        if outputs is not None:
+            outputs.extend(found)
+        return found
 
     with torch.no_grad():
         return record(step, examples)

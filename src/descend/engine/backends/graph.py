@@ -51,7 +51,7 @@ class GraphBackend(Backend):
         return -(-self._count // self._unit) * self._unit if self.program.last else self._count
 
     def _start(self, params: Params) -> list[Tensor]:
-        found = Stacked(self.program.first, self.program.last, [*self._numbers, *params.values()]).columns()
+        found = once(self.program.first, self.program.last, [*self._numbers, *params.values()])
         return self._placed(found)
 
     def _laid(self, x: Tensor, differs: bool) -> Tensor:
@@ -102,7 +102,7 @@ class GraphBackend(Backend):
             recorded = self.program.step(names)
             numbers = [self._laid(x, True) for x in self._numbers]
             given = [*numbers, *self.carry, *tensors(batch)]
-            self._steps[names] = Stacked.of(recorded, self.program.last, given, len(numbers))
+            self._steps[names] = Stacked(recorded, self.program.last, given, len(numbers))
         return self._steps[names]
 
     def _hosted(self, due: tuple[str, ...]) -> tuple[str, ...]:
@@ -153,7 +153,7 @@ class GraphBackend(Backend):
         if names not in self._looks:
             numbers = [self._laid(x, True) for x in self._numbers]
             recorded = self.program.look(names)
-            self._looks[names] = Stacked.of(recorded, self.program.last, [*numbers, *given], len(numbers))
+            self._looks[names] = Stacked(recorded, self.program.last, [*numbers, *given], len(numbers))
         look = self._looks[names]
         with torch.no_grad():
             values = look.tree(look.call(*given))
@@ -234,12 +234,13 @@ class GraphBackend(Backend):
         hosted = self._hosted(tuple(experiment.metrics))
         names = tuple(name for name in experiment.metrics if name not in hosted)
         try:
-            finish = Stacked(self.program.finish(names), self.program.last, [*self._all, *columns])
+            recorded = self.program.finish(names)
+            found = once(recorded, self.program.last, [*self._all, *columns])
         except Untraceable:
             if len(columns[0]) > 1:
                 raise
             return self._finish_one(columns, tuple(experiment.metrics))
-        final: Final = finish.tree(finish.columns())
+        final: Final = recorded.tree(found)
         if hosted:
             final = final._replace(observed=final.observed | self._finish_one(columns, hosted).observed)
         return final
@@ -256,41 +257,30 @@ class GraphBackend(Backend):
 
 
 class Stacked:
-    """A recorded function made for a stack of runs.
+    """A recorded function made for a stack of runs, to be carried out many times.
 
     Args:
         recorded: the function of one run.
-        last: whether the run axis is to stand last.
-        columns: the inputs of all runs, [runs, …] each.
+        last: whether the run axis stands last.
+        given: its inputs, in their place in the stack.
+        numbers: how many of them, the first, never change: what needs these alone is computed now.
 
     Attributes:
-        call: carries it out.
         tree: gives flat outputs the shape of the function's output.
         marks: that shape, filled with whether each tensor differs between runs.
     """
 
-    marks: Any
-    _places: Any
-
-    def __init__(self, recorded: Recorded, last: bool, columns: Sequence[Tensor]) -> None:
-        self._runs = len(columns[0])
-        given = [laid(x, last) if own else x[0] for x, own in zip(columns, recorded.differs, strict=True)]
-        self._recorded, self._last, self._given = recorded, last, given
-        self.call = function(simplified(stacked(recorded.graph, recorded.differs, given, last)))
-        self.tree = recorded.tree
-
-    @classmethod
-    def of(cls, recorded: Recorded, last: bool, given: Sequence[Tensor], numbers: int) -> "Stacked":
-        """Return a step over inputs in their place; what needs its first inputs, the numbers, alone is done now."""
-        made = cls.__new__(cls)
+    def __init__(self, recorded: Recorded, last: bool, given: Sequence[Tensor], numbers: int) -> None:
         graph = simplified(stacked(recorded.graph, recorded.differs, given, last))
         early, rest = parts(graph, [i < numbers for i in range(len(given))])
-        ahead = function(early)(*given[:numbers])
-        run, own = function(rest), given[:numbers]
-        made.call = lambda *more: run(*own, *more, *ahead)
-        made.tree, made.marks = recorded.tree, recorded.tree(recorded.output)
-        made._places = recorded.tree(range(len(recorded.output)))
-        return made
+        self._own, self._ahead = given[:numbers], function(early)(*given[:numbers])
+        self._run = function(rest)
+        self.tree, self.marks = recorded.tree, recorded.tree(recorded.output)
+        self._places = recorded.tree(range(len(recorded.output)))
+
+    def call(self, *more: Tensor) -> list[Tensor]:
+        """Carry it out, given the inputs behind the numbers."""
+        return self._run(*self._own, *more, *self._ahead)
 
     def found(self, outputs: Sequence[Tensor]) -> Found:
         """Return what a step found; by hand, for walking trees takes longer."""
@@ -299,15 +289,17 @@ class Stacked:
         observed = {name: outputs[i] for name, i in at.observed.items()}
         return Found(outputs[at.total], outputs[at.losses], outputs[at.weights], length, observed)
 
-    def columns(self) -> list[Tensor]:
-        """Carry it out, and return its outputs for all runs, [runs, …]."""
-        with torch.no_grad():
-            found = self.call(*self._given)
-        axis = -1 if self._last else 0
-        return [
-            x.movedim(axis, 0)[: self._runs] if own else x.expand(self._runs, *x.shape)
-            for x, own in zip(found, self._recorded.output, strict=True)
-        ]
+
+def once(recorded: Recorded, last: bool, columns: Sequence[Tensor]) -> list[Tensor]:
+    """Carry out a recorded function for many runs, whose inputs are [runs, …] each, and return its outputs likewise."""
+    runs, axis = len(columns[0]), -1 if last else 0
+    given = [laid(x, last) if own else x[0] for x, own in zip(columns, recorded.differs, strict=True)]
+    found: list[Tensor] = []
+    stacked(recorded.graph, recorded.differs, given, last, outputs=found)
+    return [
+        x.movedim(axis, 0)[:runs] if own else x.expand(runs, *x.shape)
+        for x, own in zip(found, recorded.output, strict=True)
+    ]
 
 
 def laid(x: Tensor, last: bool, unit: int = VECTORS) -> Tensor:
