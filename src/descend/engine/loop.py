@@ -219,6 +219,8 @@ class Loop:
                 self.backend.select(places)
                 self.streams.select(places)
             self.at = self.at[going]
+            if not self.at.size:  # steps after the last end, which depend on the length of a block, were not made
+                self.step = int(self.endings.stops.max())
 
     def _look_at_clock(self) -> None:
         limit = self.experiment.stop.seconds
