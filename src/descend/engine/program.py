@@ -17,7 +17,7 @@ from descend.engine.numbers import Leaf, numbers_of, with_leaves
 from descend.engine.step import Carry, Taken, advance, evaluate, lift, observe, start, uncounted
 from descend.errors import Untraceable
 from descend.graph.code import simplified
-from descend.graph.recorder import VALUE, Value, depends, returned
+from descend.graph.recorder import VALUE, Value, depends
 from descend.graph.stack import runs_last
 from descend.graph.trace import refill, tensors, trace
 from descend.types import Batch, Params
@@ -133,11 +133,6 @@ class Recorded:
         """State anew which inputs differ between runs."""
         self.differs = list(differs)
         self.output = depends(self.graph, self.differs)
-
-    @property
-    def values(self) -> list[Value]:
-        """What is known of each tensor of one run's output."""
-        return [node.meta[VALUE] for node in returned(self.graph)]
 
     def tree(self, found: Iterable[Any]) -> Any:
         """Return flat outputs in the shape of the function's output."""
