@@ -351,6 +351,17 @@ def test_the_compiler_compiles_a_graph_for_example_inputs() -> None:
     assert not {aten.add.Tensor, aten.mul.Tensor} & set(seen.operators)  # one kernel makes both
 
 
+def test_a_lowered_graph_is_made_of_operators() -> None:
+    graph = Graph()
+    x = graph.placeholder("x")
+    graph.output([graph.call_function(aten.silu.default, (x,))])
+    lowered = compat.lowerer()(compat.lazy_graph_module({}, graph), [X])
+    with torch.no_grad(), Seen() as seen:
+        [found] = lowered(Y)
+    assert torch.allclose(found, Y / (1 + (-Y).exp()), rtol=1e-6)
+    assert aten.silu.default not in seen.operators and aten.exp.default in seen.operators  # inductor's own formula
+
+
 def test_without_a_cpp_compiler_that_is_told() -> None:
     import torch._inductor.config as config
 

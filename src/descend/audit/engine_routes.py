@@ -25,7 +25,7 @@ from descend.engine.program import MOST_ENTRIES_LAST, Recorded
 from descend.engine.step import LossGradients
 from descend.graph.code import function as carried_out
 from descend.graph.code import simplified
-from descend.graph.compat import compiler, forget_compiled
+from descend.graph.compat import compiler, lowerer
 from descend.graph.entries import MOST_ENTRIES, Inseparable, small
 from descend.graph.stack import runs_last, stacked
 from descend.graph.trace import tensors
@@ -241,12 +241,9 @@ def _compiled(backend: str) -> Callable[[Restricted, int], Function]:
 
 
 def _program(graph: GraphModule, given: list[Tensor], backend: str) -> Callable[..., list[Tensor]]:
-    """A compiled graph; by inductor as the engine calls it."""
-    if backend == "inductor":
-        return compiler()(graph, list(given))
-    forget_compiled()
-    eager = GraphModule(graph, graph.graph)  # dynamo does not follow one whose code is written when it is first called
-    return torch.compile(eager, backend=backend, fullgraph=True)
+    """A graph compiled as the engine compiles it, without dynamo; by another backend no code is written."""
+    prepare = compiler() if backend == "inductor" else lowerer()
+    return prepare(GraphModule(graph, graph.graph), list(given))
 
 
 TRAINING = Route("descend.engine: training gradient", _training, (1, 1), (1, 1))

@@ -5,6 +5,7 @@ meaning. No other file of the source names one (`tests/test_architecture.py`). O
 begin with an underscore are not among them: torch's saved programs name these, so they stay.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -145,6 +146,17 @@ def compiler() -> Callable[[GraphModule, list[Any]], Callable[..., Any]]:
     from torch import _inductor
 
     return _inductor.compile
+
+
+def lowerer() -> Callable[[GraphModule, list[Any]], Callable[..., Any]]:
+    """Return all that `compiler` does but for writing code: the graph that it would write code of is carried out."""
+    from functorch.compile import make_boxed_func
+    from torch._inductor.compile_fx import compile_fx
+
+    def carry_out(graph: GraphModule, _: list[Any], **__: Any) -> Callable[..., Any]:
+        return make_boxed_func(graph.forward)
+
+    return functools.partial(compile_fx, inner_compile=carry_out)
 
 
 def has_cpp_compiler() -> bool:
