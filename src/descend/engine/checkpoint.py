@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
@@ -92,18 +92,23 @@ def save(content: dict[str, Any], path: Path) -> None:
         TypeError: it holds something that is not plain; nothing was written.
         OSError: the disk is full, say; what stood there before is still there.
     """
-    made = {"version": version(), **on_cpu(content)}
     before = path.with_name(path.name.replace("checkpoint", "checkpoint.before"))
     with whole(path) as file:
-        try:
-            torch.save(made, file)
-        except RuntimeError as error:  # torch turns the one into the other
-            raise OSError(str(error)) from error
+        put(content, file)
         if is_zipfile(path):  # one that is torn must not take the place of a whole one
             spare = path.with_name(path.name.replace(NAME, SPARE))
             spare.unlink(missing_ok=True)
             os.link(path, spare)
             spare.replace(before)
+
+
+def put(content: dict[str, Any], file: IO[bytes]) -> None:
+    """Write a checkpoint into an open file; for what is raised see `save`."""
+    made = {"version": version(), **on_cpu(content)}
+    try:
+        torch.save(made, file)
+    except RuntimeError as error:  # torch turns the one into the other
+        raise OSError(str(error)) from error
 
 
 def on_cpu(tree: Any, where: str = "checkpoint") -> Any:

@@ -281,6 +281,29 @@ class Loop:
             return self.backend.finish(self.ends())
 
 
+def of_one(state: dict[str, Any], run: int) -> dict[str, Any]:
+    """Return of the state of a stack that of one of its runs, as that run has it when it is alone."""
+    runs = len(state["endings"]["ended"])
+    if runs == 1:
+        return state
+    ended = state["endings"]["ended"][run]
+    carries = [(state["at"], state["carry"])] if not ended else state["kept"]
+    [own] = [alone(columns, at.index(run)) for at, columns in carries if run in at]
+    return state | {
+        "step": state["endings"]["stops"][run] if ended else state["step"],
+        "seconds": state["seconds"] / runs,
+        "at": [] if ended else [0],
+        "carry": [] if ended else own,
+        "kept": [([0], own)] if ended else [],
+        "endings": {name: x and [x[run]] for name, x in state["endings"].items()},
+    }
+
+
+def alone(columns: Sequence[Any], place: int) -> list[Any]:
+    """Return of a carry, tensors [runs, …], that of one run, tensors [1, …]."""
+    return [x[place : place + 1] if isinstance(x, Tensor) else x for x in columns]
+
+
 def offset(summaries: Sequence[Summary]) -> dict[int, dict[str, Tensor]]:
     """Return what the parts of a block observed, by its offset from the block's first step."""
     return {at: found for summary in summaries for at, found in summary.observed.items()}

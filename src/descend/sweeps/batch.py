@@ -26,6 +26,7 @@ from descend.engine.results import results
 from descend.engine.streams import begin
 from descend.errors import ConfigurationError, Untraceable
 from descend.records import frame
+from descend.sweeps.ends import Ends
 from descend.sweeps.job import Chunk, Group, Job
 
 Progress = Callable[[int], None]
@@ -40,11 +41,13 @@ class Checkpoints:
         folder: one folder for each chunk goes there, while it is made.
         every: how often.
         stopping: names what asks the sweep to stop (a signal, say), or None: the chunk then leaves its state at once.
+        ends: keeps where the best runs ended, or None.
     """
 
     folder: Path
     every: Every
     stopping: Callable[[], str | None] = lambda: None
+    ends: Ends | None = None
 
     def path(self, group: Group) -> Path:
         """Return the file of a chunk of jobs."""
@@ -208,8 +211,10 @@ def run_chunk(
     if len(names) > 1:
         curves.ends |= {f"loss/{name}": host(final.losses)[:, i] for i, name in enumerate(names)}
     curves.ends |= {name: host(x) for name, x in final.observed.items() if x.dim() == 1}
-    index = np.array([job.index for job in group.jobs])
-    return Chunk(group.jobs, results(loop, final, group.seeds), curves.frame(loop.endings.stops, index))
+    index, made = np.array([job.index for job in group.jobs]), results(loop, final, group.seeds)
+    if checkpoints is not None and checkpoints.ends is not None:
+        checkpoints.ends.add(group.jobs, made, loop, final)
+    return Chunk(group.jobs, made, curves.frame(loop.endings.stops, index))
 
 
 def begun(prepared: Prepared, group: Group, stride: int, progress: Progress) -> Loop:

@@ -25,6 +25,7 @@ from descend.optimizers.optimizer import Optimizer
 from descend.schedules.schedule import Schedule
 from descend.sweeps.aside import Aside
 from descend.sweeps.batch import Checkpoints, all_failed, bytes_of_one, device_of, run_group, run_serially
+from descend.sweeps.ends import Ends
 from descend.sweeps.group import groups
 from descend.sweeps.job import Chunk, Group, Job
 from descend.sweeps.progress import SweepBar
@@ -153,7 +154,8 @@ def carry_out(plan: Plan, settings: Settings, store: Store | Outbox) -> int:
     """
     bar = SweepBar(sum(group.template.steps * len(group.jobs) for group in plan.groups))
     with noted() as asked:
-        checkpoints = Checkpoints(store.folder / CHECKPOINTS, settings.every, asked)
+        ends = Ends(store.folder, settings.kept(len(plan.jobs)), store.values())
+        checkpoints = Checkpoints(store.folder / CHECKPOINTS, settings.every, asked, ends)
         try:
             for chunk in chunks(plan, settings, store, bar, checkpoints):
                 store.add(chunk)

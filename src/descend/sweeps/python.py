@@ -1,6 +1,7 @@
 """A sweep from Python: its table, without a folder."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -36,6 +37,6 @@ def sweep(overrides: Sequence[str]) -> pl.DataFrame:
     check_settings(chosen, overrides, config)
     planned = plan(what(overrides), chosen)
     with TemporaryDirectory(prefix="descend-") as folder, Store(Path(folder), planned.jobs) as store:
-        if carry_out(planned, chosen, store):
+        if carry_out(planned, replace(chosen, keep="none"), store):
             raise KeyboardInterrupt
         return store.table()

@@ -81,7 +81,7 @@ def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame, 
     aside.draw(table, [column_of(key) for key in plan.jobs[0].swept])
     shown = False
     if kept:
-        shown = write_pages(plan.jobs, kept, store, table, lambda job: compose(job.overrides, source=plan.source))
+        shown = write_pages(plan.jobs, kept, store, table, lambda job: compose(job.overrides, True, plan.source))
     else:
         clear_pages(plan.jobs, store.folder)
     picture = aside.picture()

@@ -115,6 +115,11 @@ class Store:
         """Return the indices of the runs that are complete; failed ones are not, so that resuming tries them again."""
         return {run for (run,) in self._index.execute("select run from runs where status != 'failed'")}
 
+    def values(self) -> dict[int, float | None]:
+        """Return the value of each run that is complete; None where it is not finite."""
+        done = self.done()
+        return {run: result["value"] for run, result in self.results().items() if run in done}
+
     def add(self, chunk: Chunk) -> None:
         """Keep a chunk: all of it, or, after a kill, nothing."""
         self._insert(write_curves(chunk, self.folder))
@@ -203,6 +208,10 @@ class Outbox:
     def done(self) -> set[int]:
         """Return the indices of the runs that are complete."""
         return self._done
+
+    def values(self) -> dict[int, float | None]:
+        """Return nothing: how the runs ended that are complete is known to the process that holds the index."""
+        return {}
 
     def add(self, chunk: Chunk) -> None:
         """Leave a chunk: all of it, or, after a kill, nothing."""

@@ -31,7 +31,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     planned = plan([*OVERRIDES, *SWEPT], settings)
 
     def own(job: Job) -> DictConfig:
-        return compose(job.overrides)
+        return compose(job.overrides, with_hydra=True)
 
     with Store(folder, planned.jobs) as store:
         assert not carry_out(planned, settings, store)
