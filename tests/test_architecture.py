@@ -97,6 +97,57 @@ def test_imports_point_one_way(path: Path) -> None:
         assert lower, f"{name_of(path)} imports {module}"
 
 
+def module_of(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def named_modules(tree: ast.Module, modules: set[str]) -> set[str]:
+    """Every module of ours that a file names in an import, wherever it stands: those for type checkers count as well."""
+    named = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            named |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+    own = named & modules
+    return {name for name in own if not any(other.startswith(f"{name}.") for other in own)}
+
+
+def on_circles(graph: dict[str, set[str]]) -> set[str]:
+    """The modules from which one comes back to them by imports."""
+
+    def reached(start: str) -> set[str]:
+        found, pending = set[str](), [start]
+        while pending:
+            fresh = graph[pending.pop()] - found
+            found |= fresh
+            pending += fresh
+        return found
+
+    return {name for name in graph if name in reached(name)}
+
+
+def test_no_two_modules_import_each_other() -> None:
+    modules = {module_of(path) for path in FILES}
+    assert not on_circles({module_of(path): named_modules(TREES[path], modules) for path in FILES})
+
+
+def test_a_circle_is_found() -> None:
+    modules = {"a", "b", "c", "d"}
+    texts = {
+        "a": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from b import B",
+        "b": "import c",
+        "c": "def f():\n    from a import A",
+        "d": "import a",
+    }
+    assert on_circles({name: named_modules(ast.parse(text), modules) for name, text in texts.items()}) == {
+        "a",
+        "b",
+        "c",
+    }
+
+
 def test_metrics_read_records_derivatives_and_aggregators_alone() -> None:
     read = {module.split(".")[1] for path in FILES if part_of(path) == "metrics" for module in own_imports(path)}
     assert read - {"metrics"} <= READ_BY_METRICS

@@ -22,8 +22,9 @@ from descend.menu.ready import make_folder, users_errors
 from descend.menu.source import Source
 from descend.menu.started import started
 from descend.menu.values import resolved
-from descend.sweeps.conduct import conduct, plan
+from descend.sweeps.conduct import conduct
 from descend.sweeps.parts import Elsewhere
+from descend.sweeps.plan import plan
 from descend.sweeps.report import show_plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import Sampling

@@ -10,8 +10,9 @@ import polars as pl
 from descend.errors import ConfigurationError
 from descend.menu.compose import about, compose, composing
 from descend.menu.placing import check_places, parse
-from descend.sweeps.conduct import carry_out, plan
+from descend.sweeps.conduct import carry_out
 from descend.sweeps.multirun import check_settings, how, settings, what
+from descend.sweeps.plan import plan
 from descend.sweeps.store import Store
 
 

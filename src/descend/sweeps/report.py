@@ -1,7 +1,6 @@
 """What a sweep shows at its end, and its plan before it begins."""
 
 import shlex
-from typing import TYPE_CHECKING
 
 import polars as pl
 from rich.console import Console
@@ -16,17 +15,15 @@ from descend.sweeps.batch import bytes_of_one, device_of
 from descend.sweeps.job import Group
 from descend.sweeps.pages import MOST_ROWS, clear_pages, write_pages
 from descend.sweeps.paths import sweep_paths
+from descend.sweeps.plan import Plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import Store, column_of
-
-if TYPE_CHECKING:
-    from descend.sweeps.conduct import Plan
 
 # TensorBoard holds a file open for each run, and a shell allows 1,024 unless asked for more.
 MANY_FILES = 500
 
 
-def show_plan(plan: "Plan", settings: Settings) -> None:
+def show_plan(plan: Plan, settings: Settings) -> None:
     """Print the groups, what is chosen in each, how many programs they take in which memory, and why any are serial."""
     table = Table(title=f"{counted(len(plan.jobs), 'run')} in {counted(len(plan.groups), 'program')}")
     first = plan.jobs[0].swept
@@ -69,7 +66,7 @@ def how(group: Group, settings: Settings) -> tuple[str, str]:
     return f"{one / 2**20:,.3g} MiB", "stacked" if programs == 1 else f"stacked, {programs:,} one after the other"
 
 
-def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame, aside: Aside) -> None:
+def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, aside: Aside) -> None:
     """Leave the kept runs' folders, the HParams page and the pictures; print the best settings and the next command.
 
     Args:
@@ -100,7 +97,7 @@ def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame, 
     print(f"kept in {store.folder}\nsee it: {more}tensorboard --logdir {shlex.quote(str(store.folder))}")
 
 
-def best_table(plan: "Plan", table: pl.DataFrame) -> Table:
+def best_table(plan: Plan, table: pl.DataFrame) -> Table:
     """Return the best settings as a table to print."""
     swept = [column_of(key) for key in plan.jobs[0].swept]
     best = best_settings(table, swept)
