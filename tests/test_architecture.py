@@ -103,7 +103,7 @@ def module_of(path: Path) -> str:
 
 
 def named_modules(tree: ast.Module, modules: set[str]) -> set[str]:
-    """Every module of ours that a file names in an import, wherever it stands: those for type checkers count as well."""
+    """Every module of ours that a file names in an import, wherever that stands, and be it for type checkers alone."""
     named = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
@@ -146,6 +146,34 @@ def test_a_circle_is_found() -> None:
         "b",
         "c",
     }
+
+
+TWO_HOMES = {
+    "Loop": "the engine's loop over steps, and the op of the guide that is a loop over numbers",
+    "Random": "the sampling of a sweep and the aggregator are both named as their choices in the menu",
+    "aten": "torch's operators, under one short name",
+    "main": "where a program begins",
+}
+
+
+def public_names(tree: ast.Module) -> set[str]:
+    """The functions, classes and types that a module makes; constants in capitals are each module's own."""
+    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
+        names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return {name for name in names if not name.startswith("_") and not name.isupper()}
+
+
+def test_a_public_name_means_one_thing() -> None:
+    """The package's own functions (`descend.run`…) call those of the same names."""
+    homes: dict[str, list[str]] = {}
+    for path in FILES:
+        for name in public_names(TREES[path]) if path != PACKAGE / "__init__.py" else ():
+            homes.setdefault(name, []).append(name_of(path))
+    assert {name: where for name, where in homes.items() if len(where) > 1 and name not in TWO_HOMES} == {}
+    assert all(len(homes[name]) > 1 for name in TWO_HOMES)
 
 
 def test_metrics_read_records_derivatives_and_aggregators_alone() -> None:

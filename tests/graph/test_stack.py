@@ -220,6 +220,6 @@ def test_a_number_does_not_widen_what_it_scales(last: bool) -> None:
 
 def test_what_is_not_known_is_made_run_by_run(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    monkeypatch.setattr(stack, "one_by_one", lambda *x, real=stack.one_by_one: made.append(x[0]) or real(*x))
+    monkeypatch.setattr(stack, "call_by_call", lambda *x, real=stack.call_by_call: made.append(x[0]) or real(*x))
     near(lambda x: torch.linalg.pinv(x), [(3, 2)], False)
     assert made

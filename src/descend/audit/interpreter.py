@@ -28,7 +28,7 @@ COMPOSITE = (
 FILLED = {"zeros_like": 0.0, "ones_like": 1.0, "full_like": None, "new_zeros": 0.0, "new_ones": 1.0}
 
 
-def trace(function: Function, at: Tensor) -> fx.GraphModule:
+def forward_graph(function: Function, at: Tensor) -> fx.GraphModule:
     """The arithmetic of `function`, forward only, in torch's primitive operations."""
 
     def forward(s: Tensor) -> Tensor:

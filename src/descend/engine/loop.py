@@ -15,7 +15,7 @@ from descend.engine.block import due
 from descend.engine.checkpoint import Clock, Every, Saver
 from descend.engine.endings import Endings
 from descend.engine.experiment import Experiment
-from descend.engine.gather import columns, host
+from descend.engine.gather import gathered, host
 from descend.engine.placement import cpu_threads
 from descend.engine.program import Final
 from descend.engine.streams import Streams
@@ -167,7 +167,7 @@ class Loop:
             if losses:
                 joined = np.concatenate(losses)
                 found |= {f"loss/{name}": Column(steps, joined[:, :, i]) for i, name in enumerate(self.backend.names)}
-        return Rows(found | columns(offset(summaries), step), self.at)
+        return Rows(found | gathered(offset(summaries), step), self.at)
 
     def _find_ends(
         self,
@@ -252,7 +252,7 @@ class Loop:
             "seconds": self.seconds,
             "at": self.at.tolist(),
             "carry": self.backend.plain(self._columns(self.at)) if self.at.size else [],
-            "kept": [(runs.tolist(), self.backend.plain(columns)) for runs, columns in self._kept],
+            "kept": [(runs.tolist(), self.backend.plain(gathered)) for runs, gathered in self._kept],
             "endings": self.endings.state(),
         }
 

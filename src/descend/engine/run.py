@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from descend.engine.backends.choose import choose, numbers_of_one, record
+from descend.engine.backends.choose import choose, numbers_of_one, record_experiment
 from descend.engine.budgeted import within_budgets
 from descend.engine.check import check_start
 from descend.engine.checkpoint import Clock, Every, save
@@ -46,7 +46,7 @@ class Run:
         self.names = check_start(self.experiment, start)
         with cpu_threads(beginning.threads):
             batch = beginning.streams.example()
-            recording = record(self.experiment, self.names, start, batch, arrays=True)
+            recording = record_experiment(self.experiment, self.names, start, batch, arrays=True)
             made = choose(recording, numbers_of_one(recording.program), beginning.params, name=backend)
         self.loop = Loop(self.experiment, made, beginning.streams, 1, beginning.threads)
         self._start = start
@@ -168,28 +168,28 @@ def drive(
         with suppress(KeyboardInterrupt):
             for records in run:
                 blocks.append(records)
-                spread(records, sinks)
+                hand_to(records, sinks)
         result = documented(run, run.result(), blocks)
         for sink in sinks:
             sink.save()
         run.leave()
         if leave is not None:
-            spread(leave(run, result), sinks)
+            hand_to(leave(run, result), sinks)
     except Exception as error:
         verdict = Verdict("failed", f"{type(error).__name__}: {error}", run.loop.step)
-        close(sinks, documented(run, run.unevaluated(verdict), blocks))
+        close_all(sinks, documented(run, run.unevaluated(verdict), blocks))
         raise
-    close(sinks, result)
+    close_all(sinks, result)
     return result
 
 
-def spread(records: Records, sinks: Sequence[Sink]) -> None:
+def hand_to(records: Records, sinks: Sequence[Sink]) -> None:
     """Hand records to every sink."""
     for sink in sinks:
         sink.write(records)
 
 
-def close(sinks: Sequence[Sink], result: Result) -> None:
+def close_all(sinks: Sequence[Sink], result: Result) -> None:
     """Close every sink in its order."""
     for sink in sinks:
         sink.close(result)

@@ -34,7 +34,7 @@ RESHAPES = {
 MOST_CONSTANT = 4096
 """Constants of more numbers are not looked at, nor computed ahead."""
 
-Run = Callable[..., list[Tensor]]
+Compiled = Callable[..., list[Tensor]]
 """Carries out a graph: flat tensors in, flat tensors out."""
 
 
@@ -193,7 +193,7 @@ def needs_only(node: Node, own: dict[Node, Node]) -> bool:
     return one and all(source in own for source in node.all_input_nodes)
 
 
-def function(graph: GraphModule) -> Run:
+def function(graph: GraphModule) -> Compiled:
     """Return a Python function that carries out a graph; memory is given back as soon as nothing needs it."""
     names: dict[Node, str] = {}
     given: dict[str, Any] = {}
@@ -207,7 +207,7 @@ def function(graph: GraphModule) -> Run:
             continue
         call = f"f{len(names)}"
         given[call] = callable_of(node.target)
-        text = f"{names[node]} = {written(call, node, names, given)}"
+        text = f"{names[node]} = {line_of(call, node, names, given)}"
         gone = [names[x] for x in last.get(node, ()) if x.op == "call_function" or x.op == "placeholder"]
         lines.append(text + (f"; {' = '.join(gone)} = None" if gone else ""))
     inputs = ", ".join(names[node] for node in graph.graph.nodes if node.op == "placeholder")
@@ -222,7 +222,7 @@ def callable_of(target: Any) -> Any:
     return bare(target) if isinstance(target, OpOverload) else target
 
 
-def written(call: str, node: Node, names: dict[Node, str], given: dict[str, Any]) -> str:
+def line_of(call: str, node: Node, names: dict[Node, str], given: dict[str, Any]) -> str:
     """Return a call as Python text; values that have no text of their own become names in `given`."""
     if node.target is operator.getitem:
         return f"{names[node.args[0]]}[{node.args[1]}]"  # type: ignore[index]

@@ -75,7 +75,7 @@ def array(values: Sequence[Any], shape: Sequence[int]) -> Entries:
     return found.reshape(tuple(shape))
 
 
-def split(x: Tensor) -> Entries:
+def entries_of(x: Tensor) -> Entries:
     """Return the entries of a tensor."""
     return array([x[index] for index in np.ndindex(*x.shape)], x.shape)
 
@@ -85,20 +85,20 @@ class EntryByEntry(Interpreter):
 
     def run_node(self, node: Node) -> Any:
         if node.op == "get_attr":
-            return split(super().run_node(node))
+            return entries_of(super().run_node(node))
         if node.op != "call_function" or not isinstance(node.target, OpOverload):
             return super().run_node(node)
         given, keywords = self.fetch_args_kwargs_from_env(node)
         op, packet, value = node.target, node.target.overloadpacket, node.meta[VALUE]
         if not any(isinstance(x, Entries) for x in pytree.tree_leaves((given, keywords))):
-            return split(op(*given, **keywords))
+            return entries_of(op(*given, **keywords))
         if torch.Tag.pointwise in op.tags or packet in POINTWISE:
             return _pointwise(node, given, keywords)
         if packet in MOVEMENTS:
             return _moved(op, given, keywords, value)
         if packet in CONSTANTS:
             like = torch.empty(given[0].shape, dtype=value.dtype, device="cpu")
-            return split(op(like, *given[1:], **keywords))
+            return entries_of(op(like, *given[1:], **keywords))
         if packet in REDUCTIONS and not keywords:
             return REDUCTIONS[packet](value, *given)
         raise Inseparable(str(op))

@@ -128,7 +128,7 @@ RECORDING: list["Recorder"] = []
 """The recorders at work, the innermost last."""
 
 
-def whole(function: Callable[..., Any], *args: Any) -> Any:
+def as_one_node(function: Callable[..., Any], *args: Any) -> Any:
     """Call `function`, and record the call as one node instead of what happens in it.
 
     Args:
@@ -190,7 +190,7 @@ class Recorder(LightDispatchMode):
             self._know(found, node)
         elif isinstance(found, tuple | list):
             self._alive.append(given)
-            node.meta[VALUE] = [value(x) for x in found]
+            node.meta[VALUE] = [value_of(x) for x in found]
             for i, x in enumerate(found):
                 if isinstance(x, Tensor):
                     self._know(x, self.graph.call_function(operator.getitem, (node, i)))
@@ -227,9 +227,9 @@ class Recorder(LightDispatchMode):
             self._alive.append(x)
             self._sharing[memory(x)] += 1
         self._nodes[id(x)] = node
-        node.meta[VALUE] = value(x)
+        node.meta[VALUE] = value_of(x)
 
 
-def value(x: Any) -> Value | None:
+def value_of(x: Any) -> Value | None:
     """Return what is known of a tensor; None for anything else."""
     return Value(x.shape, x.dtype, x.device) if isinstance(x, Tensor) else None

@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
 
 from descend.graph.compat import OpOverload, pytree
-from descend.graph.recorder import SHAPES, VALUE, Value, inputs, record, whole
+from descend.graph.recorder import SHAPES, VALUE, Value, as_one_node, inputs, record
 
 aten = torch.ops.aten
 
@@ -147,7 +147,7 @@ class Layout(Interpreter):
             return found.to(precision) if cast else found
 
         given = placed(args, node.args), {name: placed(kwargs[name], of) for name, of in node.kwargs.items()}
-        found = op(*given[0], **given[1]) if steady(node) else evenly(op, *given)
+        found = op(*given[0], **given[1]) if same_everywhere(node) else evenly(op, *given)
         return Many(found if found.dtype == value.dtype else found.to(value.dtype))
 
     def aligned(self, x: Any, own: int, rank: int) -> Tensor:
@@ -210,7 +210,7 @@ def is_large(node: Node) -> bool:
     return first.numel == 1 and max(x.numel for x in read if isinstance(x, Value)) >= PARALLEL
 
 
-def steady(node: Node) -> bool:
+def same_everywhere(node: Node) -> bool:
     """Tell whether an elementwise operation gives a number the same result wherever it lies in memory."""
     op: Any = node.target
     values = [x.meta[VALUE] for x in (node, *node.all_input_nodes)]
@@ -282,13 +282,13 @@ def run_by_run(op: Any, args: Any, kwargs: Any) -> Any:
     given = [x.x if isinstance(x, Many) else x for x in leaves]
 
     def each(*leaves: Any) -> Any:
-        return one_by_one(op, spec, differs, *leaves)
+        return call_by_call(op, spec, differs, *leaves)
 
-    found = whole(each, *given)
+    found = as_one_node(each, *given)
     return pytree.tree_map(lambda x: Many(x) if isinstance(x, Tensor) else x, found)
 
 
-def one_by_one(op: Any, spec: Any, differs: Sequence[bool], *leaves: Any) -> Any:
+def call_by_call(op: Any, spec: Any, differs: Sequence[bool], *leaves: Any) -> Any:
     """Carry out an operation for each run on memory that begins as its own would."""
     runs = next(len(x) for x, own in zip(leaves, differs, strict=True) if own)
     found = []
@@ -409,7 +409,7 @@ PRODUCTS: dict[Any, Callable[..., Tensor]] = {
 
 # ------------------------------------------------------------------------------------------- movements, reductions
 
-Rule = Callable[[Node, Any, Any, int], Any]
+StackRule = Callable[[Node, Any, Any, int], Any]
 """Carries out an operation on tensors of many runs: given its node, its arguments, and how many axes the runs have in
 front (1 where the run axis is the first, 0 where it is the last)."""
 
@@ -431,14 +431,14 @@ def shaped(shape: Sequence[int], runs: int, front: int) -> list[int]:
     return [runs, *shape] if front else [*shape, runs]
 
 
-def spread(x: Any, runs: int, front: int) -> Tensor:
+def with_runs(x: Any, runs: int, front: int) -> Tensor:
     """Return the tensor of many runs; one in common is spread over them."""
     if isinstance(x, Many):
         return x.x
     return x.expand(runs, *x.shape) if front else x.unsqueeze(-1).expand(*x.shape, runs)
 
 
-def axes(*places: int, sizes: int | None = None, wider: int = 0) -> Rule:
+def axes(*places: int, sizes: int | None = None, wider: int = 0) -> StackRule:
     """Return the rule of an operation whose axes are arguments: counted from the front, they move by the runs' axis.
 
     Args:
@@ -461,7 +461,7 @@ def axes(*places: int, sizes: int | None = None, wider: int = 0) -> Rule:
             given[place] = moved if isinstance(axis, list | tuple) else moved[0]
         if sizes is not None:
             given[sizes] = shaped(given[sizes], runs, front)
-        own = [spread(x, runs, front) for x in first]
+        own = [with_runs(x, runs, front) for x in first]
         given[0] = own if isinstance(args[0], list | tuple) else own[0]
         return pytree.tree_map(Many, op(*given, **kwargs))
 
@@ -490,11 +490,11 @@ def transposed(node: Node, args: Any, kwargs: Any, front: int) -> Many:
     return Many(x.transpose(front, 1 + front) if x.dim() == 3 else x)
 
 
-def same(node: Node, args: Any, kwargs: Any, front: int) -> Many:
+def per_entry(node: Node, args: Any, kwargs: Any, front: int) -> Many:
     return args[0]
 
 
-def reduction(name: str) -> Rule:
+def reduction(name: str) -> StackRule:
     """Return the rule of a reduction over some axes, or all."""
     of_axes: Any = getattr(aten, name)
     overload = {"sum": "dim_IntList", "mean": "dim", "all": "dims", "any": "dims"}.get(name, "default")
@@ -518,24 +518,24 @@ def reduction(name: str) -> Rule:
 
 
 def inner_last(node: Node, args: Any, kwargs: Any, front: int) -> Many:
-    x, y = (spread(z, 1, front) for z in args)
+    x, y = (with_runs(z, 1, front) for z in args)
     return Many((x * y).sum(0))
 
 
 def times_vector_last(node: Node, args: Any, kwargs: Any, front: int) -> Many:
-    x, y = (spread(z, 1, front) for z in args)
+    x, y = (with_runs(z, 1, front) for z in args)
     return Many((x * y.unsqueeze(0)).sum(1))
 
 
 def times_last(node: Node, args: Any, kwargs: Any, front: int) -> Many:
-    x, y = (spread(z, 1, front) for z in args)
+    x, y = (with_runs(z, 1, front) for z in args)
     return Many((x.unsqueeze(2) * y.unsqueeze(0)).sum(1))
 
 
 REDUCED = ("sum", "mean", "amax", "amin", "all", "any", "linalg_vector_norm")
 
-RULES: dict[Any, Rule] = {
-    **dict.fromkeys((aten.alias, aten.clone, aten.detach, aten.lift_fresh, aten.lift_fresh_copy), same),
+RULES: dict[Any, StackRule] = {
+    **dict.fromkeys((aten.alias, aten.clone, aten.detach, aten.lift_fresh, aten.lift_fresh_copy), per_entry),
     **dict.fromkeys((*VIEWS, aten.squeeze), reshaped),
     **{getattr(aten, name): reduction(name) for name in REDUCED},
     aten.expand: expanded,
@@ -557,7 +557,7 @@ RULES: dict[Any, Rule] = {
 }
 
 # With the run axis last, small products are sums of products; with it first see `PRODUCTS`.
-SMALL_PRODUCTS: dict[Any, Rule] = {aten.dot: inner_last, aten.mv: times_vector_last, aten.mm: times_last}
+SMALL_PRODUCTS: dict[Any, StackRule] = {aten.dot: inner_last, aten.mv: times_vector_last, aten.mm: times_last}
 
 
 def runs_last(graph: GraphModule, most: int) -> bool:

@@ -11,8 +11,8 @@ import numpy as np
 import polars as pl
 import torch
 
-from descend.atomic import remove, sweep
-from descend.engine.backends.choose import Recording, choose, record, wide
+from descend.atomic import clear_temporaries, remove
+from descend.engine.backends.choose import Recording, choose, record_experiment, wide
 from descend.engine.budgeted import within_budgets
 from descend.engine.check import check_start
 from descend.engine.checkpoint import BEFORE, NAME, SPARE, Clock, Every, load, save
@@ -58,7 +58,7 @@ class Checkpoints:
         place = {job.index: i for i, job in enumerate(group.jobs)}
         found = []
         for path in sorted({folder / NAME for folder in self.folder.glob("*") if any(folder.glob("*.pt"))}):
-            jobs = (read(path) or {"jobs": [None]})["jobs"]
+            jobs = (read_checkpoint(path) or {"jobs": [None]})["jobs"]
             if all(job in place for job in jobs):
                 found.append([place[job] for job in jobs])
         return found
@@ -77,7 +77,7 @@ class Checkpoints:
 
 def clear(folder: Path) -> None:
     """Remove the checkpoints of a chunk, and its folder if nothing else is in it."""
-    sweep(folder)
+    clear_temporaries(folder)
     for name in (NAME, BEFORE, SPARE):
         remove(folder / name)
     if folder.exists() and not any(folder.iterdir()):
@@ -176,7 +176,7 @@ def prepare(group: Group) -> Prepared:
     experiment = within_budgets(experiment) if len(group.jobs) == 1 else experiment
     with cpu_threads(first.threads):
         names = check_start(experiment, params)
-        return Prepared(record(experiment, names, params, first.streams.example(), own), own)
+        return Prepared(record_experiment(experiment, names, params, first.streams.example(), own), own)
 
 
 def device_of(group: Group) -> torch.device:
@@ -232,7 +232,7 @@ def begun(prepared: Prepared, group: Group, stride: int, progress: Progress) -> 
 def keep(loop: Loop, curves: Curves, group: Group, checkpoints: Checkpoints) -> None:
     """Let a loop go on from its checkpoint, if it has one, and leave checkpoints while it goes on."""
     path, jobs = checkpoints.path(group), [job.index for job in group.jobs]
-    content = read(path)
+    content = read_checkpoint(path)
     if content is not None and content["jobs"] == jobs and content["state"]["backend"] == loop.backend.name:
         loop.restore(content["state"])
         curves.restore(content["curves"])
@@ -246,7 +246,7 @@ def keep(loop: Loop, curves: Curves, group: Group, checkpoints: Checkpoints) -> 
     loop.save = write
 
 
-def read(path: Path) -> dict[str, Any] | None:
+def read_checkpoint(path: Path) -> dict[str, Any] | None:
     """Return a chunk's checkpoint; None where there is none, or none that can be used: the chunk is then made anew."""
     if not path.exists() and not path.with_name(BEFORE).exists():
         return None

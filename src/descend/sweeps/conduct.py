@@ -21,7 +21,7 @@ from descend.sweeps.report import report
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import CHECKPOINTS, Outbox, Store
 
-Carry = Callable[[Plan, Settings, Store], int]
+CarryOut = Callable[[Plan, Settings, Store], int]
 """Runs what a store lacks of a plan; returns the number of the signal that stopped it, 0 where none did."""
 
 
@@ -29,7 +29,7 @@ def conduct(
     plan: Plan,
     settings: Settings,
     folder: Path,
-    carry: Carry | None = None,
+    carry: CarryOut | None = None,
     begun: Callable[[], None] = lambda: None,
 ) -> int:
     """Carry out a plan, keep its results in `folder` and report; return the exit code.

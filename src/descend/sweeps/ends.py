@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from descend.atomic import sweep, whole
+from descend.atomic import clear_temporaries, whole
 from descend.engine.checkpoint import NAME, put
 from descend.engine.loop import Loop, of_one
 from descend.engine.program import Final
@@ -65,7 +65,7 @@ def hand_out(folder: Path, folders: Mapping[int, Path]) -> None:
         if (place / waiting(run)).exists():
             (place / waiting(run)).replace(own / NAME)
     if place.exists():
-        sweep(place)
+        clear_temporaries(place)
         for path in place.glob("*.pt"):
             path.unlink()
         if not any(place.iterdir()):

@@ -23,7 +23,7 @@ from descend.output.sinks.tensorboard import TensorBoard
 from descend.output.sinks.trackers import Tracker, open_sinks
 from descend.records import Column, Records
 from descend.sweeps.ends import hand_out, take_back
-from descend.sweeps.job import Job, columns
+from descend.sweeps.job import Job, swept_columns
 from descend.sweeps.store import Store, folder_name
 
 SUMMARY = "summary"
@@ -50,7 +50,7 @@ def write_pages(
     """
     clear_pages(jobs, store.folder)
     tracked = Tracked(composed)
-    swept, results = columns(jobs), store.results()
+    swept, results = swept_columns(jobs), store.results()
     settings = [{key: values[i] for key, values in swept.items()} for i in range(len(jobs))]
     order = table.sort("value", "run", nulls_last=True)["run"].to_list()[: max(kept, MOST_ROWS)]
     best, rest = order[:kept], order[kept:]
@@ -59,14 +59,14 @@ def write_pages(
     folders = {run: store.folder / folder_name(jobs[run]) for run in best}
     for run, folder in folders.items():
         if not folder.exists():
-            write_hydra(composed(jobs[run]), jobs[run].overrides, made(folder))
+            write_hydra(composed(jobs[run]), jobs[run].overrides, new_folder(folder))
             records = own.get((run,), curves.clear())
             write_run(folder, settings[run], restored(results[run]), records, tracked.by(jobs[run]))
     hand_out(store.folder, folders)
     if not any(tracked.shown(jobs[run]) for run in order):
         return False
     for run in filter(lambda run: tracked.shown(jobs[run]), rest):
-        folder = made(store.folder / SUMMARY / folder_name(jobs[run]))
+        folder = new_folder(store.folder / SUMMARY / folder_name(jobs[run]))
         with without_notes():
             TensorBoard(folder, settings[run]).close(restored(results[run]))
     metrics = [f"result/{name.removeprefix('metrics.')}" for name in table.columns if name.startswith("metrics.")]
@@ -116,7 +116,7 @@ def clear_pages(jobs: Sequence[Job], folder: Path) -> None:
         path.unlink()
 
 
-def made(folder: Path) -> Path:
+def new_folder(folder: Path) -> Path:
     """Make a folder, and return it."""
     folder.mkdir(parents=True)
     return folder

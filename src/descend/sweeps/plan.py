@@ -51,7 +51,7 @@ def plan(overrides: Sequence[str], settings: Settings, source: Source = MENU) ->
         made = jobs(overrides, settings.sampling, config_loader(source), None if settings.yes else MOST_RUNS)
     found = groups(made, partial(built, source=source))
     if settings.memory is not None:
-        require_memory(found, settings.memory)
+        check_memory(found, settings.memory)
     numbers = sum(len(group.jobs) * (group.template.steps + 1) for group in found)
     return Plan(made, found, 1 if numbers <= MOST_NUMBERS else 8 * -(-numbers // (8 * THINNED)), source)
 
@@ -83,7 +83,7 @@ def check_dataclass(name: str, part: Any) -> None:
         )
 
 
-def require_memory(groups: Sequence[Group], memory: int) -> None:
+def check_memory(groups: Sequence[Group], memory: int) -> None:
     """Raise ConfigurationError where a single run of a group takes more than the memory allowed."""
     for group in groups:
         if group.serial is not None:

@@ -39,7 +39,7 @@ def show_plan(plan: Plan, settings: Settings) -> None:
             *choices,
             f"{group.template.steps:,}",
             ", ".join(over + seeds),
-            *how(group, settings),
+            *way_of(group, settings),
         )
     wide_console().print(table)
 
@@ -54,7 +54,7 @@ def wide_console() -> Console:
     return Console(width=None if Console().is_terminal else 160)
 
 
-def how(group: Group, settings: Settings) -> tuple[str, str]:
+def way_of(group: Group, settings: Settings) -> tuple[str, str]:
     """Return the memory that a run of a group takes, and how its runs will go."""
     if group.serial is not None:
         return "", f"one by one: {group.serial}"

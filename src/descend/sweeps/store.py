@@ -18,7 +18,7 @@ from descend.atomic import whole
 from descend.engine.result import Result
 from descend.errors import ConfigurationError
 from descend.records import SCHEMA
-from descend.sweeps.job import Chunk, Job, columns
+from descend.sweeps.job import Chunk, Job, swept_columns
 
 CHECKPOINTS = "checkpoints"
 """The folder in which chunks leave their state while they are made."""
@@ -141,7 +141,7 @@ class Store:
         """Forget the runs whose curves are gone or cannot be read, so that they are run again, and say so."""
         files = dict(curve_files(self.folder))
         kept = {chunk for (chunk,) in self._index.execute("select distinct chunk from runs")}
-        bad = [chunk for chunk in sorted(kept) if chunk not in files or not readable(files[chunk])]
+        bad = [chunk for chunk in sorted(kept) if chunk not in files or not is_readable(files[chunk])]
         for chunk in bad:
             with self._index:
                 rows = self._index.execute("delete from runs where chunk = ? returning run", (chunk,)).fetchall()
@@ -161,7 +161,7 @@ class Store:
     def table(self) -> pl.DataFrame:
         """Return one row per run that has ended, in the order of the sweep: swept values, and the result's fields."""
         if self._table is None:
-            swept = columns(self._jobs)
+            swept = swept_columns(self._jobs)
             rows = [
                 {"run": run, **{column_of(key): x[run] for key, x in swept.items()}, **flattened(result)}
                 for run, result in self.results().items()
@@ -227,7 +227,7 @@ def curve_files(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(stem), path) for stem, path in found if stem.isdecimal())
 
 
-def readable(path: Path) -> bool:
+def is_readable(path: Path) -> bool:
     """Tell whether a file of curves can be read to its end."""
     try:
         return set(pl.read_parquet(path).columns) == set(SCHEMA)

@@ -49,7 +49,7 @@ class Recording:
     reason: str | None = None
 
 
-def record(
+def record_experiment(
     experiment: Experiment,
     names: tuple[str, ...],
     params: Params,
@@ -111,7 +111,7 @@ def choose(
         ConfigurationError: compiling was asked for and cannot be done, or the backend named cannot be had.
     """
     if name is not None:
-        return named(recording, numbers, params, stride, threads, name)
+        return backend_named(recording, numbers, params, stride, threads, name)
     experiment, program = recording.experiment, recording.program
     if program is None:
         return PythonBackend(experiment, recording.names, {name: x[0] for name, x in params.items()})
@@ -141,7 +141,7 @@ def choose(
     return found
 
 
-def named(
+def backend_named(
     recording: Recording, numbers: Sequence[Tensor], params: Params, stride: int, threads: int, name: str
 ) -> Backend:
     """Return the backend of this name, which began the runs: another would round otherwise."""

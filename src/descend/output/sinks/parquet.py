@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from descend.atomic import remove, sweep, whole
+from descend.atomic import clear_temporaries, remove, whole
 from descend.output.sinks.parts import Parts
 from descend.records import Records, frame
 
@@ -60,7 +60,7 @@ class Parquet:
 
     def restore(self, step: int) -> None:
         self._begun = True
-        sweep(self._folder)
+        clear_temporaries(self._folder)
         self._parts.sweep()
         if self._path.exists():
             self._parts.clear()
