@@ -18,8 +18,9 @@ from descend.derivatives.series.rules import PRIMITIVES
 from descend.engine.backends.c_program import NoCompiler
 from descend.engine.backends.expressions import EXPRESSIONS
 from descend.engine.step import LossGradients
+from descend.graph.many import Many
+from descend.graph.moves import RULES
 from descend.graph.recorder import Recorder
-from descend.graph.stack import RULES, Many
 from descend.ops.straight_through_round import StraightThroughRound
 from descend.types import Params
 

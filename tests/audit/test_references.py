@@ -55,6 +55,11 @@ FUNCTIONS = {
     "cross entropy": lambda s: F.cross_entropy(torch.tanh(DATA * s), LABELS),
     "softplus, relu, clamp": lambda s: (F.softplus(DATA @ s) + F.relu(s.sum()) + s.clamp(-0.5, 0.5).sum()).sum(),
     "indexing and joining": lambda s: torch.stack([s[0] * s[1], torch.cat([s, s])[4]]).prod() + s.flip(0)[1:].mean(),
+    "every way to move": lambda s: (
+        (s.repeat(2).gather(0, torch.tensor([5, 1, 0])) * s.index_select(0, torch.tensor([2, 0, 1]))).sum()
+        + torch.outer(s, s).diagonal().roll(1).dot(s) * torch.cat([DATA[0], s])[[3, 4]].split(1)[1].prod()
+        + s.unflatten(0, (3, 1)).expand(3, 2).transpose(0, 1).reshape(-1)[::2].unbind()[1].exp()
+    ),
     "where, hypot, power": lambda s: torch.where(s > 0, s**3, torch.hypot(s, s * s)).sum() / (1 + s[2]),
 }
 

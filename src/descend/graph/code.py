@@ -14,7 +14,8 @@ from torch.fx import Graph, GraphModule, Node
 from torch.fx.node import map_arg
 
 from descend.graph.compat import OpOverload, bare, lazy_graph_module
-from descend.graph.recorder import SHAPES, VALUE, Value, returned
+from descend.graph.operations import SHAPES
+from descend.graph.recorder import VALUE, Value, returned
 
 aten = torch.ops.aten
 
