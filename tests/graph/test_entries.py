@@ -16,7 +16,8 @@ def function(x: Tensor, y: Tensor, n: Tensor) -> list[Tensor]:
         rows.sum(0), rows.sum(), rows.mean(1), rows.t().reshape(-1)[1:4], joined.roll(1) * n, torch.dot(x, y),
         rows @ x, rows @ rows.T, torch.where(x > y, x, n), x.clamp(min=0).cumsum(0), rows.amax(1), rows.amin(),
         torch.zeros_like(x) + n.to(x.dtype), torch.linalg.vector_norm(rows), (x > 0).all(), (x > 0).any(),
-        x.repeat(2, 1), (rows > -9).sum(), rows.sum(1, keepdim=True) / n, torch.cat([x, n.float().expand(2)]), x[None].expand(2, 3),
+        (rows > -9).sum(), rows.sum(1, keepdim=True) / n, torch.cat([x, n.float().expand(2)]), x[None].expand(2, 3),
+        x.repeat(2, 1),
     ]  # fmt: skip
 
 
