@@ -14,12 +14,11 @@ from descend.engine.budgeted import within_budgets
 from descend.engine.check import check_start
 from descend.engine.checkpoint import Clock, Every, save
 from descend.engine.experiment import Experiment
-from descend.engine.gather import host
 from descend.engine.loop import Loop, Rows
 from descend.engine.placement import cpu_threads
 from descend.engine.program import Final
 from descend.engine.result import Result
-from descend.engine.results import results, unevaluated
+from descend.engine.results import recorded_at_the_end, results, unevaluated
 from descend.engine.sink import Sink
 from descend.engine.step import total
 from descend.engine.stopping import Verdict
@@ -114,11 +113,8 @@ class Run:
 
     def _end(self) -> Records:
         """Return what is recorded of the last parameters: the losses over the whole data, and every metric."""
-        final, step = self.final, int(self.loop.endings.stops[0])
-        found = {"value": final.total} | final.observed
-        if len(self.names) > 1:
-            found |= {f"loss/{name}": final.losses[:, i] for i, name in enumerate(self.names)}
-        columns = {name: Column(np.array([step]), host(x)[None]) for name, x in found.items()}
+        found, step = recorded_at_the_end(self.final, self.names), int(self.loop.endings.stops[0])
+        columns = {name: Column(np.array([step]), x[None]) for name, x in found.items()}
         return recorded(Rows(columns, self.loop.at), step + 1)
 
     def result(self) -> Result:

@@ -18,11 +18,10 @@ from descend.engine.check import check_start
 from descend.engine.checkpoint import BEFORE, NAME, SPARE, Clock, Every, load, save
 from descend.engine.curves import Curves
 from descend.engine.experiment import Experiment
-from descend.engine.gather import host
 from descend.engine.loop import Loop
 from descend.engine.placement import cpu_threads
 from descend.engine.result import Result
-from descend.engine.results import results
+from descend.engine.results import recorded_at_the_end, results
 from descend.engine.streams import begin
 from descend.errors import ConfigurationError, Untraceable
 from descend.records import frame
@@ -206,11 +205,8 @@ def run_chunk(
             loop.save(loop.resumable())
         raise KeyboardInterrupt
     final = loop.finish()
-    names = prepared.recording.names
-    curves.ends = {"value": host(final.total)}
-    if len(names) > 1:
-        curves.ends |= {f"loss/{name}": host(final.losses)[:, i] for i, name in enumerate(names)}
-    curves.ends |= {name: host(x) for name, x in final.observed.items() if x.dim() == 1}
+    every = recorded_at_the_end(final, prepared.recording.names)
+    curves.ends = {name: x for name, x in every.items() if x.ndim == 1}
     index, made = np.array([job.index for job in group.jobs]), results(loop, final, group.seeds)
     if checkpoints is not None and checkpoints.ends is not None:
         checkpoints.ends.add(group.jobs, made, loop, final)
