@@ -8,12 +8,12 @@ MOST_CHOICES = 60
 BEST = 10
 
 
-def numeric(column: pl.Series) -> bool:
+def is_numeric(column: pl.Series) -> bool:
     """Tell whether every text of a swept key is a number."""
     return column.cast(pl.Float64, strict=False).null_count() == 0
 
 
-def ranked(table: pl.DataFrame) -> pl.DataFrame:
+def with_rank(table: pl.DataFrame) -> pl.DataFrame:
     """Add a column `ranked`: the value a run ended with, infinite where it diverged or failed."""
     lost = pl.col("status").is_in(["diverged", "failed"]) | pl.col("value").is_null() | pl.col("value").is_nan()
     return table.with_columns(pl.when(lost).then(float("inf")).otherwise(pl.col("value")).alias("ranked"))
@@ -35,10 +35,10 @@ def best_settings(table: pl.DataFrame, swept: Sequence[str]) -> pl.DataFrame:
         `runs`, `value` (median), `lowest`, `highest`, `ended` (how its runs ended), and the medians of test metrics.
     """
     keys = [key for key in swept if key != "seed"] or list(swept)
-    choices = [key for key in keys if not numeric(table[key])]
+    choices = [key for key in keys if not is_numeric(table[key])]
     metrics = [name for name in table.columns if name.startswith("metrics.")]
     settings = (
-        ranked(table)
+        with_rank(table)
         .sort("ranked", "run")
         .group_by(keys, maintain_order=True)
         .agg(
