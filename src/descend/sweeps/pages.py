@@ -16,6 +16,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from descend.engine.result import Result
 from descend.menu.build import trackers
 from descend.menu.compose import about, write_hydra
+from descend.output.report.summary import RAW, measure, ranked
 from descend.output.sinks import hparams
 from descend.output.sinks.event_file import EventFile
 from descend.output.sinks.parquet import Parquet
@@ -39,7 +40,7 @@ def write_pages(
 ) -> bool:
     """Write anew all that TensorBoard shows of a sweep, and return whether it shows anything.
 
-    Each of the `kept` runs with the lowest values gets a folder with result.json, what its trackers leave
+    Each of the `kept` best runs (by the lowest value, or the lowest sum of several losses) gets a folder with result.json, what its trackers leave
     (records.parquet, an event file) and the configuration that gives the same run alone; every other run that
     TensorBoard tracks, up to `MOST_ROWS` in all, an event file with its settings and its end in `SUMMARY`.
 
@@ -50,8 +51,8 @@ def write_pages(
     tracked = Tracked(composed)
     swept, results = columns(jobs), store.results()
     settings = [{key: values[i] for key, values in swept.items()} for i in range(len(jobs))]
-    ranked = table.sort("value", nulls_last=True)["run"].to_list()[: max(kept, MOST_ROWS)]
-    best, rest = ranked[:kept], ranked[kept:]
+    order = ranked(table).sort("ranked", "run")["run"].to_list()[: max(kept, MOST_ROWS)]
+    best, rest = order[:kept], order[kept:]
     curves = store.curves().filter(pl.col("run").is_in(best)).sort("run", "name", "step").collect()
     own = curves.partition_by("run", as_dict=True)
     for run in best:
@@ -59,15 +60,16 @@ def write_pages(
         write_hydra(composed(jobs[run]), jobs[run].overrides, folder)
         records = own.get((run,), curves.clear())
         write_run(folder, settings[run], restored(results[run]), records, tracked.by(jobs[run]))
-    if not any(tracked.shown(jobs[run]) for run in ranked):
+    if not any(tracked.shown(jobs[run]) for run in order):
         return False
     for run in filter(lambda run: tracked.shown(jobs[run]), rest):
         folder = made(store.folder / SUMMARY / folder_name(jobs[run]))
         with without_notes():
             TensorBoard(folder, settings[run]).close(restored(results[run]))
     metrics = [f"result/{name.removeprefix('metrics.')}" for name in table.columns if name.startswith("metrics.")]
+    totals = ["result/value", "result/best_value"] if measure(table) == "value" else [f"result/{RAW}"]
     file = EventFile(store.folder)
-    described = hparams.experiment(swept, ["result/value", "result/best_value", *metrics][:MOST_METRICS])
+    described = hparams.experiment(swept, [*totals, *metrics][:MOST_METRICS])
     file.add(Event(summary=Summary(value=[described])))
     file.close()
     return True

@@ -17,6 +17,7 @@ from polars.exceptions import PolarsError
 from descend.atomic import whole
 from descend.engine.result import Result
 from descend.errors import ConfigurationError
+from descend.output.report.summary import with_sum
 from descend.records import SCHEMA
 from descend.sweeps.job import Chunk, Job, columns
 
@@ -161,7 +162,7 @@ class Store:
                 {"run": run, **{column_of(key): x[run] for key, x in swept.items()}, **flattened(result)}
                 for run, result in self.results().items()
             ]
-            self._table = pl.DataFrame(rows, infer_schema_length=None)
+            self._table = with_sum(pl.DataFrame(rows, infer_schema_length=None))
         return self._table
 
     def curves(self) -> pl.LazyFrame:
