@@ -12,7 +12,7 @@ from descend.derivatives.directional import taylor
 from descend.derivatives.graph import complete, explained
 from descend.engine.experiment import Experiment
 from descend.engine.step import LossGradients, total
-from descend.errors import ConfigurationError
+from descend.errors import ConfigurationError, Exited, never_exits
 from descend.types import Params
 
 TORCH = Path(torch.__file__).parent
@@ -91,9 +91,9 @@ def gradients_at(found: LossGradients, objective: str) -> Params:
         ConfigurationError: where a custom backward returns None, or another shape, or raises.
     """
     try:
-        with complete(found.losses.values()), explained():
+        with never_exits(), complete(found.losses.values()), explained():
             return found.combined(torch.ones_like(found.values))
-    except ConfigurationError:
+    except (ConfigurationError, Exited):
         raise
     except Exception as error:  # a user's own backward may raise anything
         raise ConfigurationError(
@@ -120,8 +120,9 @@ def losses_at(experiment: Experiment, params: Params) -> LossGradients:
     with torch.enable_grad():
         leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
         try:
-            losses = experiment.objective.losses(leaves, None)
-        except ConfigurationError:
+            with never_exits():
+                losses = experiment.objective.losses(leaves, None)
+        except (ConfigurationError, Exited):
             raise
         except Exception as error:  # a user's own objective may raise anything
             raise ConfigurationError(

@@ -24,6 +24,7 @@ from descend.engine.sink import Sink
 from descend.engine.step import total
 from descend.engine.stopping import Verdict
 from descend.engine.streams import begin
+from descend.errors import never_exits
 from descend.records import Column, Records, last
 from descend.types import Loss, Params
 
@@ -39,6 +40,7 @@ class Run:
         ConfigurationError: on construction, if the experiment cannot start.
     """
 
+    @never_exits()
     def __init__(self, experiment: Experiment, backend: str | None = None) -> None:
         beginning = begin(experiment, [experiment.seed], [experiment.objective], own=False)
         self.experiment = within_budgets(beginning.experiment)
@@ -165,11 +167,12 @@ def drive(
     """
     blocks = list(earlier)
     try:
-        with suppress(KeyboardInterrupt):
-            for records in run:
-                blocks.append(records)
-                spread(records, sinks)
-        result = documented(run, run.result(), blocks)
+        with never_exits():
+            with suppress(KeyboardInterrupt):
+                for records in run:
+                    blocks.append(records)
+                    spread(records, sinks)
+            result = documented(run, run.result(), blocks)
         for sink in sinks:
             sink.save()
         run.leave()

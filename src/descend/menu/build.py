@@ -14,7 +14,7 @@ from descend.aggregators.aggregator import Aggregator
 from descend.engine.checkpoint import Every
 from descend.engine.experiment import Experiment
 from descend.engine.stopping import Stopping
-from descend.errors import ConfigurationError
+from descend.errors import ConfigurationError, never_exits
 from descend.menu.compose import about
 from descend.menu.fields import check_fields, fields, part_classes, short, unknown
 from descend.menu.schema import Checkpoint, Menu
@@ -227,7 +227,8 @@ def named(path: str, target: Any) -> Any:
     """Return the class or function of a dotted name."""
     module, _, name = str(target).rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name)
+        with never_exits():
+            return getattr(importlib.import_module(module), name)
     except Exception as error:  # a user's own module may raise anything
         raise ConfigurationError(
             f"{path}._target_ is {short(repr(target))}, but importing that raised {type(error).__name__}: {error}; "

@@ -24,7 +24,7 @@ from descend.engine.placement import cpu_threads
 from descend.engine.result import Result
 from descend.engine.results import results
 from descend.engine.streams import begin
-from descend.errors import ConfigurationError, Untraceable
+from descend.errors import ConfigurationError, Untraceable, never_exits
 from descend.records import frame
 from descend.sweeps.job import Chunk, Group, Job
 
@@ -163,6 +163,7 @@ def bytes_of_one(group: Group) -> int:
     return prepared.bytes
 
 
+@never_exits()
 def prepare(group: Group) -> Prepared:
     """Record the step that a group's runs share, where that can be done, at the first start that is finite.
 
@@ -194,6 +195,7 @@ def device_of(group: Group) -> torch.device:
     return next(iter(params.values())).device
 
 
+@never_exits()
 def run_chunk(
     prepared: Prepared, group: Group, stride: int, progress: Progress, checkpoints: Checkpoints | None = None
 ) -> Chunk:

@@ -41,8 +41,9 @@ def write_pages(
     """Write anew all that TensorBoard shows of a sweep, and return whether it shows anything.
 
     Each of the `kept` best runs (by the lowest value, or the lowest sum of several losses) gets a folder with
-    result.json, what its trackers leave (records.parquet, an event file) and the configuration that gives the same run alone; every other run that
-    TensorBoard tracks, up to `MOST_ROWS` in all, an event file with its settings and its end in `SUMMARY`.
+    result.json, what its trackers leave (records.parquet, an event file) and the configuration that gives the same run
+    alone; every other run that TensorBoard tracks, up to `MOST_ROWS` in all, an event file with its settings and its
+    end in `SUMMARY`.
 
     Args:
         composed: returns a job's configuration.

@@ -16,7 +16,7 @@ from descend.engine.backends.python import PythonBackend
 from descend.engine.experiment import Experiment
 from descend.engine.placement import compiles
 from descend.engine.program import Program
-from descend.errors import ConfigurationError, Untraceable
+from descend.errors import ConfigurationError, Untraceable, never_exits
 from descend.graph.entries import Inseparable, small
 from descend.types import Batch, Params
 
@@ -66,8 +66,9 @@ def record(
     program = None
     if reason is None:
         try:
-            program = Program(experiment, names, params, batch, own_batches, arrays)
-            check_faithful(program, params, batch)
+            with never_exits():
+                program = Program(experiment, names, params, batch, own_batches, arrays)
+                check_faithful(program, params, batch)
         except Untraceable as error:
             program, reason = None, f"its step cannot be recorded: {str(error).splitlines()[0]}"
         except Exception as error:  # a user's own code may raise anything where tensors stand for numbers
