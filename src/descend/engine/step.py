@@ -56,7 +56,11 @@ class LossGradients:
             with torch.enable_grad():
                 weighted = [w * loss for w, loss in zip(weights.unbind(), self.losses.values(), strict=True)]
             return dict(zip(self.leaves, self._gradient(weighted, keep), strict=True))
-        parts = (weights @ self._jacobian).split([x.numel() for x in self.leaves.values()])
+        return self.named(weights @ self._jacobian)
+
+    def named(self, direction: Tensor) -> Params:
+        """Return a direction, shape [n], by name."""
+        parts = direction.split([x.numel() for x in self.leaves.values()])
         return {name: part.view_as(x) for (name, x), part in zip(self.leaves.items(), parts, strict=True)}
 
     def _gradient(self, scalars: list[Tensor], keep: bool) -> tuple[Tensor, ...]:
@@ -136,14 +140,20 @@ def evaluate(
 ) -> tuple[Taken, State]:
     """Return the losses at `params`, the aggregator's weights, the gradient of λ·losses, and the aggregator's state.
 
+    Of an aggregator without weights they are 1, and in the gradient's place stands its direction.
+
     Args:
         jacobian: whether a metric will want the Jacobian. The gradient is computed as without, so that what is looked
             at does not change where the run goes.
     """
     found = LossGradients.at(experiment.objective, params, batch)
-    weights, state = experiment.aggregator.weights(found.values, found.jacobian, state)
-    several = len(found.losses) > 1
-    gradients = found.combined(weights, keep=jacobian and several)
+    several, aggregator = len(found.losses) > 1, experiment.aggregator
+    if aggregator.weighs:
+        weights, state = aggregator.weights(found.values, found.jacobian, state)
+        gradients = found.combined(weights, keep=jacobian and several)
+    else:
+        direction, state = aggregator.direction(found.values, found.jacobian, state)
+        weights, gradients = torch.ones_like(found.values), found.named(direction)
     rows = found.jacobian() if jacobian and several else None
     return Taken(tuple(found.losses), found.values, weights, gradients, rows), state
 
@@ -192,4 +202,5 @@ def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | 
         total=on,
         jacobian=jacobian,
         evaluate=lambda: experiment.objective.evaluate(before.params),
+        directed=not experiment.aggregator.weighs,
     )
