@@ -126,6 +126,8 @@ class Run:
     def result(self) -> Result:
         """Return how the run ended, or how it stands where it was cut short."""
         [found] = results(self.loop, self.final, [self.experiment.seed])
+        if found.parameters is None:
+            found.parameters = {name: x.detach().cpu() for name, x in self.params.items()}
         return found
 
     def unevaluated(self, verdict: Verdict) -> Result:

@@ -36,7 +36,7 @@ class LossGradients:
         """Evaluate the losses of an objective at `params`."""
         leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
         with torch.enable_grad():
-            losses = objective.losses(leaves, batch)
+            losses = losses_of(objective, leaves, batch)
         return cls(leaves, losses)
 
     def jacobian(self) -> Tensor:
@@ -74,11 +74,20 @@ class LossGradients:
         return torch.autograd.grad(moved, leaves, retain_graph=keep, allow_unused=True, materialize_grads=True)
 
 
+def losses_of(objective: Objective, params: Params, batch: Batch) -> Losses:
+    """Return the losses in the precision of the parameters.
+
+    A number [] of the objective's that is given as a tensor would make float64 of a float32 loss [].
+    """
+    dtype = next(iter(params.values())).dtype
+    return {name: loss.to(dtype) for name, loss in objective.losses(params, batch).items()}
+
+
 def total(objective: Objective, weights: Tensor, batch: Batch) -> Loss:
     """Return λ·losses as a function of the parameters, λ and the batch held fixed."""
 
     def loss(params: Params) -> Tensor:
-        return torch.dot(weights, torch.stack(tuple(objective.losses(params, batch).values())))
+        return torch.dot(weights, torch.stack(tuple(losses_of(objective, params, batch).values())))
 
     return loss
 
@@ -86,7 +95,7 @@ def total(objective: Objective, weights: Tensor, batch: Batch) -> Loss:
 def start(experiment: Experiment, params: Params) -> Carry:
     """Return the carry before the first step of an experiment that is in its place."""
     with torch.no_grad():
-        losses = experiment.objective.losses(params, None)
+        losses = losses_of(experiment.objective, params, None)
         values = torch.stack(tuple(losses.values()))
     return Carry(
         params=params,
