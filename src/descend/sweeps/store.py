@@ -17,7 +17,9 @@ from polars.exceptions import PolarsError
 from descend.atomic import whole
 from descend.engine.result import Result
 from descend.errors import ConfigurationError
+from descend.output.report.summary import with_sum
 from descend.records import SCHEMA
+from descend.sweeps.ends import compared_by
 from descend.sweeps.job import Chunk, Job, swept_columns
 
 CHECKPOINTS = "checkpoints"
@@ -116,9 +118,9 @@ class Store:
         return {run for (run,) in self._index.execute("select run from runs where status != 'failed'")}
 
     def values(self) -> dict[int, float | None]:
-        """Return the value of each run that is complete; None where it is not finite."""
+        """Return what each complete run is compared by; None where that is not finite."""
         done = self.done()
-        return {run: result["value"] for run, result in self.results().items() if run in done}
+        return {run: compared_by(x["value"], x["losses"]) for run, x in self.results().items() if run in done}
 
     def add(self, chunk: Chunk) -> None:
         """Keep a chunk: all of it, or, after a kill, nothing."""
@@ -166,7 +168,7 @@ class Store:
                 {"run": run, **{column_of(key): x[run] for key, x in swept.items()}, **flattened(result)}
                 for run, result in self.results().items()
             ]
-            self._table = pl.DataFrame(rows, infer_schema_length=None)
+            self._table = with_sum(pl.DataFrame(rows, infer_schema_length=None))
         return self._table
 
     def curves(self) -> pl.LazyFrame:
