@@ -13,7 +13,7 @@ from torch import Tensor
 from descend.derivatives.directional import taylor
 from descend.derivatives.graph import complete, explained
 from descend.engine.experiment import Experiment
-from descend.engine.step import LossGradients, total
+from descend.engine.step import Evaluation, LossGradients, Origin, total
 from descend.errors import ConfigurationError, Exited, never_exits
 from descend.types import Params
 
@@ -34,7 +34,7 @@ def check_floating(params: Params) -> None:
             )
 
 
-def check_start(experiment: Experiment, params: Params) -> tuple[str, ...]:
+def check_start(experiment: Experiment, origin: Origin) -> tuple[str, ...]:
     """Require named, scalar, finite losses with a finite gradient at the start, and return their names.
 
     Warns:
@@ -43,13 +43,13 @@ def check_start(experiment: Experiment, params: Params) -> tuple[str, ...]:
     Raises:
         ConfigurationError: naming the loss or gradient and what is wrong with it.
     """
-    names, infinite = examine_start(experiment, params)
+    names, infinite = examine_start(experiment, origin)
     if infinite is not None:
         raise ConfigurationError(infinite)
     return names
 
 
-def examine_start(experiment: Experiment, params: Params) -> tuple[tuple[str, ...], str | None]:
+def examine_start(experiment: Experiment, origin: Origin) -> tuple[tuple[str, ...], str | None]:
     """Return the names of the losses, and a sentence where a loss or its gradient is not finite at this start.
 
     In a sweep one such start is one run that diverges; all else that is wrong, is so at every start.
@@ -57,7 +57,7 @@ def examine_start(experiment: Experiment, params: Params) -> tuple[tuple[str, ..
     Warns, raises:
         As `check_start`, for all but what is not finite.
     """
-    found = losses_at(experiment, params)
+    found = losses_at(experiment, origin)
     objective = type(experiment.objective).__name__
     infinite = None
     for name, value in zip(found.losses, found.values.tolist(), strict=True):
@@ -82,7 +82,7 @@ def examine_start(experiment: Experiment, params: Params) -> tuple[tuple[str, ..
         if infinite is None and not torch.isfinite(gradient).all():
             infinite = f"The gradient of {objective} in {name!r} is not finite at the start; choose another start."
     if infinite is None:
-        check_orders(experiment, params, gradients, torch.ones_like(found.values))
+        check_orders(experiment, origin, gradients, torch.ones_like(found.values))
     return tuple(found.losses), infinite
 
 
@@ -97,7 +97,7 @@ def gradients_at(found: LossGradients, objective: str) -> Params:
         return found.combined(torch.ones_like(found.values))
 
 
-def check_orders(experiment: Experiment, params: Params, gradients: Params, weights: Tensor) -> None:
+def check_orders(experiment: Experiment, origin: Origin, gradients: Params, weights: Tensor) -> None:
     """Require the losses to be differentiable as often as the optimizer and the metrics ask, tried along the gradient.
 
     Raises:
@@ -106,16 +106,16 @@ def check_orders(experiment: Experiment, params: Params, gradients: Params, weig
     asked = [metric.differentiates for metric in experiment.metrics.values()]
     order = max([experiment.optimizer.differentiates, *asked])
     if order > 1:
-        taylor(total(experiment.objective, weights, None), params, gradients, order)
+        taylor(total(beginning(experiment, origin), weights), origin.params, gradients, order)
 
 
-def losses_at(experiment: Experiment, params: Params) -> LossGradients:
+def losses_at(experiment: Experiment, origin: Origin) -> LossGradients:
     """Return the losses over the whole data, having checked that they are named scalars."""
     objective = type(experiment.objective).__name__
     with torch.enable_grad():
-        leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
+        leaves = {name: x.detach().requires_grad_() for name, x in origin.params.items()}
         with users_code(f"{objective}.losses", "mend it there, or choose another start"):
-            losses = experiment.objective.losses(leaves, None)
+            losses = experiment.objective.at(origin.objective).losses(leaves, None)
     if not isinstance(losses, dict) or not losses:
         raise ConfigurationError(
             f"{objective}.losses returned {type(losses).__name__}, but it must return a dict of named scalar tensors."
@@ -128,6 +128,11 @@ def losses_at(experiment: Experiment, params: Params) -> LossGradients:
                 "take its sum or mean."
             )
     return LossGradients(leaves, losses)
+
+
+def beginning(experiment: Experiment, origin: Origin) -> Evaluation:
+    """Return the losses over the whole data, as they are at the start."""
+    return Evaluation(experiment.objective, origin.objective, None, Chance(origin.seed, 0), training=False)
 
 
 @contextmanager

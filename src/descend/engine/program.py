@@ -67,7 +67,7 @@ class Final(NamedTuple):
 
 def finished(experiment: Experiment, carry: Carry, names: Iterable[str]) -> Final:
     """Evaluate the last parameters of one run over the whole data, with the metrics of these names."""
-    taken, _ = evaluate(experiment, carry.params, None, carry.aggregator, experiment.aggregator.uses_jacobian)
+    taken, _, _ = evaluate(experiment, carry, None, False, experiment.aggregator.uses_jacobian)
     rows = taken.jacobian if comparable(taken.names) else None
     observation = observe(experiment, carry, taken, None, None)
     return Final(
@@ -76,7 +76,7 @@ def finished(experiment: Experiment, carry: Carry, names: Iterable[str]) -> Fina
         taken.values,
         taken.weights,
         norm(taken.gradients),
-        experiment.objective.evaluate(carry.params),
+        experiment.objective.at(carry.objective).evaluate(carry.params),
         measure(experiment, names, observation),
         torch.zeros_like(taken.values[0], dtype=torch.bool) if rows is None else is_stationary(rows),
     )
@@ -159,7 +159,7 @@ class Program:
     Args:
         experiment: in its place; its optimizer, aggregator, objective and metrics are batchable.
         names: of its losses.
-        params: the starting parameters of one run, in their place.
+        origin: where one run begins, in its place.
         batch: a batch of one run.
         own_batches: whether each run of a stack draws batches of its own.
         arrays: whether metrics' values that are more than a number are wanted, too (of thousands of runs nobody looks
@@ -184,18 +184,19 @@ class Program:
         self,
         experiment: Experiment,
         names: tuple[str, ...],
-        params: Params,
+        origin: Origin,
         batch: Batch,
         own_batches: bool = False,
         arrays: bool = False,
     ) -> None:
         self.experiment, self.names, self._arrays = experiment, names, arrays
-        device = next(iter(params.values())).device
+        device = next(iter(origin.params.values())).device
         own = numbers_of(experiment)
         self.leaves, self.own_batches, self.batch = list(own), own_batches, batch
         numbers = self.numbers = {leaf: torch.tensor(x, dtype=torch.float64, device=device) for leaf, x in own.items()}
-        self.first = Recorded(self.start, (numbers, params), [True] * (len(numbers) + len(params)))
-        carry = self.start(numbers, params)
+        given = numbers, origin
+        self.first = Recorded(self.start, given, [True] * len(tensors(given)))
+        carry = self.start(*given)
         self._example = (numbers, carry, batch)
         self.kept = len(tensors(carry))
         self.draws = bool(tensors(batch))
@@ -225,9 +226,9 @@ class Program:
         own = {leaf: float(x[run]) for leaf, x in zip(self.leaves, numbers, strict=True)}
         return with_leaves(self.experiment, own)
 
-    def start(self, numbers: Numbers, params: Params) -> Carry:
+    def start(self, numbers: Numbers, origin: Origin) -> Carry:
         """Return one run's carry before its first step."""
-        return lift(start(with_leaves(self.experiment, numbers), params))
+        return lift(start(with_leaves(self.experiment, numbers), origin))
 
     def step(self, due: tuple[str, ...]) -> Recorded:
         """Return the step that computes the metrics `due`; the carry's marks grow until they reproduce themselves."""

@@ -1,6 +1,7 @@
 """The pure step: parameters and states in, parameters and states out."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -8,20 +9,48 @@ from torch import Tensor
 
 from descend.engine.experiment import Experiment
 from descend.engine.flat import begin_state, make_update
+from descend.graph.chance import Chance
 from descend.graph.compat import pytree
 from descend.objectives.objective import Objective
 from descend.types import Batch, Loss, Losses, Observation, Params, State, Total
 
 
 class Carry(NamedTuple):
-    """All that goes from one step to the next; `gradients` and `losses` [m] are the last step's, `step` counts them."""
+    """All that goes from one step to the next.
+
+    Attributes:
+        params: the parameters.
+        optimizer, aggregator, objective: the states of these.
+        gradients, losses: the last step's; losses [m].
+        step: how many were made.
+        seed: of the run; what a step draws depends on it and on `step`.
+    """
 
     params: Params
     optimizer: State
     aggregator: State
+    objective: State
     gradients: Params
     losses: Tensor
     step: int | Tensor
+    seed: int | Tensor
+
+    @property
+    def chance(self) -> Chance:
+        """What is drawn at this step."""
+        return Chance(self.seed, self.step)
+
+
+class Origin(NamedTuple):
+    """Where a run begins: its parameters, the state of its objective, and its seed, int64 []; or [runs, …] of many."""
+
+    params: Params
+    objective: State
+    seed: Tensor
+
+    def of_run(self, run: int) -> "Origin":
+        """Return one of many."""
+        return pytree.tree_map(lambda x: x[run], self)
 
 
 class LossGradients:
@@ -33,12 +62,12 @@ class LossGradients:
         self._jacobian: Tensor | None = None
 
     @classmethod
-    def at(cls, objective: Objective, params: Params, batch: Batch) -> Self:
-        """Evaluate the losses of an objective at `params`."""
+    def of(cls, evaluation: "Evaluation", params: Params) -> tuple[Self, State]:
+        """Evaluate losses at `params`, and return the state of the objective after it."""
         leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
         with torch.enable_grad():
-            losses = losses_of(objective, leaves, batch)
-        return cls(leaves, losses)
+            losses, state = evaluation(leaves)
+        return cls(leaves, losses), state
 
     def jacobian(self) -> Tensor:
         """Return the gradients of the losses as rows, shape [m, n]; a loss that no parameter moves has zeros."""
@@ -75,36 +104,62 @@ class LossGradients:
         return torch.autograd.grad(moved, leaves, retain_graph=keep, allow_unused=True, materialize_grads=True)
 
 
-def losses_of(objective: Objective, params: Params, batch: Batch) -> Losses:
-    """Return the losses in the precision of the parameters.
+@dataclass(frozen=True)
+class Evaluation:
+    """The losses of an objective as a function of the parameters: its state, the batch and the draws are held fixed.
 
-    A number [] of the objective's that is given as a tensor would make float64 of a float32 loss [].
+    Attributes:
+        objective: in its place.
+        state: of it.
+        batch: None for the whole data.
+        chance: what is drawn.
+        training: whether it is evaluated as a training step does (a batch norm takes the batch's statistics, a dropout
+            drops), or as it is used.
     """
-    dtype = next(iter(params.values())).dtype
-    return {name: loss.to(dtype) for name, loss in objective.losses(params, batch).items()}
+
+    objective: Objective
+    state: State
+    batch: Batch
+    chance: Chance
+    training: bool
+
+    def __call__(self, params: Params) -> tuple[Losses, State]:
+        """Return the losses, in the precision of the parameters, and the objective's state after them.
+
+        A number [] of the objective's that is given as a tensor would make float64 of a float32 loss [].
+        """
+        objective, dtype = self.objective.at(self.state), next(iter(params.values())).dtype
+        with self.chance:
+            found = objective.training(params, self.batch) if self.training else None
+            losses, state = (objective.losses(params, self.batch), self.state) if found is None else found
+        return {name: loss.to(dtype) for name, loss in losses.items()}, state
 
 
-def total(objective: Objective, weights: Tensor, batch: Batch) -> Loss:
-    """Return λ·losses as a function of the parameters, λ and the batch held fixed."""
+def total(evaluation: Evaluation, weights: Tensor) -> Loss:
+    """Return λ·losses as a function of the parameters, λ held fixed, too."""
 
     def loss(params: Params) -> Tensor:
-        return torch.dot(weights, torch.stack(tuple(losses_of(objective, params, batch).values())))
+        return torch.dot(weights, torch.stack(tuple(evaluation(params)[0].values())))
 
     return loss
 
 
-def start(experiment: Experiment, params: Params) -> Carry:
+def start(experiment: Experiment, origin: Origin) -> Carry:
     """Return the carry before the first step of an experiment that is in its place."""
+    params, seed = origin.params, origin.seed
     with torch.no_grad():
-        losses = losses_of(experiment.objective, params, None)
+        evaluation = Evaluation(experiment.objective, origin.objective, None, Chance(seed, 0), training=False)
+        losses, _ = evaluation(params)
         values = torch.stack(tuple(losses.values()))
     return Carry(
         params=params,
         optimizer=begin_state(experiment.optimizer, params, experiment.seed),
         aggregator=experiment.aggregator.init(values, tuple(losses)),
+        objective=origin.objective,
         gradients={name: torch.zeros_like(x) for name, x in params.items()},
         losses=values,
         step=0,
+        seed=seed,
     )
 
 
@@ -146,18 +201,21 @@ class Taken(NamedTuple):
 
 
 def evaluate(
-    experiment: Experiment, params: Params, batch: Batch, state: State, jacobian: bool = False
-) -> tuple[Taken, State]:
-    """Return the losses at `params`, the aggregator's weights, the gradient of λ·losses, and the aggregator's state.
+    experiment: Experiment, carry: Carry, batch: Batch, training: bool, jacobian: bool = False
+) -> tuple[Taken, State, State]:
+    """Return the losses at the carry's parameters, the aggregator's weights, and the gradient of λ·losses.
 
-    Of an aggregator without weights they are 1, and in the gradient's place stands its direction.
+    Of an aggregator without weights they are 1, and in the gradient's place stands its direction. Behind them stand
+    the states of the aggregator and the objective after the evaluation.
 
     Args:
+        training: as `Evaluation` has it.
         jacobian: whether a metric will want the Jacobian. The gradient is computed as without, so that what is looked
             at does not change where the run goes.
     """
-    found = LossGradients.at(experiment.objective, params, batch)
-    several, aggregator = len(found.losses) > 1, experiment.aggregator
+    evaluation = Evaluation(experiment.objective, carry.objective, batch, carry.chance, training)
+    found, objective = LossGradients.of(evaluation, carry.params)
+    several, aggregator, state = len(found.losses) > 1, experiment.aggregator, carry.aggregator
     if aggregator.weighs:
         weights, state = aggregator.weights(found.values, found.jacobian, state)
         gradients = found.combined(weights, keep=jacobian and several)
@@ -165,7 +223,8 @@ def evaluate(
         direction, state = aggregator.direction(found.values, found.jacobian, state)
         weights, gradients = torch.ones_like(found.values), found.named(direction)
     rows = found.jacobian() if jacobian and several else None
-    return Taken(tuple(found.losses), found.values, weights, gradients, rows), state
+    kept = pytree.tree_map(lambda x: x.detach() if isinstance(x, Tensor) else x, objective)
+    return Taken(tuple(found.losses), found.values, weights, gradients, rows), state, kept
 
 
 def advance(
@@ -177,26 +236,35 @@ def advance(
         count: wraps the scalar function handed to the optimizer, to count its evaluations.
         jacobian: as for `evaluate`.
     """
-    taken, aggregator = evaluate(experiment, carry.params, batch, carry.aggregator, jacobian)
-    loss = count(total(experiment.objective, taken.weights, batch))
+    taken, aggregator, objective = evaluate(experiment, carry, batch, True, jacobian)
+    evaluation = Evaluation(experiment.objective, carry.objective, batch, carry.chance, training=True)
+    loss = count(total(evaluation, taken.weights))
     optimizer = experiment.optimizer_at(carry.step)
     found, state = make_update(optimizer, carry.params, experiment.clip(taken.gradients), carry.optimizer, loss)
     # A number [] that was given as a tensor would make float64 of a float32 parameter [].
     params = {name: found[name].to(x.dtype) for name, x in carry.params.items()}
-    return Carry(params, state, aggregator, taken.gradients, taken.values, carry.step + 1), taken
+    return Carry(
+        params, state, aggregator, objective, taken.gradients, taken.values, carry.step + 1, carry.seed
+    ), taken
 
 
 def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | None, batch: Batch) -> Observation:
     """Return what metrics may look at: the point `before`, what was found there, and the update, if one followed."""
     update = None if after is None else {name: after.params[name] - x for name, x in before.params.items()}
 
+    objective = experiment.objective.at(before.objective)
+
+    def evaluation(batch: Batch, training: bool = False) -> Evaluation:
+        return Evaluation(experiment.objective, before.objective, batch, before.chance, training)
+
     def on(examples: float | None) -> Total:
-        chosen = batch if examples is None else experiment.objective.sample(examples)
-        return experiment.objective.composed(total(experiment.objective, taken.weights, chosen), taken.weights, chosen)
+        chosen = batch if examples is None else objective.sample(examples)
+        return objective.composed(total(evaluation(chosen), taken.weights), taken.weights, chosen)
 
     def jacobian() -> Tensor:
-        rows = taken.jacobian
-        return LossGradients.at(experiment.objective, before.params, batch).jacobian() if rows is None else rows
+        if taken.jacobian is not None:
+            return taken.jacobian
+        return LossGradients.of(evaluation(batch, after is not None), before.params)[0].jacobian()
 
     return Observation(
         step=before.step,
@@ -208,9 +276,9 @@ def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | 
         previous_losses=dict(zip(taken.names, before.losses.unbind(), strict=True)),
         update=update,
         lr=experiment.optimizer_at(before.step).lr,
-        loss=total(experiment.objective, taken.weights, batch),
+        loss=total(evaluation(batch), taken.weights),
         total=on,
         jacobian=jacobian,
-        evaluate=lambda: experiment.objective.evaluate(before.params),
+        evaluate=lambda: objective.evaluate(before.params),
         directed=not experiment.aggregator.weighs,
     )

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
-from descend.types import Batch, Drawing, Loss, Losses, Params, Total
+from descend.types import Batch, Drawing, Loss, Losses, Params, State, Total
 
 
 class Objective(ABC):
@@ -36,11 +36,31 @@ class Objective(ABC):
         All randomness comes from `generator`, so that a seed gives the same start on every device and precision.
         """
 
+    def begin(self, generator: torch.Generator) -> tuple[Params, State]:
+        """Return the starting parameters, and the state that training carries beside them (statistics of a batch norm).
+
+        The state is a dict of tensors by name; by default there is none.
+        """
+        return self.init(generator), {}
+
+    def at(self, state: State) -> Self:
+        """Return the objective with this state, which its other methods may read; by default there is none."""
+        return self
+
+    def training(self, params: Params, batch: Batch) -> tuple[Losses, State]:
+        """Return the losses of a training step, and the state after it, which is new and never written in place.
+
+        By default training is no other than `losses`. What is drawn here by torch's global generator (a dropout) is
+        drawn from the run's seed and step.
+        """
+        return self.losses(params, batch), {}
+
     @abstractmethod
     def losses(self, params: Params, batch: Batch) -> Losses:
         """Return the named losses, each of shape [], at `params` on one batch; `batch=None` means the whole data.
 
-        Differentiable in `params`, free of side effects and of `if` on tensor values.
+        Differentiable in `params`, free of side effects and of `if` on tensor values. Metrics, tests and the end of a
+        run are evaluated by it.
         """
 
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:

@@ -52,7 +52,7 @@ class Recording:
 def record_experiment(
     experiment: Experiment,
     names: tuple[str, ...],
-    params: Params,
+    origin: Origin,
     batch: Batch,
     own_batches: bool = False,
     arrays: bool = False,
@@ -60,7 +60,7 @@ def record_experiment(
     """Record an experiment where that can be done.
 
     Args:
-        params, batch: of one run.
+        origin, batch: of one run.
         own_batches, arrays: as for `Program`.
 
     Raises:
@@ -71,8 +71,8 @@ def record_experiment(
     if reason is None:
         try:
             with never_exits():
-                program = Program(experiment, names, params, batch, own_batches, arrays)
-                check_faithful(program, params, batch)
+                program = Program(experiment, names, origin, batch, own_batches, arrays)
+                check_faithful(program, origin, batch)
         except Untraceable as error:
             program, reason = None, f"its step cannot be recorded: {str(error).splitlines()[0]}"
         except Exception as error:  # a user's own code may raise anything where tensors stand for numbers
@@ -94,7 +94,7 @@ def unrecordable(experiment: Experiment) -> str | None:
 def choose(
     recording: Recording,
     numbers: Sequence[Tensor],
-    params: Params,
+    origin: Origin,
     stride: int = 1,
     threads: int = 1,
     name: str | None = None,
@@ -103,7 +103,7 @@ def choose(
 
     Args:
         numbers: of the runs, as `GraphBackend` takes them.
-        params: the starts of all runs, [runs, …] each.
+        origin: where all runs begin, each tensor [runs, …].
         stride: every how many steps losses and metrics are recorded.
         threads: how many a kernel may use.
         name: of the backend, where runs go on that it began; None lets the experiment decide.
@@ -112,32 +112,32 @@ def choose(
         ConfigurationError: compiling was asked for and cannot be done, or the backend named cannot be had.
     """
     if name is not None:
-        return backend_named(recording, numbers, params, stride, threads, name)
+        return backend_named(recording, numbers, origin, stride, threads, name)
     experiment, program = recording.experiment, recording.program
     if program is None:
-        return PythonBackend(experiment, recording.names, {name: x[0] for name, x in params.items()})
-    one = {name: x[0] for name, x in params.items()}
+        return PythonBackend(experiment, recording.names, origin.of_run(0))
+    one = origin.of_run(0).params
     kernel = small(program.step(()).graph) and not program.draws and program.last
-    kernel = kernel and all(x.device.type == "cpu" for x in params.values())
+    kernel = kernel and all(x.device.type == "cpu" for x in origin.params.values())
     if kernel and compiles(experiment, one, LONG_RUN_OF_A_KERNEL):
         try:
-            return KernelBackend(program, numbers, params, stride, threads)
+            return KernelBackend(program, numbers, origin, stride, threads)
         except NoCompiler:
             if experiment.compile == "auto":
-                return GraphBackend(program, numbers, params)
+                return GraphBackend(program, numbers, origin)
             raise
         except Inseparable:
             pass
     if compiles(experiment, one, LONG_RUN):
         try:
-            return CompiledBackend(program, numbers, params)
+            return CompiledBackend(program, numbers, origin)
         except CompileFailed as error:
             if experiment.compile != "auto":
                 raise ConfigurationError(
                     f"compile is true, but a step of {type(experiment.objective).__name__} cannot be compiled: "
                     f"{error}; set compile=false."
                 ) from error
-    found = GraphBackend(program, numbers, params)
+    found = GraphBackend(program, numbers, origin)
     found.prepare()
     return found
 

@@ -37,7 +37,7 @@ class CompiledBackend(GraphBackend):
     """Advances a stack by a compiled program of `STEPS` steps.
 
     Args:
-        program, numbers, params: as for `GraphBackend`.
+        program, numbers, origin: as for `GraphBackend`.
 
     Raises:
         CompileFailed: the step cannot be compiled.
@@ -46,9 +46,9 @@ class CompiledBackend(GraphBackend):
     name: ClassVar[str] = "compiled"
     aligned: bool = True
 
-    def __init__(self, program: Program, numbers: Sequence[Tensor], params: Params) -> None:
+    def __init__(self, program: Program, numbers: Sequence[Tensor], origin: Origin) -> None:
         self._unit = TILE
-        super().__init__(program, numbers, params)
+        super().__init__(program, numbers, origin)
         self.together = STEPS
         self._own = [True] * len(numbers) + self.carried  # which inputs have the run axis
         self._call = self._compiled()

@@ -29,21 +29,21 @@ class GraphBackend(Backend):
     Args:
         program: the experiment, recorded.
         numbers: its numbers, in the order of `program.leaves`, each [runs].
-        params: the runs' starting parameters, each [runs, …].
+        origin: where the runs begin, each tensor [runs, …].
     """
 
     name: ClassVar[str] = "graph"
     _unit: int = VECTORS
 
-    def __init__(self, program: Program, numbers: Sequence[Tensor], params: Params) -> None:
+    def __init__(self, program: Program, numbers: Sequence[Tensor], origin: Origin) -> None:
         self.program, self.names = program, program.names
         self._all = list(numbers)
-        self._numbers, self._count = list(numbers), len(next(iter(params.values())))
+        self._numbers, self._count = list(numbers), len(origin.seed)
         self._steps: dict[tuple[str, ...], Stacked] = {}
         self._looks: dict[tuple[str, ...], Stacked] = {}
         self._splits: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self._untraceable: set[str] = set()
-        self.carry = self._start(params)
+        self.carry = self._start(origin)
 
     @property
     def carried(self) -> list[bool]:
@@ -55,8 +55,8 @@ class GraphBackend(Backend):
         """The length of the run axis."""
         return -(-self._count // self._unit) * self._unit if self.program.last else self._count
 
-    def _start(self, params: Params) -> list[Tensor]:
-        found = once(self.program.first, self.program.last, [*self._numbers, *params.values()])
+    def _start(self, origin: Origin) -> list[Tensor]:
+        found = once(self.program.first, self.program.last, [*self._numbers, *tensors(origin)])
         return self._placed(found)
 
     def _laid(self, x: Tensor, differs: bool) -> Tensor:

@@ -34,7 +34,7 @@ class KernelBackend(GraphBackend):
     beside it, from the carries before and after the step.
 
     Args:
-        program, numbers, params: as for `GraphBackend`; the step draws no batches, and its tensors lie on the CPU.
+        program, numbers, origin: as for `GraphBackend`; the step draws no batches, and its tensors lie on the CPU.
         stride: every how many steps a run's losses and due metrics are recorded.
         threads: how many may be used.
 
@@ -46,14 +46,14 @@ class KernelBackend(GraphBackend):
     name: ClassVar[str] = "kernel"
 
     def __init__(
-        self, program: Program, numbers: Sequence[Tensor], params: Params, stride: int = 1, threads: int = 1
+        self, program: Program, numbers: Sequence[Tensor], origin: Origin, stride: int = 1, threads: int = 1
     ) -> None:
         self._threads = threads
         self._often = often(program.experiment, stride)
         self._beside = bool(program.experiment.metrics)  # whether a metric may be computed beside a step
         varying = [bool((x != x[0]).any()) for x in numbers]
         self.marks = grown(program, varying)
-        super().__init__(program, numbers, params)
+        super().__init__(program, numbers, origin)
         self._kernels: dict[tuple[str, ...], StepKernel | None] = {(): self._made(())}
         self.together = STEPS_OF_A_CALL
 

@@ -22,7 +22,7 @@ SHARE = 0.01
 """A recorded step may differ from the step by this share of how far the result moved; a constant does by all of it."""
 
 
-def check_faithful(program: Program, params: Params, batch: Batch) -> None:
+def check_faithful(program: Program, origin: Origin, batch: Batch) -> None:
     """Compare the recorded step with the step itself at a second point.
 
     Raises:
@@ -30,10 +30,10 @@ def check_faithful(program: Program, params: Params, batch: Batch) -> None:
     """
     if own_alone(program):
         return
-    moved = {name: x * 1.0625 + 0.03125 for name, x in params.items()}
+    moved = origin._replace(params={name: x * 1.0625 + 0.03125 for name, x in origin.params.items()})
     numbers, experiment = program.numbers, program.experiment
     try:
-        found = [carry_after(program, start, batch) for start in (params, moved)]
+        found = [carry_after(program, start, batch) for start in (origin, moved)]
         carry = program.start(numbers, moved)
         own = tensors(take(experiment, carry, [batch], ((),), uncounted)[0])
     except Exception as error:  # a user's own code may raise anything where it was not asked to go
@@ -65,9 +65,9 @@ def home(x: Any) -> str:
     return str(getattr(x, "__module__", None) or type(x).__module__)
 
 
-def carry_after(program: Program, params: Params, batch: Batch) -> Sequence[Tensor]:
-    """Return the carry after one recorded step from `params`."""
-    carry: Carry = program.start(program.numbers, params)
+def carry_after(program: Program, origin: Origin, batch: Batch) -> Sequence[Tensor]:
+    """Return the carry after one recorded step from `origin`."""
+    carry: Carry = program.start(program.numbers, origin)
     with torch.no_grad():
         step = function(program.step(()).graph)
         return step(*program.numbers.values(), *tensors(carry), *tensors(batch))[: program.kept]

@@ -30,14 +30,14 @@ class PythonBackend(Backend):
     Args:
         experiment: in its place.
         names: of its losses.
-        params: its start, in its place.
+        origin: where it begins, in its place.
     """
 
     name: ClassVar[str] = "python"
 
-    def __init__(self, experiment: Experiment, names: tuple[str, ...], params: Params) -> None:
+    def __init__(self, experiment: Experiment, names: tuple[str, ...], origin: Origin) -> None:
         self._experiment, self.names = experiment, names
-        begun = pytree.tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, start(experiment, params))
+        begun = pytree.tree_map(lambda x: x.clone() if isinstance(x, Tensor) else x, start(experiment, origin))
         self.carry = Counted(begun, Evaluations())
 
     def advance(self, batches: Sequence[Batch], pattern: Pattern) -> list[Summary]:

@@ -1,0 +1,122 @@
+"""Chance that belongs to a run: what is drawn depends on the run's seed, its step, and which draw of the step it is.
+
+A process has one global generator, and what is drawn from it depends on all that was drawn before: by other runs, by a
+metric, by the steps before an interruption. So every operation that draws is carried out with the generator set to a
+state of its own, and the generator is set back. Recorded, it is one node, whose inputs are the seed and the step: a
+run draws the same numbers alone, in any stack, after a resume, and whatever is looked at.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from descend.graph.compat import LightDispatchMode, OpOverload, pytree, writes
+from descend.graph.recorder import RECORDING, as_one_node, unrecorded
+
+BITS = 2**64 - 1
+
+
+class Chance(LightDispatchMode):
+    """Gives each operation that draws, within its `with` block, a state of the generator of its own.
+
+    Args:
+        seed: of the run; an int, or int64 [] where it is recorded.
+        step: of the run, likewise.
+
+    Every block begins with the first draw again: two evaluations at one step are of one function.
+    """
+
+    def __init__(self, seed: int | Tensor, step: int | Tensor) -> None:
+        super().__init__()
+        self._seed, self._step, self._draws = seed, step, 0
+
+    def __enter__(self) -> Any:
+        self._draws = 0
+        return super().__enter__()
+
+    def __torch_dispatch__(
+        self, func: OpOverload, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if torch.Tag.nondeterministic_seeded not in func.tags or draws_nothing(func, args, kwargs):
+            return func(*args, **kwargs)
+        if kwargs.get("generator") is not None:
+            return func(*args, **kwargs)  # the caller keeps a generator of his own
+        self._draws += 1
+        draw = Draw(func, args, kwargs, self._draws)
+        if not (writes(func) and args and isinstance(args[0], Tensor)):
+            return as_one_node(draw, self._seed, self._step, *draw.tensors(args, kwargs))
+        target = args[0]
+        with unrecorded():
+            target.copy_(draw(self._seed, self._step, *draw.tensors(args, kwargs)))
+        if RECORDING:
+            RECORDING[-1].note(draw, (self._seed, self._step, *draw.tensors(args, kwargs)), {}, target)
+        return target
+
+
+class Draw:
+    """One operation that draws, as a function of a run's seed, its step, and the tensors it is given.
+
+    Args:
+        op: the operation; one that writes into its first argument returns what it would write.
+        args, kwargs: what it was called with.
+        number: which draw of an evaluation it is.
+    """
+
+    def __init__(self, op: OpOverload, args: tuple, kwargs: dict[str, Any], number: int) -> None:
+        self._op, self._number = op, number
+        self.__name__ = f"draw{number}_{op}"
+        leaves, self._spec = pytree.tree_flatten((args, kwargs))
+        self._leaves = [None if isinstance(x, Tensor) else x for x in leaves]
+        self._places = [i for i, x in enumerate(leaves) if isinstance(x, Tensor)]
+
+    def tensors(self, args: tuple, kwargs: dict[str, Any]) -> list[Tensor]:
+        """Return the tensors among the arguments, in order."""
+        return [x for x in pytree.tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+
+    def __call__(self, seed: int | Tensor, step: int | Tensor, *tensors: Tensor) -> Any:
+        leaves = list(self._leaves)
+        for i, x in zip(self._places, tensors, strict=True):
+            leaves[i] = x
+        args, kwargs = pytree.tree_unflatten(leaves, self._spec)
+        if writes(self._op):
+            args = (torch.empty_like(args[0], memory_format=torch.contiguous_format), *args[1:])
+        devices = [x.device.index for x in tensors if x.device.type == "cuda"]
+        with set_to(mixed(int(seed), int(step), self._number), devices[:1]):
+            return self._op(*args, **kwargs)
+
+
+def draws_nothing(op: OpOverload, args: tuple, kwargs: dict[str, Any]) -> bool:
+    """Tell whether an operation that may drop entries is told to drop none."""
+    names = [x.name for x in op._schema.arguments]
+    given = dict(zip(names, args, strict=False)) | kwargs
+    chances = [x for name, x in given.items() if name in ("dropout_p", "dropout")]
+    return bool(chances) and not any(chances)
+
+
+@contextmanager
+def set_to(state: int, devices: list[int]) -> Iterator[None]:
+    """Set the global generators to a state that this number decides, and set them back."""
+    with torch.random.fork_rng(devices):
+        torch.default_generator.manual_seed(state)
+        for device in devices:
+            with torch.cuda.device(device):
+                torch.cuda.manual_seed(state)
+        yield
+
+
+def mixed(*parts: int) -> int:
+    """Return 63 bits that depend on every bit of the parts.
+
+    Steele, Lea & Flood, "Fast splittable pseudorandom number generators" (OOPSLA 2014), figure 17: SplitMix64's mixing.
+    """
+    state = 0
+    for part in parts:
+        state = (state + 0x9E3779B97F4A7C15 + part) & BITS
+        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & BITS
+        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & BITS
+        state ^= state >> 31
+    return state >> 1
