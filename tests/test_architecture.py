@@ -29,7 +29,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 LAYERS = [
-    {"types", "errors", "scalars", "vectors", "checks", "records", "atomic"},
+    {"types", "errors", "scalars", "vectors", "checks", "records", "atomic", "devices"},
     {"graph"},
     {"ops", "derivatives", "schedules"},
     {"objectives", "aggregators", "optimizers", "metrics"},

@@ -83,7 +83,7 @@ class TorchJD(Aggregator):
         method = copy.deepcopy(self.method)
         recall(method, state["memory"])
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(state["step"])
+            torch.default_generator.manual_seed(state["step"])  # that of the CPU, where torchjd computes: no GPU's
             weights = weights_by(method, losses, jacobian)
         return weights, {"step": state["step"] + 1, "memory": remembered(method, self.method)}
 

@@ -73,7 +73,8 @@ def spectrum(
             f"least 1 and at most {size} in all."
         )
     if start is None:
-        start = torch.randn(size, generator=generator, dtype=product.dtype, device=product.device)
+        drawn = torch.randn(size, generator=generator, dtype=product.dtype, device=generator.device)
+        start = drawn.to(product.device)
     process = Lanczos(product, start, generator)
     limit = size if size <= SMALL else min(max(most, wanted), size)
     while process.steps < limit:

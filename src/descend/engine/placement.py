@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from descend.devices import exact
 from descend.errors import ConfigurationError
 from descend.types import Params
 from descend.vectors import numel
@@ -77,12 +78,13 @@ def choose_threads(threads: str | int, work: int) -> int:
 
 
 @contextmanager
-def cpu_threads(count: int) -> Iterator[None]:
-    """Compute with `count` threads inside, and with as many as before afterwards."""
+def computing(threads: int, device: torch.device) -> Iterator[None]:
+    """Compute with `threads` CPU threads inside, on a GPU exactly and repeatably; afterwards as before."""
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(threads)
     try:
-        yield
+        with exact(device):
+            yield
     finally:
         torch.set_num_threads(before)
 

@@ -16,7 +16,7 @@ from descend.engine.checkpoint import Clock, Every, save
 from descend.engine.experiment import Experiment
 from descend.engine.gather import host
 from descend.engine.loop import Loop, Rows
-from descend.engine.placement import cpu_threads
+from descend.engine.placement import computing
 from descend.engine.program import Final
 from descend.engine.result import Result
 from descend.engine.results import results, unevaluated
@@ -44,7 +44,7 @@ class Run:
         self.experiment = within_budgets(beginning.experiment)
         start = {name: x[0] for name, x in beginning.params.items()}
         self.names = check_start(self.experiment, start)
-        with cpu_threads(beginning.threads):
+        with computing(beginning.threads, beginning.streams.device):
             batch = beginning.streams.example()
             recording = record(self.experiment, self.names, start, batch, arrays=True)
             made = choose(recording, numbers_of_one(recording.program), beginning.params, name=backend)

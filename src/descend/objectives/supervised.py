@@ -102,12 +102,17 @@ class Supervised(Objective):
         return Total(loss, lambda params: self.network(params, inputs), outer)
 
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
+        for epoch in self.epochs(generator):
+            yield from [None] if epoch is None else epoch.unbind()
+
+    def epochs(self, generator: torch.Generator) -> Iterator[Batch]:
         examples = len(self.train_targets)
-        if self.batch_size == examples:
-            yield from super().batches(generator)
+        while self.batch_size == examples:
+            yield None
+        whole = examples - examples % self.batch_size
         while True:
             order = torch.randperm(examples, generator=generator, device=generator.device)
-            yield from (batch for batch in order.split(self.batch_size) if len(batch) == self.batch_size)
+            yield order[:whole].view(-1, self.batch_size)
 
     def evaluate(self, params: Params) -> dict[str, Tensor]:
         with torch.no_grad():

@@ -20,7 +20,7 @@ from descend.engine.curves import Curves
 from descend.engine.experiment import Experiment
 from descend.engine.gather import host
 from descend.engine.loop import Loop
-from descend.engine.placement import cpu_threads
+from descend.engine.placement import computing
 from descend.engine.result import Result
 from descend.engine.results import results
 from descend.engine.streams import begin
@@ -171,7 +171,7 @@ def prepare(group: Group) -> Prepared:
     numbers = {name: metric for name, metric in first.experiment.metrics.items() if not metric.arrays}
     experiment = replace(first.experiment, metrics=numbers)
     experiment = within_budgets(experiment) if len(group.jobs) == 1 else experiment
-    with cpu_threads(first.threads):
+    with computing(first.threads, first.streams.device):
         names = check_start(experiment, params)
         return Prepared(record(experiment, names, params, first.streams.example(), own), own)
 
@@ -219,7 +219,7 @@ def begun(prepared: Prepared, group: Group, stride: int, progress: Progress) -> 
     device = next(iter(beginning.params.values())).device
     own = {} if recording.program is None else recording.program.numbers
     numbers = [wide(group.numbers.get(leaf, [float(x)] * runs), device) for leaf, x in own.items()]
-    with cpu_threads(beginning.threads):
+    with computing(beginning.threads, beginning.streams.device):
         backend = choose(recording, numbers, beginning.params, stride, torch.get_num_threads())
     return Loop(recording.experiment, backend, beginning.streams, runs, beginning.threads, stride, progress)
 

@@ -1,0 +1,45 @@
+"""A machine with two pretend GPUs."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pretend
+import pytest
+import torch
+
+from descend import devices
+from descend.engine import experiment, placement
+from descend.graph import recorder
+
+FREE, RESERVED, ALLOCATED = 8 << 30, 3 << 30, 1 << 30
+
+
+@pytest.fixture
+def gpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """`device=cuda` is the pretend device, of which there are two."""
+    pretend.register()
+    named = placement.choose_device
+
+    def choose(name: str, work: int) -> torch.device:
+        found = named(name, work)
+        return torch.device(pretend.NAME, found.index or 0) if found.type == "cuda" else found
+
+    for module in (experiment, placement):
+        monkeypatch.setattr(module, "choose_device", choose)
+    monkeypatch.setattr(devices, "GPUS", ("cuda", pretend.NAME))
+    monkeypatch.setattr(recorder, "memory", pretend.memory)
+    told: dict[str, Any] = {
+        "is_available": lambda: True,
+        "device_count": lambda: pretend.COUNT,
+        "get_device_name": lambda device=None: "a pretend GPU",
+        "mem_get_info": lambda device=None: (FREE, 2 * FREE),
+        "memory_reserved": lambda device=None: RESERVED,
+        "memory_allocated": lambda device=None: ALLOCATED,
+        "synchronize": lambda device=None: pretend.count("waits", "synchronize"),
+        "empty_cache": lambda: None,
+    }
+    for name, answer in told.items():
+        monkeypatch.setattr(torch.cuda, name, answer)
+    # Torch walks back on a thread of each device's own, on which functorch's transforms are not known.
+    with torch.autograd.set_multithreading_enabled(False):
+        yield
