@@ -37,6 +37,8 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         "memory_allocated": lambda device=None: ALLOCATED,
         "synchronize": lambda device=None: pretend.count("waits", "synchronize"),
         "empty_cache": lambda: None,
+        "get_rng_state": pretend.Module.get_rng_state,
+        "set_rng_state": pretend.Module.set_rng_state,
     }
     for name, answer in told.items():
         monkeypatch.setattr(torch.cuda, name, answer)

@@ -118,6 +118,7 @@ class Pretend(Tensor):
     """A tensor on a pretend device; `held` is the tensor on the CPU that has its numbers."""
 
     held: Tensor
+    __module__ = "torch"  # as the engine sees it, a part of torch
     __torch_function__ = torch._C._disabled_torch_function_impl
 
     @staticmethod
@@ -286,13 +287,26 @@ class Module:
 
     @staticmethod
     def manual_seed_all(seed: int) -> None:
-        count("launches", "manual_seed_all")
+        """What is drawn on the device comes from the CPU's generator, which is seeded beside this one."""
+        count("waits", "manual_seed_all")
+
+    @staticmethod
+    def get_rng_state(device: Any = None) -> Tensor:
+        count("waits", "get_rng_state")
+        return torch.zeros(16, dtype=torch.uint8)
+
+    @staticmethod
+    def set_rng_state(state: Tensor, device: Any = None) -> None:
+        if state.device != CPU or state.dtype != torch.uint8:
+            raise TypeError("RNG state must be a torch.ByteTensor")
+        count("waits", "set_rng_state")
 
 
-# These make their result by writing into an empty one and changing its shape, unless they are taken as a whole.
-FACTORIES = (
+# Torch takes these as a whole on CUDA. For a device that it does not know it makes the first by writing into an empty
+# tensor whose shape it changes, and the last of simpler operations, which round otherwise.
+WHOLE = (
     "arange", "arange.start", "arange.start_step", "eye", "eye.m", "linspace", "logspace", "randperm",
-    "randperm.generator", "tril_indices", "triu_indices", "range", "range.step",
+    "randperm.generator", "tril_indices", "triu_indices", "range", "range.step", "silu_backward", "mish_backward",
 )  # fmt: skip
 
 REGISTERED: list[torch.library.Library] = []
@@ -307,7 +321,7 @@ def register() -> None:
     every, own = torch.library.Library("_", "IMPL", "PrivateUse1"), torch.library.Library("aten", "IMPL", "PrivateUse1")
     REGISTERED.extend([every, own])
     every.fallback(lambda func, *args, **kwargs: carry_out(func, args, kwargs), "PrivateUse1")
-    for name in FACTORIES:
+    for name in WHOLE:
         packet, _, overload = name.partition(".")
         func = getattr(getattr(aten, packet), overload or "default")
         own.impl(name, lambda *args, func=func, **kwargs: carry_out(func, args, kwargs), "PrivateUse1")

@@ -12,6 +12,7 @@ from descend.aggregators.aggregator import Aggregator
 from descend.aggregators.gramian import gramian
 from descend.aggregators.torchjd_extra import import_torchjd, weigh
 from descend.aggregators.torchjd_memory import recall, remembered
+from descend.devices import is_failure
 from descend.errors import ConfigurationError
 from descend.types import State
 
@@ -73,6 +74,8 @@ class TorchJD(Aggregator):
         try:
             self.weights(torch.ones_like(losses), lambda: some, state)
         except (ValueError, IndexError, RuntimeError) as error:
+            if is_failure(error):
+                raise
             raise ConfigurationError(
                 f"torchjd's {self.name} with {self.arguments or 'its defaults'} cannot combine {len(losses)} losses "
                 f"({', '.join(names)}): {str(error).rstrip('.')}. Change aggregator.arguments, or the aggregator."

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import torch
 
+from descend import devices
 from descend.errors import ConfigurationError
 
 # Asking the system costs more than a small Hessian does, and no machine that runs torch lacks this much.
@@ -13,8 +14,8 @@ ALWAYS_FREE = 2**26
 
 def free_bytes(device: torch.device) -> float:
     """Bytes that can still be allocated on `device`; on systems that do not tell, all of the machine's memory."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+    if devices.is_gpu(device):
+        return devices.free_bytes(device)
     meminfo = Path("/proc/meminfo")
     if not meminfo.exists():
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from descend.derivatives.directional import taylor
 from descend.derivatives.graph import complete, explained
+from descend.devices import is_failure, is_out_of_memory
 from descend.engine.experiment import Experiment
 from descend.engine.step import LossGradients, total
 from descend.errors import ConfigurationError
@@ -83,6 +84,7 @@ def gradients_at(found: LossGradients, objective: str) -> Params:
     except ConfigurationError:
         raise
     except Exception as error:  # a user's own backward may raise anything
+        require_device(error, objective, found.values.device)
         raise ConfigurationError(
             f"The gradient of {objective} raised {type(error).__name__} at the start: {error} ({place(error)}); mend "
             "the backward it comes from."
@@ -111,6 +113,7 @@ def losses_at(experiment: Experiment, params: Params) -> LossGradients:
         except ConfigurationError:
             raise
         except Exception as error:  # a user's own objective may raise anything
+            require_device(error, objective, next(iter(params.values())).device)
             raise ConfigurationError(
                 f"{objective}.losses raised {type(error).__name__} at the start: {error} ({place(error)}); "
                 "mend it there, or choose another start."
@@ -127,6 +130,18 @@ def losses_at(experiment: Experiment, params: Params) -> LossGradients:
                 "take its sum or mean."
             )
     return LossGradients(leaves, losses)
+
+
+def require_device(error: Exception, objective: str, device: torch.device) -> None:
+    """Raise ConfigurationError where memory ran out, and the error itself where the device stopped."""
+    if is_out_of_memory(error):
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ConfigurationError(
+            f"The start of {objective} does not fit into the memory of {device}: {reason}. Choose a smaller problem or "
+            "batch, end what else uses that memory, or choose another device."
+        ) from error
+    if is_failure(error):
+        raise error
 
 
 def place(error: BaseException) -> str:

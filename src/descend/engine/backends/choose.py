@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from descend.devices import is_failure
 from descend.engine.backends.backend import Backend
 from descend.engine.backends.c_program import NoCompiler
 from descend.engine.backends.compiled import CompiledBackend, CompileFailed
@@ -71,6 +72,8 @@ def record(
         except Untraceable as error:
             program, reason = None, f"its step cannot be recorded: {str(error).splitlines()[0]}"
         except Exception as error:  # a user's own code may raise anything where tensors stand for numbers
+            if is_failure(error):
+                raise
             text = (str(error).splitlines() or [""])[0]
             program, reason = None, f"its step cannot be recorded: {type(error).__name__}: {text}"
     if program is None and compiles(experiment, params, 0) and experiment.compile is True:
