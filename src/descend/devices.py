@@ -15,17 +15,24 @@ FAILURES = (torch.OutOfMemoryError, torch.AcceleratorError)
 """What a device raises that has nothing to do with the function it carries out: its memory is full, or it stopped."""
 
 # With these a float32 product has the 23 bits that it has on a CPU; TF32, the default of cuDNN's convolutions, has 10.
+BACKENDS: Any = torch.backends  # torch's stubs lack a part of them
 PRECISIONS: dict[str, Any] = {
-    "matmul": torch.backends.cuda.matmul,
-    "convolution": torch.backends.cudnn.conv,
-    "recurrent": torch.backends.cudnn.rnn,
+    "matmul": BACKENDS.cuda.matmul,
+    "convolution": BACKENDS.cudnn.conv,
+    "recurrent": BACKENDS.cudnn.rnn,
 }
 IEEE = "ieee"
+MEMORY: Any = torch.utils.deterministic
 
 
 def is_gpu(device: torch.device) -> bool:
     """Tell whether a device is a GPU."""
     return device.type in GPUS
+
+
+def gpus() -> int:
+    """Return how many GPUs this machine has; 1 where it has none, so that one can divide by it."""
+    return max(1, torch.cuda.device_count())
 
 
 def free_bytes(device: torch.device) -> int:
@@ -41,6 +48,16 @@ def give_back() -> None:
     """Give unused memory back to the driver, for a next try that needs larger pieces, and for other processes."""
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
+
+
+@contextmanager
+def in_turn(number: int) -> Iterator[None]:
+    """Let `cuda` inside mean the GPU whose turn it is: that of the first process, the second… of those on a machine."""
+    if torch.cuda.device_count() > 1:
+        with torch.cuda.device(number % torch.cuda.device_count()):
+            yield
+    else:
+        yield
 
 
 def wait_for(device: torch.device) -> None:
@@ -73,20 +90,20 @@ def exact(device: torch.device) -> Iterator[None]:
     cudnn, before = torch.backends.cudnn, {name: flags.fp32_precision for name, flags in PRECISIONS.items()}
     chosen = cudnn.deterministic, cudnn.benchmark
     repeated = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    fills = torch.utils.deterministic.fill_uninitialized_memory
+    fills = MEMORY.fill_uninitialized_memory
     try:
         for flags in PRECISIONS.values():
             flags.fp32_precision = IEEE
         cudnn.deterministic, cudnn.benchmark = True, False
         torch.use_deterministic_algorithms(True, warn_only=True)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # no number here is read before it is written
+        MEMORY.fill_uninitialized_memory = False  # no number here is read before it is written
         yield
     finally:
         for name, flags in PRECISIONS.items():
             flags.fp32_precision = before[name]
         cudnn.deterministic, cudnn.benchmark = chosen
         torch.use_deterministic_algorithms(repeated[0], warn_only=repeated[1])
-        torch.utils.deterministic.fill_uninitialized_memory = fills
+        MEMORY.fill_uninitialized_memory = fills
 
 
 def described(device: torch.device) -> dict[str, Any]:

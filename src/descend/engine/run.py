@@ -43,8 +43,8 @@ class Run:
         beginning = begin(experiment, [experiment.seed], [experiment.objective], own=False)
         self.experiment = within_budgets(beginning.experiment)
         start = {name: x[0] for name, x in beginning.params.items()}
-        self.names = check_start(self.experiment, start)
         with computing(beginning.threads, beginning.streams.device):
+            self.names = check_start(self.experiment, start)
             batch = beginning.streams.example()
             recording = record(self.experiment, self.names, start, batch, arrays=True)
             made = choose(recording, numbers_of_one(recording.program), beginning.params, name=backend)

@@ -13,7 +13,6 @@ from descend.graph.compat import pytree
 from descend.objectives.objective import Objective
 from descend.types import Batch, Params
 
-
 MOST_BYTES = 2**26
 """The batches of so many bytes, of all runs, are made ready on the device at a time, and those of an epoch at most."""
 
@@ -49,6 +48,11 @@ class Source:
             made = min(batches, self.left())
             self._at += made
             batches -= made
+
+
+def same(places: Sequence[tuple[Batch, int]], others: Sequence[tuple[Batch, int]]) -> bool:
+    """Tell whether sources stand at the same batch of the very same epoch as before: one that is given every step."""
+    return all(x is y and i == j for (x, i), (y, j) in zip(places, others, strict=True))
 
 
 def length(epoch: Batch) -> int:
@@ -116,7 +120,7 @@ class Streams:
         size = sum(x.nbytes for x in pytree.tree_leaves(one) if isinstance(x, Tensor)) * len(self._of_run)
         count = max(1, min(count, MOST_BYTES // max(size, 1)))
         places = [source.place() for source in self._sources]
-        if count != self._count or not all(x is y and i == j for (x, i), (y, j) in zip(places, self._places)):
+        if count != self._count or not same(places, self._places):
             self._ready = self._of_runs([source.part(count) for source in self._sources])
         for source in self._sources:
             source.skip(count)

@@ -106,13 +106,12 @@ class Supervised(Objective):
             yield from [None] if epoch is None else epoch.unbind()
 
     def epochs(self, generator: torch.Generator) -> Iterator[Batch]:
-        examples = len(self.train_targets)
-        while self.batch_size == examples:
+        examples, size = len(self.train_targets), self.batch_size or 1
+        while size == examples:
             yield None
-        whole = examples - examples % self.batch_size
         while True:
             order = torch.randperm(examples, generator=generator, device=generator.device)
-            yield order[:whole].view(-1, self.batch_size)
+            yield order[: examples - examples % size].view(-1, size)
 
     def evaluate(self, params: Params) -> dict[str, Tensor]:
         with torch.no_grad():

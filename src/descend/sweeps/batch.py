@@ -1,5 +1,6 @@
 """Jobs run as stacks, each run ending by its own rule."""
 
+import gc
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ import polars as pl
 import torch
 
 from descend.atomic import remove, sweep
+from descend.devices import give_back, is_out_of_memory
 from descend.engine.backends.choose import Recording, choose, record, wide
 from descend.engine.budgeted import within_budgets
 from descend.engine.check import check_start
@@ -108,6 +110,9 @@ def run_group(
 ) -> Iterator[Chunk]:
     """Run a group's jobs in as few stacks as `memory` allows, yielding each as it is complete.
 
+    A stack that does not fit after all is made again as two of half its height, to the same bits. A single run that
+    does not fit has failed.
+
     Args:
         memory: bytes that the runs of one stack may take together.
         stride: every how many steps a run's losses and due metrics are recorded.
@@ -126,11 +131,51 @@ def run_group(
     begun = [] if checkpoints is None else checkpoints.begun(group)
     taken = {place for places in begun for place in places}
     left = [place for place in range(len(group.jobs)) if place not in taken]
-    for places in [*begun, *(left[at : at + fitting] for at in range(0, len(left), fitting))]:
+    waiting = [*begun, *(left[at : at + fitting] for at in range(0, len(left), fitting))]
+    while waiting:
+        places = waiting.pop(0)
         chunk = group.part(places)
-        yield run_chunk(prepared, chunk, stride, progress, checkpoints)
+        found = run_fitting(prepared, chunk, stride, progress, checkpoints)
+        if found is not None:
+            yield found
         if checkpoints is not None:
             checkpoints.forget(chunk)
+        if found is None:
+            half = -(-len(places) // 2)
+            waiting = [part for tall in (places, *waiting) for part in cut(tall, half)]
+            make_room(len(places), half)
+
+
+def cut(places: list[int], most: int) -> list[list[int]]:
+    """Return places in parts of at most so many."""
+    return [places[at : at + most] for at in range(0, len(places), most)]
+
+
+def make_room(tried: int, most: int) -> None:
+    """Give memory back after a stack did not fit, and say how it goes on."""
+    gc.collect()
+    give_back()
+    print(f"descend: {tried} runs at a time do not fit into memory; it goes on with {most} at a time.", file=sys.stderr)
+
+
+def run_fitting(
+    prepared: Prepared, chunk: Group, stride: int, progress: Progress, checkpoints: Checkpoints | None
+) -> Chunk | None:
+    """Run a chunk as one stack; return None, as if nothing had been done, where it does not fit into memory."""
+    made = 0
+
+    def count(steps: int) -> None:
+        nonlocal made
+        made += steps
+        progress(steps)
+
+    try:
+        return run_chunk(prepared, chunk, stride, count, checkpoints)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        progress(-made)
+        return all_failed(chunk.jobs, error) if len(chunk.jobs) == 1 else None
 
 
 def run_serially(
@@ -179,8 +224,7 @@ def prepare(group: Group) -> Prepared:
 def device_of(group: Group) -> torch.device:
     """Return the device a group's runs will be on."""
     template = group.template
-    _, params, _ = template.placed(group.objectives[0].init(template.generator()))
-    return next(iter(params.values())).device
+    return template.device_of(group.objectives[0].init(template.generator()))
 
 
 def run_chunk(
