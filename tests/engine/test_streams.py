@@ -1,7 +1,7 @@
 """The batches of many runs against drawing each run's own, one at a time."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 import pytest
@@ -140,5 +140,5 @@ def test_other_batches_of_a_class_below_are_taken(net: Experiment) -> None:
             while True:
                 yield torch.arange(7)
 
-    other = First(**{name: getattr(net.objective, name) for name in kind.__dataclass_fields__})
+    other = First(**{field.name: getattr(net.objective, field.name) for field in fields(net.objective)})
     assert torch.equal(next(epochs(other, torch.Generator())), torch.arange(7)[None])
