@@ -119,11 +119,11 @@ class Pretend(Tensor):
 
     held: Tensor
     __module__ = "torch"  # as the engine sees it, a part of torch
-    __torch_function__ = torch._C._disabled_torch_function_impl
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]
 
     @staticmethod
     def __new__(cls, held: Tensor, device: torch.device) -> "Pretend":
-        made: Pretend = Tensor._make_wrapper_subclass(  # type: ignore[attr-defined]
+        made: Pretend = Tensor._make_wrapper_subclass(
             cls,
             held.size(),
             strides=held.stride(),
@@ -135,16 +135,16 @@ class Pretend(Tensor):
         return made
 
     @classmethod
-    def __torch_dispatch__(cls, func: Any, types: Any, args: tuple = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:  # type: ignore[override]
         return carry_out(func, args, kwargs or {})
 
-    def __repr__(self, *, tensor_contents: Any = None) -> str:
+    def __repr__(self) -> str:  # type: ignore[override]
         return f"{self.held!r} on {self.device}"
 
     def tolist(self) -> Any:
         count("waits", "tolist")
         count("copies", "tolist")
-        return self.detach().held.tolist()
+        return self.held.detach().tolist()
 
     def numpy(self, *args: Any, **kwargs: Any) -> Any:
         raise TypeError(f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() first.")

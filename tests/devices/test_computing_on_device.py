@@ -2,7 +2,11 @@
 
 import json
 import re
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pretend
@@ -21,8 +25,12 @@ from descend.engine.experiment import Experiment
 from descend.engine.placement import computing
 from descend.engine.run import Run
 from descend.graph.trace import tensors
+from descend.menu.source import MENU
 from descend.metrics.metric import Metric
 from descend.objectives.rosenbrock import Rosenbrock
+from descend.sweeps import parts
+from descend.sweeps.conduct import plan
+from descend.sweeps.parts import default_parts
 from descend.sweeps.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("gpus")
@@ -186,3 +194,49 @@ def test_a_run_from_the_command_line(descend: Command) -> None:
     assert json.loads((done.folder / "result.json").read_text())["provenance"]["device"] == f"{NAME}:0"
     done = descend(f"resume={done.folder}", "steps=30")
     assert done.code == 0, done.err
+
+
+def test_parts_of_a_sweep_take_the_gpus_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = []
+
+    @contextmanager
+    def device(number: int) -> Iterator[None]:
+        chosen.append(number)
+        yield
+
+    monkeypatch.setattr(torch.cuda, "device", device)
+    for number in range(4):
+        with devices.in_turn(number):
+            pass
+    assert chosen == [0, 1, 0, 1]
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with devices.in_turn(3):
+        assert len(chosen) == 4
+
+
+def test_there_are_as_many_parts_as_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("descend.sweeps.parts.os.sched_getaffinity", lambda process: range(5))
+    for device, count in (("cuda", 2), ("cpu", 5)):
+        planned = plan([f"device={device}", "objective=rosenbrock", "optimizer.lr=0.1,0.2", *QUIET], Settings())
+        assert default_parts(planned) == count
+
+
+@pytest.mark.parametrize(("host", "processes", "turns"), [(socket.gethostname(), 4, [3]), ("elsewhere", 1, [])])
+def test_parts_on_one_machine_share_it(
+    host: str, processes: int, turns: list[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: dict[str, Any] = {"turns": []}
+
+    @contextmanager
+    def in_turn(number: int) -> Iterator[None]:
+        seen["turns"].append(number)
+        yield
+
+    monkeypatch.setattr(parts, "in_turn", in_turn)
+    monkeypatch.setattr(parts, "carry_out", lambda plan, settings, store: seen.update(processes=plan.processes))
+    overrides = ["objective=rosenbrock", "optimizer.lr=0.1,0.2,0.3,0.4", *QUIET]
+    config: Any = SimpleNamespace(sweep=SimpleNamespace(part="3/4"))
+    parts.run_part(
+        config, overrides=overrides, settings=Settings(), folder=tmp_path, done=set(), source=MENU, host=host
+    )
+    assert seen == {"turns": turns, "processes": processes}
