@@ -1,5 +1,6 @@
 """What descend asks of a GPU: how much memory is free, to wait for it, and to compute exactly."""
 
+import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ PRECISIONS: dict[str, Any] = {
     "recurrent": BACKENDS.cudnn.rnn,
 }
 IEEE = "ieee"
+WORKSPACE = ("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+"""CuBLAS repeats to the bit only with memory of its own for each stream; it looks here when it is first used."""
+
 MEMORY: Any = torch.utils.deterministic
 
 
@@ -82,11 +86,13 @@ def is_failure(error: BaseException) -> bool:
 def exact(device: torch.device) -> Iterator[None]:
     """Compute as exactly as a CPU does inside, and the same at every repetition; afterwards as before.
 
-    Torch warns of an operation that it cannot repeat to the bit on a GPU. On a CPU nothing is changed.
+    Torch warns of an operation that it cannot repeat to the bit on a GPU. On a CPU nothing is changed. The workspace of
+    cuBLAS stays as it is set here, for it is looked at once in a process.
     """
     if not is_gpu(device):
         yield
         return
+    os.environ.setdefault(*WORKSPACE)
     cudnn, before = torch.backends.cudnn, {name: flags.fp32_precision for name, flags in PRECISIONS.items()}
     chosen = cudnn.deterministic, cudnn.benchmark
     repeated = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
@@ -116,7 +122,7 @@ def described(device: torch.device) -> dict[str, Any]:
         "cudnn": torch.backends.cudnn.version(),
         "driver": driver(),
         "precision": dict.fromkeys(PRECISIONS, IEEE),
-        "deterministic": True,
+        "algorithms": "deterministic wherever torch has such",
     }
 
 

@@ -1,6 +1,7 @@
 """Precision, checkpoints, generators, budgets and provenance on a device."""
 
 import json
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -53,13 +54,17 @@ def flags() -> list[Any]:
     return [*precise, *repeated, torch.backends.cudnn.deterministic, torch.backends.cudnn.benchmark]
 
 
-def test_a_gpu_computes_as_exactly_as_a_cpu_and_repeatably() -> None:
+def test_a_gpu_computes_as_exactly_as_a_cpu_and_repeatably(monkeypatch: pytest.MonkeyPatch) -> None:
     before = flags()
-    with computing(1, gpu()):
-        assert flags() == ["ieee", "ieee", "ieee", True, True, True, False]
-    assert flags() == before
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
     with computing(1, CPU):
         assert flags() == before
+    assert "CUBLAS_WORKSPACE_CONFIG" not in os.environ
+    with computing(1, gpu()):
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+        assert flags() == ["ieee", "ieee", "ieee", True, True, True, False]
+    assert flags() == before
     with pytest.raises(KeyError), computing(1, gpu()):
         raise KeyError
     assert flags() == before
@@ -86,7 +91,7 @@ def test_provenance_tells_what_decides_the_bits() -> None:
     assert found["device"] == f"{NAME}:0"
     assert found["device_name"] == "a pretend GPU"
     assert found["precision"] == {"matmul": "ieee", "convolution": "ieee", "recurrent": "ieee"}
-    assert found["deterministic"] is True
+    assert found["algorithms"] == "deterministic wherever torch has such"
     assert {"cuda", "cudnn", "driver"} <= found.keys()
     assert not {"precision", "driver"} & alone(["objective=rosenbrock", "steps=1", *QUIET]).provenance.keys()
 

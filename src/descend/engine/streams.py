@@ -131,8 +131,13 @@ class Streams:
         if not self._own:
             return self._placed(drawn[0])
 
+        in_order = self._of_run.tolist() == list(range(len(drawn)))
+
         def together(*parts: Any) -> Any:
-            return torch.stack(parts, 1)[:, self._of_run] if isinstance(parts[0], Tensor) else parts[0]
+            if not isinstance(parts[0], Tensor):
+                return parts[0]
+            every = torch.stack(parts, 1)
+            return every if in_order else every[:, self._of_run]
 
         return self._placed(pytree.tree_map(together, *drawn))
 
