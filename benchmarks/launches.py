@@ -21,8 +21,8 @@ from pretend import Counts, counted
 from descend.engine.block import due
 from descend.engine.loop import Loop
 from descend.sweeps.batch import begun, prepare
-from descend.sweeps.conduct import built
 from descend.sweeps.group import groups
+from descend.sweeps.plan import built
 from descend.sweeps.space import Grid, jobs
 
 QUIET = ["metrics=none", "derivatives=none", "device=cuda", "steps=1000", "compile=false"]

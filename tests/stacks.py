@@ -11,9 +11,9 @@ from descend.engine.run import Run
 from descend.menu.build import build
 from descend.menu.compose import compose
 from descend.sweeps.batch import Checkpoints, run_group, run_serially
-from descend.sweeps.conduct import built
 from descend.sweeps.group import groups
 from descend.sweeps.job import Chunk
+from descend.sweeps.plan import built
 from descend.sweeps.space import Grid, jobs
 
 MEMORY = 1 << 33

@@ -18,7 +18,6 @@ from pretend import NAME, counted
 from stacks import ON_DEVICE, alone
 
 from descend import devices
-from descend.derivatives.memory import free_bytes
 from descend.engine.backends import choose
 from descend.engine.budgeted import Budgeted
 from descend.engine.checkpoint import Every, load
@@ -26,12 +25,13 @@ from descend.engine.experiment import Experiment
 from descend.engine.placement import computing
 from descend.engine.run import Run
 from descend.graph.trace import tensors
+from descend.memory import free_bytes
 from descend.menu.source import MENU
 from descend.metrics.metric import Metric
 from descend.objectives.rosenbrock import Rosenbrock
 from descend.sweeps import parts
-from descend.sweeps.conduct import plan
 from descend.sweeps.parts import default_parts
+from descend.sweeps.plan import plan
 from descend.sweeps.settings import Settings
 
 pytestmark = pytest.mark.usefixtures("gpus")
@@ -156,7 +156,7 @@ def test_free_memory_counts_what_torch_holds_and_does_not_use() -> None:
 
 
 def test_processes_share_the_memory_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("descend.sweeps.settings.os.sysconf", lambda name: 1 << 10)
+    monkeypatch.setattr("descend.sweeps.settings.free_bytes", lambda device: 1 << 20)
     assert Settings().budget(CPU) == 1 << 19
     assert Settings().budget(CPU, processes=4) == 1 << 17
 

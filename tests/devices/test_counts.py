@@ -10,8 +10,8 @@ from stacks import MEMORY, ON_DEVICE
 from descend.engine import loop
 from descend.engine.backends.graph import GraphBackend
 from descend.sweeps.batch import run_group
-from descend.sweeps.conduct import built
 from descend.sweeps.group import groups
+from descend.sweeps.plan import built
 from descend.sweeps.space import Grid, jobs
 
 pytestmark = pytest.mark.usefixtures("gpus")

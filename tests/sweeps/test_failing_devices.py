@@ -17,8 +17,9 @@ from descend.errors import ConfigurationError
 from descend.objectives.rosenbrock import Rosenbrock
 from descend.sweeps import conduct
 from descend.sweeps.batch import Checkpoints
-from descend.sweeps.conduct import carry_out, plan
+from descend.sweeps.conduct import carry_out
 from descend.sweeps.job import Chunk
+from descend.sweeps.plan import plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import Store
 
@@ -105,9 +106,8 @@ def test_memory_that_is_full_while_recording_is_no_reason_to_go_one_by_one(
         raise FULL
 
     monkeypatch.setattr(Program, "start", full)
-    planned = conduct.plan
     settings = Settings(memory=None)
-    with Store(tmp_path, (made := planned(["optimizer.lr=0.1,0.2", *SWEEP[::2], *QUIET], settings)).jobs) as store:
+    with Store(tmp_path, (made := plan(["optimizer.lr=0.1,0.2", *SWEEP[::2], *QUIET], settings)).jobs) as store:
         carry_out(made, settings, store)
         assert store.table()["reason"].unique().to_list() == [f"OutOfMemoryError: {FULL}"]
     assert "one after the other" not in capsys.readouterr().err
@@ -148,5 +148,8 @@ def test_a_start_that_does_not_fit() -> None:
 
     objective = Large()
     params = objective.init(torch.Generator().manual_seed(0))
-    with pytest.raises(ConfigurationError, match=r"does not fit into the memory of cpu: CUDA out of memory.*smaller"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"Large.losses does not fit into the memory of cpu at the start: CUDA",
+    ):
         check_start(Experiment(objective), params)

@@ -13,7 +13,7 @@ from descend.audit.judge import judge
 from descend.audit.routes import EAGER, NESTED_REVERSE, traced_routes
 from descend.audit.subspace import Function, Restricted
 from descend.audit.uses import Uses
-from descend.audit.verdict import Judged, Verdict
+from descend.audit.verdict import Judged, Mark
 from descend.graph.compat import fused_weight_norm
 from descend.ops.log import Log
 from descend.ops.straight_through_round import StraightThroughRound
@@ -60,7 +60,7 @@ class KnownFault:
     order: int
     routes: tuple[str, ...]
     examples: dict[str, Function]
-    shows: tuple[Verdict, ...] = (Verdict.WRONG,)
+    shows: tuple[Mark, ...] = (Mark.WRONG,)
     by_design: bool = False
 
     def concerns(self, used: Uses) -> bool:
@@ -162,6 +162,21 @@ class _Once(torch.autograd.Function):
         return 2 * ctx.saved_tensors[0] * gradient
 
 
+class _Keeps(torch.autograd.Function):
+    """x³, whose backward 3x² takes a part from x² as the forward left it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.square = x * x
+        ctx.save_for_backward(x)
+        return x * ctx.square
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return gradient * (ctx.square + 2 * x * x)
+
+
 def _attention(s: Tensor) -> Tensor:
     tokens = _rows(s)[None, None]
     return F.scaled_dot_product_attention(tokens, tokens, tokens).sum()
@@ -210,7 +225,7 @@ KNOWN_FAULTS = (
     ),
     KnownFault(
         "the second derivative of det, slogdet, logdet and solve is wrong by nested forward mode",
-        "pytorch#198017, #192540, #196695, #196696",
+        "pytorch#198017, #192540, #196695, #196696, #196697",
         order=2,
         routes=FORWARD_FIRST,
         examples=LINEAR_ALGEBRA,
@@ -230,13 +245,13 @@ KNOWN_FAULTS = (
         examples={CUSTOM: lambda s: Log()(2 + s).sum()},
     ),
     KnownFault(
-        "compiling func.grad, jacrev, jvp or hessian drops the backward of a custom autograd.Function, or raises; "
-        "trace with make_fx first",
-        "pytorch#193279",
+        "compiling func.grad, jacrev, jvp or hessian drops the backward, or jvp, of a custom autograd.Function, or "
+        "raises; trace with make_fx first",
+        "pytorch#193279, #192985",
         order=1,
         routes=UNTRACED,
         examples={CUSTOM: lambda s: StraightThroughRound()(s).square().sum()},
-        shows=(Verdict.WRONG, Verdict.RAISES),
+        shows=(Mark.WRONG, Mark.RAISES),
         by_design=True,
     ),
     KnownFault(
@@ -245,7 +260,7 @@ KNOWN_FAULTS = (
         order=2,
         routes=(*REVERSE, *VMAPPED_REVERSE, *FORWARD_LAST, *FORWARD_FIRST, *TRACED),
         examples={FUSED_ATTENTION: _attention},
-        shows=(Verdict.RAISES,),
+        shows=(Mark.RAISES,),
     ),
     KnownFault(
         "cdist has no second derivative; write the distance with sums and a square root",
@@ -253,7 +268,7 @@ KNOWN_FAULTS = (
         order=2,
         routes=(*REVERSE, *VMAPPED_REVERSE, *FORWARD_LAST, *FORWARD_FIRST, *TRACED, *BATCHED),
         examples={"_cdist_forward": lambda s: torch.cdist(_rows(s), _matrix(s)).sum()},
-        shows=(Verdict.RAISES,),
+        shows=(Mark.RAISES,),
     ),
     KnownFault(
         "celu with an alpha whose inverse float32 cannot hold has a first derivative off by 1e-8 in float64, by every "
@@ -276,7 +291,7 @@ KNOWN_FAULTS = (
         order=2,
         routes=("nested autograd.grad (is_grads_batched)",),
         examples={"native_group_norm": _through(lambda x, weight: F.group_norm(x, 1, weight, weight))},
-        shows=(Verdict.RAISES,),
+        shows=(Mark.RAISES,),
     ),
     KnownFault(
         "the second derivative through weight_norm is wrong by reverse over reverse, which holds the norms constant; "
@@ -357,5 +372,13 @@ KNOWN_FAULTS = (
         order=2,
         routes=(*REVERSE, "nested func.jacrev", *BATCHED),
         examples={CUSTOM: lambda s: _Once.apply(s).sum()},
+    ),
+    KnownFault(
+        "the second derivative through a backward that uses what forward computed on its way is wrong: what was kept "
+        "counts as a constant; compute it anew in backward, or return it as an output",
+        "pytorch#76185",
+        order=2,
+        routes=("nested autograd.grad", "nested autograd.grad (is_grads_batched)", *TRACED),
+        examples={CUSTOM: lambda s: _Keeps.apply(s).sum()},
     ),
 )

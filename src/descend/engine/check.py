@@ -3,6 +3,8 @@
 import math
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -13,7 +15,7 @@ from descend.derivatives.graph import complete, explained
 from descend.devices import is_failure, is_out_of_memory
 from descend.engine.experiment import Experiment
 from descend.engine.step import LossGradients, total
-from descend.errors import ConfigurationError
+from descend.errors import ConfigurationError, Exited, never_exits
 from descend.types import Params
 
 TORCH = Path(torch.__file__).parent
@@ -42,13 +44,27 @@ def check_start(experiment: Experiment, params: Params) -> tuple[str, ...]:
     Raises:
         ConfigurationError: naming the loss or gradient and what is wrong with it.
     """
+    names, infinite = examine_start(experiment, params)
+    if infinite is not None:
+        raise ConfigurationError(infinite)
+    return names
+
+
+def examine_start(experiment: Experiment, params: Params) -> tuple[tuple[str, ...], str | None]:
+    """Return the names of the losses, and a sentence where a loss or its gradient is not finite at this start.
+
+    In a sweep one such start is one run that diverges; all else that is wrong, is so at every start.
+
+    Warns, raises:
+        As `check_start`, for all but what is not finite.
+    """
     found = losses_at(experiment, params)
     objective = type(experiment.objective).__name__
+    infinite = None
     for name, value in zip(found.losses, found.values.tolist(), strict=True):
         if not math.isfinite(value):
-            raise ConfigurationError(
-                f"The loss {name!r} of {objective} is {value} at the start; choose a start where it is finite."
-            )
+            infinite = f"The loss {name!r} of {objective} is {value} at the start; choose a start where it is finite."
+            break
     if not any(loss.requires_grad for loss in found.losses.values()):
         raise ConfigurationError(
             f"No loss of {objective} depends on its parameters, so no gradient exists; "
@@ -64,12 +80,11 @@ def check_start(experiment: Experiment, params: Params) -> tuple[str, ...]:
             )
     gradients = gradients_at(found, objective)
     for name, gradient in gradients.items():
-        if not torch.isfinite(gradient).all():
-            raise ConfigurationError(
-                f"The gradient of {objective} in {name!r} is not finite at the start; choose another start."
-            )
-    check_orders(experiment, params, gradients, torch.ones_like(found.values))
-    return tuple(found.losses)
+        if infinite is None and not torch.isfinite(gradient).all():
+            infinite = f"The gradient of {objective} in {name!r} is not finite at the start; choose another start."
+    if infinite is None:
+        check_orders(experiment, params, gradients, torch.ones_like(found.values))
+    return tuple(found.losses), infinite
 
 
 def gradients_at(found: LossGradients, objective: str) -> Params:
@@ -78,17 +93,9 @@ def gradients_at(found: LossGradients, objective: str) -> Params:
     Raises:
         ConfigurationError: where a custom backward returns None, or another shape, or raises.
     """
-    try:
-        with complete(found.losses.values()), explained():
-            return found.combined(torch.ones_like(found.values))
-    except ConfigurationError:
-        raise
-    except Exception as error:  # a user's own backward may raise anything
-        require_device(error, objective, found.values.device)
-        raise ConfigurationError(
-            f"The gradient of {objective} raised {type(error).__name__} at the start: {error} ({place(error)}); mend "
-            "the backward it comes from."
-        ) from error
+    guarded = users_code(f"The gradient of {objective}", "mend the backward it comes from", found.values.device)
+    with guarded, complete(found.losses.values()), explained():
+        return found.combined(torch.ones_like(found.values))
 
 
 def check_orders(experiment: Experiment, params: Params, gradients: Params, weights: Tensor) -> None:
@@ -108,16 +115,9 @@ def losses_at(experiment: Experiment, params: Params) -> LossGradients:
     objective = type(experiment.objective).__name__
     with torch.enable_grad():
         leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
-        try:
+        device = next(iter(params.values())).device
+        with users_code(f"{objective}.losses", "mend it there, or choose another start", device):
             losses = experiment.objective.losses(leaves, None)
-        except ConfigurationError:
-            raise
-        except Exception as error:  # a user's own objective may raise anything
-            require_device(error, objective, next(iter(params.values())).device)
-            raise ConfigurationError(
-                f"{objective}.losses raised {type(error).__name__} at the start: {error} ({place(error)}); "
-                "mend it there, or choose another start."
-            ) from error
     if not isinstance(losses, dict) or not losses:
         raise ConfigurationError(
             f"{objective}.losses returned {type(losses).__name__}, but it must return a dict of named scalar tensors."
@@ -132,16 +132,31 @@ def losses_at(experiment: Experiment, params: Params) -> LossGradients:
     return LossGradients(leaves, losses)
 
 
-def require_device(error: Exception, objective: str, device: torch.device) -> None:
+def require_device(error: Exception, name: str, device: torch.device) -> None:
     """Raise ConfigurationError where memory ran out, and the error itself where the device stopped."""
     if is_out_of_memory(error):
         reason = str(error).splitlines()[0].rstrip(".")
         raise ConfigurationError(
-            f"The start of {objective} does not fit into the memory of {device}: {reason}. Choose a smaller problem or "
+            f"{name} does not fit into the memory of {device} at the start: {reason}. Choose a smaller problem or "
             "batch, end what else uses that memory, or choose another device."
         ) from error
     if is_failure(error):
         raise error
+
+
+@contextmanager
+def users_code(name: str, mend: str, device: torch.device) -> Iterator[None]:
+    """Turn whatever a user's own code raises, which may be anything, into a ConfigurationError."""
+    try:
+        with never_exits():
+            yield
+    except (ConfigurationError, Exited):
+        raise
+    except Exception as error:
+        require_device(error, name, device)
+        raise ConfigurationError(
+            f"{name} raised {type(error).__name__} at the start: {error} ({place(error)}); {mend}."
+        ) from error
 
 
 def place(error: BaseException) -> str:

@@ -9,21 +9,21 @@ from typing import Any
 
 import numpy as np
 
-from descend.engine.backends.choose import choose, numbers_of_one, record
+from descend.engine.backends.choose import choose, numbers_of_one, record_experiment
 from descend.engine.budgeted import within_budgets
 from descend.engine.check import check_start
 from descend.engine.checkpoint import Clock, Every, save
 from descend.engine.experiment import Experiment
-from descend.engine.gather import host
 from descend.engine.loop import Loop, Rows
 from descend.engine.placement import computing
 from descend.engine.program import Final
 from descend.engine.result import Result
-from descend.engine.results import results, unevaluated
+from descend.engine.results import recorded_at_the_end, results, unevaluated
 from descend.engine.sink import Sink
 from descend.engine.step import total
 from descend.engine.stopping import Verdict
 from descend.engine.streams import begin
+from descend.errors import never_exits
 from descend.records import Column, Records, last
 from descend.types import Loss, Params
 
@@ -39,6 +39,7 @@ class Run:
         ConfigurationError: on construction, if the experiment cannot start.
     """
 
+    @never_exits()
     def __init__(self, experiment: Experiment, backend: str | None = None) -> None:
         beginning = begin(experiment, [experiment.seed], [experiment.objective], own=False)
         self.experiment = within_budgets(beginning.experiment)
@@ -46,7 +47,7 @@ class Run:
         with computing(beginning.threads, beginning.streams.device):
             self.names = check_start(self.experiment, start)
             batch = beginning.streams.example()
-            recording = record(self.experiment, self.names, start, batch, arrays=True)
+            recording = record_experiment(self.experiment, self.names, start, batch, arrays=True)
             made = choose(recording, numbers_of_one(recording.program), beginning.params, name=backend)
         self.loop = Loop(self.experiment, made, beginning.streams, 1, beginning.threads)
         self._start = start
@@ -114,16 +115,15 @@ class Run:
 
     def _end(self) -> Records:
         """Return what is recorded of the last parameters: the losses over the whole data, and every metric."""
-        final, step = self.final, int(self.loop.endings.stops[0])
-        found = {"value": final.total} | final.observed
-        if len(self.names) > 1:
-            found |= {f"loss/{name}": final.losses[:, i] for i, name in enumerate(self.names)}
-        columns = {name: Column(np.array([step]), host(x)[None]) for name, x in found.items()}
+        found, step = recorded_at_the_end(self.final, self.names), int(self.loop.endings.stops[0])
+        columns = {name: Column(np.array([step]), x[None]) for name, x in found.items()}
         return recorded(Rows(columns, self.loop.at), step + 1)
 
     def result(self) -> Result:
         """Return how the run ended, or how it stands where it was cut short."""
         [found] = results(self.loop, self.final, [self.experiment.seed])
+        if found.parameters is None:
+            found.parameters = {name: x.detach().cpu() for name, x in self.params.items()}
         return found
 
     def unevaluated(self, verdict: Verdict) -> Result:
@@ -165,31 +165,32 @@ def drive(
     """
     blocks = list(earlier)
     try:
-        with suppress(KeyboardInterrupt):
-            for records in run:
-                blocks.append(records)
-                spread(records, sinks)
-        result = documented(run, run.result(), blocks)
+        with never_exits():
+            with suppress(KeyboardInterrupt):
+                for records in run:
+                    blocks.append(records)
+                    hand_to(records, sinks)
+            result = documented(run, run.result(), blocks)
         for sink in sinks:
             sink.save()
         run.leave()
         if leave is not None:
-            spread(leave(run, result), sinks)
+            hand_to(leave(run, result), sinks)
     except Exception as error:
         verdict = Verdict("failed", f"{type(error).__name__}: {error}", run.loop.step)
-        close(sinks, documented(run, run.unevaluated(verdict), blocks))
+        close_all(sinks, documented(run, run.unevaluated(verdict), blocks))
         raise
-    close(sinks, result)
+    close_all(sinks, result)
     return result
 
 
-def spread(records: Records, sinks: Sequence[Sink]) -> None:
+def hand_to(records: Records, sinks: Sequence[Sink]) -> None:
     """Hand records to every sink."""
     for sink in sinks:
         sink.write(records)
 
 
-def close(sinks: Sequence[Sink], result: Result) -> None:
+def close_all(sinks: Sequence[Sink], result: Result) -> None:
     """Close every sink in its order."""
     for sink in sinks:
         sink.close(result)

@@ -14,7 +14,8 @@ from torch.fx import Graph, GraphModule, Node
 from torch.fx.node import map_arg
 
 from descend.graph.compat import OpOverload, bare, lazy_graph_module
-from descend.graph.recorder import SHAPES, VALUE, Value, drop_unused, returned
+from descend.graph.operations import SHAPES
+from descend.graph.recorder import VALUE, Value, drop_unused, returned
 
 aten = torch.ops.aten
 
@@ -51,7 +52,7 @@ LEAST_REUSED = 1024
 MOST_CONSTANT = 4096
 """Constants of more numbers are not looked at, nor computed ahead."""
 
-Run = Callable[..., list[Tensor]]
+Compiled = Callable[..., list[Tensor]]
 """Carries out a graph: flat tensors in, flat tensors out."""
 
 
@@ -210,7 +211,7 @@ def needs_only(node: Node, own: dict[Node, Node]) -> bool:
     return one and all(source in own for source in node.all_input_nodes)
 
 
-def function(graph: GraphModule, reuse: bool = False) -> Run:
+def function(graph: GraphModule, reuse: bool = False) -> Compiled:
     """Return a Python function that carries out a graph; memory is given back as soon as nothing needs it.
 
     Args:
@@ -230,7 +231,7 @@ def function(graph: GraphModule, reuse: bool = False) -> Run:
             continue
         call, place = f"f{len(names)}", places.get(node)
         given[call] = callable_of(node.target if place is None else INTO[node.target])
-        text = f"{names[node]} = {written(call, node, names, given, place)}"
+        text = f"{names[node]} = {line_of(call, node, names, given, place)}"
         gone = [names[x] for x in last.get(node, ()) if x.op == "call_function" or x.op == "placeholder"]
         lines.append(text + (f"; {' = '.join(gone)} = None" if gone else ""))
     inputs = ", ".join(names[node] for node in graph.graph.nodes if node.op == "placeholder")
@@ -276,7 +277,7 @@ def is_fresh(node: Node) -> bool:
     return made and all(is_elementwise(user) or user.target in MADE for user in node.users)
 
 
-def written(call: str, node: Node, names: dict[Node, str], given: dict[str, Any], place: Node | None = None) -> str:
+def line_of(call: str, node: Node, names: dict[Node, str], given: dict[str, Any], place: Node | None = None) -> str:
     """Return a call as Python text; values that have no text of their own become names in `given`.
 
     Args:

@@ -19,7 +19,8 @@ from descend.devices import gpus, in_turn, is_gpu
 from descend.menu.source import Source
 from descend.menu.started import quiet
 from descend.sweeps.batch import device_of
-from descend.sweeps.conduct import Plan, carry_out, plan
+from descend.sweeps.conduct import carry_out
+from descend.sweeps.plan import Plan, plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import PARTS, Outbox, Store
 

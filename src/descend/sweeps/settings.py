@@ -1,6 +1,5 @@
 """How a sweep is run: the `sweep` node of the menu."""
 
-import os
 from dataclasses import dataclass, field
 
 import torch
@@ -9,6 +8,7 @@ from descend import devices
 from descend.checks import check_number
 from descend.engine.checkpoint import Every
 from descend.errors import ConfigurationError
+from descend.memory import free_bytes
 from descend.sweeps.space import Grid, Sampling
 
 KEEP_ALL_UP_TO = 200
@@ -67,6 +67,5 @@ class Settings:
         """
         if self.memory is not None:
             return self.memory
-        if devices.is_gpu(device):
-            return devices.free_bytes(device) // (2 * -(-processes // devices.gpus()))
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // (2 * processes)
+        share = -(-processes // devices.gpus()) if devices.is_gpu(device) else processes
+        return free_bytes(device) // (2 * share)

@@ -13,7 +13,8 @@ from descend.engine.step import Carry
 from descend.errors import Untraceable
 from descend.graph.code import function, parts, simplified
 from descend.graph.compat import pytree
-from descend.graph.stack import VECTORS, carried_out, stacked
+from descend.graph.many import VECTORS
+from descend.graph.stack import carried_out, stacked
 from descend.graph.trace import tensors
 from descend.types import Batch, Params
 

@@ -7,11 +7,12 @@ from torch import Tensor
 
 from descend.checks import check_number
 from descend.derivatives.density import Density, density
-from descend.metrics.curvature.part import Part, Seen
+from descend.metrics.curvature.part import CurvaturePart, Seen
+from descend.metrics.histogram import MOST_BINS
 
 
 @dataclass(frozen=True)
-class Spread(Part):
+class Spread(CurvaturePart):
     """A histogram of all n eigenvalues over time, `curvature/density`, by stochastic Lanczos quadrature.
 
     Counts are estimates, so not whole; their sum is n. The eigenvalues' own Krylov space is counted as it is, and the
@@ -20,7 +21,7 @@ class Spread(Part):
     Args:
         steps: products for each probe, ≥ 1.
         probes: random starts, ≥ 1.
-        bins: between the smallest and the largest node, ≥ 1.
+        bins: between the smallest and the largest node, from 1 to 100,000.
     """
 
     steps: int = 30
@@ -28,15 +29,16 @@ class Spread(Part):
     bins: int = 64
 
     def __post_init__(self) -> None:
-        for name in ("steps", "probes", "bins"):
-            check_number(self, name, at_least=1)
+        check_number(self, "steps", at_least=1)
+        check_number(self, "probes", at_least=1)
+        check_number(self, "bins", at_least=1, at_most=MOST_BINS)
 
     def __call__(self, seen: Seen) -> dict[str, Tensor]:
         found = density(seen.product, seen.generator, self.steps, self.probes, seen.spectrum)
-        return {"curvature/density": counted(found, seen.product.size, self.bins)}
+        return {"curvature/density": histogram_of(found, seen.product.size, self.bins)}
 
 
-def counted(measure: Density, size: int, bins: int) -> Tensor:
+def histogram_of(measure: Density, size: int, bins: int) -> Tensor:
     """Return right edges and expected counts of `size` eigenvalues in equal bins, [2, bins], float64 on the CPU.
 
     A measure at one point c is in a range of c ± max(|c|, 1) / 2; nodes that are not finite are left out.
