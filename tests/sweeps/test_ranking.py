@@ -12,7 +12,8 @@ from descend.output.pictures.sweep import sweep_picture
 from descend.output.report.summary import best_settings, measure, with_rank
 from descend.sweeps import report
 from descend.sweeps import settings as settings_module
-from descend.sweeps.conduct import conduct, plan
+from descend.sweeps.conduct import conduct
+from descend.sweeps.plan import plan
 from descend.sweeps.settings import Settings
 
 # FAMO's weights are of the order of its rate, so that its total is the smallest wherever it is.

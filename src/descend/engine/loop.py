@@ -303,8 +303,15 @@ def of_one(state: dict[str, Any], run: int) -> dict[str, Any]:
         "at": [] if ended else [0],
         "carry": [] if ended else own,
         "kept": [([0], own)] if ended else [],
-        "endings": {name: x and [x[run]] for name, x in state["endings"].items()},
+        "endings": only(state["endings"], run),
     }
+
+
+def only(state: Any, run: int) -> Any:
+    """Return of what is kept for each run of a stack, in lists, that of one run."""
+    if isinstance(state, dict):
+        return {name: only(x, run) for name, x in state.items()}
+    return [state[run]] if isinstance(state, list) else state
 
 
 def alone(columns: Sequence[Any], place: int) -> list[Any]:
