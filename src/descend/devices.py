@@ -34,12 +34,12 @@ def is_gpu(device: torch.device) -> bool:
     return device.type in GPUS
 
 
-def gpus() -> int:
+def gpu_count() -> int:
     """Return how many GPUs this machine has; 1 where it has none, so that one can divide by it."""
     return max(1, torch.cuda.device_count())
 
 
-def free_bytes(device: torch.device) -> int:
+def free_on_gpu(device: torch.device) -> int:
     """Return the bytes that this process can still allocate on a GPU.
 
     That is what the driver has left, and what torch took from it before and uses no more.

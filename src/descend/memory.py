@@ -34,7 +34,7 @@ def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
         root: where `proc` and `sys` are.
     """
     if devices.is_gpu(device):
-        return devices.free_bytes(device)
+        return devices.free_on_gpu(device)
     meminfo = root / "proc" / "meminfo"
     if not meminfo.exists():
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -148,7 +148,7 @@ def test_a_budget_is_measured_after_the_device_is_done(monkeypatch: pytest.Monke
 
 def test_free_memory_counts_what_torch_holds_and_does_not_use() -> None:
     free = FREE + RESERVED - ALLOCATED
-    assert free_bytes(gpu()) == devices.free_bytes(gpu()) == free
+    assert free_bytes(gpu()) == devices.free_on_gpu(gpu()) == free
     assert Settings().budget(gpu()) == free // 2
     assert Settings().budget(gpu(), processes=2) == free // 2  # one on each of two GPUs
     assert Settings().budget(gpu(), processes=4) == free // 4

@@ -78,6 +78,7 @@ def test_a_stack_that_does_not_fit_is_halved(
 def test_memory_that_is_full_half_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The curves and ends of the steps made by then are made again."""
     right = outcome(tmp_path / "right")
+    assert right["status"].unique().to_list() == ["finished"]
     blocks = [0]
 
     def third_block(backend: GraphBackend) -> bool:

@@ -17,7 +17,7 @@ MOST_BYTES = 2**26
 """The batches of so many bytes, of all runs, are made ready on the device at a time, and those of an epoch at most."""
 
 
-class Source:
+class EpochSource:
     """The batches of one (seed, objective), taken from epochs.
 
     Args:
@@ -29,9 +29,9 @@ class Source:
 
     def left(self) -> int:
         """Return how many batches are left of this epoch, having begun another where none is."""
-        if self._at == length(self._epoch):
+        if self._at == batches_of(self._epoch):
             self._epoch, self._at = next(self._epochs), 0
-        return length(self._epoch) - self._at
+        return batches_of(self._epoch) - self._at
 
     def place(self) -> tuple[Batch, int]:
         """Return the epoch, and the number of its next batch."""
@@ -50,12 +50,12 @@ class Source:
             batches -= made
 
 
-def same(places: Sequence[tuple[Batch, int]], others: Sequence[tuple[Batch, int]]) -> bool:
+def same_places(places: Sequence[tuple[Batch, int]], others: Sequence[tuple[Batch, int]]) -> bool:
     """Tell whether sources stand at the same batch of the very same epoch as before: one that is given every step."""
     return all(x is y and i == j for (x, i), (y, j) in zip(places, others, strict=True))
 
 
-def length(epoch: Batch) -> int:
+def batches_of(epoch: Batch) -> int:
     """Return how many batches an epoch has; one without tensors has one."""
     return next((len(x) for x in pytree.tree_leaves(epoch) if isinstance(x, Tensor)), 1)
 
@@ -75,7 +75,7 @@ class Streams:
 
     def __init__(self, epochs: Sequence[Iterator[Batch]], of_run: Tensor, own: bool, device: torch.device) -> None:
         self.device = device
-        self._sources = [Source(each) for each in (epochs if own else epochs[:1])]
+        self._sources = [EpochSource(each) for each in (epochs if own else epochs[:1])]
         self._of_run, self._own = of_run, own
         self._ready: Batch = None
         self._places: list[tuple[Batch, int]] = []
@@ -120,7 +120,7 @@ class Streams:
         size = sum(x.nbytes for x in pytree.tree_leaves(one) if isinstance(x, Tensor)) * len(self._of_run)
         count = max(1, min(count, MOST_BYTES // max(size, 1)))
         places = [source.place() for source in self._sources]
-        if count != self._count or not same(places, self._places):
+        if count != self._count or not same_places(places, self._places):
             self._ready = self._of_runs([source.part(count) for source in self._sources])
         for source in self._sources:
             source.skip(count)

@@ -15,7 +15,7 @@ from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
-from descend.devices import gpus, in_turn, is_gpu
+from descend.devices import gpu_count, in_turn, is_gpu
 from descend.menu.source import Source
 from descend.menu.started import quiet
 from descend.sweeps.batch import device_of
@@ -72,7 +72,7 @@ class Elsewhere:
 def default_parts(plan: Plan) -> int:
     """Return how many parts a plan has unless told: one for each GPU where its runs go by these, else for each core."""
     if torch.cuda.is_available() and any(is_gpu(device_of(group)) for group in plan.groups):
-        return gpus()
+        return gpu_count()
     return len(os.sched_getaffinity(0))
 
 

@@ -67,5 +67,5 @@ class Settings:
         """
         if self.memory is not None:
             return self.memory
-        share = -(-processes // devices.gpus()) if devices.is_gpu(device) else processes
+        share = -(-processes // devices.gpu_count()) if devices.is_gpu(device) else processes
         return free_bytes(device) // (2 * share)
