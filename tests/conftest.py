@@ -13,7 +13,7 @@ from hypothesis import settings
 
 from descend import cli
 
-pytest_plugins = ["given"]
+pytest_plugins = ["given", "gpus"]
 
 # A deadline in milliseconds measures how busy the machine is, not the code. The same commit is judged by the same
 # examples each time; `--hypothesis-profile=explore` draws others.

@@ -29,7 +29,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 LAYERS = [
-    {"types", "errors", "scalars", "vectors", "checks", "records", "atomic", "memory"},
+    {"types", "errors", "scalars", "vectors", "checks", "records", "atomic", "memory", "devices"},
     {"graph"},
     {"ops", "derivatives", "schedules"},
     {"objectives", "aggregators", "optimizers", "metrics"},
@@ -41,7 +41,10 @@ LAYERS = [
     {"cli", "__init__", "hydra_plugins"},
 ]
 GROUND = LAYERS[0]
-SIDEWAYS = {("checks", "errors"), ("vectors", "types"), ("aggregators", "optimizers"), ("metrics", "aggregators")}
+SIDEWAYS = {
+    *(("checks", "errors"), ("vectors", "types"), ("memory", "devices")),
+    *(("aggregators", "optimizers"), ("metrics", "aggregators")),
+}
 READ_BY_METRICS = GROUND | {"graph", "derivatives", "aggregators"}
 
 PLACED = {"tensor", "arange"}

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 import torch
 
+from descend import devices
+
 
 class Controller(NamedTuple):
     """Where a version of control groups keeps the limit of a group, its use, and its cache that can be given up."""
@@ -31,8 +33,8 @@ def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
     Args:
         root: where `proc` and `sys` are.
     """
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
+    if devices.is_gpu(device):
+        return devices.free_on_gpu(device)
     meminfo = root / "proc" / "meminfo"
     if not meminfo.exists():
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -40,7 +40,7 @@ class Costly(Metric):
 
 
 def step(update: object = ()) -> Observation:
-    return SimpleNamespace(update=update)  # type: ignore[return-value]
+    return SimpleNamespace(update=update, params={"x": torch.zeros(1)})  # type: ignore[return-value]
 
 
 @given(cost=st.floats(0.01, 50), share=st.floats(0.01, 1), steps=st.lists(st.floats(0.001, 20), max_size=80))

@@ -12,6 +12,7 @@ from descend.aggregators.aggregator import Aggregator
 from descend.aggregators.gramian import gramian
 from descend.aggregators.torchjd_extra import import_torchjd, weigh
 from descend.aggregators.torchjd_memory import recall, remembered
+from descend.devices import is_failure
 from descend.errors import ConfigurationError
 from descend.types import State
 
@@ -74,6 +75,8 @@ class TorchJD(Aggregator):
         try:
             combine(torch.ones_like(losses), lambda: some, state)
         except (ValueError, TypeError, IndexError, RuntimeError) as error:
+            if is_failure(error):
+                raise
             raise ConfigurationError(
                 f"torchjd's {self.name} with {self.arguments or 'its defaults'} cannot combine {len(losses)} losses "
                 f"({', '.join(names)}): {str(error).rstrip('.')}. Change aggregator.arguments, or the aggregator."
@@ -92,7 +95,7 @@ class TorchJD(Aggregator):
         method = copy.deepcopy(self.method)
         recall(method, state["memory"])
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(state["step"])
+            torch.default_generator.manual_seed(state["step"])  # that of the CPU, where torchjd computes: no GPU's
             result = found(method)
         return result, {"step": state["step"] + 1, "memory": remembered(method, self.method)}
 

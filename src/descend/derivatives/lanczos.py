@@ -76,7 +76,8 @@ class Lanczos:
             self._store(image, norm)
 
     def _orthogonal_direction(self, basis: Tensor) -> Tensor:
-        direction = torch.randn(basis.shape[1], generator=self._generator, dtype=basis.dtype, device=basis.device)
+        drawn = self._generator
+        direction = torch.randn(basis.shape[1], generator=drawn, dtype=basis.dtype, device=drawn.device).to(basis)
         for _ in range(2):
             direction = direction - (basis @ direction) @ basis
         return direction

@@ -20,6 +20,6 @@ def signs(product: Product, generator: torch.Generator, count: int, known: Spect
     together = TOGETHER if product.size <= TINY else 1
     for first in range(0, count, together):
         shape = (min(together, count - first), product.size)
-        draw = torch.randint(0, 2, shape, generator=generator, device=product.device)
-        probes = (2 * draw - 1).to(product.dtype)
+        draw = torch.randint(0, 2, shape, generator=generator, device=generator.device)
+        probes = (2 * draw - 1).to(device=product.device, dtype=product.dtype)
         yield probes if known is None else probes - (probes @ known.basis.T) @ known.basis

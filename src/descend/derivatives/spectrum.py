@@ -73,8 +73,8 @@ def spectrum(
             f"least 1 and at most {size} in all."
         )
     if start is None:
-        start = torch.randn(size, generator=generator, dtype=product.dtype, device=product.device)
-    process = Lanczos(product, start, generator)
+        start = torch.randn(size, generator=generator, dtype=product.dtype, device=generator.device)
+    process = Lanczos(product, start.to(product.device), generator)
     limit = size if size <= SMALL else min(max(most, wanted), size)
     while process.steps < limit:
         process.extend()

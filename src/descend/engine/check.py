@@ -12,6 +12,7 @@ from torch import Tensor
 
 from descend.derivatives.directional import taylor
 from descend.derivatives.graph import complete, explained
+from descend.devices import is_failure, is_out_of_memory
 from descend.engine.experiment import Experiment
 from descend.engine.step import Evaluation, LossGradients, Origin, total
 from descend.errors import ConfigurationError, Exited, never_exits
@@ -92,7 +93,7 @@ def gradients_at(found: LossGradients, objective: str) -> Params:
     Raises:
         ConfigurationError: where a custom backward returns None, or another shape, or raises.
     """
-    guarded = users_code(f"The gradient of {objective}", "mend the backward it comes from")
+    guarded = users_code(f"The gradient of {objective}", "mend the backward it comes from", found.values.device)
     with guarded, complete(found.losses.values()), explained():
         return found.combined(torch.ones_like(found.values))
 
@@ -114,7 +115,8 @@ def losses_at(experiment: Experiment, origin: Origin) -> LossGradients:
     objective = type(experiment.objective).__name__
     with torch.enable_grad():
         leaves = {name: x.detach().requires_grad_() for name, x in origin.params.items()}
-        with users_code(f"{objective}.losses", "mend it there, or choose another start"):
+        device = origin.seed.device
+        with users_code(f"{objective}.losses", "mend it there, or choose another start", device):
             losses = experiment.objective.at(origin.objective).losses(leaves, None)
     if not isinstance(losses, dict) or not losses:
         raise ConfigurationError(
@@ -135,8 +137,20 @@ def beginning(experiment: Experiment, origin: Origin) -> Evaluation:
     return Evaluation(experiment.objective, origin.objective, None, Chance(origin.seed, 0), training=False)
 
 
+def require_device(error: Exception, name: str, device: torch.device) -> None:
+    """Raise ConfigurationError where memory ran out, and the error itself where the device stopped."""
+    if is_out_of_memory(error):
+        reason = str(error).splitlines()[0].rstrip(".")
+        raise ConfigurationError(
+            f"{name} does not fit into the memory of {device} at the start: {reason}. Choose a smaller problem or "
+            "batch, end what else uses that memory, or choose another device."
+        ) from error
+    if is_failure(error):
+        raise error
+
+
 @contextmanager
-def users_code(name: str, mend: str) -> Iterator[None]:
+def users_code(name: str, mend: str, device: torch.device) -> Iterator[None]:
     """Turn whatever a user's own code raises, which may be anything, into a ConfigurationError."""
     try:
         with never_exits():
@@ -144,6 +158,7 @@ def users_code(name: str, mend: str) -> Iterator[None]:
     except (ConfigurationError, Exited):
         raise
     except Exception as error:
+        require_device(error, name, device)
         raise ConfigurationError(
             f"{name} raised {type(error).__name__} at the start: {error} ({place(error)}); {mend}."
         ) from error

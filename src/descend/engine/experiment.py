@@ -79,6 +79,14 @@ class Experiment:
         """Return the run's one source of randomness, on the CPU so that every device draws the same numbers."""
         return torch.Generator(device="cpu").manual_seed(self.seed)
 
+    def device_of(self, params: Params) -> torch.device:
+        """Return the device on which such parameters will lie.
+
+        Raises:
+            ConfigurationError: the device named is not to be had.
+        """
+        return choose_device(self.device, self.objective.batch_size * numel(params))
+
     def placed(self, params: Params) -> tuple[Self, Params, int]:
         """Return the experiment with its objective's tensors in their place, the parameters likewise, and threads.
 
@@ -87,13 +95,12 @@ class Experiment:
         Raises:
             ConfigurationError: the device or dtype named is not to be had.
         """
-        work = self.objective.batch_size * numel(params)
-        device = choose_device(self.device, work)
+        device = self.device_of(params)
         dtype = choose_dtype(self.dtype, self.objective.dtype, device)
         moved = {name: x.to(device=device, dtype=dtype) for name, x in params.items()}
         metrics = {name: metric for name, metric in self.metrics.items() if metric.applies(params)}
         ready = replace(self, objective=self.objective.to(dtype, device), metrics=metrics)
-        return ready, moved, choose_threads(self.threads, work)
+        return ready, moved, choose_threads(self.threads, self.objective.batch_size * numel(params))
 
     def optimizer_at(self, step: "int | torch.Tensor") -> Optimizer:
         """Return the optimizer with the learning rate that the schedule gives it at `step`."""

@@ -16,7 +16,7 @@ from descend.engine.checkpoint import Clock, Every, Saver
 from descend.engine.endings import Endings
 from descend.engine.experiment import Experiment
 from descend.engine.gather import gathered, host
-from descend.engine.placement import cpu_threads
+from descend.engine.placement import computing
 from descend.engine.program import Final
 from descend.engine.streams import Streams
 from descend.records import Column
@@ -106,7 +106,7 @@ class Loop:
             if size % unit and self.backend.aligned:
                 self._resumable = self.state()
             began = time.perf_counter()
-            with cpu_threads(self.threads):
+            with computing(self.threads, self.streams.device):
                 rows = self._block(size)
             took = time.perf_counter() - began
             self.seconds += took
@@ -285,7 +285,7 @@ class Loop:
 
     def finish(self) -> Final:
         """Evaluate every run where it ended; tensors [runs, …]."""
-        with cpu_threads(self.threads):
+        with computing(self.threads, self.streams.device):
             return self.backend.finish(self.ends())
 
 

@@ -6,12 +6,16 @@ from contextlib import contextmanager
 
 import torch
 
+from descend.devices import exact
 from descend.errors import ConfigurationError
 
 # Multiply-adds of one step (parameters × examples). On small nets a second thread makes a step 5 to 13 times slower,
 # more where other programs want the processor too; an accelerator's launch overhead likewise wants work to pay for it.
 THREADS_PAY = 20_000_000
 ACCELERATOR_PAYS = 20_000_000
+
+COMMON = (torch.float32, torch.float64)
+"""Every device but Metal has these."""
 
 
 def choose_device(name: str, work: int) -> torch.device:
@@ -25,10 +29,13 @@ def choose_device(name: str, work: int) -> torch.device:
     if re.fullmatch(r"cpu|mps|cuda(:\d+)?", name) is None:
         raise ConfigurationError(f"device is {name!r}, but it must be auto, cpu, cuda, cuda:1 (a number) or mps.")
     device = torch.device(name)
-    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+    count = torch.cuda.device_count() if device.type == "cuda" else 0
+    if device.type == "cuda" and (device.index or 0) >= count:
+        others = ", or install a CUDA build of torch on a machine with a GPU" if not count else ""
+        there = " or ".join(["device=cpu", *(f"device=cuda:{i}" for i in range(count))])
         raise ConfigurationError(
-            f"device is {name!r}, but this machine offers torch {torch.cuda.device_count()} CUDA devices; "
-            "use device=cpu, or install a CUDA build of torch on a machine with a GPU."
+            f"device is {name!r}, but this machine offers torch {count} CUDA device{'' if count == 1 else 's'}; "
+            f"use {there}{others}."
         )
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise ConfigurationError("device is 'mps', but this machine has no Metal device; use device=cpu.")
@@ -50,7 +57,22 @@ def choose_dtype(name: str, default: torch.dtype, device: torch.device) -> torch
         )
     if dtype == torch.float64 and device.type == "mps":
         raise ConfigurationError("dtype is 'float64', but Metal has no such numbers; use dtype=float32 or device=cpu.")
+    if dtype not in COMMON:
+        require_arithmetic(dtype, device)
     return dtype
+
+
+def require_arithmetic(dtype: torch.dtype, device: torch.device) -> None:
+    """Raise ConfigurationError where a device cannot add, multiply and take roots of numbers of a type."""
+    try:
+        some = torch.ones((2, 2), dtype=dtype, device=device)
+        (some @ some + some).sqrt()
+    except (RuntimeError, NotImplementedError) as error:
+        reason = str(error).splitlines()[0].rstrip(".")
+        name = str(dtype).removeprefix("torch.")
+        raise ConfigurationError(
+            f"dtype is {name!r}, but {device} has no arithmetic for such numbers ({reason}); use float32 or float64."
+        ) from error
 
 
 def choose_threads(threads: str | int, work: int) -> int:
@@ -67,11 +89,12 @@ def choose_threads(threads: str | int, work: int) -> int:
 
 
 @contextmanager
-def cpu_threads(count: int) -> Iterator[None]:
-    """Compute with `count` threads inside, and with as many as before afterwards."""
+def computing(threads: int, device: torch.device) -> Iterator[None]:
+    """Compute with `threads` CPU threads inside, on a GPU exactly and repeatably; afterwards as before."""
     before = torch.get_num_threads()
-    torch.set_num_threads(count)
+    torch.set_num_threads(threads)
     try:
-        yield
+        with exact(device):
+            yield
     finally:
         torch.set_num_threads(before)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from descend.devices import described
 from descend.engine.experiment import Experiment
 from descend.types import Params
 
@@ -22,7 +23,8 @@ def provenance(experiment: Experiment, params: Params, threads: int, backend: st
         "torch": torch.__version__,
         "python": platform.python_version(),
         "device": str(some.device),
-        "device_name": torch.cuda.get_device_name(some.device) if some.device.type == "cuda" else platform.machine(),
+        "device_name": platform.machine(),
+        **described(some.device),
         "dtype": str(some.dtype).removeprefix("torch."),
         "threads": threads,
         "backend": backend,

@@ -15,7 +15,7 @@ from descend.engine.check import check_start
 from descend.engine.checkpoint import Clock, Every, save
 from descend.engine.experiment import Experiment
 from descend.engine.loop import Loop, Rows
-from descend.engine.placement import cpu_threads
+from descend.engine.placement import computing
 from descend.engine.program import Final
 from descend.engine.result import Result
 from descend.engine.results import recorded_at_the_end, results, unevaluated
@@ -44,8 +44,8 @@ class Run:
         beginning = begin(experiment, [experiment.seed], [experiment.objective], own=False)
         self.experiment = within_budgets(beginning.experiment)
         start = {name: x[0] for name, x in beginning.params.items()}
-        self.names = check_start(self.experiment, start)
-        with cpu_threads(beginning.threads):
+        with computing(beginning.threads, beginning.streams.device):
+            self.names = check_start(self.experiment, start)
             batch = beginning.streams.example()
             recording = record_experiment(self.experiment, self.names, start, batch, arrays=True)
             made = choose(recording, numbers_of_one(recording.program), beginning.params, name=backend)

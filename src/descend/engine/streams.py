@@ -1,6 +1,5 @@
 """The starts and batches of runs, each drawn from its run's own seed."""
 
-import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,49 +13,143 @@ from descend.graph.compat import pytree
 from descend.objectives.objective import Objective
 from descend.types import Batch, Params
 
+MOST_BYTES = 2**26
+"""The batches of so many bytes, of all runs, are made ready on the device at a time, and those of an epoch at most."""
 
-@dataclass
+
+class EpochSource:
+    """The batches of one (seed, objective), taken from epochs.
+
+    Args:
+        epochs: see `Objective.epochs`; what they yield lies on the CPU.
+    """
+
+    def __init__(self, epochs: Iterator[Batch]) -> None:
+        self._epochs, self._epoch, self._at = epochs, next(epochs), 0
+
+    def left(self) -> int:
+        """Return how many batches are left of this epoch, having begun another where none is."""
+        if self._at == batches_of(self._epoch):
+            self._epoch, self._at = next(self._epochs), 0
+        return batches_of(self._epoch) - self._at
+
+    def place(self) -> tuple[Batch, int]:
+        """Return the epoch, and the number of its next batch."""
+        return self._epoch, self._at
+
+    def part(self, batches: int) -> Batch:
+        """Return the next batches, of which at least as many are left, without using them up; tensors [batches, …]."""
+        low, high = self._at, self._at + batches
+        return pytree.tree_map(lambda x: x[low:high] if isinstance(x, Tensor) else x, self._epoch)
+
+    def skip(self, batches: int) -> None:
+        """Use up batches."""
+        while batches:
+            made = min(batches, self.left())
+            self._at += made
+            batches -= made
+
+
+def same_places(places: Sequence[tuple[Batch, int]], others: Sequence[tuple[Batch, int]]) -> bool:
+    """Tell whether sources stand at the same batch of the very same epoch as before: one that is given every step."""
+    return all(x is y and i == j for (x, i), (y, j) in zip(places, others, strict=True))
+
+
+def batches_of(epoch: Batch) -> int:
+    """Return how many batches an epoch has; one without tensors has one."""
+    return next((len(x) for x in pytree.tree_leaves(epoch) if isinstance(x, Tensor)), 1)
+
+
 class Streams:
     """The batches of runs: one source for each different (seed, objective), shared by the runs that have it.
 
-    Attributes:
-        sources: the batches of each source, for ever.
+    Batches are drawn on the CPU, so that every device has the same ones, and brought to the device epoch by epoch, all
+    runs' in one tensor: a step takes its own from there without a copy, and without a loop over the runs.
+
+    Args:
+        epochs: of each source.
         of_run: for each run the number of its source, int64 [runs].
         own: whether a batch is drawn for each run, tensors [runs, …]; else one for all.
-        drawn: how many batches were drawn.
+        device: where batches are wanted.
     """
 
-    sources: list[Iterator[Batch]]
-    of_run: Tensor
-    own: bool
-    drawn: int = 0
+    def __init__(self, epochs: Sequence[Iterator[Batch]], of_run: Tensor, own: bool, device: torch.device) -> None:
+        self.device = device
+        self._sources = [EpochSource(each) for each in (epochs if own else epochs[:1])]
+        self._of_run, self._own = of_run, own
+        self._ready: Batch = None
+        self._places: list[tuple[Batch, int]] = []
+        self._count = self._at = 0
 
     def example(self) -> Batch:
         """Return one run's next batch without using it up."""
-        batch = next(self.sources[0])
-        self.sources[0] = itertools.chain([batch], self.sources[0])
-        return batch
+        if self._at < self._count:
+            found = step_of(self._ready, self._at)
+            return pytree.tree_map(lambda x: x[0] if isinstance(x, Tensor) else x, found) if self._own else found
+        self._sources[0].left()
+        return step_of(self._placed(self._sources[0].part(1)), 0)
 
     def draw(self) -> Batch:
         """Return the next batch of every run."""
-        self.drawn += 1
-        drawn = [next(source) for source in self.sources]
-        return pytree.tree_map(lambda *x: stack_of_sources(x, self.of_run), *drawn) if self.own else drawn[0]
+        if self._at == self._count:
+            self._fetch()
+        self._at += 1
+        return step_of(self._ready, self._at - 1)
 
     def skip(self, batches: int) -> None:
         """Leave out the batches that were drawn before a run was interrupted."""
-        self.drawn += batches
-        for source in self.sources:
-            next(itertools.islice(source, batches, batches), None)
+        made = min(batches, self._count - self._at)
+        self._at += made
+        for source in self._sources:
+            source.skip(batches - made)
 
     def select(self, places: Sequence[int]) -> None:
         """Go on with the batches of these runs only; the other sources go on as well."""
-        self.of_run = self.of_run[torch.tensor(places, dtype=torch.int64, device="cpu")]
+        index = torch.tensor(places, dtype=torch.int64, device="cpu")
+        self._of_run = self._of_run[index]
+        if self._own:
+            there = index.to(self.device)
+            self._ready = pytree.tree_map(
+                lambda x: x.index_select(1, there) if isinstance(x, Tensor) else x, self._ready
+            )
+
+    def _fetch(self) -> None:
+        """Bring the next batches to the device: to the end of the epoch, or as many as there may be at a time."""
+        count = min(source.left() for source in self._sources)
+        one = self._sources[0].part(1)
+        size = sum(x.nbytes for x in pytree.tree_leaves(one) if isinstance(x, Tensor)) * len(self._of_run)
+        count = max(1, min(count, MOST_BYTES // max(size, 1)))
+        places = [source.place() for source in self._sources]
+        if count != self._count or not same_places(places, self._places):
+            self._ready = self._of_runs([source.part(count) for source in self._sources])
+        for source in self._sources:
+            source.skip(count)
+        self._places, self._count, self._at = places, count, 0
+
+    def _of_runs(self, drawn: Sequence[Batch]) -> Batch:
+        """Return the batches of all sources as those of all runs, tensors [batches, runs, …] on the device."""
+        if not self._own:
+            return self._placed(drawn[0])
+
+        in_order = self._of_run.tolist() == list(range(len(drawn)))
+
+        def together(*parts: Any) -> Any:
+            if not isinstance(parts[0], Tensor):
+                return parts[0]
+            every = torch.stack(parts, 1)
+            return every if in_order else every[:, self._of_run]
+
+        return self._placed(pytree.tree_map(together, *drawn))
+
+    def _placed(self, batches: Batch) -> Batch:
+        return pytree.tree_map(lambda x: x.to(self.device) if isinstance(x, Tensor) else x, batches)
 
 
-def stack_of_sources(parts: tuple[Any, ...], of_run: Tensor) -> Any:
-    """Return the tensors of the sources as one tensor over runs."""
-    return torch.stack(parts)[of_run.to(parts[0].device)] if isinstance(parts[0], Tensor) else parts[0]
+def step_of(batches: Batch, step: int) -> Batch:
+    """Return one of the batches made ready."""
+    if batches is None or isinstance(batches, Tensor):  # as most are
+        return batches if batches is None else batches[step]
+    return pytree.tree_map(lambda x: x[step] if isinstance(x, Tensor) else x, batches)
 
 
 @dataclass(frozen=True)
@@ -90,10 +183,21 @@ def begin(template: Experiment, seeds: Sequence[int], objectives: Sequence[Objec
             generator = torch.Generator(device="cpu").manual_seed(seed)
             params = objective.init(generator)
             check_floating(params)
-            drawn[seed, key] = (params, objective.batches(generator))
+            drawn[seed, key] = (params, epochs(objective, generator))
     numbers = {key: i for i, key in enumerate(drawn)}
     of_run = torch.tensor([numbers[key] for key in keys], dtype=torch.int64, device="cpu")
     starts = [params for params, _ in drawn.values()]
     experiment, placed, threads = template.placed(starts[0])
     params = {name: torch.stack([start[name] for start in starts])[of_run].to(x) for name, x in placed.items()}
-    return Beginning(experiment, params, Streams([batches for _, batches in drawn.values()], of_run, own), threads)
+    device = next(iter(params.values())).device
+    streams = Streams([batches for _, batches in drawn.values()], of_run, own, device)
+    return Beginning(experiment, params, streams, threads)
+
+
+def epochs(objective: Objective, generator: torch.Generator) -> Iterator[Batch]:
+    """Return an objective's epochs; where a class below gives it other batches, these one at a time."""
+    kinds = type(objective).__mro__
+    by_epoch, by_batch = (next(kind for kind in kinds if name in vars(kind)) for name in ("epochs", "batches"))
+    if issubclass(by_epoch, by_batch):
+        return objective.epochs(generator)
+    return Objective.epochs(objective, generator)

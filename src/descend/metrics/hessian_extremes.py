@@ -45,7 +45,7 @@ class HessianExtremes(Metric):
     def __call__(self, observation: Observation) -> dict[str, Tensor]:
         product = HessianProduct(observation.loss, observation.params)
         # The same start at every event: a metric draws nothing from the run's own generator.
-        generator = torch.Generator(device=product.device).manual_seed(0)
+        generator = torch.Generator(device="cpu").manual_seed(0)
         found = spectrum(product, generator, top=self.top, bottom=1, tolerance=self.tolerance)
         values = {f"hessian/eigenvalue/{i}": value for i, value in enumerate(found.top.values)}
         return values | {"hessian/smallest": found.bottom.values[0]}

@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
+from descend.graph.compat import pytree
 from descend.types import Batch, Drawing, Loss, Losses, Params, State, Total
 
 
@@ -66,6 +67,14 @@ class Objective(ABC):
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
         """Yield the batch of each step, for ever. Data objectives yield index tensors, gathered inside `losses`."""
         return itertools.repeat(None)
+
+    def epochs(self, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield the same batches as `batches`, an epoch at a time: tensors [batches, …]. By default an epoch has one.
+
+        Thousands of runs are then supplied without a call for each run and step.
+        """
+        for batch in self.batches(generator):
+            yield pytree.tree_map(lambda x: x[None] if isinstance(x, Tensor) else x, batch)
 
     def sample(self, examples: float) -> Batch:
         """Return a batch of so many examples, the same at every call; the whole data where it has no more."""

@@ -104,12 +104,16 @@ class Supervised(Objective):
         return Total(loss, lambda params: self.network(params, inputs), outer)
 
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
-        examples = len(self.train_targets)
-        if self.batch_size == examples:
-            yield from super().batches(generator)
+        for epoch in self.epochs(generator):
+            yield from [None] if epoch is None else epoch.unbind()
+
+    def epochs(self, generator: torch.Generator) -> Iterator[Batch]:
+        examples, size = len(self.train_targets), self.batch_size or 1
+        while size == examples:
+            yield None
         while True:
             order = torch.randperm(examples, generator=generator, device=generator.device)
-            yield from (batch for batch in order.split(self.batch_size) if len(batch) == self.batch_size)
+            yield order[: examples - examples % size].view(-1, size)
 
     def evaluate(self, params: Params) -> dict[str, Tensor]:
         with torch.no_grad():

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from descend.checks import check_number
+from descend.devices import is_gpu
 from descend.errors import ConfigurationError
 from descend.optimizers import randomness, torch_state
 from descend.optimizers.optimizer import Optimizer
@@ -177,7 +178,7 @@ def learning_rate(given: float, last: Mapping[str, float]) -> float:
 
 def gpus(params: Params) -> list[torch.device]:
     """Return the GPUs on which the parameters lie."""
-    return sorted({x.device for x in params.values() if x.device.type == "cuda"}, key=str)
+    return sorted({x.device for x in params.values() if is_gpu(x.device)}, key=str)
 
 
 def differentiable(points: Params, loss: Loss, gradients: Params) -> Params:

@@ -1,5 +1,6 @@
 """Jobs run as stacks, each run ending by its own rule."""
 
+import gc
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -12,6 +13,7 @@ import polars as pl
 import torch
 
 from descend.atomic import clear_temporaries, remove
+from descend.devices import give_back, is_out_of_memory
 from descend.engine.backends.choose import Recording, choose, record_experiment, wide
 from descend.engine.budgeted import within_budgets
 from descend.engine.check import examine_start
@@ -19,7 +21,7 @@ from descend.engine.checkpoint import BEFORE, NAME, SPARE, Clock, Every, load, s
 from descend.engine.curves import Curves
 from descend.engine.experiment import Experiment
 from descend.engine.loop import Loop
-from descend.engine.placement import cpu_threads
+from descend.engine.placement import computing
 from descend.engine.result import Result
 from descend.engine.results import recorded_at_the_end, results
 from descend.engine.streams import begin
@@ -110,6 +112,9 @@ def run_group(
 ) -> Iterator[Chunk]:
     """Run a group's jobs in as few stacks as `memory` allows, yielding each as it is complete.
 
+    A stack that does not fit after all is made again as two of half its height, to the same bits. A single run that
+    does not fit has failed.
+
     Args:
         memory: bytes that the runs of one stack may take together.
         stride: every how many steps a run's losses and due metrics are recorded.
@@ -128,11 +133,51 @@ def run_group(
     begun = [] if checkpoints is None else checkpoints.begun(group)
     taken = {place for places in begun for place in places}
     left = [place for place in range(len(group.jobs)) if place not in taken]
-    for places in [*begun, *(left[at : at + fitting] for at in range(0, len(left), fitting))]:
+    waiting = [*begun, *(left[at : at + fitting] for at in range(0, len(left), fitting))]
+    while waiting:
+        places = waiting.pop(0)
         chunk = group.part(places)
-        yield run_chunk(prepared, chunk, stride, progress, checkpoints)
+        found = run_fitting(prepared, chunk, stride, progress, checkpoints)
+        if found is not None:
+            yield found
         if checkpoints is not None:
             checkpoints.forget(chunk)
+        if found is None:
+            half = -(-len(places) // 2)
+            waiting = [part for tall in (places, *waiting) for part in cut(tall, half)]
+            make_room(len(places), half)
+
+
+def cut(places: list[int], most: int) -> list[list[int]]:
+    """Return places in parts of at most so many."""
+    return [places[at : at + most] for at in range(0, len(places), most)]
+
+
+def make_room(tried: int, most: int) -> None:
+    """Give memory back after a stack did not fit, and say how it goes on."""
+    gc.collect()
+    give_back()
+    print(f"descend: {tried} runs at a time do not fit into memory; it goes on with {most} at a time.", file=sys.stderr)
+
+
+def run_fitting(
+    prepared: Prepared, chunk: Group, stride: int, progress: Progress, checkpoints: Checkpoints | None
+) -> Chunk | None:
+    """Run a chunk as one stack; return None, as if nothing had been done, where it does not fit into memory."""
+    made = 0
+
+    def count(steps: int) -> None:
+        nonlocal made
+        made += steps
+        progress(steps)
+
+    try:
+        return run_chunk(prepared, chunk, stride, count, checkpoints)
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        progress(-made)
+        return all_failed(chunk.jobs, error) if len(chunk.jobs) == 1 else None
 
 
 def run_serially(
@@ -179,22 +224,21 @@ def prepare(group: Group) -> Prepared:
         numbers = {name: metric for name, metric in one.experiment.metrics.items() if not metric.arrays}
         experiment = replace(one.experiment, metrics=numbers)
         experiment = within_budgets(experiment) if len(group.jobs) == 1 else experiment
-        with cpu_threads(one.threads):
+        with computing(one.threads, one.streams.device):
             names, infinite = examine_start(experiment, params)
         if i == 0 or infinite is None:
             chosen = experiment, names, params, one
         if infinite is None:
             break
     experiment, names, params, one = chosen
-    with cpu_threads(one.threads):
+    with computing(one.threads, one.streams.device):
         return Prepared(record_experiment(experiment, names, params, one.streams.example(), own), own)
 
 
 def device_of(group: Group) -> torch.device:
     """Return the device a group's runs will be on."""
     template = group.template
-    _, params, _ = template.placed(group.objectives[0].init(template.generator()))
-    return next(iter(params.values())).device
+    return template.device_of(group.objectives[0].init(template.generator()))
 
 
 @never_exits()
@@ -233,7 +277,7 @@ def begun(prepared: Prepared, group: Group, stride: int, progress: Progress) -> 
     device = next(iter(beginning.params.values())).device
     own = {} if recording.program is None else recording.program.numbers
     numbers = [wide(group.numbers.get(leaf, [float(x)] * runs), device) for leaf, x in own.items()]
-    with cpu_threads(beginning.threads):
+    with computing(beginning.threads, beginning.streams.device):
         backend = choose(recording, numbers, beginning.params, stride, torch.get_num_threads())
     return Loop(recording.experiment, backend, beginning.streams, runs, beginning.threads, stride, progress)
 

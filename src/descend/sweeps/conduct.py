@@ -97,6 +97,11 @@ def chunks(
         yield from group_chunks(group, plan, settings, bar, checkpoints, alone)
 
 
+def left(group: Group, done: set[int]) -> Group:
+    """Return the part of a group whose jobs are not among those done: chunks need not come in the jobs' order."""
+    return group.part([place for place, job in enumerate(group.jobs) if job.index not in done])
+
+
 def group_chunks(
     group: Group, plan: Plan, settings: Settings, bar: SweepBar, checkpoints: Checkpoints, alone: dict[str, int]
 ) -> Iterator[Chunk]:
@@ -106,20 +111,19 @@ def group_chunks(
         alone: how many runs of the whole plan are known to go by themselves, by the reason; 0 once that was said.
     """
     if group.serial is None:
-        done = 0
+        done: set[int] = set()
         try:
-            memory = settings.budget(device_of(group))
+            memory = settings.budget(device_of(group), plan.processes)
             for chunk in run_group(group, memory, plan.stride, bar.advance, checkpoints):
-                done += len(chunk.jobs)
+                done |= {job.index for job in chunk.jobs}
                 yield chunk
             return
         except Untraceable as error:
-            rest = group.part(range(done, len(group.jobs)))
-            group = replace(rest, serial=str(error))
+            group = replace(left(group, done), serial=str(error))
         except ConfigurationError:
             raise
         except Exception as error:  # a mistake in one group must not cost the others
-            yield all_failed(group.jobs[done:], error)
+            yield all_failed(left(group, done).jobs, error)
             return
     reason = group.serial or ""
     count = alone.get(reason, len(group.jobs))

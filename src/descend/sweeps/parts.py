@@ -2,18 +2,23 @@
 
 import os
 import signal
+import socket
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import torch
 from hydra.core.plugins import Plugins
 from hydra.types import HydraContext
 from omegaconf import DictConfig, open_dict
 
+from descend.devices import gpu_count, in_turn, is_gpu
 from descend.menu.source import Source
 from descend.menu.started import quiet
+from descend.sweeps.batch import device_of
 from descend.sweeps.conduct import carry_out
 from descend.sweeps.plan import Plan, plan
 from descend.sweeps.settings import Settings
@@ -37,13 +42,19 @@ class Elsewhere:
     def __call__(self, plan: Plan, settings: Settings, store: Store) -> int:
         """Run what a store lacks of a plan; see `Carry` in `sweeps/conduct.py`. What a job had done is kept."""
         done, folder = store.done(), store.folder.resolve()
-        count = min(settings.parts or len(os.sched_getaffinity(0)), len(plan.jobs) - len(done))
+        count = min(settings.parts or default_parts(plan), len(plan.jobs) - len(done))
         if not count:
             return 0
         with open_dict(self.config):
             self.config.hydra.sweep.dir = str(folder)
         task = partial(
-            run_part, overrides=list(self.overrides), settings=settings, folder=folder, done=done, source=plan.source
+            run_part,
+            overrides=list(self.overrides),
+            settings=settings,
+            folder=folder,
+            done=done,
+            source=plan.source,
+            host=socket.gethostname(),
         )
         launcher = Plugins.instance().instantiate_launcher(
             hydra_context=self.context, task_function=task, config=self.config
@@ -56,6 +67,13 @@ class Elsewhere:
         finally:
             store.gather()
         return 0
+
+
+def default_parts(plan: Plan) -> int:
+    """Return how many parts a plan has unless told: one for each GPU where its runs go by these, else for each core."""
+    if torch.cuda.is_available() and any(is_gpu(device_of(group)) for group in plan.groups):
+        return gpu_count()
+    return len(os.sched_getaffinity(0))
 
 
 def job_overrides(number: int, count: int, folder: Path) -> list[str]:
@@ -72,12 +90,21 @@ def run_part(
     folder: Path,
     done: set[int],
     source: Source,
+    host: str,
 ) -> None:
-    """Run one part of a sweep, in whatever process on whatever machine, and leave its chunks in the sweep's folder."""
+    """Run one part of a sweep, in whatever process on whatever machine, and leave its chunks in the sweep's folder.
+
+    Args:
+        host: the machine that began the sweep. Parts on it share its memory, and take its GPUs in turn; another machine
+            gives each job what is its own.
+    """
     sys.path.insert(0, str(Path.cwd()))  # a user's own objective lies in the folder they are in
     quiet()
     number, count = map(int, config.sweep.part.split("/"))
-    carry_out(part(plan(overrides, settings, source), number, count), settings, Outbox(folder, done))
+    here = host == socket.gethostname()
+    own = replace(part(plan(overrides, settings, source), number, count), processes=count if here else 1)
+    with in_turn(number) if here else nullcontext():
+        carry_out(own, settings, Outbox(folder, done))
 
 
 def part(plan: Plan, number: int, count: int) -> Plan:

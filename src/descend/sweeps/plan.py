@@ -30,12 +30,17 @@ THINNED = 4_000_000
 
 @dataclass(frozen=True)
 class Plan:
-    """What a sweep will do: its jobs, in groups, how often curves are recorded, and where jobs are composed from."""
+    """What a sweep will do: its jobs, in groups, how often curves are recorded, and where jobs are composed from.
+
+    Attributes:
+        processes: how many processes on this machine carry out such plans at the same time.
+    """
 
     jobs: list[Job]
     groups: list[Group]
     stride: int
     source: Source = MENU
+    processes: int = 1
 
 
 PARTS = (Objective, Optimizer, Aggregator, Schedule, Clipping, Metric)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from descend import devices
 from descend.checks import check_number
 from descend.engine.checkpoint import Every
 from descend.errors import ConfigurationError
@@ -21,8 +22,10 @@ class Settings:
     Args:
         sampling: the points that intervals take.
         points: how many; `sampling` has them too.
-        memory: bytes that the runs of one program may take together; None takes half of what is free.
-        parts: how many jobs a launcher other than `batched` is given; None: one for each core here.
+        memory: bytes that the runs of one program may take together; None takes half of what is free, shared with the
+            other jobs of a launcher on the same machine.
+        parts: how many jobs a launcher other than `batched` is given; None: one for each GPU here where the runs go by
+            these, else one for each core.
         keep: which runs get a folder of their own: `all`, `best`, `none`; None: all up to 200, the best 50 beyond. The
             others are rows of TensorBoard's HParams page, save with `none`, which leaves TensorBoard nothing.
         resume: the folder of an interrupted sweep to finish, or None.
@@ -56,8 +59,13 @@ class Settings:
             return runs if runs <= KEEP_ALL_UP_TO else KEEP_BEST
         return {"all": runs, "best": min(runs, KEEP_BEST), "none": 0}[self.keep]
 
-    def budget(self, device: torch.device) -> int:
-        """Return the bytes that the runs of one program may take on `device`."""
+    def budget(self, device: torch.device, processes: int = 1) -> int:
+        """Return the bytes that the runs of one program may take on `device`.
+
+        Args:
+            processes: how many on this machine make such programs at the same time; they take the GPUs in turn.
+        """
         if self.memory is not None:
             return self.memory
-        return free_bytes(device) // 2
+        share = -(-processes // devices.gpu_count()) if devices.is_gpu(device) else processes
+        return free_bytes(device) // (2 * share)

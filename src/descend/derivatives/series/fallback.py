@@ -10,6 +10,7 @@ from torch import Tensor
 from descend.derivatives.graph import require_twice_differentiable
 from descend.derivatives.series.agreement import require_agreement
 from descend.derivatives.series.fused import decomposed
+from descend.devices import is_failure
 from descend.errors import ConfigurationError
 from descend.graph.compat import in_transform, pytree
 
@@ -74,6 +75,8 @@ def differentiate_nested(
             value = func(*pytree.tree_map(at, args), **pytree.tree_map(at, kwargs))
         found = pytree.tree_map(lambda y: _coefficients(y, s, t.order) if isinstance(y, Tensor) else y, value)
     except RuntimeError as error:
+        if is_failure(error):
+            raise
         raise ConfigurationError(
             f"{name_of(func)} has no Taylor rule and torch cannot differentiate it {t.order} times: {error} "
             "Ask for a lower order, or write the function with operations that can be differentiated."

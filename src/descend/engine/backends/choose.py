@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from descend.devices import is_failure, is_gpu
 from descend.engine.backends.backend import Backend
 from descend.engine.backends.c_program import NoCompiler
 from descend.engine.backends.compiled import CompiledBackend, CompileFailed
@@ -16,6 +17,7 @@ from descend.engine.backends.python import PythonBackend
 from descend.engine.experiment import Experiment
 from descend.engine.program import Program
 from descend.errors import ConfigurationError, Untraceable, never_exits
+from descend.graph.compat import OpOverload, returns_new
 from descend.graph.entries import Inseparable, small
 from descend.types import Batch, Params
 from descend.vectors import numel
@@ -26,6 +28,10 @@ smallest steps of one run, or 300 of a thousand runs."""
 
 LONG_RUN = 100_000
 """`auto` compiles a program for runs of so many steps: that takes ten seconds."""
+
+MANY_LAUNCHES = 10_000_000
+"""On a GPU `auto` compiles a program for so many launches of kernels in all, each of which keeps the CPU busy for some
+microseconds: an estimate, not measured here."""
 
 SMALL_STEP = 20_000
 """`auto` compiles only steps of at most so many multiply-adds: in larger ones Python's part of the time is small. The
@@ -76,6 +82,8 @@ def record_experiment(
         except Untraceable as error:
             program, reason = None, f"its step cannot be recorded: {str(error).splitlines()[0]}"
         except Exception as error:  # a user's own code may raise anything where tensors stand for numbers
+            if is_failure(error):
+                raise
             text = (str(error).splitlines() or [""])[0]
             program, reason = None, f"its step cannot be recorded: {type(error).__name__}: {text}"
     if program is None and experiment.compile is True:
@@ -128,7 +136,7 @@ def choose(
             raise
         except Inseparable:
             pass
-    if compiles(experiment, one, LONG_RUN):
+    if program_pays(experiment, program, one):
         try:
             return CompiledBackend(program, numbers, origin)
         except CompileFailed as error:
@@ -140,6 +148,22 @@ def choose(
     found = GraphBackend(program, numbers, origin)
     found.prepare()
     return found
+
+
+def program_pays(experiment: Experiment, program: Program, params: Params) -> bool:
+    """Return whether to compile a program of the steps: as the experiment says, or for `auto` where it wins.
+
+    A step of many runs on a GPU takes as long as one of a single run: as long as starting its kernels does.
+    """
+    if experiment.compile == "auto" and is_gpu(next(iter(params.values())).device):
+        return experiment.steps * launches(program) >= MANY_LAUNCHES
+    return compiles(experiment, params, LONG_RUN)
+
+
+def launches(program: Program) -> int:
+    """Return how many operations of a step start a kernel: all but those that only look otherwise at what is there."""
+    targets = [node.target for node in program.step(()).graph.graph.nodes if node.op == "call_function"]
+    return sum(returns_new(target) for target in targets if isinstance(target, OpOverload))
 
 
 def backend_named(

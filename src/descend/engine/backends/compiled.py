@@ -12,6 +12,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from descend.devices import is_failure
 from descend.engine.backends.backend import Pattern, Summary
 from descend.engine.backends.graph import GraphBackend, laid
 from descend.engine.program import Program
@@ -81,6 +82,8 @@ class CompiledBackend(GraphBackend):
             with torch.no_grad():
                 return compiled(simplified(record(steps, examples)), list(examples))
         except Exception as error:  # a compiler may raise anything
+            if is_failure(error):
+                raise
             reason = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
             raise CompileFailed(reason) from error
 

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from descend.devices import is_failure
 from descend.engine.block import take
 from descend.engine.program import Program
 from descend.engine.step import Carry, uncounted
@@ -37,6 +38,8 @@ def check_faithful(program: Program, origin: Origin, batch: Batch) -> None:
         carry = program.start(numbers, moved)
         own = tensors(take(experiment, carry, [batch], ((),), uncounted)[0])
     except Exception as error:  # a user's own code may raise anything where it was not asked to go
+        if is_failure(error):
+            raise
         raise Untraceable(f"it raised {type(error).__name__} at a second point: {error}") from error
     for here, there, right in zip(found[0], found[1], own, strict=True):
         if not agree(there, right, here):

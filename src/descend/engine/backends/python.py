@@ -14,6 +14,7 @@ from descend.engine.experiment import Experiment
 from descend.engine.program import Final, finished
 from descend.engine.step import Carry, start
 from descend.graph.compat import pytree
+from descend.graph.trace import refill, tensors
 from descend.types import Batch, Loss, Params
 
 
@@ -80,14 +81,22 @@ class PythonBackend(Backend):
         [self.carry] = columns
 
     def plain(self, columns: list[Any]) -> list[Any]:
+        """Return the carry of the one run, its counts, and for each tensor whether it lies elsewhere than the run does.
+
+        Classes of other libraries keep numbers on the CPU beside parameters on a GPU, and generators can do no other.
+        """
         [counted] = columns
-        return [counted.carry._asdict(), dict(vars(counted.evaluations))]
+        carry = counted.carry._asdict()
+        return [carry, dict(vars(counted.evaluations)), [x.device != self._device for x in tensors(carry)]]
 
     def filled(self, saved: list[Any]) -> list[Any]:
-        carry, evaluations = saved
-        device = next(iter(self.carry.carry.params.values())).device
-        placed = pytree.tree_map(lambda x: x.to(device) if isinstance(x, Tensor) else x, carry)
-        return [Counted(Carry(**placed), Evaluations(**evaluations))]
+        carry, evaluations, elsewhere = saved
+        found = [x if apart else x.to(self._device) for x, apart in zip(tensors(carry), elsewhere, strict=True)]
+        return [Counted(Carry(**refill(carry, found)), Evaluations(**evaluations))]
+
+    @property
+    def _device(self) -> torch.device:
+        return next(iter(self.carry.carry.params.values())).device
 
     def finish(self, columns: list[Any]) -> Final:
         with torch.no_grad():

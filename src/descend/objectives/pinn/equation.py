@@ -126,12 +126,15 @@ class Equation(Objective):
         return self.network.init(generator, (len(self.domain),), len(self.unknowns))
 
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
+        yield from (epoch[0] for epoch in self.epochs(generator))
+
+    def epochs(self, generator: torch.Generator) -> Iterator[Batch]:
         columns = []
         for low, high in self.domain:
             cells = torch.randperm(self.points, generator=generator, device=generator.device)
             within = torch.rand(self.points, generator=generator, dtype=torch.float64, device=generator.device)
             columns.append(low + (high - low) * (cells + within) / self.points)
-        yield from itertools.repeat(torch.stack(columns, 1))
+        yield from itertools.repeat(torch.stack(columns, 1)[None])
 
     def losses(self, params: Params, batch: Batch) -> Losses:
         points = self.grid if batch is None else batch.to(self.grid)

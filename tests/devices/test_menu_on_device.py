@@ -1,0 +1,96 @@
+"""The whole menu on a device: no tensor of the CPU meets one of the device, and the numbers are those of the CPU.
+
+The device is a pretended one (`pretend.py`), whose arithmetic is the CPU's: so every result must have the same bits.
+"""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stacks import hold
+
+from descend import menu
+from descend.menu import FOLDER
+
+pytestmark = pytest.mark.usefixtures("gpus")
+
+QUIET = ["metrics=none", "derivatives=none"]
+NET = ["objective=digits_mlp", "objective.network.hidden=[8]", "objective.batch_size=32"]
+TWO = ["objective=fonseca_fleming"]
+RATES = ("optimizer.lr=0.001,0.003",)
+
+
+# Ten times the cost of the others: `pytest -m slow tests/devices`.
+SLOW = {"mnist_cnn", "mnist_mlp", "digits_cnn", "pinn/beam", "pinn/burgers", "pinn/heat", "pinn/helmholtz", "pinn/kdv"}
+SLOW |= {"pinn/poisson", "fixed_point", "loop", "third", "curvature of digits_mlp_small", "all of digits_mlp_small"}
+
+
+def choices(group: str) -> list[str]:
+    return sorted(menu.choices(FOLDER / group))
+
+
+def marked(names: Iterable[str]) -> list[Any]:
+    return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in names]
+
+
+@pytest.mark.parametrize("objective", marked(choices("objective")))
+def test_objective(objective: str, tmp_path: Path) -> None:
+    hold([f"objective={objective}", "optimizer=sgd", "optimizer.lr=0.00001", *QUIET], tmp_path)
+
+
+@pytest.mark.parametrize("optimizer", choices("optimizer"))
+def test_optimizer(optimizer: str, tmp_path: Path) -> None:
+    hold(["objective=himmelblau", f"optimizer={optimizer}", *QUIET], tmp_path, RATES)
+
+
+@pytest.mark.parametrize("optimizer", sorted({*choices("optimizer")} - {"newton", "newton_cg", "adam_then_lbfgs"}))
+def test_optimizer_of_a_network(optimizer: str, tmp_path: Path) -> None:
+    hold([*NET, f"optimizer={optimizer}", *QUIET], tmp_path)
+
+
+@pytest.mark.parametrize("aggregator", choices("aggregator"))
+def test_aggregator(aggregator: str, tmp_path: Path) -> None:
+    hold([*TWO, f"aggregator={aggregator}", *QUIET], tmp_path)
+
+
+@pytest.mark.parametrize("op", choices("op"))
+def test_op(op: str, tmp_path: Path) -> None:
+    at = 0.3 if op == "log" else -0.3
+    hold(["objective=op_at_point", f"objective.start={{x: {at}}}", f"op={op}", *QUIET], tmp_path, RATES)
+
+
+@pytest.mark.parametrize("schedule", choices("schedule"))
+def test_schedule(schedule: str, tmp_path: Path) -> None:
+    hold(["objective=rosenbrock", f"schedule={schedule}", *QUIET], tmp_path)
+
+
+@pytest.mark.parametrize("clip", choices("clip"))
+def test_clip(clip: str, tmp_path: Path) -> None:
+    hold(["objective=rosenbrock", f"clip={clip}", *QUIET], tmp_path)
+
+
+CASES = [f"{metrics} of {problem}" for metrics in choices("metrics") for problem in ("rosenbrock", "digits_mlp_small")]
+
+
+@pytest.mark.parametrize("case", marked(CASES))
+def test_metrics(case: str, tmp_path: Path) -> None:
+    metrics, _, problem = case.partition(" of ")
+    hold([f"objective={problem}", f"metrics={metrics}", "derivatives=none"], tmp_path)
+
+
+@pytest.mark.parametrize("derivatives", marked(choices("derivatives")))
+def test_derivatives(derivatives: str, tmp_path: Path) -> None:
+    hold(["objective=himmelblau", f"derivatives={derivatives}", "metrics=none"], tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "case",
+    [
+        ["objective=digits_mlp_small", "dtype=float64", "metrics=curvature"],
+        ["objective=pinn/burgers", "derivatives=second", "metrics=none"],
+    ],
+)
+def test_second_order_of_a_network(case: list[str], tmp_path: Path) -> None:
+    hold(case, tmp_path)
