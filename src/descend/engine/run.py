@@ -22,7 +22,7 @@ from descend.engine.results import recorded_at_the_end, results, unevaluated
 from descend.engine.sink import Sink
 from descend.engine.step import total
 from descend.engine.stopping import Verdict
-from descend.engine.streams import begin
+from descend.engine.streams import begin_runs
 from descend.records import Column, Records, last
 from descend.types import Loss, Params
 
@@ -39,7 +39,7 @@ class Run:
     """
 
     def __init__(self, experiment: Experiment, backend: str | None = None) -> None:
-        beginning = begin(experiment, [experiment.seed], [experiment.objective], own=False)
+        beginning = begin_runs(experiment, [experiment.seed], [experiment.objective], own=False)
         self.experiment = within_budgets(beginning.experiment)
         start = {name: x[0] for name, x in beginning.params.items()}
         self.names = check_start(self.experiment, start)

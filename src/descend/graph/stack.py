@@ -30,7 +30,6 @@ def stacked(
     differs: Sequence[bool],
     examples: Sequence[Tensor],
     last: bool,
-    outputs: list[Tensor] | None = None,
 ) -> GraphModule:
     """Return the step of one run as the step of many, a graph of plain tensor operations.
 
@@ -39,22 +38,23 @@ def stacked(
         differs: for each of its inputs, whether it differs between runs.
         examples: the inputs of many runs; those that differ have the run axis.
         last: whether the run axis is the last, its length then a multiple of `VECTORS`; else it is the first.
-        outputs: what it gives for these inputs is added to this list.
 
     Returns:
         A graph of the same inputs and outputs. Outputs that depend on no differing input have no run axis.
     """
 
     def step(*given: Tensor) -> list[Tensor]:
-        marked = [Many(x) if own else x for x, own in zip(given, differs, strict=True)]
-        layout = Last(graph) if last else First(graph)
-        found = [x.x if isinstance(x, Many) else x for x in layout.run(*marked)]
-        if outputs is not None:
-            outputs.extend(found)
-        return found
+        return carried_out(graph, differs, given, last)
 
     with torch.no_grad():
         return record(step, examples)
+
+
+def carried_out(graph: GraphModule, differs: Sequence[bool], given: Sequence[Tensor], last: bool) -> list[Tensor]:
+    """Return what the step of one run gives for many runs; `stacked` says what it takes."""
+    marked = [Many(x) if own else x for x, own in zip(given, differs, strict=True)]
+    layout = Last(graph) if last else First(graph)
+    return [x.x if isinstance(x, Many) else x for x in layout.run(*marked)]
 
 
 def runs_last(graph: GraphModule, most: int) -> bool:

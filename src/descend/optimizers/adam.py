@@ -27,6 +27,7 @@ class Adam(MomentMethod):
             ICLR 2018, Algorithm 2), so that the steps cannot grow.
     """
 
+    entrywise: ClassVar[bool] = True
     decoupled: ClassVar[bool] = False
 
     amsgrad: bool = False

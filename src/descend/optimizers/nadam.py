@@ -1,6 +1,7 @@
 """NAdam: Adam with Nesterov momentum."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -26,6 +27,8 @@ class NAdam(MomentMethod):
         momentum_decay: ψ ≥ 0, how fast μ rises from β₁/2 to β₁.
         decoupled_weight_decay: shrink x by 1 − lr · λ (as AdamW) instead of adding λx to the gradient.
     """
+
+    entrywise: ClassVar[bool] = True
 
     lr: float = 2e-3
     momentum_decay: float = 4e-3

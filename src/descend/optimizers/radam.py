@@ -1,6 +1,7 @@
 """RAdam: Adam with a rectified variance."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ class RAdam(MomentMethod):
         weight_decay: λ ≥ 0.
         decoupled_weight_decay: shrink x by 1 − lr · λ (as AdamW) instead of adding λx to the gradient.
     """
+
+    entrywise: ClassVar[bool] = True
 
     decoupled_weight_decay: bool = False
 

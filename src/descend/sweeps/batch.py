@@ -22,7 +22,7 @@ from descend.engine.loop import Loop
 from descend.engine.placement import cpu_threads
 from descend.engine.result import Result
 from descend.engine.results import recorded_at_the_end, results
-from descend.engine.streams import begin
+from descend.engine.streams import begin_runs
 from descend.errors import ConfigurationError, Untraceable
 from descend.records import frame
 from descend.sweeps.ends import Ends
@@ -168,7 +168,7 @@ def bytes_of_one(group: Group) -> int:
 def prepare(group: Group) -> Prepared:
     """Record the step that a group's runs share, where that can be done."""
     own = len({(seed, id(objective)) for seed, objective in zip(group.seeds, group.objectives, strict=True)}) > 1
-    first = begin(group.template, group.seeds[:1], group.objectives[:1], own)
+    first = begin_runs(group.template, group.seeds[:1], group.objectives[:1], own)
     params = {name: x[0] for name, x in first.params.items()}
     numbers = {name: metric for name, metric in first.experiment.metrics.items() if not metric.arrays}
     experiment = replace(first.experiment, metrics=numbers)
@@ -215,7 +215,7 @@ def run_chunk(
 
 def begun(prepared: Prepared, group: Group, stride: int, progress: Progress) -> Loop:
     """Return the loop of a group's jobs, at its start."""
-    beginning = begin(group.template, group.seeds, group.objectives, prepared.own_batches)
+    beginning = begin_runs(group.template, group.seeds, group.objectives, prepared.own_batches)
     recording, runs = prepared.recording, len(group.jobs)
     device = next(iter(beginning.params.values())).device
     own = {} if recording.program is None else recording.program.numbers

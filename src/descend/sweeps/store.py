@@ -163,7 +163,7 @@ class Store:
         if self._table is None:
             swept = swept_columns(self._jobs)
             rows = [
-                {"run": run, **{column_of(key): x[run] for key, x in swept.items()}, **flattened(result)}
+                {"run": run, **{column_of(key): x[run] for key, x in swept.items()}, **result_columns(result)}
                 for run, result in self.results().items()
             ]
             self._table = pl.DataFrame(rows, infer_schema_length=None)
@@ -245,7 +245,7 @@ def write_curves(chunk: Chunk, folder: Path) -> list[Row]:
     ]
 
 
-def flattened(result: dict[str, Any]) -> dict[str, Any]:
+def result_columns(result: dict[str, Any]) -> dict[str, Any]:
     """Return a result's fields as columns: `losses.cross_entropy`, `metrics.accuracy`; parameters as JSON text."""
     flat: dict[str, Any] = {}
     for name, value in result.items():
