@@ -7,7 +7,7 @@ import pytest
 import torch
 from hydra.utils import instantiate
 
-from descend.engine.flat import ALIGNED, VECTOR, Layout, begin, flattened, update
+from descend.engine.flat import ALIGNED, VECTOR, VectorLayout, begin_state, make_update, takes_vector
 from descend.menu.compose import compose
 from descend.optimizers.adam import Adam
 from descend.optimizers.optimizer import Optimizer
@@ -61,13 +61,13 @@ def test_a_vector_gives_the_bits_that_single_parameters_give(name: str, dtype: t
     optimizer = instantiate(compose([f"optimizer={name}", *settings]).optimizer, _convert_="all")
     generator = torch.Generator().manual_seed(1)
     params = drawn(dtype, generator)
-    assert flattened(optimizer, params)
+    assert takes_vector(optimizer, params)
     alone, own = params, optimizer.begin(params, 0)
-    state = begin(optimizer, params, 0)
+    state = begin_state(optimizer, params, 0)
     for _ in range(8):
         gradients = drawn(dtype, generator)
         alone, own = optimizer.step(alone, gradients, own, no_loss)
-        params, state = update(optimizer, params, gradients, state, no_loss)
+        params, state = make_update(optimizer, params, gradients, state, no_loss)
         for at, x in alone.items():
             assert x.equal(params[at]), at
             assert x.shape == params[at].shape
@@ -76,7 +76,7 @@ def test_a_vector_gives_the_bits_that_single_parameters_give(name: str, dtype: t
 def test_each_parameter_begins_at_an_aligned_address_with_zeros_between() -> None:
     for dtype in (torch.float32, torch.float64):
         params = drawn(dtype, torch.Generator().manual_seed(2))
-        layout = Layout.of(params)
+        layout = VectorLayout.of(params)
         vector = layout.joined(params)
         parts = layout.split(vector)
         assert all(x.equal(params[name]) for name, x in parts.items())
@@ -95,9 +95,9 @@ class ByNorm(Adam):
 
 def test_a_class_made_of_an_entrywise_one_is_given_its_parameters_one_by_one() -> None:
     params = drawn(torch.float64, torch.Generator().manual_seed(3))
-    assert flattened(Adam(), params)
-    assert not flattened(ByNorm(), params)
-    assert VECTOR not in begin(ByNorm(), params, 0)
+    assert takes_vector(Adam(), params)
+    assert not takes_vector(ByNorm(), params)
+    assert VECTOR not in begin_state(ByNorm(), params, 0)
 
 
 @pytest.mark.parametrize(
@@ -111,5 +111,5 @@ def test_a_class_made_of_an_entrywise_one_is_given_its_parameters_one_by_one() -
 )
 def test_what_is_left_as_it_is(params: Params) -> None:
     optimizer: Optimizer = Adam()
-    assert not flattened(optimizer, params)
-    assert begin(optimizer, params, 0).keys() == optimizer.init(params).keys()
+    assert not takes_vector(optimizer, params)
+    assert begin_state(optimizer, params, 0).keys() == optimizer.init(params).keys()

@@ -23,7 +23,7 @@ ALIGNED = 64
 VECTOR = "vector"
 
 
-class Layout(NamedTuple):
+class VectorLayout(NamedTuple):
     """Where each parameter lies in the vector.
 
     Attributes:
@@ -35,7 +35,7 @@ class Layout(NamedTuple):
     places: list[int]
 
     @classmethod
-    def of(cls, params: Params) -> "Layout":
+    def of(cls, params: Params) -> "VectorLayout":
         """Lay parameters of one dtype out."""
         places = [0]
         for x in params.values():
@@ -58,7 +58,7 @@ class Layout(NamedTuple):
         return {name: vector.narrow(0, at, x.numel()).view(x.shape) for (name, x), at in named}
 
 
-def flattened(optimizer: Optimizer, params: Params) -> bool:
+def takes_vector(optimizer: Optimizer, params: Params) -> bool:
     """Tell whether an optimizer is given these parameters as one vector."""
     alike = len({(x.dtype, x.device) for x in params.values()}) == 1
     entries = sum(x.numel() for x in params.values())
@@ -66,19 +66,21 @@ def flattened(optimizer: Optimizer, params: Params) -> bool:
     return own and len(params) > 1 and alike and entries > LEAST_ENTRIES
 
 
-def begin(optimizer: Optimizer, params: Params, seed: int) -> State:
-    """Return an optimizer's state before the first step; that of a flattened one holds the vector, too."""
-    if not flattened(optimizer, params):
+def begin_state(optimizer: Optimizer, params: Params, seed: int) -> State:
+    """Return an optimizer's state before the first step; where it takes a vector, that holds the vector, too."""
+    if not takes_vector(optimizer, params):
         return optimizer.begin(params, seed)
-    vector = Layout.of(params).joined(params)
+    vector = VectorLayout.of(params).joined(params)
     return {VECTOR: vector, "state": optimizer.begin({VECTOR: vector}, seed)}
 
 
-def update(optimizer: Optimizer, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
-    """Make a step of the optimizer whose state `begin` gave."""
-    if not flattened(optimizer, params):
+def make_update(
+    optimizer: Optimizer, params: Params, gradients: Params, state: State, loss: Loss
+) -> tuple[Params, State]:
+    """Make a step of the optimizer whose state `begin_state` gave."""
+    if not takes_vector(optimizer, params):
         return optimizer.step(params, gradients, state, loss)
-    layout = Layout.of(params)
+    layout = VectorLayout.of(params)
     found, own = optimizer.step({VECTOR: state[VECTOR]}, {VECTOR: layout.joined(gradients)}, state["state"], loss)
     vector = found[VECTOR].to(state[VECTOR].dtype)
     return layout.split(vector), {VECTOR: vector, "state": own}

@@ -214,7 +214,7 @@ class Program:
 
     def of_run(self, numbers: Sequence[Tensor], run: int) -> Experiment:
         """Return the experiment of one run of a stack whose numbers are [runs] each, as it is written alone."""
-        own = {leaf: x[run].item() for leaf, x in zip(self.leaves, numbers, strict=True)}
+        own = {leaf: float(x[run]) for leaf, x in zip(self.leaves, numbers, strict=True)}
         return with_leaves(self.experiment, own)
 
     def start(self, numbers: Numbers, params: Params) -> Carry:
