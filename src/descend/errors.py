@@ -1,5 +1,10 @@
 """What can go wrong, each kind with a class of its own."""
 
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
 
 class ConfigurationError(ValueError):
     """The configuration cannot be run as it stands; raised before the first step. The command line exits with 2.
@@ -10,3 +15,24 @@ class ConfigurationError(ValueError):
 
 class Untraceable(RuntimeError):
     """A step cannot be recorded as tensor operations; the message says why. The `python` backend runs it anyway."""
+
+
+class Exited(RuntimeError):
+    """The user's own code called `sys.exit`, which would have ended the process without a word."""
+
+
+@contextmanager
+def never_exits() -> Iterator[None]:
+    """Turn `sys.exit` within the user's own code into an error, which is told like any other.
+
+    Raises:
+        Exited: naming the file and line of the call.
+    """
+    try:
+        yield
+    except SystemExit as error:
+        frame = traceback.extract_tb(error.__traceback__)[-1]
+        raise Exited(
+            f"sys.exit({'' if error.code is None else repr(error.code)}) was called in {Path(frame.filename).name}, "
+            f"line {frame.lineno}, which would end the whole process; raise an error there instead"
+        ) from error

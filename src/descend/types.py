@@ -45,8 +45,8 @@ class Observation:
         step: how many updates were made before this point.
         params: the parameters, without a graph.
         losses: the raw losses by name, each of shape [], without a graph.
-        weights: the aggregator's weights λ, shape [m], in the order of `losses`.
-        gradients: the gradient of λ·losses, by parameter, before clipping.
+        weights: the aggregator's weights λ, shape [m], in the order of `losses`; 1 where it has none.
+        gradients: the gradient of λ·losses, by parameter, before clipping; the direction, where `directed`.
         previous: the gradients of the step before; zeros at the first.
         previous_losses: the raw losses of the step before; at the first, those of the start over the whole data.
         update: new minus old parameters, or None at the end of a run, where no update follows.
@@ -55,6 +55,7 @@ class Observation:
         total: returns the total on so many examples, always the same ones, or on this batch for None.
         jacobian: returns the gradients of the single losses, shape [m, n]; computed when called, if it was not.
         evaluate: returns the objective's test metrics; computed when called.
+        directed: whether the aggregator has a direction of its own, which is the gradient of no λ·losses.
     """
 
     step: int | Tensor
@@ -70,6 +71,7 @@ class Observation:
     total: Callable[[float | None], Total]
     jacobian: Callable[[], Tensor]
     evaluate: Callable[[], dict[str, Tensor]]
+    directed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 import io
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -15,7 +16,17 @@ from descend.aggregators.aggregator import Aggregator
 from descend.aggregators.cagrad import CAGrad
 from descend.aggregators.nash_mtl import NashMtl
 from descend.aggregators.torchjd_aggregator import TorchJD, find_methods
+from descend.engine.experiment import Experiment
+from descend.engine.run import run
 from descend.errors import ConfigurationError
+from descend.metrics.conflict import Conflict
+from descend.metrics.decrease import Decrease
+from descend.metrics.derivative_norms import DerivativeNorms
+from descend.metrics.gradient_norm import GradientNorm
+from descend.metrics.weighted_losses import WeightedLosses
+from descend.objectives.objective import Objective
+from descend.optimizers.gradient_descent import GradientDescent
+from descend.types import Losses, Params
 
 LOSSES = torch.tensor([1.5, 0.3, 2.0], dtype=torch.float64)
 NAMES = ("a", "b", "c")
@@ -122,10 +133,27 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "COSMOS": {"lambda_": 0.1, "weights": [0.2, 0.3, 0.5]},
     "Constant": {"weights": [0.2, 0.3, 0.5]},
     "FairGrad": {"alpha": 1.0},
+    "GradDrop": {"leak": [0.0, 0.5, 1.0]},
     "Krum": {"n_byzantine": 0},
     "PBI": {"theta": 1.0, "weights": [0.2, 0.3, 0.5]},
+    "TrimmedMean": {"trim_number": 1},
     "STCH": {"mu": 0.5, "reference": [0.1, 0.1, 0.1]},
 }
+
+
+DIRECTED = ("GradDrop", "TrimmedMean")
+
+
+@dataclass(frozen=True)
+class Three(Objective):
+    """Three parabolas that pull apart."""
+
+    def init(self, generator: Any) -> Params:
+        return {"x": torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)}
+
+    def losses(self, params: Params, batch: None) -> Losses:
+        x = params["x"]
+        return {"a": ((x - 1) ** 2).sum(), "b": (3 * (x + 1) ** 2).sum(), "c": (x**4).sum() + x[0]}
 
 
 def theirs(name: str) -> Any:
@@ -147,14 +175,17 @@ def test_every_name_works_as_torchjd_does_step_after_step(name: str) -> None:
     state = other = ours.init(LOSSES, NAMES)
     for step in range(6):
         rows, losses = jacobian("conflicting", 3, 1.0) + 0.1 * step, LOSSES / (1 + step)
-        found, state = ours.weights(losses, lambda rows=rows: rows, state)
-        _, other = ours.weights(losses, lambda rows=rows: 1 - rows, other)
+        combine = ours.weights if ours.weighs else ours.direction
+        found, state = combine(losses, lambda rows=rows: rows, state)
+        _, other = combine(losses, lambda rows=rows: 1 - rows, other)
         buffer = io.BytesIO()
         torch.save(state, buffer)
         buffer.seek(0)
         state = torch.load(buffer, weights_only=True)
         torch.manual_seed(step)
-        if isinstance(live, aggregation.Aggregator):
+        if not ours.weighs:
+            assert torch.equal(found, live(rows))
+        elif isinstance(live, aggregation.Aggregator):
             torch.testing.assert_close(found @ rows, live(rows), rtol=1e-8, atol=1e-8)
         elif isinstance(live, aggregation.Weighting):
             torch.testing.assert_close(found, live(rows @ rows.T), rtol=1e-12, atol=1e-12)
@@ -176,10 +207,48 @@ def test_names_that_cannot_be_used_are_answered_with_those_that_can(name: str) -
         TorchJD(name)
 
 
-@pytest.mark.parametrize("name", ["GradDrop", "TrimmedMean"])
-def test_a_direction_that_is_no_sum_of_gradients_is_refused_as_such(name: str) -> None:
-    with pytest.raises(ConfigurationError, match=rf"{name}.*gradient of no weighted sum of losses; .*\.$"):
-        TorchJD(name)
+@pytest.mark.parametrize(("name", "arguments"), [("GradDrop", None), *((n, ARGUMENTS[n]) for n in DIRECTED)])
+def test_a_run_goes_where_torchjds_own_direction_leads(name: str, arguments: dict[str, Any] | None) -> None:
+    """Thirty steps of gradient descent on two tasks and a penalty, against torchjd's aggregator in a loop by hand."""
+    aggregator = TorchJD(name, arguments)
+    observed = {"norm": GradientNorm(every=1), "weights": WeightedLosses(every=1), "conflict": Conflict(every=1)}
+    found = run(Experiment(Three(), GradientDescent(lr=0.05), aggregator, observed, steps=30, dtype="float64"))
+    x, live = Three().init(None)["x"], theirs(name) if arguments else aggregation.GradDrop()
+    for step in range(30):
+        leaf = x.clone().requires_grad_()
+        rows = torch.stack([torch.autograd.grad(loss, leaf)[0] for loss in Three().losses({"x": leaf}, None).values()])
+        torch.manual_seed(step)
+        x = x - 0.05 * live(rows)
+    assert found.parameters["x"] == pytest.approx(x.tolist(), rel=1e-12)
+    assert found.value == pytest.approx(sum(found.losses.values()), rel=1e-14)
+    shown = found.records.filter(step=0)
+    assert shown.filter(name="weight/a")["value"].item() == 1.0
+    assert -1 <= shown.filter(name="direction_cosine/a")["value"].item() <= 1
+    torch.manual_seed(30)
+    leaf = x.clone().requires_grad_()
+    rows = torch.stack([torch.autograd.grad(loss, leaf)[0] for loss in Three().losses({"x": leaf}, None).values()])
+    assert found.gradient_norm == pytest.approx(float(live(rows).norm()), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", DIRECTED)
+def test_what_is_foreseen_of_a_step_is_by_the_gradient_not_the_direction(name: str) -> None:
+    metrics = {"decrease": Decrease(every=1), "norms": DerivativeNorms(every=1, order=2)}
+    experiment = Experiment(
+        Three(), GradientDescent(lr=1e-6), TorchJD(name, ARGUMENTS[name]), metrics, steps=1, dtype="float64"
+    )
+    shown = {row["name"]: row["value"] for row in run(experiment).records.filter(step=0).iter_rows(named=True)}
+    assert shown["decrease/order_1"] == pytest.approx(shown["decrease/actual"], rel=1e-4)
+    leaf = Three().init(None)["x"].requires_grad_()
+    gradient = torch.autograd.grad(sum(Three().losses({"x": leaf}, None).values()), leaf)[0]
+    assert shown["derivative/norm/1"] == pytest.approx(float(gradient.norm()), rel=1e-12)
+
+
+def test_a_direction_is_nan_where_a_gradient_is() -> None:
+    rows = torch.tensor([[1.0, torch.nan], [1.0, 2.0], [0.0, 1.0]], dtype=torch.float64)
+    aggregator = TorchJD("TrimmedMean", {"trim_number": 1})
+    direction, _ = aggregator.direction(LOSSES, lambda: rows, aggregator.init(LOSSES, NAMES))
+    assert direction.isnan().all()
+    assert direction.shape == (2,)
 
 
 @pytest.mark.parametrize(
@@ -190,6 +259,9 @@ def test_a_direction_that_is_no_sum_of_gradients_is_refused_as_such(name: str) -
         ("Constant", {"weights": [1.0, 2.0]}, "should have 2 rows"),
         ("AlignedMTL", {"pref_vector": [1.0, 2.0]}, "2"),
         ("COSMOS", {"lambda_": 0.1, "weights": [0.5, 0.5]}, ""),
+        ("TrimmedMean", {"trim_number": 2}, "at least 5 rows"),
+        ("GradDrop", {"leak": [0.0, 1.0]}, "exactly 2 rows"),
+        ("GradDrop", {"f": "half"}, "'str' object is not callable"),
     ],
 )
 def test_a_wrong_number_of_losses_is_told_before_the_first_step(

@@ -167,9 +167,11 @@ def test_the_start_is_not_changed() -> None:
     assert run(experiment).parameters == run(experiment).parameters
 
 
-def test_parameters_are_told_when_they_are_few() -> None:
-    assert run(Experiment(Rosenbrock(dim=32), steps=1)).parameters is not None
-    assert run(Experiment(Rosenbrock(dim=33), steps=1)).parameters is None
+def test_parameters_are_numbers_when_they_are_few_and_tensors_beyond() -> None:
+    few, many = (run(Experiment(Rosenbrock(dim=dim), steps=1)) for dim in (32, 33))
+    assert (few.many_parameters, many.many_parameters) == (False, True)
+    assert len(few.parameters["x"]) == 32
+    assert many.parameters["x"].shape == (33,)
 
 
 def test_the_lowest_value_seen() -> None:

@@ -7,13 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 from toys import Line, Quartic
 
+import descend as package
 from descend.engine.experiment import Experiment
 from descend.engine.result import Result
 from descend.engine.run import run
+from descend.menu.build import build
+from descend.menu.compose import compose
 from descend.objectives.rosenbrock import Rosenbrock
 from descend.optimizers.gradient_descent import GradientDescent
+from descend.output.table import rows
 
 # The list of DESIGN.md, "What a run leaves behind".
 FIELDS = [
@@ -49,6 +54,29 @@ def test_the_fields_of_the_file(result: Result, tmp_path: Path) -> None:
     assert list(written["metrics"]) == ["largest_error"]
     assert written["parameters"] == {"w": result.parameters["w"], "b": result.parameters["b"]}
     assert written["seconds"] > 0
+
+
+def test_a_network_gives_its_parameters_by_name_and_the_file_stays_small(tmp_path: Path) -> None:
+    """The accuracy is that of these very parameters, computed anew."""
+    overrides = ["objective=digits_mlp_small", "steps=30", "metrics=none", "derivatives=none"]
+    found = package.run(overrides)
+    objective = build(compose(overrides), overrides).objective.to(torch.float32, torch.device("cpu"))
+    assert found.many_parameters
+    assert found.parameters.keys() == objective.init(torch.Generator().manual_seed(0)).keys()
+    again = objective.evaluate(found.parameters)
+    assert {name: float(x) for name, x in again.items()} == pytest.approx(found.metrics, rel=1e-6)
+    found.write(tmp_path)
+    assert json.loads((tmp_path / "result.json").read_text())["parameters"] is None
+    assert (tmp_path / "result.json").stat().st_size < 10_000
+    assert not any(name in rows(found) for name in found.parameters)
+
+
+def test_the_parameters_are_those_of_the_checkpoint(descend, here: Path) -> None:
+    overrides = ["objective=digits_mlp_small", "steps=30", "metrics=none", "derivatives=none"]
+    assert descend(*overrides, "hydra.run.dir=run").code == 0
+    loaded, found = package.load(here / "run"), package.run(overrides)
+    assert loaded.keys() == found.parameters.keys()
+    assert all(torch.equal(loaded[name], found.parameters[name]) for name in loaded)
 
 
 def test_numbers_that_are_not_finite_are_null(tmp_path: Path) -> None:

@@ -92,7 +92,7 @@ def fault(case: Case, code: int, err: str, before: dict[Path, bytes], here: Path
 
 def ignored(case: Case, here: Path) -> str | None:
     """Return which override of a run is not found in what was run, or None."""
-    given = [text for text in case.arguments if "=" in text and not text.startswith("-")]
+    given = [t for t in case.arguments if ("=" in t or t.startswith("~")) and not t.startswith("-")]
     for folder in here.glob("outputs/*/*/.hydra"):
         config = OmegaConf.create(yaml.safe_load((folder / "config.yaml").read_text()))
         parsed = OverridesParser.create().parse_overrides(given)

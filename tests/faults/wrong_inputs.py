@@ -157,7 +157,8 @@ def choice(draw: Draw) -> Case:
         return choice(draw)
     sweeps = ["-m"] if group == "sweep" or draw.random() < 0.2 else []
     if draw.random() < 0.3:
-        return Case([*sweeps, *QUIET, f"{mistyped(draw, group)}={right}"], wrong=True)
+        other = mistyped(draw, group)
+        return choice(draw) if other in GROUPS else Case([*sweeps, *QUIET, f"{other}={right}"], wrong=True)
     return Case([*sweeps, *QUIET, f"{group}={wrong}"], wrong=True)
 
 

@@ -34,10 +34,12 @@ def seen(observe: Observe, jacobian: np.ndarray, weights: list[float] | None = N
     rows = torch.from_numpy(jacobian)
     values = dict(zip(NAMES, rows.sum(dim=1).unbind(), strict=False))
     weights = weights or [1.0] * len(rows)
+    λ = torch.tensor(weights, dtype=torch.float64)
     return observe(
         {"x": torch.ones(rows.shape[1], dtype=torch.float64)},
         losses=values,
-        weights=torch.tensor(weights, dtype=torch.float64),
+        weights=λ,
+        gradients={"x": λ @ rows},
         jacobian=lambda: rows,
     )
 

@@ -209,6 +209,11 @@ class NanForSeed3(Bowl):
         x = super().init(generator)["x"]
         return {"x": torch.nan * x if generator.initial_seed() == 3 else x}
 
+@dataclass(frozen=True)
+class TwoNumbers(Bowl):
+    def losses(self, params, batch):
+        return {"bowl": params["x"] ** 2}
+
 class Plain(Objective):
     def init(self, generator):
         return {"x": torch.ones(3, dtype=torch.float64)}
@@ -263,10 +268,41 @@ def test_a_class_that_is_no_dataclass_runs_alone_and_is_refused_in_a_sweep(desce
 
 
 def test_a_sweep_that_is_refused_as_it_begins_leaves_no_folder(descend, own: Path) -> None:
-    done = descend("-m", "objective._target_=own.NanForSeed3", "seed=3,0,1", "steps=2", "hydra.sweep.dir=sweep")
-    if done.code == 2:  # whether one such start refuses the sweep is the engine's business
-        assert "'bowl' of NanForSeed3 is nan at the start" in done.err
-        assert not (own / "sweep").exists()
+    done = descend("-m", "objective._target_=own.TwoNumbers", "seed=0,1", "steps=2", "hydra.sweep.dir=sweep")
+    assert done.code == 2
+    assert "'bowl' of TwoNumbers is a tensor of shape [3], but a loss is one number" in done.err
+    assert not (own / "sweep").exists()
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "newton", "torch"], ids=["stacked", "decomposed", "one by one"])
+@pytest.mark.parametrize("seeds", ["3,0,1", "0,3,1", "0,1,3"])
+def test_a_start_that_is_nan_is_one_diverged_run_wherever_it_stands(
+    descend, own: Path, seeds: str, optimizer: str
+) -> None:
+    run = ["objective._target_=own.NanForSeed3", f"optimizer={optimizer}", "steps=5"]
+    done = descend("-m", *run, f"seed={seeds}", "hydra.sweep.dir=sweep")
+    assert done.code == 0, done.err
+    table = pl.read_parquet(own / "sweep" / "sweep.parquet")
+    for seed, status, value in table.select("seed", "status", "value").iter_rows():
+        if seed == 3:
+            assert status == "diverged"
+            continue
+        assert descend(*run, f"seed={seed}", f"hydra.run.dir=alone{seed}").code == 0
+        alone = json.loads((own / f"alone{seed}" / "result.json").read_text())
+        assert (status, value) == (alone["status"], alone["value"])
+
+
+def test_a_run_alone_is_refused_where_its_start_is_nan(descend, own: Path) -> None:
+    done = descend("objective._target_=own.NanForSeed3", "seed=3")
+    assert done.code == 2
+    assert "'bowl' of NanForSeed3 is nan at the start; choose a start where it is finite." in done.err
+
+
+def test_a_sweep_of_nothing_but_starts_that_are_nan(descend, own: Path) -> None:
+    """A part of a sweep on another machine may have such runs alone."""
+    done = descend("-m", "objective._target_=own.NanForSeed3", "seed=3", "optimizer.lr=1,2", "hydra.sweep.dir=sweep")
+    assert done.code == 0, done.err
+    assert pl.read_parquet(own / "sweep" / "sweep.parquet")["status"].to_list() == ["diverged"] * 2
 
 
 def test_fields_of_metrics_can_be_swept(descend, here: Path) -> None:

@@ -17,6 +17,10 @@ class Aggregator(ABC):
     Every optimizer therefore sees one scalar function and never learns that there were several losses. Written for
     one run; `float` fields may hold 0-d tensors in a stacked sweep.
 
+    A method whose direction is no λᵀJ (one that takes some entries from one gradient and some from another) says so by
+    `weighs` and gives its `direction`: the total is then the sum of the losses, all weights 1, and the direction
+    stands where its gradient would.
+
     Attributes:
         batchable: whether `weights` is made of tensor operations alone, of shapes that do not depend on values, so that
             many runs can be stacked into one program.
@@ -26,6 +30,11 @@ class Aggregator(ABC):
 
     batchable: ClassVar[bool] = True
     uses_jacobian: ClassVar[bool] = False
+
+    @property
+    def weighs(self) -> bool:
+        """Whether the direction is λᵀJ; where not, `direction` is called in place of `weights`."""
+        return True
 
     def init(self, losses: Tensor, names: tuple[str, ...]) -> State:
         """Return the state before the first step, given the losses at the start, shape [m], and their names.
@@ -44,3 +53,11 @@ class Aggregator(ABC):
                 and once.
             state: what `init` or the last call returned.
         """
+
+    def direction(self, losses: Tensor, jacobian: Callable[[], Tensor], state: State) -> tuple[Tensor, State]:
+        """Return the direction, shape [n], and the new state; for methods that do not weigh alone.
+
+        Args:
+            losses, jacobian, state: as for `weights`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} weighs the losses, and has no direction of its own.")

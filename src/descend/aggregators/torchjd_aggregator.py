@@ -1,4 +1,4 @@
-"""Any method of torchjd that weighs the losses, by its name there."""
+"""Any method of torchjd that combines losses or their gradients, by its name there."""
 
 import copy
 from collections.abc import Callable
@@ -15,7 +15,7 @@ from descend.aggregators.torchjd_memory import recall, remembered
 from descend.errors import ConfigurationError
 from descend.types import State
 
-# Their directions take some entries of some gradients, so that no weights of the losses give them.
+# Their directions take some entries from one gradient and some from another: no weights of the losses give them.
 ENTRY_BY_ENTRY = ("GradDrop", "TrimmedMean")
 
 
@@ -25,7 +25,8 @@ class TorchJD(Aggregator):
 
     Methods that draw take their numbers from a counter in the state; what a method remembers is in the state too. MoDo
     and SDMGrad are given G of one batch, where their papers draw two: on the whole data, which is the same twice, that
-    is their method; on batches it lacks their guarantee.
+    is their method; on batches it lacks their guarantee. GradDrop and TrimmedMean choose entry by entry: they have a
+    direction and no weights.
 
     Args:
         name: name of a class of `torchjd.aggregation` or `torchjd.scalarization`; MoDo stands for MoDoWeighting.
@@ -46,11 +47,6 @@ class TorchJD(Aggregator):
     arguments: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if self.name in ENTRY_BY_ENTRY:
-            raise ConfigurationError(
-                f"TorchJD.name is {self.name!r}, whose direction takes some entries from one gradient and some from "
-                "another, so that it is the gradient of no weighted sum of losses; choose a method that weighs them."
-            )
         methods = find_methods()
         method = methods.get(self.name)
         if method is None:
@@ -67,12 +63,17 @@ class TorchJD(Aggregator):
                 "Change aggregator.arguments, for example aggregator.arguments='{alpha: 1.0}'."
             ) from error
 
+    @property
+    def weighs(self) -> bool:
+        return self.name not in ENTRY_BY_ENTRY
+
     def init(self, losses: Tensor, names: tuple[str, ...]) -> State:
         state = {"step": 0, "memory": {}}
         some = torch.eye(len(losses), dtype=torch.float64, device="cpu")  # any gradients will do, to try their number
+        combine = self.weights if self.weighs else self.direction
         try:
-            self.weights(torch.ones_like(losses), lambda: some, state)
-        except (ValueError, IndexError, RuntimeError) as error:
+            combine(torch.ones_like(losses), lambda: some, state)
+        except (ValueError, TypeError, IndexError, RuntimeError) as error:
             raise ConfigurationError(
                 f"torchjd's {self.name} with {self.arguments or 'its defaults'} cannot combine {len(losses)} losses "
                 f"({', '.join(names)}): {str(error).rstrip('.')}. Change aggregator.arguments, or the aggregator."
@@ -80,12 +81,20 @@ class TorchJD(Aggregator):
         return state
 
     def weights(self, losses: Tensor, jacobian: Callable[[], Tensor], state: State) -> tuple[Tensor, State]:
+        return self._called(lambda method: weights_by(method, losses, jacobian), state)
+
+    def direction(self, losses: Tensor, jacobian: Callable[[], Tensor], state: State) -> tuple[Tensor, State]:
+        rows = jacobian()
+        return self._called(lambda method: weigh(method, rows, rows[0]), state)
+
+    def _called(self, found: Callable[[Any], Tensor], state: State) -> tuple[Tensor, State]:
+        """Return what the method gives, its memory and its draws those of the state, and the new state."""
         method = copy.deepcopy(self.method)
         recall(method, state["memory"])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(state["step"])
-            weights = weights_by(method, losses, jacobian)
-        return weights, {"step": state["step"] + 1, "memory": remembered(method, self.method)}
+            result = found(method)
+        return result, {"step": state["step"] + 1, "memory": remembered(method, self.method)}
 
 
 def weights_by(method: Any, losses: Tensor, jacobian: Callable[[], Tensor]) -> Tensor:
@@ -114,7 +123,7 @@ def weights_of_direction(rows: Tensor, direction: Tensor) -> Tensor:
 
 
 def find_methods() -> dict[str, type]:
-    """Return torchjd's methods by name: those whose direction is a combination of the gradients, and its scalarizers.
+    """Return torchjd's methods by name: its aggregators, weightings and scalarizers.
 
     Left out are Nash-MTL and the scalarizers with parameters or a memory of their own; they have files here.
     """
@@ -128,7 +137,7 @@ def find_methods() -> dict[str, type]:
     weightings = {name.removesuffix("Weighting"): x for name, x in named.items() if name.endswith("Weighting")}
     aggregators = {name: x for name, x in named.items() if not name.endswith("Weighting")}
     every = found | weightings | aggregators
-    return {name: method for name, method in every.items() if name not in ("NashMTL", *ENTRY_BY_ENTRY)}
+    return {name: method for name, method in every.items() if name != "NashMTL"}
 
 
 def argument(name: str, value: Any) -> Any:

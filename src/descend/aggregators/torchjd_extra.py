@@ -27,7 +27,7 @@ def import_torchjd(module: str, aggregator: str) -> ModuleType:
 
 
 def weigh(weighting: Callable[[Tensor], Tensor], matrix: Tensor, losses: Tensor) -> Tensor:
-    """Return the weights, shape [m], that a torchjd weighting finds in float64 on the CPU, placed like the losses.
+    """Return the weights that a torchjd weighting finds in float64 on the CPU, placed and shaped like the losses.
 
     They are NaN where the matrix is not finite: the solvers behind torchjd raise then, and the run would end without
     telling which loss it was.

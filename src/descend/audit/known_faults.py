@@ -162,6 +162,21 @@ class _Once(torch.autograd.Function):
         return 2 * ctx.saved_tensors[0] * gradient
 
 
+class _Keeps(torch.autograd.Function):
+    """x³, whose backward 3x² takes a part from x² as the forward left it."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.square = x * x
+        ctx.save_for_backward(x)
+        return x * ctx.square
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return gradient * (ctx.square + 2 * x * x)
+
+
 def _attention(s: Tensor) -> Tensor:
     tokens = _rows(s)[None, None]
     return F.scaled_dot_product_attention(tokens, tokens, tokens).sum()
@@ -210,7 +225,7 @@ KNOWN_FAULTS = (
     ),
     KnownFault(
         "the second derivative of det, slogdet, logdet and solve is wrong by nested forward mode",
-        "pytorch#198017, #192540, #196695, #196696",
+        "pytorch#198017, #192540, #196695, #196696, #196697",
         order=2,
         routes=FORWARD_FIRST,
         examples=LINEAR_ALGEBRA,
@@ -230,9 +245,9 @@ KNOWN_FAULTS = (
         examples={CUSTOM: lambda s: Log()(2 + s).sum()},
     ),
     KnownFault(
-        "compiling func.grad, jacrev, jvp or hessian drops the backward of a custom autograd.Function, or raises; "
-        "trace with make_fx first",
-        "pytorch#193279",
+        "compiling func.grad, jacrev, jvp or hessian drops the backward, or jvp, of a custom autograd.Function, or "
+        "raises; trace with make_fx first",
+        "pytorch#193279, #192985",
         order=1,
         routes=UNTRACED,
         examples={CUSTOM: lambda s: StraightThroughRound()(s).square().sum()},
@@ -357,5 +372,13 @@ KNOWN_FAULTS = (
         order=2,
         routes=(*REVERSE, "nested func.jacrev", *BATCHED),
         examples={CUSTOM: lambda s: _Once.apply(s).sum()},
+    ),
+    KnownFault(
+        "the second derivative through a backward that uses what forward computed on its way is wrong: what was kept "
+        "counts as a constant; compute it anew in backward, or return it as an output",
+        "pytorch#76185",
+        order=2,
+        routes=("nested autograd.grad", "nested autograd.grad (is_grads_batched)", *TRACED),
+        examples={CUSTOM: lambda s: _Keeps.apply(s).sum()},
     ),
 )

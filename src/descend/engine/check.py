@@ -14,7 +14,7 @@ from descend.derivatives.directional import taylor
 from descend.derivatives.graph import complete, explained
 from descend.engine.experiment import Experiment
 from descend.engine.step import LossGradients, total
-from descend.errors import ConfigurationError
+from descend.errors import ConfigurationError, Exited, never_exits
 from descend.types import Params
 
 TORCH = Path(torch.__file__).parent
@@ -43,13 +43,27 @@ def check_start(experiment: Experiment, params: Params) -> tuple[str, ...]:
     Raises:
         ConfigurationError: naming the loss or gradient and what is wrong with it.
     """
+    names, infinite = examine_start(experiment, params)
+    if infinite is not None:
+        raise ConfigurationError(infinite)
+    return names
+
+
+def examine_start(experiment: Experiment, params: Params) -> tuple[tuple[str, ...], str | None]:
+    """Return the names of the losses, and a sentence where a loss or its gradient is not finite at this start.
+
+    In a sweep one such start is one run that diverges; all else that is wrong, is so at every start.
+
+    Warns, raises:
+        As `check_start`, for all but what is not finite.
+    """
     found = losses_at(experiment, params)
     objective = type(experiment.objective).__name__
+    infinite = None
     for name, value in zip(found.losses, found.values.tolist(), strict=True):
         if not math.isfinite(value):
-            raise ConfigurationError(
-                f"The loss {name!r} of {objective} is {value} at the start; choose a start where it is finite."
-            )
+            infinite = f"The loss {name!r} of {objective} is {value} at the start; choose a start where it is finite."
+            break
     if not any(loss.requires_grad for loss in found.losses.values()):
         raise ConfigurationError(
             f"No loss of {objective} depends on its parameters, so no gradient exists; "
@@ -65,12 +79,11 @@ def check_start(experiment: Experiment, params: Params) -> tuple[str, ...]:
             )
     gradients = gradients_at(found, objective)
     for name, gradient in gradients.items():
-        if not torch.isfinite(gradient).all():
-            raise ConfigurationError(
-                f"The gradient of {objective} in {name!r} is not finite at the start; choose another start."
-            )
-    check_orders(experiment, params, gradients, torch.ones_like(found.values))
-    return tuple(found.losses)
+        if infinite is None and not torch.isfinite(gradient).all():
+            infinite = f"The gradient of {objective} in {name!r} is not finite at the start; choose another start."
+    if infinite is None:
+        check_orders(experiment, params, gradients, torch.ones_like(found.values))
+    return tuple(found.losses), infinite
 
 
 def gradients_at(found: LossGradients, objective: str) -> Params:
@@ -121,8 +134,9 @@ def losses_at(experiment: Experiment, params: Params) -> LossGradients:
 def users_code(name: str, mend: str) -> Iterator[None]:
     """Turn whatever a user's own code raises, which may be anything, into a ConfigurationError."""
     try:
-        yield
-    except ConfigurationError:
+        with never_exits():
+            yield
+    except (ConfigurationError, Exited):
         raise
     except Exception as error:
         raise ConfigurationError(

@@ -9,6 +9,7 @@ import torch
 
 from descend.engine.backends.backend import Summary
 from descend.engine.gather import host
+from descend.engine.stalls import Stalls
 from descend.engine.stopping import Stopping, Verdict, Watch, with_loss_named
 
 NEVER = np.iinfo(np.int64).max
@@ -26,6 +27,7 @@ class Endings:
         ended: whether each run has ended, [runs].
         stops: the step each ended at, int64 [runs]; `NEVER` while it goes on.
         best: the lowest total of each so far, [runs].
+        stalls: since when their totals have stood still.
     """
 
     def __init__(self, rules: Stopping, names: tuple[str, ...], runs: int) -> None:
@@ -35,6 +37,7 @@ class Endings:
         self.best = np.full(runs, math.inf)
         self._verdicts: list[Verdict | None] = [None] * runs
         self._watches = [Watch() for _ in range(runs)] if rules.plateau else None
+        self.stalls = Stalls(runs)
 
     @property
     def every_step(self) -> bool:
@@ -93,9 +96,14 @@ class Endings:
                 watch = Watch(self.best[run]) if self._watches is None else self._watches[run]
                 verdict = self._rules.first(np.array([step]), values[run : run + 1], norms[run : run + 1], watch)
                 verdict = verdict and with_loss_named(verdict, self._by_name(losses[run]))
-            found.append(verdict or Verdict("finished", f"all {step} steps were made", step))
+            found.append(verdict or self._all_made(run, step))
         self.best = np.fmin(self.best, np.where(np.isfinite(values), values, math.inf))
         return found
+
+    def _all_made(self, run: int, step: int) -> Verdict:
+        since = self.stalls.since(run, step)
+        still = "" if since is None else f"; the total has not changed since step {since}"
+        return Verdict("finished", f"all {step} steps were made{still}", step)
 
     def _by_name(self, losses: Sequence[float]) -> dict[str, float]:
         return dict(zip(self._names, map(float, losses), strict=True))
@@ -107,6 +115,7 @@ class Endings:
             "stops": self.stops.tolist(),
             "best": self.best.tolist(),
             "verdicts": [None if v is None else (v.status, v.reason, v.step) for v in self._verdicts],
+            "stalls": self.stalls.state(),
             "watches": None if self._watches is None else [(w.best, w.mark, w.step) for w in self._watches],
         }
 
@@ -116,5 +125,6 @@ class Endings:
         self.stops = np.array(state["stops"], np.int64)
         self.best = np.array(state["best"], np.float64)
         self._verdicts = [None if v is None else Verdict(*v) for v in state["verdicts"]]
+        self.stalls.restore(state["stalls"])
         if self._watches is not None and state["watches"] is not None:
             self._watches = [Watch(*w) for w in state["watches"]]

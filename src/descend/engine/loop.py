@@ -139,6 +139,7 @@ class Loop:
             raise
         rows = self._rows(summaries, pattern, step)
         suspects = self.endings.suspects(self.at, summaries)
+        self._look_for_stalls(step, size, rows)
         self.step += size
         self.progress(size * len(self.at))
         if suspects.any():
@@ -147,6 +148,13 @@ class Loop:
             self.backend.carry = after
             self._drop_ended()
         return rows
+
+    def _look_for_stalls(self, step: int, size: int, rows: Rows) -> None:
+        values = rows.columns.get("value")
+        if self._draws or values is None or len(values.steps) < size:
+            self.endings.stalls.forget()
+        else:
+            self.endings.stalls.look(self.at, step, values.values)
 
     def _pattern(self, step: int, size: int) -> Pattern:
         """Return for each step of a block whether it is recorded, and the metrics due at it; both come round."""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from descend.aggregators.stationarity import comparable, is_stationary
 from descend.engine.block import measure
 from descend.engine.experiment import Experiment
 from descend.engine.numbers import Leaf, numbers_of, with_leaves
@@ -48,7 +49,11 @@ class Found(NamedTuple):
 
 
 class Final(NamedTuple):
-    """Where a run ended: its parameters, and over the whole data the total, losses, ‖gradient‖, tests and metrics."""
+    """Where a run ended: its parameters, and over the whole data the total, losses, ‖gradient‖, tests and metrics.
+
+    `stationary` tells whether no direction lowers every loss there, bool []; it is asked where the aggregator looks at
+    the single gradients, too.
+    """
 
     params: Params
     total: Tensor
@@ -57,11 +62,13 @@ class Final(NamedTuple):
     norm: Tensor
     tested: dict[str, Tensor]
     observed: dict[str, Tensor]
+    stationary: Tensor
 
 
 def finished(experiment: Experiment, carry: Carry, names: Iterable[str]) -> Final:
     """Evaluate the last parameters of one run over the whole data, with the metrics of these names."""
-    taken, _ = evaluate(experiment, carry.params, None, carry.aggregator)
+    taken, _ = evaluate(experiment, carry.params, None, carry.aggregator, experiment.aggregator.uses_jacobian)
+    rows = taken.jacobian if comparable(taken.names) else None
     observation = observe(experiment, carry, taken, None, None)
     return Final(
         carry.params,
@@ -71,6 +78,7 @@ def finished(experiment: Experiment, carry: Carry, names: Iterable[str]) -> Fina
         norm(taken.gradients),
         experiment.objective.evaluate(carry.params),
         measure(experiment, names, observation),
+        torch.zeros_like(taken.values[0], dtype=torch.bool) if rows is None else is_stationary(rows),
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from torch import Tensor
 
 from descend.atomic import whole
 from descend.records import Records, frame
@@ -25,7 +26,8 @@ class Result:
         gradient_norm: ‖gradient of the total‖₂ at the end.
         evaluations: how often `function`, `gradient`, `hvp` and `hessian` were evaluated by the optimization.
         seconds: time in the loop alone.
-        parameters: the final parameters by name, when they are at most 32 numbers, else None.
+        parameters: the final parameters by name: as numbers where they are at most 32 together, else as tensors on the
+            CPU. In result.json, and in the results of a sweep, many are None; the checkpoint has them: `descend.load`.
         metrics: test metrics by name.
         values: named numbers the run was asked for.
         provenance: version, commit, torch, device, seed, command line.
@@ -52,9 +54,16 @@ class Result:
         """Every recorded number in long form: run, step, name, value."""
         return frame(self.blocks)
 
+    @property
+    def many_parameters(self) -> bool:
+        """Whether the parameters are tensors, too many to read."""
+        return any(isinstance(x, Tensor) for x in (self.parameters or {}).values())
+
     def json(self, indent: int | None = None) -> str:
         """Return the text of result.json; numbers that are not finite become null, JSON having no name for them."""
         fields = {name: value for name, value in vars(self).items() if name != "blocks"}
+        if self.many_parameters:
+            fields["parameters"] = None
         try:
             return json.dumps(fields, indent=indent, ensure_ascii=False, allow_nan=False)
         except ValueError:

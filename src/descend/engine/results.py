@@ -27,6 +27,7 @@ def results(loop: Loop, final: Final, seeds: Sequence[int]) -> tuple[Result, ...
     """
     values, losses, norms = host(final.total), host(final.losses), host(final.norm)
     verdicts = loop.endings.verdicts(values, losses, norms)
+    stationary = final.stationary.tolist()
     some = {name: x[0] for name, x in final.params.items()}
     params = {name: x.tolist() for name, x in final.params.items()} if shown(some) else {}
     tested = {name: host(x).tolist() for name, x in final.tested.items()}
@@ -36,7 +37,7 @@ def results(loop: Loop, final: Final, seeds: Sequence[int]) -> tuple[Result, ...
     return tuple(
         Result(
             status=verdict.status,
-            reason=verdict.reason,
+            reason=verdict.reason + noted(verdict.status, stationary[run], float(norms[run])),
             steps=int(loop.endings.stops[run]),
             value=float(values[run]),
             best_value=float(loop.endings.best[run]),
@@ -58,6 +59,14 @@ def recorded_at_the_end(final: Final, names: Sequence[str]) -> dict[str, np.ndar
     losses = {f"loss/{name}": final.losses[:, i] for i, name in enumerate(names)} if len(names) > 1 else {}
     found = {"value": final.total} | losses | final.observed
     return {name: host(x) for name, x in found.items()}
+
+
+def noted(status: str, stationary: bool, norm: float) -> str:
+    """Return what else is to be said of the point where a run ended."""
+    if status not in ("converged", "finished"):
+        return ""
+    conflict = "; no direction lowers every loss there: the point is Pareto stationary" if stationary else ""
+    return conflict if math.isfinite(norm) else f"; the gradient is not finite there ({norm})"
 
 
 def shown(params: Params) -> dict[str, Any] | None:

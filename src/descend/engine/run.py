@@ -22,7 +22,8 @@ from descend.engine.results import recorded_at_the_end, results, unevaluated
 from descend.engine.sink import Sink
 from descend.engine.step import total
 from descend.engine.stopping import Verdict
-from descend.engine.streams import begin_runs
+from descend.engine.streams import begin
+from descend.errors import never_exits
 from descend.records import Column, Records, last
 from descend.types import Loss, Params
 
@@ -38,8 +39,9 @@ class Run:
         ConfigurationError: on construction, if the experiment cannot start.
     """
 
+    @never_exits()
     def __init__(self, experiment: Experiment, backend: str | None = None) -> None:
-        beginning = begin_runs(experiment, [experiment.seed], [experiment.objective], own=False)
+        beginning = begin(experiment, [experiment.seed], [experiment.objective], own=False)
         self.experiment = within_budgets(beginning.experiment)
         start = {name: x[0] for name, x in beginning.params.items()}
         self.names = check_start(self.experiment, start)
@@ -120,6 +122,8 @@ class Run:
     def result(self) -> Result:
         """Return how the run ended, or how it stands where it was cut short."""
         [found] = results(self.loop, self.final, [self.experiment.seed])
+        if found.parameters is None:
+            found.parameters = {name: x.detach().cpu() for name, x in self.params.items()}
         return found
 
     def unevaluated(self, verdict: Verdict) -> Result:
@@ -161,11 +165,12 @@ def drive(
     """
     blocks = list(earlier)
     try:
-        with suppress(KeyboardInterrupt):
-            for records in run:
-                blocks.append(records)
-                hand_to(records, sinks)
-        result = documented(run, run.result(), blocks)
+        with never_exits():
+            with suppress(KeyboardInterrupt):
+                for records in run:
+                    blocks.append(records)
+                    hand_to(records, sinks)
+            result = documented(run, run.result(), blocks)
         for sink in sinks:
             sink.save()
         run.leave()

@@ -37,7 +37,7 @@ class LossGradients:
         """Evaluate the losses of an objective at `params`."""
         leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
         with torch.enable_grad():
-            losses = objective.losses(leaves, batch)
+            losses = losses_of(objective, leaves, batch)
         return cls(leaves, losses)
 
     def jacobian(self) -> Tensor:
@@ -57,7 +57,11 @@ class LossGradients:
             with torch.enable_grad():
                 weighted = [w * loss for w, loss in zip(weights.unbind(), self.losses.values(), strict=True)]
             return dict(zip(self.leaves, self._gradient(weighted, keep), strict=True))
-        parts = (weights @ self._jacobian).split([x.numel() for x in self.leaves.values()])
+        return self.named(weights @ self._jacobian)
+
+    def named(self, direction: Tensor) -> Params:
+        """Return a direction, shape [n], by name."""
+        parts = direction.split([x.numel() for x in self.leaves.values()])
         return {name: part.view_as(x) for (name, x), part in zip(self.leaves.items(), parts, strict=True)}
 
     def _gradient(self, scalars: list[Tensor], keep: bool) -> tuple[Tensor, ...]:
@@ -71,11 +75,20 @@ class LossGradients:
         return torch.autograd.grad(moved, leaves, retain_graph=keep, allow_unused=True, materialize_grads=True)
 
 
+def losses_of(objective: Objective, params: Params, batch: Batch) -> Losses:
+    """Return the losses in the precision of the parameters.
+
+    A number [] of the objective's that is given as a tensor would make float64 of a float32 loss [].
+    """
+    dtype = next(iter(params.values())).dtype
+    return {name: loss.to(dtype) for name, loss in objective.losses(params, batch).items()}
+
+
 def total(objective: Objective, weights: Tensor, batch: Batch) -> Loss:
     """Return λ·losses as a function of the parameters, λ and the batch held fixed."""
 
     def loss(params: Params) -> Tensor:
-        return torch.dot(weights, torch.stack(tuple(objective.losses(params, batch).values())))
+        return torch.dot(weights, torch.stack(tuple(losses_of(objective, params, batch).values())))
 
     return loss
 
@@ -83,7 +96,7 @@ def total(objective: Objective, weights: Tensor, batch: Batch) -> Loss:
 def start(experiment: Experiment, params: Params) -> Carry:
     """Return the carry before the first step of an experiment that is in its place."""
     with torch.no_grad():
-        losses = experiment.objective.losses(params, None)
+        losses = losses_of(experiment.objective, params, None)
         values = torch.stack(tuple(losses.values()))
     return Carry(
         params=params,
@@ -137,14 +150,20 @@ def evaluate(
 ) -> tuple[Taken, State]:
     """Return the losses at `params`, the aggregator's weights, the gradient of λ·losses, and the aggregator's state.
 
+    Of an aggregator without weights they are 1, and in the gradient's place stands its direction.
+
     Args:
         jacobian: whether a metric will want the Jacobian. The gradient is computed as without, so that what is looked
             at does not change where the run goes.
     """
     found = LossGradients.at(experiment.objective, params, batch)
-    weights, state = experiment.aggregator.weights(found.values, found.jacobian, state)
-    several = len(found.losses) > 1
-    gradients = found.combined(weights, keep=jacobian and several)
+    several, aggregator = len(found.losses) > 1, experiment.aggregator
+    if aggregator.weighs:
+        weights, state = aggregator.weights(found.values, found.jacobian, state)
+        gradients = found.combined(weights, keep=jacobian and several)
+    else:
+        direction, state = aggregator.direction(found.values, found.jacobian, state)
+        weights, gradients = torch.ones_like(found.values), found.named(direction)
     rows = found.jacobian() if jacobian and several else None
     return Taken(tuple(found.losses), found.values, weights, gradients, rows), state
 
@@ -193,4 +212,5 @@ def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | 
         total=on,
         jacobian=jacobian,
         evaluate=lambda: experiment.objective.evaluate(before.params),
+        directed=not experiment.aggregator.weighs,
     )

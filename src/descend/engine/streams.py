@@ -76,7 +76,7 @@ class Beginning:
     threads: int
 
 
-def begin_runs(template: Experiment, seeds: Sequence[int], objectives: Sequence[Objective], own: bool) -> Beginning:
+def begin(template: Experiment, seeds: Sequence[int], objectives: Sequence[Objective], own: bool) -> Beginning:
     """Draw the start of every run; runs of one seed and one objective share the draw, and the batches that follow it.
 
     Args:

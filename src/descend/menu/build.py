@@ -14,9 +14,9 @@ from descend.aggregators.aggregator import Aggregator
 from descend.engine.checkpoint import Every
 from descend.engine.experiment import Experiment
 from descend.engine.stopping import Stopping
-from descend.errors import ConfigurationError
+from descend.errors import ConfigurationError, never_exits
 from descend.menu.compose import about
-from descend.menu.fields import check_fields, fields, part_classes, short, unknown
+from descend.menu.fields import check_fields, fields, named_parts, part_classes, short, unknown
 from descend.menu.schema import Checkpoint, Menu
 from descend.menu.values import resolved, wanted
 from descend.metrics.metric import Metric
@@ -202,8 +202,26 @@ def checked_fields(path: str, target: Any, given: dict[str, Any]) -> dict[str, A
     converted = {name: wanted(value, hints.get(name, Any)) for name, value in given.items()}
     check_fields(path, target, converted)
     for name, value in converted.items():
-        check_kind(f"{path}.{name}", value, part_classes(hints.get(name, Any)))
+        hint = hints.get(name, Any)
+        check_kind(f"{path}.{name}", value, part_classes(hint))
+        for inner, part in value.items() if named_parts(hint) and isinstance(value, Mapping) else ():
+            check_part(f"{path}.{name}.{inner}", part, named_parts(hint))
     return converted
+
+
+def check_part(path: str, value: Any, kinds: tuple[type, ...]) -> None:
+    """Require that a part of any name is null, or names a class of its kind.
+
+    Raises:
+        ConfigurationError: it names another, or none.
+    """
+    if isinstance(value, (*kinds, type(None))):
+        return
+    if not isinstance(value, Mapping) or "_target_" not in value:
+        raise ConfigurationError(
+            f"{path} is {short(repr(value))}, but it must name a class by its _target_, or be null; check its name."
+        )
+    check_kind(path, value, kinds)
 
 
 def check_kind(path: str, value: Any, kinds: tuple[type, ...]) -> None:
@@ -227,7 +245,8 @@ def imported(path: str, target: Any) -> Any:
     """Return the class or function of a dotted name."""
     module, _, name = str(target).rpartition(".")
     try:
-        return getattr(importlib.import_module(module), name)
+        with never_exits():
+            return getattr(importlib.import_module(module), name)
     except Exception as error:  # a user's own module may raise anything
         raise ConfigurationError(
             f"{path}._target_ is {short(repr(target))}, but importing that raised {type(error).__name__}: {error}; "

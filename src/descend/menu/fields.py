@@ -6,7 +6,7 @@ import inspect
 import math
 import types
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from descend.errors import ConfigurationError
@@ -124,6 +124,12 @@ def part_classes(hint: Any) -> tuple[type, ...]:
     """Return the classes among an annotation's that are parts of an experiment: dataclasses and abstract classes."""
     hints = typing.get_args(hint) if is_union(hint) else (hint,)
     return tuple(h for h in hints if inspect.isclass(h) and (dataclasses.is_dataclass(h) or inspect.isabstract(h)))
+
+
+def named_parts(hint: Any) -> tuple[type, ...]:
+    """Return the parts of an experiment that an annotation lets stand under any name: `Mapping[str, Part | None]`."""
+    values = typing.get_args(hint)[1:] if typing.get_origin(hint) in (dict, Mapping) else ()
+    return part_classes(values[0]) if values else ()
 
 
 def is_union(hint: Any) -> bool:

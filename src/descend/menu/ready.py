@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from omegaconf import DictConfig, OmegaConf
 
 from descend.engine.run import Run
-from descend.errors import ConfigurationError
+from descend.errors import ConfigurationError, Exited, never_exits
 from descend.menu.build import build, checkpoints, trackers
 from descend.menu.mistakes import out_of_memory, raised_by_user
 from descend.menu.source import Source
@@ -50,9 +50,12 @@ class Ready:
 def users_errors() -> Iterator[None]:
     """Turn what the user's own code raises within into a ConfigurationError; an error of ours stays what it is."""
     try:
-        yield
+        with never_exits():
+            yield
     except ConfigurationError:
         raise
+    except Exited as error:
+        raise ConfigurationError(f"{error}.") from error
     except Exception as error:
         text = out_of_memory(error) or raised_by_user(error)
         if text is None:

@@ -21,8 +21,8 @@ class Conflict(Metric):
     - `cosine/<name>,<name>`: cos ∠(gᵢ, gⱼ), below 0 where the two conflict; 0 where a gradient is zero.
     - `conflict/fraction`: share of the pairs that conflict (Yu et al., "Gradient Surgery for Multi-Task Learning",
       NeurIPS 2020, Definition 1).
-    - `direction_cosine/<name>`: cos ∠(d, gᵢ) of d = λᵀJ, before clipping and the optimizer: below 0 where going against
-      d raises the loss.
+    - `direction_cosine/<name>`: cos ∠(d, gᵢ) of the aggregator's direction d (λᵀJ, where it weighs), before clipping
+      and the optimizer: below 0 where going against d raises the loss.
 
     All come from the Jacobian J of the step and its Gramian JJᵀ.
     """
@@ -39,7 +39,7 @@ class Conflict(Metric):
         cosines = quotient(products, norms[:, None] * norms)
         first, second = zip(*combinations(range(len(names)), 2), strict=True)
         pairs = torch.stack([row[j] for row, j in zip([cosines[i] for i in first], second, strict=True)])
-        direction = observation.weights @ jacobian
+        direction = torch.cat([gradient.reshape(-1) for gradient in observation.gradients.values()])
         along = (jacobian @ direction).to(norms.dtype)
         with_direction = quotient(along, norms * torch.linalg.vector_norm(direction))
         columns = {

@@ -37,7 +37,7 @@ class Decrease(ToOrder):
         return {"decrease/actual": before - after.detach(), **predicted}
 
     def _terms(self, observation: Observation, update: Params) -> Tensor:
-        """Return what each order adds to the change of the loss, [order]; the gradient is there already."""
-        if self.order == 1:
+        """Return what each order adds to the change of the loss, [order]; the gradient is mostly there already."""
+        if self.order == 1 and not observation.directed:
             return dot(observation.gradients, update)[None]
         return taylor(observation.loss, observation.params, update, self.order)[1:]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from descend.derivatives.gradient import gradient
 from descend.derivatives.tensors import derivative_tensor
 from descend.metrics.to_order import ToOrder
 from descend.types import Observation, Params
@@ -32,4 +33,6 @@ class DerivativeNorms(ToOrder):
         orders = [k for k in range(2, self.order + 1) if size**k <= LARGEST]
         tensors = {k: derivative_tensor(observation.loss, observation.params, k) for k in orders}
         higher = {f"derivative/norm/{k}": torch.linalg.vector_norm(tensor) for k, tensor in tensors.items()}
-        return {"derivative/norm/1": norm(observation.gradients)} | higher
+        directed = observation.directed
+        first = gradient(observation.loss, observation.params) if directed else observation.gradients
+        return {"derivative/norm/1": norm(first)} | higher

@@ -11,7 +11,10 @@ from descend.types import Observation
 
 @dataclass(frozen=True)
 class GradientNorm(Metric):
-    """‖∇f‖₂ over all parameters, and for each parameter where there are several."""
+    """‖∇f‖₂ over all parameters, and for each parameter where there are several.
+
+    Of an aggregator that has a direction and no weights (GradDrop, TrimmedMean) it is the direction's.
+    """
 
     def __call__(self, observation: Observation) -> dict[str, Tensor]:
         norms = {name: torch.linalg.vector_norm(g) for name, g in observation.gradients.items()}

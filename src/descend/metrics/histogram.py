@@ -32,12 +32,16 @@ def histogram(x: Tensor, bins: int) -> Tensor:
     return torch.stack([low * (1 - fraction) + high * fraction, counts])
 
 
+MOST_BINS = 100_000
+"""More than any picture shows; each is kept at each look."""
+
+
 @dataclass(frozen=True)
 class Histogram(Metric):
     """A histogram of each parameter tensor.
 
     Args:
-        bins: number of equal bins between a tensor's smallest and largest value, ≥ 1.
+        bins: number of equal bins between a tensor's smallest and largest value, from 1 to 100,000.
     """
 
     arrays: ClassVar[bool] = True
@@ -46,7 +50,7 @@ class Histogram(Metric):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_number(self, "bins", at_least=1)
+        check_number(self, "bins", at_least=1, at_most=MOST_BINS)
 
     def of(self, group: str, tensors: Params) -> dict[str, Tensor]:
         """Return the histograms as `group/histogram/<parameter>`."""

@@ -3,12 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
-from descend.aggregators.complementarity import MOST_LOSSES
-from descend.aggregators.gramian import gramian
-from descend.aggregators.min_norm import min_norm_weights
+from descend.aggregators.stationarity import comparable, stationarity
 from descend.metrics.metric import Metric
 from descend.types import Observation
 from descend.vectors import quotient
@@ -26,11 +23,7 @@ class ParetoStationarity(Metric):
     uses_jacobian: ClassVar[bool] = True
 
     def __call__(self, observation: Observation) -> dict[str, Tensor]:
-        if not 1 < len(observation.losses) <= MOST_LOSSES:
+        if not comparable(observation.losses):
             return {}
-        jacobian = observation.jacobian()
-        products = gramian(jacobian)
-        # The norm of the combination itself: the root of wᵀGw would end at the root of rounding.
-        shortest = torch.linalg.vector_norm(min_norm_weights(products).to(jacobian.dtype) @ jacobian)
-        least = products.diagonal().amin().sqrt().to(shortest.dtype)
+        shortest, least, _ = stationarity(observation.jacobian())
         return {"pareto/stationarity": shortest, "pareto/relative_stationarity": quotient(shortest, least)}

@@ -10,7 +10,10 @@ from descend.types import Observation
 
 @dataclass(frozen=True)
 class WeightedLosses(Metric):
-    """Each weight λᵢ and weighted loss λᵢ·lossᵢ, where there are several; the raw losses are always recorded."""
+    """Each weight λᵢ and weighted loss λᵢ·lossᵢ, where there are several; the raw losses are always recorded.
+
+    An aggregator that has a direction and no weights (GradDrop, TrimmedMean) shows 1: its total is the plain sum.
+    """
 
     def __call__(self, observation: Observation) -> dict[str, Tensor]:
         if len(observation.losses) == 1:

@@ -13,6 +13,7 @@ from descend.errors import ConfigurationError
 from descend.objectives.data import Dataset
 from descend.objectives.networks import Network
 from descend.objectives.objective import Objective
+from descend.scalars import cast
 from descend.types import Batch, Loss, Losses, Params, Total
 
 
@@ -82,7 +83,8 @@ class Supervised(Objective):
         losses = self.data_losses(self.network(params, inputs), targets)
         if isinstance(self.l2, Tensor) or self.l2 != 0:
             squares = [(w * w).sum() for w in params.values() if w.ndim > 1]
-            losses["l2_penalty"] = self.l2 / 2 * torch.stack(squares).sum()
+            square = torch.stack(squares).sum()
+            losses["l2_penalty"] = cast(self.l2 / 2, square) * square
         return losses
 
     def sample(self, examples: float) -> Batch:

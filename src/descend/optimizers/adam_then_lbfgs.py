@@ -9,6 +9,7 @@ from torch import Tensor
 from descend.checks import check_number
 from descend.optimizers.adam import Adam
 from descend.optimizers.optimizer import Optimizer
+from descend.optimizers.torch_classes import MOST_ITERATIONS
 from descend.optimizers.torch_optim import TorchOptim
 from descend.types import Loss, Params, State
 
@@ -28,7 +29,8 @@ class AdamThenLBFGS(Optimizer):
     Args:
         lr: Adam's learning rate, > 0; L-BFGS begins each line search at its own step, 1.
         adam_steps: steps of Adam, ≥ 0.
-        max_iter: iterations of L-BFGS in one step, ≥ 1. Each costs an evaluation or two, and each step two besides.
+        max_iter: iterations of L-BFGS in one step, from 2 (1 leaves torch's line search no evaluation, and nothing
+            moves) to 10,000. Each costs an evaluation or two, and each step two besides.
         history_size: pairs of differences that L-BFGS keeps, ≥ 1.
     """
 
@@ -41,7 +43,7 @@ class AdamThenLBFGS(Optimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number(self, "adam_steps", at_least=0)
-        check_number(self, "max_iter", at_least=1)
+        check_number(self, "max_iter", at_least=2, at_most=MOST_ITERATIONS)
         check_number(self, "history_size", at_least=1)
 
     @property

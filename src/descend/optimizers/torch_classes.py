@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 
 import torch
 
+from descend.checks import check_value
 from descend.errors import ConfigurationError
 from descend.optimizers.torch_state import RESERVED
 
@@ -79,6 +80,32 @@ def obstacle(method: type[torch.optim.Optimizer]) -> str | None:
             "would have no effect; choose another class"
         )
     return None
+
+
+MOST_ITERATIONS = 10_000
+"""Of LBFGS inside one step: more would keep a step from ending for hours."""
+
+
+def check_iterations(name: str, options: Mapping[str, Any]) -> None:
+    """Require that a step of LBFGS may move, and that it ends.
+
+    Its line search may take `max_eval` evaluations less one, and by default `max_eval` is 5/4 of `max_iter`.
+
+    Raises:
+        ConfigurationError: `max_iter` is out of range, or leaves the line search no evaluation, so that it never moves.
+    """
+    if name.rpartition(".")[2] != "LBFGS":
+        return
+    iterations = options.get("max_iter", 20)
+    check_value("optimizer.options.max_iter", iterations, at_least=1, at_most=MOST_ITERATIONS)
+    evaluations = options.get("max_eval")
+    evaluations = int(iterations) * 5 // 4 if evaluations is None else evaluations
+    check_value("optimizer.options.max_eval", evaluations, at_least=1)
+    if evaluations <= 1 and options.get("line_search_fn") is not None:
+        raise ConfigurationError(
+            f"optimizer.options allows LBFGS {evaluations} evaluation in a step (max_eval, or 5/4 of max_iter), which "
+            "leaves its line search none: it never leaves the start; set max_iter to 2 or more."
+        )
 
 
 def check_options(name: str, options: Mapping[str, Any], accepted: Mapping[str, inspect.Parameter]) -> None:

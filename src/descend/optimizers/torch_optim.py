@@ -15,7 +15,7 @@ from descend.checks import check_number
 from descend.errors import ConfigurationError
 from descend.optimizers import randomness, torch_state
 from descend.optimizers.optimizer import Optimizer
-from descend.optimizers.torch_classes import arguments_of, check_options, resolve
+from descend.optimizers.torch_classes import arguments_of, check_iterations, check_options, resolve
 from descend.optimizers.torch_trial import Needs, Trial, changeable, squares
 from descend.types import Loss, Params, State
 
@@ -54,6 +54,7 @@ class TorchOptim(Optimizer):
     def __post_init__(self) -> None:
         accepted = arguments_of(self.name)
         check_options(self.name, self.options or {}, accepted)
+        check_iterations(self.name, self.options or {})
         if self.lr is None:
             object.__setattr__(self, "lr", default_rate(self.name, accepted["lr"].default))
         check_number(self, "lr", above=0)

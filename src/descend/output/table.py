@@ -100,7 +100,8 @@ def rows(result: "Result") -> dict[str, str]:
         lines |= {f"loss {name}": f"{loss:.10g}" for name, loss in result.losses.items()}
     lines["gradient norm"] = f"{result.gradient_norm:.6g}"
     lines |= {name.replace("_", " "): f"{number:.6g}" for name, number in (result.metrics | result.values).items()}
-    lines |= {name: _text(value) for name, value in (result.parameters or {}).items()}
+    shown = {} if result.many_parameters else result.parameters or {}
+    lines |= {name: _text(value) for name, value in shown.items()}
     lines["evaluations"] = ", ".join(f"{count:,} {name}" for name, count in result.evaluations.items() if count)
     return lines
 

@@ -14,7 +14,7 @@ import torch
 from descend.atomic import clear_temporaries, remove
 from descend.engine.backends.choose import Recording, choose, record_experiment, wide
 from descend.engine.budgeted import within_budgets
-from descend.engine.check import check_start
+from descend.engine.check import examine_start
 from descend.engine.checkpoint import BEFORE, NAME, SPARE, Clock, Every, load, save
 from descend.engine.curves import Curves
 from descend.engine.experiment import Experiment
@@ -22,8 +22,8 @@ from descend.engine.loop import Loop
 from descend.engine.placement import cpu_threads
 from descend.engine.result import Result
 from descend.engine.results import recorded_at_the_end, results
-from descend.engine.streams import begin_runs
-from descend.errors import ConfigurationError, Untraceable
+from descend.engine.streams import begin
+from descend.errors import ConfigurationError, Untraceable, never_exits
 from descend.records import frame
 from descend.sweeps.ends import Ends
 from descend.sweeps.job import Chunk, Group, Job
@@ -165,17 +165,29 @@ def bytes_of_one(group: Group) -> int:
     return prepared.bytes
 
 
+@never_exits()
 def prepare(group: Group) -> Prepared:
-    """Record the step that a group's runs share, where that can be done."""
-    own = len({(seed, id(objective)) for seed, objective in zip(group.seeds, group.objectives, strict=True)}) > 1
-    first = begin_runs(group.template, group.seeds[:1], group.objectives[:1], own)
-    params = {name: x[0] for name, x in first.params.items()}
-    numbers = {name: metric for name, metric in first.experiment.metrics.items() if not metric.arrays}
-    experiment = replace(first.experiment, metrics=numbers)
-    experiment = within_budgets(experiment) if len(group.jobs) == 1 else experiment
-    with cpu_threads(first.threads):
-        names = check_start(experiment, params)
-        return Prepared(record_experiment(experiment, names, params, first.streams.example(), own), own)
+    """Record the step that a group's runs share, where that can be done, at the first start that is finite.
+
+    A start that is not finite is a run that diverges at once, whichever place it has; nothing can be checked there.
+    """
+    sources = {(seed, id(o)): (seed, o) for seed, o in zip(group.seeds, group.objectives, strict=True)}
+    own = len(sources) > 1
+    for i, (seed, objective) in enumerate(sources.values()):
+        one = begin(group.template, [seed], [objective], own)
+        params = {name: x[0] for name, x in one.params.items()}
+        numbers = {name: metric for name, metric in one.experiment.metrics.items() if not metric.arrays}
+        experiment = replace(one.experiment, metrics=numbers)
+        experiment = within_budgets(experiment) if len(group.jobs) == 1 else experiment
+        with cpu_threads(one.threads):
+            names, infinite = examine_start(experiment, params)
+        if i == 0 or infinite is None:
+            chosen = experiment, names, params, one
+        if infinite is None:
+            break
+    experiment, names, params, one = chosen
+    with cpu_threads(one.threads):
+        return Prepared(record_experiment(experiment, names, params, one.streams.example(), own), own)
 
 
 def device_of(group: Group) -> torch.device:
@@ -185,6 +197,7 @@ def device_of(group: Group) -> torch.device:
     return next(iter(params.values())).device
 
 
+@never_exits()
 def run_chunk(
     prepared: Prepared, group: Group, stride: int, progress: Progress, checkpoints: Checkpoints | None = None
 ) -> Chunk:
@@ -215,7 +228,7 @@ def run_chunk(
 
 def begun(prepared: Prepared, group: Group, stride: int, progress: Progress) -> Loop:
     """Return the loop of a group's jobs, at its start."""
-    beginning = begin_runs(group.template, group.seeds, group.objectives, prepared.own_batches)
+    beginning = begin(group.template, group.seeds, group.objectives, prepared.own_batches)
     recording, runs = prepared.recording, len(group.jobs)
     device = next(iter(beginning.params.values())).device
     own = {} if recording.program is None else recording.program.numbers

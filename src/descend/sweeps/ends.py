@@ -15,6 +15,13 @@ ENDS = "ends"
 """The folder, in that of a sweep, where checkpoints wait until it is known which runs are kept."""
 
 
+def compared_by(value: float | None, losses: Mapping[str, float | None]) -> float | None:
+    """Return what a run is compared by: its total, or the raw sum of several losses, which no weights enter."""
+    if value is None or len(losses) < 2:
+        return value
+    return math.inf if None in losses.values() else sum(x for x in losses.values() if x is not None)
+
+
 def ranked(values: Mapping[int, float | None]) -> list[int]:
     """Return runs in the order of their values, the lowest first; those without a finite one come last."""
     keys = {run: (0, x) if x is not None and math.isfinite(x) else (1, 0.0) for run, x in values.items()}
@@ -29,7 +36,7 @@ class Ends:
     Args:
         folder: of the sweep.
         most: how many runs are kept in the end.
-        values: of the runs that are done, by their index.
+        values: what the runs that are done are compared by, by their index.
     """
 
     def __init__(self, folder: Path, most: int, values: Mapping[int, float | None]) -> None:
@@ -39,7 +46,7 @@ class Ends:
         """Write the checkpoints of a chunk's runs that are among the best by now, and drop those that no longer are."""
         place = {job.index: i for i, job in enumerate(jobs)}
         before = ranked(self._values)[: self._most]
-        self._values |= {run: results[i].value for run, i in place.items()}
+        self._values |= {run: compared_by(results[i].value, results[i].losses) for run, i in place.items()}
         after = set(ranked(self._values)[: self._most])
         fresh = sorted(after & place.keys())
         if fresh:

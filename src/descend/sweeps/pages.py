@@ -16,6 +16,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from descend.engine.result import Result
 from descend.menu.build import trackers
 from descend.menu.compose import about, overrides_of, write_hydra
+from descend.output.report.summary import RAW, measure, with_rank
 from descend.output.sinks import hparams
 from descend.output.sinks.event_file import EventFile
 from descend.output.sinks.parquet import Parquet
@@ -40,10 +41,10 @@ def write_pages(
 ) -> bool:
     """Write anew all that TensorBoard shows of a sweep, and return whether it shows anything.
 
-    Each of the `kept` runs with the lowest values gets a folder with result.json, what its trackers leave
-    (records.parquet, an event file), its checkpoint and the configuration that gives the same run alone; every other
-    run that TensorBoard tracks, up to `MOST_ROWS` in all, an event file with its settings and its end in `SUMMARY`. A
-    folder whose run was made longer since is left as it is.
+    Each of the `kept` best runs (by the lowest value, or the lowest sum of several losses) gets a folder with
+    result.json, what its trackers leave (records.parquet, an event file), its checkpoint and the configuration that
+    gives the same run alone; every other run that TensorBoard tracks, up to `MOST_ROWS` in all, an event file with its
+    settings and its end in `SUMMARY`. A folder whose run was made longer since is left as it is.
 
     Args:
         composed: returns a job's configuration, the node `hydra` included.
@@ -52,7 +53,7 @@ def write_pages(
     tracked = Tracked(composed)
     swept, results = swept_columns(jobs), store.results()
     settings = [{key: values[i] for key, values in swept.items()} for i in range(len(jobs))]
-    order = table.sort("value", "run", nulls_last=True)["run"].to_list()[: max(kept, MOST_ROWS)]
+    order = with_rank(table).sort("ranked", "run")["run"].to_list()[: max(kept, MOST_ROWS)]
     best, rest = order[:kept], order[kept:]
     curves = store.curves().filter(pl.col("run").is_in(best)).sort("run", "name", "step").collect()
     own = curves.partition_by("run", as_dict=True)
@@ -70,8 +71,9 @@ def write_pages(
         with without_notes():
             TensorBoard(folder, settings[run]).close(restored(results[run]))
     metrics = [f"result/{name.removeprefix('metrics.')}" for name in table.columns if name.startswith("metrics.")]
+    totals = ["result/value", "result/best_value"] if measure(table) == "value" else [f"result/{RAW}"]
     file = EventFile(store.folder)
-    described = hparams.experiment(swept, ["result/value", "result/best_value", *metrics][:MOST_METRICS])
+    described = hparams.experiment(swept, [*totals, *metrics][:MOST_METRICS])
     file.add(Event(summary=Summary(value=[described])))
     file.close()
     return True

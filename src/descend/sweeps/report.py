@@ -9,7 +9,7 @@ from rich.table import Table
 
 from descend.errors import Untraceable
 from descend.menu.compose import compose
-from descend.output.report.summary import best_settings
+from descend.output.report.summary import best_settings, measure
 from descend.sweeps.aside import Aside
 from descend.sweeps.batch import bytes_of_one, device_of
 from descend.sweeps.job import Group
@@ -101,17 +101,20 @@ def best_table(plan: Plan, table: pl.DataFrame) -> Table:
     """Return the best settings as a table to print."""
     swept = [column_of(key) for key in plan.jobs[0].swept]
     best = best_settings(table, swept)
-    metrics = [name for name in best.columns if name.startswith("metrics.")]
+    metrics = [name for name in best.columns if name.startswith(("metrics.", "losses."))]
     keys = [key for key in best.columns if key in swept]
     repeated = bool((best["runs"] > 1).any())
     several = repeated and bool((best["lowest"] != best["highest"]).any())
-    value = "median of seeds" if several else "value, the same for every seed" if repeated else "value"
+    compared = measure(table).replace("_", " ")
+    value = f"{compared}, median of seeds" if several else compared
+    value += ", the same for every seed" if repeated and not several else ""
     spread = ["lowest", "highest"] if several else []
     ends = ", ".join(f"{n:,} {status}" for status, n in table["status"].value_counts(sort=True).iter_rows())
     shown = Table(title=f"{counted(len(table), 'run')}: {ends}")
     names = [key.removeprefix("swept.") for key in keys]
     for name in ["run", *names, value, *spread, *metrics, "ended"]:
-        shown.add_column(name.removeprefix("metrics."), overflow="fold")  # a number cut short is another number
+        heading = name.removeprefix("metrics.").replace("losses.", "loss ")
+        shown.add_column(heading, overflow="fold")  # a number cut short is another number
     for row in best.iter_rows(named=True):
         numbers = ["-" if row[name] is None else f"{row[name]:.6g}" for name in ["value", *spread, *metrics]]
         own = [f"{row[key]:.6g}" if isinstance(row[key], float) else str(row[key]) for key in keys]

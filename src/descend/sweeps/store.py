@@ -17,7 +17,9 @@ from polars.exceptions import PolarsError
 from descend.atomic import whole
 from descend.engine.result import Result
 from descend.errors import ConfigurationError
+from descend.output.report.summary import with_sum
 from descend.records import SCHEMA
+from descend.sweeps.ends import compared_by
 from descend.sweeps.job import Chunk, Job, swept_columns
 
 CHECKPOINTS = "checkpoints"
@@ -116,9 +118,9 @@ class Store:
         return {run for (run,) in self._index.execute("select run from runs where status != 'failed'")}
 
     def values(self) -> dict[int, float | None]:
-        """Return the value of each run that is complete; None where it is not finite."""
+        """Return what each complete run is compared by; None where that is not finite."""
         done = self.done()
-        return {run: result["value"] for run, result in self.results().items() if run in done}
+        return {run: compared_by(x["value"], x["losses"]) for run, x in self.results().items() if run in done}
 
     def add(self, chunk: Chunk) -> None:
         """Keep a chunk: all of it, or, after a kill, nothing."""
@@ -163,10 +165,10 @@ class Store:
         if self._table is None:
             swept = swept_columns(self._jobs)
             rows = [
-                {"run": run, **{column_of(key): x[run] for key, x in swept.items()}, **result_columns(result)}
+                {"run": run, **{column_of(key): x[run] for key, x in swept.items()}, **flattened(result)}
                 for run, result in self.results().items()
             ]
-            self._table = pl.DataFrame(rows, infer_schema_length=None)
+            self._table = with_sum(pl.DataFrame(rows, infer_schema_length=None))
         return self._table
 
     def curves(self) -> pl.LazyFrame:
@@ -245,7 +247,7 @@ def write_curves(chunk: Chunk, folder: Path) -> list[Row]:
     ]
 
 
-def result_columns(result: dict[str, Any]) -> dict[str, Any]:
+def flattened(result: dict[str, Any]) -> dict[str, Any]:
     """Return a result's fields as columns: `losses.cross_entropy`, `metrics.accuracy`; parameters as JSON text."""
     flat: dict[str, Any] = {}
     for name, value in result.items():

@@ -15,7 +15,7 @@ from descend.engine.backends.kernel import KernelBackend
 from descend.engine.backends.source import LANES
 from descend.engine.experiment import Experiment
 from descend.engine.run import Run
-from descend.engine.streams import begin_runs
+from descend.engine.streams import begin
 from descend.graph.entries import Inseparable
 from descend.menu import FOLDER
 from descend.menu.build import build
@@ -123,7 +123,7 @@ def stack(overrides: Sequence[str], rates: Sequence[float] = (0.1, 0.2), due: tu
     group = Group(jobs, experiment, {("optimizer", "lr"): list(rates)}, **same)
     prepared = prepare(group)
     program = prepared.recording.program
-    beginning = begin_runs(group.template, group.seeds, group.objectives, prepared.own_batches)
+    beginning = begin(group.template, group.seeds, group.objectives, prepared.own_batches)
     own = {leaf: [float(x)] * len(rates) for leaf, x in program.numbers.items()} | group.numbers
     numbers = [choose.wide(own[leaf], torch.device("cpu")) for leaf in program.leaves]
 
@@ -254,7 +254,7 @@ def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     def chosen(*more: str) -> str:
         (group,) = plan([*overrides, *more], Settings()).groups
         recording = prepare(group).recording
-        params = begin_runs(group.template, group.seeds, group.objectives, False).params
+        params = begin(group.template, group.seeds, group.objectives, False).params
         numbers = [x.expand(2) for x in recording.program.numbers.values()]
         return choose.choose(recording, numbers, params).name
 

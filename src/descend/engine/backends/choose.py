@@ -15,7 +15,7 @@ from descend.engine.backends.proof import check_faithful
 from descend.engine.backends.python import PythonBackend
 from descend.engine.experiment import Experiment
 from descend.engine.program import Program
-from descend.errors import ConfigurationError, Untraceable
+from descend.errors import ConfigurationError, Untraceable, never_exits
 from descend.graph.entries import Inseparable, small
 from descend.types import Batch, Params
 from descend.vectors import numel
@@ -70,8 +70,9 @@ def record_experiment(
     program = None
     if reason is None:
         try:
-            program = Program(experiment, names, params, batch, own_batches, arrays)
-            check_faithful(program, params, batch)
+            with never_exits():
+                program = Program(experiment, names, params, batch, own_batches, arrays)
+                check_faithful(program, params, batch)
         except Untraceable as error:
             program, reason = None, f"its step cannot be recorded: {str(error).splitlines()[0]}"
         except Exception as error:  # a user's own code may raise anything where tensors stand for numbers

@@ -18,7 +18,7 @@ from descend.audit.subjects import Subject, objective_subject, op_subject
 from descend.audit.torch_faults import conventions, each_as_json, found
 from descend.audit.verdict import TRUE, Mark
 from descend.derivatives.gradient import gradient
-from descend.errors import ConfigurationError
+from descend.errors import ConfigurationError, never_exits
 from descend.graph.compat import has_cpp_compiler
 from descend.menu import FOLDER, choices
 from descend.menu.build import as_plain, make, retargeted
@@ -211,7 +211,8 @@ def chosen(overrides: Sequence[str], at: Sequence[float] | None = None) -> Subje
 def evaluated(name: str) -> Iterator[None]:
     """Turn whatever an op or objective of the user's own raises within into a ConfigurationError."""
     try:
-        yield
+        with never_exits():
+            yield
     except ConfigurationError:
         raise
     except Exception as error:

@@ -8,6 +8,7 @@ from torch import Tensor
 from descend.checks import check_number
 from descend.derivatives.density import Density, density
 from descend.metrics.curvature.part import CurvaturePart, Seen
+from descend.metrics.histogram import MOST_BINS
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Spread(CurvaturePart):
     Args:
         steps: products for each probe, ≥ 1.
         probes: random starts, ≥ 1.
-        bins: between the smallest and the largest node, ≥ 1.
+        bins: between the smallest and the largest node, from 1 to 100,000.
     """
 
     steps: int = 30
@@ -28,8 +29,9 @@ class Spread(CurvaturePart):
     bins: int = 64
 
     def __post_init__(self) -> None:
-        for name in ("steps", "probes", "bins"):
-            check_number(self, name, at_least=1)
+        check_number(self, "steps", at_least=1)
+        check_number(self, "probes", at_least=1)
+        check_number(self, "bins", at_least=1, at_most=MOST_BINS)
 
     def __call__(self, seen: Seen) -> dict[str, Tensor]:
         found = density(seen.product, seen.generator, self.steps, self.probes, seen.spectrum)

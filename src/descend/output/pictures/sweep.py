@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from descend.output.pictures.figure import blank, png
-from descend.output.report.summary import is_numeric, with_rank
+from descend.output.report.summary import is_numeric, measure, with_rank
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,7 +20,7 @@ TOO_HIGH = 10
 
 
 def sweep_picture(table: pl.DataFrame, swept: Sequence[str]) -> bytes | None:
-    """Draw value against the swept number with the most values: a panel for each objective, a line for each choice.
+    """Draw what runs are compared by against the number with the most values: panels by objective, lines by choice.
 
     The line is the median over all other numbers (seeds, say), the band their quartiles, a run that diverged or failed
     counting as infinite: so a line ends where half of the runs do. A cross marks numbers at which any did.
@@ -39,10 +39,10 @@ def sweep_picture(table: pl.DataFrame, swept: Sequence[str]) -> bytes | None:
         pl.concat_str([pl.lit(""), *lines], separator=" ").str.strip_chars().alias("line"),
         (pl.col("objective") if "objective" in swept else pl.lit("")).alias("panel"),
     )
-    return _draw(data, axis)
+    return _draw(data, axis, measure(table).replace("_", " "))
 
 
-def _draw(data: pl.DataFrame, axis: str) -> bytes:
+def _draw(data: pl.DataFrame, axis: str, label: str) -> bytes:
     panels = data["panel"].unique(maintain_order=True)
     across = min(len(panels), MOST_ACROSS)
     down = -(-len(panels) // across)
@@ -50,7 +50,7 @@ def _draw(data: pl.DataFrame, axis: str) -> bytes:
     places = figure.subplots(down, across, squeeze=False).flatten()
     for axes, panel in zip(places, panels, strict=False):
         _panel(axes, data.filter(pl.col("panel") == panel), data["line"].unique(maintain_order=True).to_list())
-        axes.set(title=panel, xlabel=axis, ylabel="value at the end")
+        axes.set(title=panel, xlabel=axis, ylabel=f"{label} at the end")
     for axes in places[len(panels) :]:
         axes.set_axis_off()
     if data["line"].n_unique() > 1:

@@ -98,6 +98,8 @@ class TensorBoard:
 
     def close(self, result: "Result") -> None:
         numbers = {"value": result.value, "best_value": result.best_value, **result.metrics}
+        if len(result.losses) > 1:
+            numbers["sum_of_losses"] = sum(result.losses.values())
         values = self._within_float32(np.array(list(numbers.values()), np.float64)).tolist()
         finals = [
             Summary.Value(tag=f"result/{name}", simple_value=value) for name, value in zip(numbers, values, strict=True)

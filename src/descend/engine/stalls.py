@@ -1,0 +1,56 @@
+"""Since when the totals of runs have stood still."""
+
+from typing import Any
+
+import numpy as np
+
+LEAST_STEPS = 10
+"""A total that stood still for fewer steps is not worth a word,"""
+
+SHARE = 0.1
+"""nor is one that stood still for less than this share of the run."""
+
+
+class Stalls:
+    """For each run its last total, and the step at which it last took another value, bit for bit.
+
+    It is looked at step by step, so that what is said does not depend on where blocks end.
+
+    Args:
+        runs: how many there are.
+    """
+
+    def __init__(self, runs: int) -> None:
+        self._last = np.full(runs, np.nan)
+        self._since = np.zeros(runs, np.int64)
+        self._complete = True
+
+    def look(self, runs: np.ndarray, step: int, totals: np.ndarray) -> None:
+        """Take in the totals of every step from `step` on, [k, runs]; where some are missing nothing is said."""
+        before = np.concatenate([self._last[runs][None], totals[:-1]])
+        moved = totals[-1] != before[-1]  # in most steps of most runs, so that little is left to look at
+        self._since[runs[moved]] = step + len(totals) - 1
+        rest = np.flatnonzero(~moved)
+        changed = totals[:, rest] != before[:, rest]
+        any_ = changed.any(0)
+        latest = len(totals) - 1 - changed[::-1].argmax(0)
+        self._since[runs[rest[any_]]] = step + latest[any_]
+        self._last[runs] = totals[-1]
+
+    def forget(self) -> None:
+        """Say nothing of these runs any more: totals are missing, or are of another batch at each step."""
+        self._complete = False
+
+    def since(self, run: int, steps: int) -> int | None:
+        """Return the step since which the total of a run that made `steps` steps is the same, or None."""
+        still = steps - int(self._since[run])
+        return int(self._since[run]) if self._complete and still >= max(LEAST_STEPS, SHARE * steps) else None
+
+    def state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps: plain numbers."""
+        return {"last": self._last.tolist(), "since": self._since.tolist(), "complete": self._complete}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Take up what `state` gave."""
+        self._last, self._since = np.array(state["last"], np.float64), np.array(state["since"], np.int64)
+        self._complete = state["complete"]

@@ -1,0 +1,94 @@
+"""How runs of several losses are compared: by the raw sum, which no aggregator's weights enter."""
+
+import io
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+from rich.console import Console
+
+from descend.output.pictures.sweep import sweep_picture
+from descend.output.report.summary import best_settings, measure, with_rank
+from descend.sweeps import report
+from descend.sweeps import settings as settings_module
+from descend.sweeps.conduct import conduct, plan
+from descend.sweeps.settings import Settings
+
+# FAMO's weights are of the order of its rate, so that its total is the smallest wherever it is.
+SWEEP = ["objective=fonseca_fleming", "derivatives=none", "metrics=none", "compile=false", "steps=20"]
+AGGREGATORS = "aggregator=sum,mean,famo"
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
+    """What the sweep prints, on a wide page."""
+    shown = io.StringIO()
+    monkeypatch.setattr(report, "wide_console", lambda: Console(file=shown, width=300))
+    return shown
+
+
+def swept(folder: Path, *overrides: str, keep: str = "none") -> pl.DataFrame:
+    settings = Settings(keep=keep)
+    assert conduct(plan([*SWEEP, *overrides], settings), settings, folder) == 0
+    return pl.read_parquet(folder / "sweep.parquet")
+
+
+def test_aggregators_are_ranked_by_the_raw_sum_of_losses(tmp_path: Path, narrow: io.StringIO) -> None:
+    table = swept(tmp_path, AGGREGATORS, "optimizer=gradient_descent", "optimizer.lr=0.3")
+    raw = table["losses.f1"] + table["losses.f2"]
+    assert table["sum_of_losses"].to_list() == pytest.approx(raw.to_list(), rel=1e-15)
+    by_total, by_sum = table.sort("value")["aggregator"][0], table.sort(raw)["aggregator"][0]
+    assert by_total != by_sum, "the example tells the two apart"
+    best = best_settings(table, ["aggregator"])
+    assert best["aggregator"][0] == by_sum
+    assert best["value"].to_list() == sorted(raw.to_list())
+    text = narrow.getvalue()
+    assert "sum of losses" in text
+    assert "loss f1" in text
+    assert "loss f2" in text
+    assert "value" not in text
+    rows = [line for line in text.splitlines() if any(name in line for name in ("mean", "famo"))]
+    assert len(rows) == 2
+    assert text.index(by_sum, text.index("ended")) < text.index(by_total, text.index("ended"))
+
+
+def test_the_runs_kept_are_those_with_the_lowest_sums(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, narrow: io.StringIO
+) -> None:
+    monkeypatch.setattr(settings_module, "KEEP_BEST", 1)
+    table = swept(tmp_path, AGGREGATORS, "optimizer=gradient_descent", "optimizer.lr=0.3", keep="best")
+    [folder] = [path.parent for path in tmp_path.glob("*/result.json")]
+    losses = json.loads((folder / "result.json").read_text())["losses"]
+    assert sum(losses.values()) == table.select(pl.sum_horizontal("losses.f1", "losses.f2").min()).item()
+
+
+def test_a_run_that_diverged_is_never_kept_before_one_that_did_not() -> None:
+    rows = {"run": [0, 1], "status": ["diverged", "finished"], "value": [-1.0, 2.0]}
+    assert with_rank(pl.DataFrame(rows)).sort("ranked")["run"].to_list() == [1, 0]
+
+
+def test_one_loss_is_compared_by_its_total() -> None:
+    rows = {"run": [0, 1], "status": ["finished"] * 2, "value": [3.0, 2.0], "losses.a": [1.0, 2.0]}
+    table = pl.DataFrame(rows)
+    assert measure(table) == "value"
+    assert with_rank(table)["ranked"].to_list() == [3.0, 2.0]
+
+
+def test_a_loss_that_is_not_finite_leaves_no_sum() -> None:
+    """JSON has no infinity: such a loss is null in the table, and the others alone would be a low sum."""
+    losses = {"losses.a": [1.0, 1.0], "losses.b": [None, 5.0]}
+    table = pl.DataFrame({"run": [0, 1], "status": ["interrupted", "finished"], "value": [None, 2.0], **losses})
+    assert with_rank(table)["ranked"].to_list() == [float("inf"), 6.0]
+
+
+def test_the_picture_shows_what_runs_are_compared_by(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = {"losses.a": [1.0, 2.0, 3.0], "losses.b": [1.0] * 3}
+    rows = {"run": [0, 1, 2], "status": ["finished"] * 3, "value": [9.0] * 3, "lr": ["1", "2", "3"], **losses}
+    shown: list[str] = []
+    from descend.output.pictures import sweep
+
+    draw = sweep._draw
+    monkeypatch.setattr(sweep, "_draw", lambda data, *rest: (shown.append(rest[-1]), draw(data, *rest))[1])
+    assert sweep_picture(pl.DataFrame(rows), ["lr"]) is not None
+    assert shown == ["sum of losses"]
