@@ -115,7 +115,7 @@ class Endings:
             "stops": self.stops.tolist(),
             "best": self.best.tolist(),
             "verdicts": [None if v is None else (v.status, v.reason, v.step) for v in self._verdicts],
-            "stalls": self.stalls.state(),
+            "stalls": self.stalls.state(self.ended),
             "watches": None if self._watches is None else [(w.best, w.mark, w.step) for w in self._watches],
         }
 

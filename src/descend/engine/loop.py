@@ -303,15 +303,15 @@ def of_one(state: dict[str, Any], run: int) -> dict[str, Any]:
         "at": [] if ended else [0],
         "carry": [] if ended else own,
         "kept": [([0], own)] if ended else [],
-        "endings": endings_of_one(state["endings"], run),
+        "endings": only(state["endings"], run),
     }
 
 
-def endings_of_one(tree: Any, run: int) -> Any:
-    """Return what `Endings.state` gave with one run in all its lists."""
-    if isinstance(tree, dict):
-        return {name: endings_of_one(x, run) for name, x in tree.items()}
-    return [tree[run]] if isinstance(tree, list) else tree
+def only(state: Any, run: int) -> Any:
+    """Return of what is kept for each run of a stack, in lists, that of one run."""
+    if isinstance(state, dict):
+        return {name: only(x, run) for name, x in state.items()}
+    return [state[run]] if isinstance(state, list) else state
 
 
 def alone(columns: Sequence[Any], place: int) -> list[Any]:
