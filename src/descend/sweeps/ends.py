@@ -15,8 +15,13 @@ ENDS = "ends"
 """The folder, in that of a sweep, where checkpoints wait until it is known which runs are kept."""
 
 
-def compared_by(value: float | None, losses: Mapping[str, float | None]) -> float | None:
-    """Return what a run is compared by: its total, or the raw sum of several losses, which no weights enter."""
+def compared_by(status: str, value: float | None, losses: Mapping[str, float | None]) -> float | None:
+    """Return what a run is compared by: its total, or the raw sum of several losses, which no weights enter.
+
+    A run that diverged or failed comes behind all that did not, as `with_rank` has it in the table.
+    """
+    if status in ("diverged", "failed"):
+        return math.inf
     if value is None or len(losses) < 2:
         return value
     return math.inf if None in losses.values() else sum(x for x in losses.values() if x is not None)
@@ -46,7 +51,9 @@ class Ends:
         """Write the checkpoints of a chunk's runs that are among the best by now, and drop those that no longer are."""
         place = {job.index: i for i, job in enumerate(jobs)}
         before = ranked(self._values)[: self._most]
-        self._values |= {run: compared_by(results[i].value, results[i].losses) for run, i in place.items()}
+        self._values |= {
+            run: compared_by(results[i].status, results[i].value, results[i].losses) for run, i in place.items()
+        }
         after = set(ranked(self._values)[: self._most])
         fresh = sorted(after & place.keys())
         if fresh:

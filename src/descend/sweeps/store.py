@@ -120,7 +120,8 @@ class Store:
     def values(self) -> dict[int, float | None]:
         """Return what each complete run is compared by; None where that is not finite."""
         done = self.done()
-        return {run: compared_by(x["value"], x["losses"]) for run, x in self.results().items() if run in done}
+        every = {run: x for run, x in self.results().items() if run in done}
+        return {run: compared_by(x["status"], x["value"], x["losses"]) for run, x in every.items()}
 
     def add(self, chunk: Chunk) -> None:
         """Keep a chunk: all of it, or, after a kill, nothing."""
