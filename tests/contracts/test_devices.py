@@ -18,7 +18,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
 from descend.engine.experiment import Experiment
-from descend.engine.step import Carry, advance, start
+from descend.engine.step import Carry, Origin, advance, start
 from descend.menu import FOLDER
 from descend.menu.build import build
 from descend.menu.compose import compose
@@ -89,7 +89,7 @@ def two_steps(chosen: Experiment, device: torch.device, dtype: torch.dtype) -> C
     chosen = replace(chosen, objective=chosen.objective.to(dtype, device))
     batches = chosen.objective.batches(generator)
     with torch.no_grad(), Placed():
-        carry = start(chosen, params)
+        carry = start(chosen, Origin.of(params))
         for _ in range(2):
             carry, _ = advance(chosen, carry, moved(next(batches), device, dtype), uncounted)
     return carry

@@ -16,7 +16,7 @@ import torch
 
 from descend.engine.experiment import Experiment
 from descend.engine.run import Run, drive
-from descend.engine.step import LossGradients, total
+from descend.engine.step import Evaluation, LossGradients, total
 from descend.menu import FOLDER
 from descend.menu.build import build
 from descend.menu.compose import compose
@@ -59,7 +59,7 @@ def start(choice: str) -> tuple[Params, Params]:
     experiment, params, _ = Experiment(part("objective", choice)).placed(
         part("objective", choice).init(torch.Generator().manual_seed(0))
     )
-    found = LossGradients.at(experiment.objective, params, None)
+    found = LossGradients.of(Evaluation(experiment.objective), params)[0]
     return params, found.combined(torch.ones_like(found.values))
 
 
@@ -68,7 +68,7 @@ def careful(optimizer: Optimizer, choice: str) -> Optimizer:
     params, gradients = start(choice)
     once = replace(optimizer, lr=LENGTH)
     objective = part("objective", choice).to(next(iter(params.values())).dtype, torch.device("cpu"))
-    loss = total(objective, torch.ones(len(objective.losses(params, None)), dtype=objective.dtype), None)
+    loss = total(Evaluation(objective), torch.ones(len(objective.losses(params, None)), dtype=objective.dtype))
     with torch.no_grad():
         after, _ = once.step(params, gradients, once.init(params), loss)
     moved = max(float((after[name] - x).abs().max()) for name, x in params.items())

@@ -11,7 +11,7 @@ from descend.aggregators.sum import Sum
 from descend.aggregators.upgrad import UPGrad
 from descend.aggregators.weighted import Weighted
 from descend.engine.experiment import Experiment
-from descend.engine.step import Carry, LossGradients, advance, evaluate, observe, start, total
+from descend.engine.step import Carry, Evaluation, LossGradients, Origin, advance, evaluate, observe, start, total
 from descend.objectives.objective import Objective
 from descend.optimizers.adam import Adam
 from descend.optimizers.clipping import ClipNorm
@@ -28,7 +28,7 @@ def uncounted(loss: Loss) -> Loss:
 
 def begin(experiment: Experiment) -> tuple[Experiment, Carry]:
     placed, params, _ = experiment.placed(experiment.objective.init(experiment.generator()))
-    return placed, start(placed, params)
+    return placed, start(placed, Origin.of(params))
 
 
 def plain_gradient(objective: Objective, params: Params, loss: Callable[[dict], torch.Tensor]) -> Params:
@@ -49,7 +49,7 @@ def params() -> Params:
 
 
 def test_gradient_of_weighted_losses_is_that_of_their_weighted_sum(params: Params) -> None:
-    found = LossGradients.at(Three(), params, None).combined(WEIGHTS)
+    found = LossGradients.of(Evaluation(Three()), params)[0].combined(WEIGHTS)
     expected = plain_gradient(
         Three(), params, lambda losses: sum(w * x for w, x in zip(WEIGHTS, losses.values(), strict=True))
     )
@@ -58,7 +58,7 @@ def test_gradient_of_weighted_losses_is_that_of_their_weighted_sum(params: Param
 
 
 def test_jacobian_rows_are_the_gradients_of_the_losses(params: Params) -> None:
-    found = LossGradients.at(Three(), params, None).jacobian()
+    found = LossGradients.of(Evaluation(Three()), params)[0].jacobian()
     rows = [plain_gradient(Three(), params, lambda losses, n=name: losses[n]) for name in ("bowl", "wave")]
     expected = torch.stack([torch.cat([g.reshape(-1) for g in row.values()]) for row in rows])
     torch.testing.assert_close(found[:2], expected, rtol=1e-14, atol=1e-14)
@@ -66,7 +66,7 @@ def test_jacobian_rows_are_the_gradients_of_the_losses(params: Params) -> None:
 
 
 def test_the_way_over_the_jacobian_gives_the_same_gradient(params: Params) -> None:
-    over, straight = LossGradients.at(Three(), params, None), LossGradients.at(Three(), params, None)
+    over, straight = LossGradients.of(Evaluation(Three()), params)[0], LossGradients.of(Evaluation(Three()), params)[0]
     over.jacobian()
     torch.testing.assert_close(over.combined(WEIGHTS), straight.combined(WEIGHTS), rtol=1e-14, atol=1e-14)
 
@@ -76,17 +76,17 @@ def test_nothing_depends_on_the_parameters(params: Params) -> None:
         def losses(self, params, batch):
             return {"constant": torch.full((), 2.0, dtype=torch.float64, device="cpu")}
 
-    found = LossGradients.at(Constant(), params, None)
+    found = LossGradients.of(Evaluation(Constant()), params)[0]
     assert_equal(found.jacobian(), torch.zeros(1, 6, dtype=torch.float64))
     ones = torch.ones(1, dtype=torch.float64)
-    assert_equal(LossGradients.at(Constant(), params, None).combined(ones), tree_map(torch.zeros_like, params))
+    assert_equal(LossGradients.of(Evaluation(Constant()), params)[0].combined(ones), tree_map(torch.zeros_like, params))
 
 
 @pytest.mark.parametrize("aggregator", [Sum(), Weighted(factors={"bowl": 2.0, "wave": 0.5}), UPGrad()])
 def test_evaluate_weighs_the_losses(params: Params, aggregator: object) -> None:
     experiment, carry = begin(Experiment(Three(), aggregator=aggregator))
     with torch.no_grad():
-        taken, _ = evaluate(experiment, carry.params, None, carry.aggregator)
+        taken, _, _ = evaluate(experiment, carry, None, True)
     assert taken.names == ("bowl", "wave", "constant")
     weights = taken.weights
     expected = plain_gradient(
@@ -98,9 +98,9 @@ def test_evaluate_weighs_the_losses(params: Params, aggregator: object) -> None:
 
 def test_total_has_the_gradient_that_the_optimizer_is_given(params: Params) -> None:
     leaves = {name: x.clone().requires_grad_() for name, x in params.items()}
-    value = total(Three(), WEIGHTS, None)(leaves)
+    value = total(Evaluation(Three()), WEIGHTS)(leaves)
     gradients = torch.autograd.grad(value, list(leaves.values()), allow_unused=True, materialize_grads=True)
-    expected = LossGradients.at(Three(), params, None).combined(WEIGHTS)
+    expected = LossGradients.of(Evaluation(Three()), params)[0].combined(WEIGHTS)
     torch.testing.assert_close(dict(zip(params, gradients, strict=True)), expected, rtol=1e-14, atol=1e-14)
 
 

@@ -13,6 +13,7 @@ from descend.engine.check import check_start
 from descend.engine.checkpoint import Every
 from descend.engine.experiment import Experiment
 from descend.engine.program import Program
+from descend.engine.step import Origin
 from descend.errors import ConfigurationError
 from descend.objectives.rosenbrock import Rosenbrock
 from descend.sweeps import conduct
@@ -153,4 +154,4 @@ def test_a_start_that_does_not_fit() -> None:
         ConfigurationError,
         match=r"Large.losses does not fit into the memory of cpu at the start: CUDA",
     ):
-        check_start(Experiment(objective), params)
+        check_start(Experiment(objective), Origin.of(params))

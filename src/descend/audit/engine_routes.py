@@ -22,7 +22,7 @@ from descend.engine.backends.kernel import lanes_for
 from descend.engine.backends.proof import agree
 from descend.engine.backends.source import KernelStep
 from descend.engine.program import MOST_ENTRIES_LAST, Recorded
-from descend.engine.step import LossGradients
+from descend.engine.step import Evaluation, LossGradients
 from descend.graph.code import function as carried_out
 from descend.graph.code import simplified
 from descend.graph.compat import compiler, lowerer
@@ -58,6 +58,12 @@ class Alone(Objective):
         return {"loss": self.loss(params)}
 
 
+def gradients_of(function: Restricted, params: Params) -> LossGradients:
+    """Return the losses of the audited function as a training step has them."""
+    evaluation = Evaluation(Alone(function.loss), training=True)
+    return LossGradients.of(evaluation, params)[0]
+
+
 @dataclass(frozen=True)
 class Wanted:
     """A derivative as the engine is asked for it.
@@ -78,7 +84,7 @@ def _asked(function: Restricted, order: int, s: Tensor) -> Wanted:
     if order == 1:
 
         def gradient(params: Params) -> Params:
-            found = LossGradients.at(Alone(function.loss), params, None)
+            found = gradients_of(function, params)
             return found.combined(torch.ones_like(found.values))
 
         return Wanted(gradient, function.at(s.detach()), lambda found: ravel(found) @ function.columns)
@@ -154,7 +160,7 @@ def _jacobian(function: Restricted, order: int) -> Function:
     """The row that aggregators and metrics see."""
 
     def derivative(s: Tensor) -> Tensor:
-        found = LossGradients.at(Alone(function.loss), function.at(s.detach()), None)
+        found = gradients_of(function, function.at(s.detach()))
         return found.jacobian()[0] @ function.columns
 
     return derivative

@@ -16,6 +16,7 @@ from descend.devices import is_failure, is_out_of_memory
 from descend.engine.experiment import Experiment
 from descend.engine.step import Evaluation, LossGradients, Origin, total
 from descend.errors import ConfigurationError, Exited, never_exits
+from descend.graph.chance import Chance
 from descend.types import Params
 
 TORCH = Path(torch.__file__).parent
@@ -134,7 +135,7 @@ def losses_at(experiment: Experiment, origin: Origin) -> LossGradients:
 
 def beginning(experiment: Experiment, origin: Origin) -> Evaluation:
     """Return the losses over the whole data, as they are at the start."""
-    return Evaluation(experiment.objective, origin.objective, None, Chance(origin.seed, 0), training=False)
+    return Evaluation(experiment.objective, origin.objective, chance=Chance(origin.seed, 0))
 
 
 def require_device(error: Exception, name: str, device: torch.device) -> None:

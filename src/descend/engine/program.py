@@ -15,13 +15,13 @@ from descend.aggregators.stationarity import comparable, is_stationary
 from descend.engine.block import measure
 from descend.engine.experiment import Experiment
 from descend.engine.numbers import Leaf, numbers_of, with_leaves
-from descend.engine.step import Carry, Taken, advance, evaluate, lift, observe, start, uncounted
+from descend.engine.step import Carry, Origin, Taken, advance, evaluate, lift, observe, start, uncounted
 from descend.errors import Untraceable
 from descend.graph.code import simplified
 from descend.graph.recorder import VALUE, Value, depends
 from descend.graph.stack import runs_last
 from descend.graph.trace import refill, tensors, trace
-from descend.types import Batch, Params
+from descend.types import Batch, Params, State
 from descend.vectors import norm
 
 Numbers = dict[Leaf, Tensor]
@@ -49,13 +49,14 @@ class Found(NamedTuple):
 
 
 class Final(NamedTuple):
-    """Where a run ended: its parameters, and over the whole data the total, losses, ‖gradient‖, tests and metrics.
+    """Where a run ended: its parameters and its objective's state, and what was found there over the whole data.
 
     `stationary` tells whether no direction lowers every loss there, bool []; it is asked where the aggregator looks at
     the single gradients, too.
     """
 
     params: Params
+    state: State
     total: Tensor
     losses: Tensor
     weights: Tensor
@@ -72,6 +73,7 @@ def finished(experiment: Experiment, carry: Carry, names: Iterable[str]) -> Fina
     observation = observe(experiment, carry, taken, None, None)
     return Final(
         carry.params,
+        carry.objective,
         torch.dot(taken.weights, taken.values),
         taken.values,
         taken.weights,

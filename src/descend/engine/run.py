@@ -20,10 +20,12 @@ from descend.engine.program import Final
 from descend.engine.result import Result
 from descend.engine.results import recorded_at_the_end, results, unevaluated
 from descend.engine.sink import Sink
-from descend.engine.step import total
+from descend.engine.step import Evaluation, total
 from descend.engine.stopping import Verdict
 from descend.engine.streams import begin
 from descend.errors import never_exits
+from descend.graph.chance import Chance
+from descend.graph.compat import pytree
 from descend.records import Column, Records, last
 from descend.types import Loss, Params
 
@@ -43,14 +45,14 @@ class Run:
     def __init__(self, experiment: Experiment, backend: str | None = None) -> None:
         beginning = begin(experiment, [experiment.seed], [experiment.objective], own=False)
         self.experiment = within_budgets(beginning.experiment)
-        start = {name: x[0] for name, x in beginning.params.items()}
+        start = beginning.origin.of_run(0)
         with computing(beginning.threads, beginning.streams.device):
             self.names = check_start(self.experiment, start)
             batch = beginning.streams.example()
             recording = record_experiment(self.experiment, self.names, start, batch, arrays=True)
-            made = choose(recording, numbers_of_one(recording.program), beginning.params, name=backend)
+            made = choose(recording, numbers_of_one(recording.program), beginning.origin, name=backend)
         self.loop = Loop(self.experiment, made, beginning.streams, 1, beginning.threads)
-        self._start = start
+        self._names = list(start.params)
         self._final: Final | None = None
         self._path: Path | None = None
 
@@ -62,7 +64,11 @@ class Run:
     @property
     def loss(self) -> Loss:
         """The total over the whole data as a function of the parameters, at the weights of the end."""
-        return total(self.experiment.objective, self.final.weights[0], None)
+        final = self.final
+        state = pytree.tree_map(lambda x: x[0], final.state)
+        chance = Chance(self.experiment.seed, int(self.loop.endings.stops[0]))
+        evaluation = Evaluation(self.experiment.objective, state, chance=chance)
+        return total(evaluation, final.weights[0])
 
     @property
     def final(self) -> Final:
@@ -90,7 +96,7 @@ class Run:
         """Return the parameters of a state that goes on."""
         if self.loop.backend.name == "python":
             return state["carry"][0]["params"]
-        return {name: x[0] for name, x in zip(self._start, state["carry"], strict=False)}
+        return {name: x[0] for name, x in zip(self._names, state["carry"], strict=False)}
 
     def _write(self, content: dict[str, Any], path: Path) -> None:
         try:

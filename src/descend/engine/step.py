@@ -1,7 +1,7 @@
 """The pure step: parameters and states in, parameters and states out."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -47,6 +47,12 @@ class Origin(NamedTuple):
     params: Params
     objective: State
     seed: Tensor
+
+    @classmethod
+    def of(cls, params: Params, seed: int = 0) -> "Origin":
+        """Return where one run begins whose objective has no state."""
+        device = next(iter(params.values())).device
+        return cls(params, {}, torch.tensor(seed, dtype=torch.int64, device=device))
 
     def of_run(self, run: int) -> "Origin":
         """Return one of many."""
@@ -110,7 +116,7 @@ class Evaluation:
 
     Attributes:
         objective: in its place.
-        state: of it.
+        state: of it; by default none.
         batch: None for the whole data.
         chance: what is drawn.
         training: whether it is evaluated as a training step does (a batch norm takes the batch's statistics, a dropout
@@ -118,10 +124,10 @@ class Evaluation:
     """
 
     objective: Objective
-    state: State
-    batch: Batch
-    chance: Chance
-    training: bool
+    state: State = field(default_factory=dict)
+    batch: Batch = None
+    chance: Chance = field(default_factory=lambda: Chance(0, 0))
+    training: bool = False
 
     def __call__(self, params: Params) -> tuple[Losses, State]:
         """Return the losses, in the precision of the parameters, and the objective's state after them.
@@ -148,7 +154,7 @@ def start(experiment: Experiment, origin: Origin) -> Carry:
     """Return the carry before the first step of an experiment that is in its place."""
     params, seed = origin.params, origin.seed
     with torch.no_grad():
-        evaluation = Evaluation(experiment.objective, origin.objective, None, Chance(seed, 0), training=False)
+        evaluation = Evaluation(experiment.objective, origin.objective, chance=Chance(seed, 0))
         losses, _ = evaluation(params)
         values = torch.stack(tuple(losses.values()))
     return Carry(
@@ -243,9 +249,7 @@ def advance(
     found, state = make_update(optimizer, carry.params, experiment.clip(taken.gradients), carry.optimizer, loss)
     # A number [] that was given as a tensor would make float64 of a float32 parameter [].
     params = {name: found[name].to(x.dtype) for name, x in carry.params.items()}
-    return Carry(
-        params, state, aggregator, objective, taken.gradients, taken.values, carry.step + 1, carry.seed
-    ), taken
+    return Carry(params, state, aggregator, objective, taken.gradients, taken.values, carry.step + 1, carry.seed), taken
 
 
 def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | None, batch: Batch) -> Observation:

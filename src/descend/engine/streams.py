@@ -9,9 +9,10 @@ from torch import Tensor
 
 from descend.engine.check import check_floating
 from descend.engine.experiment import Experiment
+from descend.engine.step import Origin
 from descend.graph.compat import pytree
 from descend.objectives.objective import Objective
-from descend.types import Batch, Params
+from descend.types import Batch, Params, State
 
 MOST_BYTES = 2**26
 """The batches of so many bytes, of all runs, are made ready on the device at a time, and those of an epoch at most."""
@@ -158,13 +159,13 @@ class Beginning:
 
     Attributes:
         experiment: their template, in its place.
-        params: their starting parameters, [runs, …] each, in their place.
+        origin: where each begins, tensors [runs, …], in its place.
         streams: their batches.
         threads: CPU threads.
     """
 
     experiment: Experiment
-    params: Params
+    origin: Origin
     streams: Streams
     threads: int
 
@@ -176,22 +177,29 @@ def begin(template: Experiment, seeds: Sequence[int], objectives: Sequence[Objec
         seeds, objectives: of each run.
         own: whether each run has batches of its own; where not, all share one source.
     """
-    drawn: dict[tuple[int, int], tuple[Params, Iterator[Batch]]] = {}
+    drawn: dict[tuple[int, int], tuple[tuple[Params, State], Iterator[Batch]]] = {}
     keys = [(seed, id(objective)) for seed, objective in zip(seeds, objectives, strict=True)]
     for (seed, key), objective in zip(keys, objectives, strict=True):
         if (seed, key) not in drawn:
             generator = torch.Generator(device="cpu").manual_seed(seed)
-            params = objective.init(generator)
-            check_floating(params)
-            drawn[seed, key] = (params, epochs(objective, generator))
+            start = objective.begin(generator)
+            check_floating(start[0])
+            drawn[seed, key] = (start, epochs(objective, generator))
     numbers = {key: i for i, key in enumerate(drawn)}
     of_run = torch.tensor([numbers[key] for key in keys], dtype=torch.int64, device="cpu")
-    starts = [params for params, _ in drawn.values()]
-    experiment, placed, threads = template.placed(starts[0])
-    params = {name: torch.stack([start[name] for start in starts])[of_run].to(x) for name, x in placed.items()}
-    device = next(iter(params.values())).device
+    starts = [start for start, _ in drawn.values()]
+    experiment, placed, threads = template.placed(starts[0][0])
+    like = next(iter(placed.values()))
+
+    def of_runs(*values: Tensor) -> Tensor:
+        x = torch.stack(values)[of_run]
+        return x.to(device=like.device, dtype=like.dtype if x.is_floating_point() else x.dtype)
+
+    params, state = pytree.tree_map(of_runs, *starts)
+    device = like.device
+    origin = Origin(params, state, torch.tensor(list(seeds), dtype=torch.int64, device=device))
     streams = Streams([batches for _, batches in drawn.values()], of_run, own, device)
-    return Beginning(experiment, params, streams, threads)
+    return Beginning(experiment, origin, streams, threads)
 
 
 def epochs(objective: Objective, generator: torch.Generator) -> Iterator[Batch]:

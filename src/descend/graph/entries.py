@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
 
+from descend.graph.chance import Draw
 from descend.graph.compat import OpOverload, OpOverloadPacket, pytree
 from descend.graph.operations import BY_INDEX, MOVEMENTS, SHAPES, is_pointwise
 from descend.graph.recorder import VALUE, Value, inputs, precision_of, record, unrecorded
@@ -78,6 +79,8 @@ class Entrywise(Interpreter):
     """
 
     def run_node(self, node: Node) -> Any:
+        if isinstance(node.target, Draw):
+            raise Inseparable(str(node.target.__name__))
         if node.op != "call_function" or not isinstance(node.target, OpOverload):
             return super().run_node(node)
         args, kwargs = self.fetch_args_kwargs_from_env(node)

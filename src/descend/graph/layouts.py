@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.fx import Interpreter, Node
 
 from descend.graph.calls import evenly, mapped, run_by_run
+from descend.graph.chance import Draw
 from descend.graph.compat import OpOverload, pytree
 from descend.graph.many import PARALLEL, Many
 from descend.graph.moves import RULES
@@ -51,11 +52,13 @@ class Layout(Interpreter):
     """Carries out a graph of one run on tensors of many runs."""
 
     def run_node(self, node: Node) -> Any:
-        if node.op != "call_function" or not isinstance(node.target, OpOverload):
+        if node.op != "call_function" or not isinstance(node.target, OpOverload | Draw):
             return super().run_node(node)
         args, kwargs = self.fetch_args_kwargs_from_env(node)
         if not any(isinstance(self.env[x], Many) for x in node.all_input_nodes):
             return node.target(*args, **kwargs)
+        if isinstance(node.target, Draw):
+            return self.drawn(node.target, args)
         packet = node.target.overloadpacket
         if packet in SHAPES:
             return of_shape(node, args, kwargs)
@@ -85,6 +88,10 @@ class Layout(Interpreter):
         found = op(*given[0], **given[1]) if same_everywhere(node) else evenly(op, *given)
         return Many(found if found.dtype == value.dtype else found.to(value.dtype))
 
+    def drawn(self, draw: Draw, args: Any) -> Any:
+        """Draw for each run what it draws alone."""
+        raise NotImplementedError
+
     def aligned(self, x: Any, own: int, rank: int) -> Tensor:
         """Return a tensor of `own` logical axes so that it broadcasts with tensors of `rank` logical axes."""
         raise NotImplementedError
@@ -96,6 +103,9 @@ class Layout(Interpreter):
 
 class First(Layout):
     """The run axis is the first."""
+
+    def drawn(self, draw: Draw, args: Any) -> Any:
+        return run_by_run(draw, args, {})
 
     def aligned(self, x: Any, own: int, rank: int) -> Tensor:
         if not isinstance(x, Many):
@@ -120,6 +130,9 @@ class First(Layout):
 class Last(Layout):
     """The run axis is the last."""
 
+    def drawn(self, draw: Draw, args: Any) -> Any:
+        return lasting(run_by_run(draw, leading(args), {}))
+
     def aligned(self, x: Any, own: int, rank: int) -> Tensor:
         if isinstance(x, Many):
             return x.x
@@ -130,11 +143,17 @@ class Last(Layout):
         rule = RULES.get(op.overloadpacket) or SMALL_PRODUCTS.get(op.overloadpacket)
         if rule is not None:
             return rule(node, args, kwargs, 0)
-        moved = pytree.tree_map(
-            lambda x: Many(x.x.movedim(-1, 0).contiguous()) if isinstance(x, Many) else x, (args, kwargs)
-        )
-        found = First(self.module).other(node, *moved)
-        return pytree.tree_map(lambda x: Many(x.x.movedim(0, -1).contiguous()) if isinstance(x, Many) else x, found)
+        return lasting(First(self.module).other(node, *leading((args, kwargs))))
+
+
+def leading(tree: Any) -> Any:
+    """Return a tree with its run axes moved from the last place to the first."""
+    return pytree.tree_map(lambda x: Many(x.x.movedim(-1, 0).contiguous()) if isinstance(x, Many) else x, tree)
+
+
+def lasting(tree: Any) -> Any:
+    """Return a tree with its run axes moved from the first place to the last."""
+    return pytree.tree_map(lambda x: Many(x.x.movedim(0, -1).contiguous()) if isinstance(x, Many) else x, tree)
 
 
 def is_large(node: Node) -> bool:

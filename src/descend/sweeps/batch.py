@@ -220,19 +220,19 @@ def prepare(group: Group) -> Prepared:
     own = len(sources) > 1
     for i, (seed, objective) in enumerate(sources.values()):
         one = begin(group.template, [seed], [objective], own)
-        params = {name: x[0] for name, x in one.params.items()}
+        start = one.origin.of_run(0)
         numbers = {name: metric for name, metric in one.experiment.metrics.items() if not metric.arrays}
         experiment = replace(one.experiment, metrics=numbers)
         experiment = within_budgets(experiment) if len(group.jobs) == 1 else experiment
         with computing(one.threads, one.streams.device):
-            names, infinite = examine_start(experiment, params)
+            names, infinite = examine_start(experiment, start)
         if i == 0 or infinite is None:
-            chosen = experiment, names, params, one
+            chosen = experiment, names, start, one
         if infinite is None:
             break
-    experiment, names, params, one = chosen
+    experiment, names, start, one = chosen
     with computing(one.threads, one.streams.device):
-        return Prepared(record_experiment(experiment, names, params, one.streams.example(), own), own)
+        return Prepared(record_experiment(experiment, names, start, one.streams.example(), own), own)
 
 
 def device_of(group: Group) -> torch.device:
@@ -274,11 +274,11 @@ def begun(prepared: Prepared, group: Group, stride: int, progress: Progress) -> 
     """Return the loop of a group's jobs, at its start."""
     beginning = begin(group.template, group.seeds, group.objectives, prepared.own_batches)
     recording, runs = prepared.recording, len(group.jobs)
-    device = next(iter(beginning.params.values())).device
+    device = beginning.origin.seed.device
     own = {} if recording.program is None else recording.program.numbers
     numbers = [wide(group.numbers.get(leaf, [float(x)] * runs), device) for leaf, x in own.items()]
     with computing(beginning.threads, beginning.streams.device):
-        backend = choose(recording, numbers, beginning.params, stride, torch.get_num_threads())
+        backend = choose(recording, numbers, beginning.origin, stride, torch.get_num_threads())
     return Loop(recording.experiment, backend, beginning.streams, runs, beginning.threads, stride, progress)
 
 

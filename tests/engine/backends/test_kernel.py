@@ -128,7 +128,7 @@ def stack(overrides: Sequence[str], rates: Sequence[float] = (0.1, 0.2), due: tu
     numbers = [choose.wide(own[leaf], torch.device("cpu")) for leaf in program.leaves]
 
     def start(by_kernel: bool) -> GraphBackend:
-        given = program, numbers, beginning.params
+        given = program, numbers, beginning.origin
         return KernelBackend(*given, threads=2) if by_kernel else GraphBackend(*given)
 
     return start
@@ -191,7 +191,7 @@ def test_why_a_choice_is_not_taken(group: str, choice: str) -> None:
         assert not choose.small(program.step(()).graph)
     else:
         with pytest.raises(Inseparable, match=reason):
-            KernelBackend(program, choose.numbers_of_one(program), backend.params(backend.columns([0])))
+            KernelBackend(program, choose.numbers_of_one(program), begin(experiment, [0], [experiment.objective], own=False).origin)
 
 
 @pytest.mark.usefixtures("optimized")
@@ -254,9 +254,9 @@ def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     def chosen(*more: str) -> str:
         (group,) = plan([*overrides, *more], Settings()).groups
         recording = prepare(group).recording
-        params = begin(group.template, group.seeds, group.objectives, False).params
+        origin = begin(group.template, group.seeds, group.objectives, False).origin
         numbers = [x.expand(2) for x in recording.program.numbers.values()]
-        return choose.choose(recording, numbers, params).name
+        return choose.choose(recording, numbers, origin).name
 
     assert chosen() == "graph"
     with pytest.raises(NoCompiler, match=r"no-such-compiler.*install a C compiler.*compile=false"):

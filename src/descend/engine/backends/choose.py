@@ -16,6 +16,7 @@ from descend.engine.backends.proof import check_faithful
 from descend.engine.backends.python import PythonBackend
 from descend.engine.experiment import Experiment
 from descend.engine.program import Program
+from descend.engine.step import Origin
 from descend.errors import ConfigurationError, Untraceable, never_exits
 from descend.graph.compat import OpOverload, returns_new
 from descend.graph.entries import Inseparable, small
@@ -167,13 +168,13 @@ def launches(program: Program) -> int:
 
 
 def backend_named(
-    recording: Recording, numbers: Sequence[Tensor], params: Params, stride: int, threads: int, name: str
+    recording: Recording, numbers: Sequence[Tensor], origin: Origin, stride: int, threads: int, name: str
 ) -> Backend:
     """Return the backend of this name, which began the runs: another would round otherwise."""
     compile = {"kernel": True, "compiled": True}.get(name, False)
     steps = {"kernel": LONG_RUN_OF_A_KERNEL, "compiled": LONG_RUN}.get(name, 0)
     asked = replace(recording.experiment, compile=compile, steps=max(recording.experiment.steps, steps))
-    found = choose(replace(recording, experiment=asked), numbers, params, stride, threads)
+    found = choose(replace(recording, experiment=asked), numbers, origin, stride, threads)
     if found.name != name:
         raise ConfigurationError(
             f"The run was made by the backend {name}, but here it would go on by {found.name}, which may round "

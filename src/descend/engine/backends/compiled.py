@@ -16,12 +16,13 @@ from descend.devices import is_failure
 from descend.engine.backends.backend import Pattern, Summary
 from descend.engine.backends.graph import GraphBackend, laid
 from descend.engine.program import Program
+from descend.engine.step import Origin
 from descend.graph.code import function, simplified
 from descend.graph.compat import OpOverload, compiler
 from descend.graph.recorder import record
 from descend.graph.stack import stacked
 from descend.graph.trace import tensors
-from descend.types import Batch, Params
+from descend.types import Batch
 
 STEPS = 8
 """Steps in a program: fewer pay Python's call too often, more compile for longer and gain little."""

@@ -9,7 +9,7 @@ from torch import Tensor
 from descend.engine.backends.backend import Backend, Pattern, Summary
 from descend.engine.evaluations import Evaluations
 from descend.engine.program import Final, Found, Program, Recorded, finished, seen
-from descend.engine.step import Carry
+from descend.engine.step import Carry, Origin
 from descend.errors import Untraceable
 from descend.graph.code import function, parts, simplified
 from descend.graph.compat import pytree

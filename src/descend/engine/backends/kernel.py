@@ -16,9 +16,10 @@ from descend.engine.backends.source import FEW_LANES, LANES, KernelStep
 from descend.engine.block import due
 from descend.engine.experiment import Experiment
 from descend.engine.program import Program
+from descend.engine.step import Origin
 from descend.graph.entries import Inseparable
 from descend.graph.recorder import depends
-from descend.types import Batch, Params
+from descend.types import Batch
 
 STEPS_OF_A_CALL = 500
 """A kernel has no overhead for each step: it is called for so many steps at once."""

@@ -10,11 +10,11 @@ from torch import Tensor
 from descend.devices import is_failure
 from descend.engine.block import take
 from descend.engine.program import Program
-from descend.engine.step import Carry, uncounted
+from descend.engine.step import Carry, Origin, uncounted
 from descend.errors import Untraceable
 from descend.graph.code import function
 from descend.graph.trace import tensors
-from descend.types import Batch, Params
+from descend.types import Batch
 
 TRUSTED = ("descend", "torch", "builtins", "numpy")
 """Packages whose own parts are not tried: descend's contracts are tested, and the others hold data."""

@@ -12,7 +12,7 @@ from descend.engine.block import take
 from descend.engine.evaluations import Evaluations
 from descend.engine.experiment import Experiment
 from descend.engine.program import Final, finished
-from descend.engine.step import Carry, start
+from descend.engine.step import Carry, Origin, start
 from descend.graph.compat import pytree
 from descend.graph.trace import refill, tensors
 from descend.types import Batch, Loss, Params
