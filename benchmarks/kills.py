@@ -45,8 +45,9 @@ SWEEPS = {
     "sweep, graph": ["objective=rosenbrock", "compile=false", "optimizer=adam,sgd", RATES, "sweep.memory=5000"],
     "sweep, kernel": ["objective=rosenbrock", "compile=true", "steps=50000", "optimizer=adam", RATES],
     "sweep, network": [*NETWORK, "compile=false", "steps=300", "seed=range(0,8)"],
+    "sweep, kept runs": ["objective=rosenbrock", "compile=false", RATES, "sweep.memory=5000", "sweep.keep=all"],
 }
-OF_SWEEPS = ["metrics=none", "derivatives=none", "sweep.keep=none"]
+OF_SWEEPS = ["metrics=none", "derivatives=none"]
 EVERY = "checkpoint.every=0.2s"
 
 
@@ -77,7 +78,8 @@ def command(case: str, place: Path) -> list[str]:
         points = ["sweep.points=16"] if any("interval" in x for x in own) else []
         if more.startswith("hydra"):
             shutil.rmtree(folder, ignore_errors=True)  # a kill while it started
-        return ["-m", *own, *points, *OF_SWEEPS, EVERY, more]
+        keep = [] if any("sweep.keep" in x for x in own) else ["sweep.keep=none"]
+        return ["-m", *own, *points, *keep, *OF_SWEEPS, EVERY, more]
     if (folder / ".hydra" / "overrides.yaml").exists():
         return ["resume=made"]
     shutil.rmtree(folder, ignore_errors=True)
@@ -108,8 +110,7 @@ def left_by_run(folder: Path) -> tuple[dict[str, Any], Counter[Any]]:
     """Return a run's end, and all that it recorded: rows and events, each with how often it is there."""
     result = json.loads((folder / "result.json").read_text())
     end = {name: x for name, x in result.items() if name not in ("seconds", "provenance")}
-    content = torch.load(folder / "checkpoint.pt", weights_only=True)
-    end["params"] = {name: x.numpy().tobytes() for name, x in content["params"].items()}
+    end["params"] = parameters(folder / "checkpoint.pt")
     counts: Counter[Any] = Counter(pl.read_parquet(folder / "records.parquet").select("step", "name", "value").rows())
     files = sorted(folder.glob("events.out.tfevents.*"))
     every = itertools.chain.from_iterable(RawEventFileLoader(str(path)).Load() for path in files)
@@ -117,7 +118,6 @@ def left_by_run(folder: Path) -> tuple[dict[str, Any], Counter[Any]]:
         for value in event.summary.value:
             said = b"" if value.tag.startswith("_hparams_") else value.SerializeToString()
             counts["event", event.step, value.tag, said] += 1
-    torch.load(folder / "checkpoint.pt", weights_only=True)
     return end, counts
 
 
@@ -128,8 +128,14 @@ def left_by_sweep(folder: Path) -> tuple[dict[str, Any], Counter[Any]]:
     with sqlite3.connect(folder / "sweep.db") as index:
         runs = index.execute("select run, status from runs order by 1").fetchall()
     counts = Counter(pl.read_parquet(sorted((folder / "curves").glob("*.parquet"))).rows())
-    left = [str(path) for path in folder.glob("checkpoints/*/*")]
-    return {"table": repr(table.select(kept).rows()), "index": runs, "left over": left}, counts
+    left = [str(path) for pattern in ("checkpoints/*/*", "ends/*") for path in folder.glob(pattern)]
+    own = {path.parent.name: parameters(path) for path in sorted(folder.glob("*-*/checkpoint.pt"))}
+    return {"table": repr(table.select(kept).rows()), "index": runs, "left over": left, "kept": own}, counts
+
+
+def parameters(path: Path) -> dict[str, bytes]:
+    """Return the bytes of the parameters in a checkpoint."""
+    return {name: x.numpy().tobytes() for name, x in torch.load(path, weights_only=True)["params"].items()}
 
 
 def compare(found: Found, folder: Path, expected: tuple[dict[str, Any], Counter[Any]], sweep: bool) -> None:

@@ -25,7 +25,7 @@ from descend.engine.run import run
 from descend.menu.build import build
 from descend.menu.compose import compose
 from descend.sweeps.batch import prepare, run_chunk, run_group
-from descend.sweeps.conduct import plan
+from descend.sweeps.plan import plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import Grid
 

@@ -29,7 +29,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 LAYERS = [
-    {"types", "errors", "scalars", "vectors", "checks", "records", "atomic"},
+    {"types", "errors", "scalars", "vectors", "checks", "records", "atomic", "memory"},
     {"graph"},
     {"ops", "derivatives", "schedules"},
     {"objectives", "aggregators", "optimizers", "metrics"},
@@ -95,6 +95,85 @@ def test_imports_point_one_way(path: Path) -> None:
         there = module.split(".")[1]
         lower = height[there] < height[here] or there == here or (here, there) in SIDEWAYS
         assert lower, f"{name_of(path)} imports {module}"
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(SOURCE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def named_modules(tree: ast.Module, modules: set[str]) -> set[str]:
+    """Every module of ours that a file names in an import, wherever that stands, and be it for type checkers alone."""
+    named = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            named |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+        if isinstance(node, ast.Import):
+            named |= {alias.name for alias in node.names}
+    own = named & modules
+    return {name for name in own if not any(other.startswith(f"{name}.") for other in own)}
+
+
+def on_circles(graph: dict[str, set[str]]) -> set[str]:
+    """The modules from which one comes back to them by imports."""
+
+    def reached(start: str) -> set[str]:
+        found, pending = set[str](), [start]
+        while pending:
+            fresh = graph[pending.pop()] - found
+            found |= fresh
+            pending += fresh
+        return found
+
+    return {name for name in graph if name in reached(name)}
+
+
+def test_no_two_modules_import_each_other() -> None:
+    modules = {module_of(path) for path in FILES}
+    assert not on_circles({module_of(path): named_modules(TREES[path], modules) for path in FILES})
+
+
+def test_a_circle_is_found() -> None:
+    modules = {"a", "b", "c", "d"}
+    texts = {
+        "a": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from b import B",
+        "b": "import c",
+        "c": "def f():\n    from a import A",
+        "d": "import a",
+    }
+    assert on_circles({name: named_modules(ast.parse(text), modules) for name, text in texts.items()}) == {
+        "a",
+        "b",
+        "c",
+    }
+
+
+TWO_HOMES = {
+    "Loop": "the engine's loop over steps, and the op of the guide that is a loop over numbers",
+    "Random": "the sampling of a sweep and the aggregator are both named as their choices in the menu",
+    "aten": "torch's operators, under one short name",
+    "main": "where a program begins",
+}
+
+
+def public_names(tree: ast.Module) -> set[str]:
+    """The functions, classes and types that a module makes; constants in capitals are each module's own."""
+    names = {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    for node in tree.body:
+        targets = node.targets if isinstance(node, ast.Assign) else []
+        targets = [node.target] if isinstance(node, ast.AnnAssign) else targets
+        names |= {target.id for target in targets if isinstance(target, ast.Name)}
+    return {name for name in names if not name.startswith("_") and not name.isupper()}
+
+
+def test_a_public_name_means_one_thing() -> None:
+    """The package's own functions (`descend.run`…) call those of the same names."""
+    homes: dict[str, list[str]] = {}
+    for path in FILES:
+        for name in public_names(TREES[path]) if path != PACKAGE / "__init__.py" else ():
+            homes.setdefault(name, []).append(name_of(path))
+    assert {name: where for name, where in homes.items() if len(where) > 1 and name not in TWO_HOMES} == {}
+    assert all(len(homes[name]) > 1 for name in TWO_HOMES)
 
 
 def test_metrics_read_records_derivatives_and_aggregators_alone() -> None:

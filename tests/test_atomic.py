@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from descend.atomic import remove, sweep, sync_names, whole
+from descend.atomic import clear_temporaries, remove, sync_names, whole
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_temporary_files_of_the_dead_are_swept_and_no_others(tmp_path: Path) -> 
     writing = whole(tmp_path / "file")
     writing.__enter__()  # as a process does that is killed before it is done
     assert len(list(tmp_path.iterdir())) == 4
-    sweep(tmp_path)
+    clear_temporaries(tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {".hidden", ".descend", "file.tmp"}
     with pytest.raises(FileNotFoundError):
         writing.__exit__(None, None, None)

@@ -15,7 +15,7 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
     """Open a file that takes `path`'s place only once all of it is on the disk.
 
     An error leaves what stood there before, and nothing else. A kill leaves what stood there before, and at worst a
-    temporary file beside it, which `sweep` removes.
+    temporary file beside it, which `clear_temporaries` removes.
     """
     # Without the target's name: TensorBoard reads every file with "tfevents" in its name, also a hidden one.
     temporary = path.with_name(f".descend-{os.getpid()}-{next(_numbers)}.tmp")
@@ -47,7 +47,7 @@ def remove(path: Path) -> None:
         sync_names(path.parent)
 
 
-def sweep(folder: Path) -> None:
+def clear_temporaries(folder: Path) -> None:
     """Remove the temporary files that killed processes left in a folder; no other process may be writing there."""
     for path in folder.glob(".descend-*.tmp"):
         path.unlink()

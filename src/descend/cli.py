@@ -94,15 +94,15 @@ def run_hydra() -> None:
         ConfigurationError: of what is wrong on the command line.
     """
     from descend.menu.schema import register
-    from descend.menu.start import start
+    from descend.menu.start import start_hydra
 
     register()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's documented way to raise what it would print
     gc.disable()  # what is imported now stays: to look through it for garbage takes a tenth of the start
-    start(task)
+    start_hydra(run_task)
 
 
-def task(config: "DictConfig") -> float:
+def run_task(config: "DictConfig") -> float:
     """Run one configuration into the folder that Hydra made, and return its final value."""
     from descend.menu.commands import run  # torch
 

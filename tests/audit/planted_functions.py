@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 import torch.nn.functional as F
+from ops import faulty
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
@@ -138,28 +139,12 @@ RIGHT: dict[str, Scalar] = {
 def cubed_with(slope: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
     """x³ whose backward gets (x, gradient)."""
 
-    class Cube(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            ctx.save_for_backward(x)
-            return x**3
-
+    class Cube(faulty.NoJvp):
         @staticmethod
         def backward(ctx, gradient):
             return slope(*ctx.saved_tensors, gradient)
 
     return Cube.apply
-
-
-class OnContext(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        ctx.slope = 3 * x.detach() ** 2
-        return x**3
-
-    @staticmethod
-    def backward(ctx, gradient):
-        return ctx.slope * gradient
 
 
 class ThirdOrder(torch.autograd.Function):
@@ -288,9 +273,9 @@ FAULTY: dict[str, tuple[int, Scalar]] = {
     "a hook that scales": (1, hooked(lambda x: x.sin().sum(), lambda gradient: 10 * gradient)),
     "a hook that clips": (1, hooked(lambda x: (5 * x).sin().sum(), lambda gradient: gradient.clamp(-1, 1))),
     "a hook of a module": (1, module_hook()),
-    "a derivative kept on the context": (2, lambda x: OnContext.apply(x).sin().sum()),
-    "a derivative detached": (2, lambda x: cubed_with(lambda x, g: 3 * x.detach() ** 2 * g)(x).sum()),
-    "a derivative by NumPy": (2, lambda x: cubed_with(lambda x, g: of_numpy(lambda v: 3 * v**2)(x) * g)(x).sum()),
+    "a derivative kept on the context": (2, lambda x: faulty.DerivativeOnContext.apply(x).sin().sum()),
+    "a derivative detached": (2, lambda x: faulty.DetachedBackward.apply(x).sum()),
+    "a derivative by NumPy": (2, lambda x: faulty.NumpyInBackward.apply(x).sum()),
     "the third order alone": (3, lambda x: ThirdOrder.apply(x).sum()),
     "another third order alone": (3, lambda x: OtherThirdOrder.apply(x).sum()),
 }

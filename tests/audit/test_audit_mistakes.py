@@ -7,7 +7,7 @@ from ops import faulty
 from descend.audit.audit import audit
 from descend.audit.conclusion import conclusion
 from descend.audit.report import AuditReport
-from descend.audit.verdict import Verdict
+from descend.audit.verdict import Mark
 
 HESSIAN = "descend.derivatives.hessian"
 BATCHED = "vmapped autograd.grad"
@@ -21,13 +21,13 @@ def report_on(function: type[torch.autograd.Function], order: int = 2) -> AuditR
     return audit(lambda params: loss(params["x"]), [{"x": x}], order, generator=generator, backend=None)
 
 
-def verdicts(report: AuditReport, order: int) -> dict[str, Verdict]:
+def verdicts(report: AuditReport, order: int) -> dict[str, Mark]:
     return {row.route: row.verdict for row in report.rows if row.order == order}
 
 
 def test_a_right_function_has_torchs_own_fault_and_no_other() -> None:
     report = report_on(faulty.Right)
-    spoilt = {(row.order, row.route) for row in report.rows if row.verdict != Verdict.RIGHT}
+    spoilt = {(row.order, row.route) for row in report.rows if row.verdict != Mark.RIGHT}
     assert spoilt == {(2, name) for name in FORWARD}, "pytorch#197867 is mended, or something of ours is wrong"
     assert report.exit_code == 0
     assert "#197867" in report.table()
@@ -36,17 +36,17 @@ def test_a_right_function_has_torchs_own_fault_and_no_other() -> None:
 @pytest.mark.parametrize("function", [faulty.OldStyle, faulty.NoVmapRule])
 def test_what_cannot_be_vmapped_is_traced_first_by_descend(function: type[torch.autograd.Function]) -> None:
     report = report_on(function, order=1)
-    assert verdicts(report, 1)[BATCHED] == Verdict.RAISES
-    assert verdicts(report, 1)["descend.engine: stack, runs first"] == Verdict.RIGHT
+    assert verdicts(report, 1)[BATCHED] == Mark.RAISES
+    assert verdicts(report, 1)["descend.engine: stack, runs first"] == Mark.RIGHT
     assert report.exit_code == 0
 
 
 def test_a_number_taken_out_of_a_tensor_is_run_by_python_and_not_called_wrong() -> None:
     report = report_on(faulty.ItemInBackward, order=1)
     found = verdicts(report, 1)
-    assert found["make_fx then vmap"] == Verdict.RAISES
-    assert found["descend.engine: stack, runs first"] == Verdict.NOT_TAKEN
-    assert found["descend.engine: training gradient"] == Verdict.RIGHT
+    assert found["make_fx then vmap"] == Mark.RAISES
+    assert found["descend.engine: stack, runs first"] == Mark.NOT_TAKEN
+    assert found["descend.engine: training gradient"] == Mark.RIGHT
     assert report.exit_code == 0
     assert "; run by the python backend" in report.table()
     assert conclusion([report]).startswith("Every derivative that descend itself takes is right")
@@ -60,42 +60,42 @@ def test_what_a_class_lacks_is_said(function) -> None:
 @pytest.mark.parametrize("function", [faulty.NoJvp, faulty.NothingSavedForForward])
 def test_forward_mode_raises_and_descend_does_not_need_it(function) -> None:
     report = report_on(function)
-    assert {verdicts(report, 1)[name] for name in FORWARD} == {Verdict.RAISES}
+    assert {verdicts(report, 1)[name] for name in FORWARD} == {Mark.RAISES}
     assert report.exit_code == 0
 
 
 @pytest.mark.parametrize("function", [faulty.DerivativeOnContext, faulty.DetachedBackward, faulty.NumpyInBackward])
 def test_a_constant_derivative_is_wrong_from_the_second_order(function) -> None:
     report = report_on(function)
-    assert verdicts(report, 1)["descend.derivatives.gradient"] == Verdict.RIGHT
-    assert verdicts(report, 2)[HESSIAN] == Verdict.WRONG
+    assert verdicts(report, 1)["descend.derivatives.gradient"] == Mark.RIGHT
+    assert verdicts(report, 2)[HESSIAN] == Mark.WRONG
     assert report.exit_code == 1
 
 
 def test_once_differentiable_is_refused_by_descend_and_wrong_elsewhere() -> None:
     found = verdicts(report_on(faulty.OnceDifferentiable), 2)
-    assert found[HESSIAN] == Verdict.REFUSED
-    assert found["nested func.jacrev"] == Verdict.WRONG
+    assert found[HESSIAN] == Mark.REFUSED
+    assert found["nested func.jacrev"] == Mark.WRONG
 
 
 def test_a_jvp_that_is_not_the_backward_spoils_forward_routes_alone() -> None:
     report = report_on(faulty.JvpIsNotBackward)
-    assert {verdicts(report, 1)[name] for name in FORWARD} == {Verdict.WRONG}
-    assert verdicts(report, 2)["func.jacfwd over func.jacrev"] == Verdict.WRONG
-    assert verdicts(report, 2)[HESSIAN] == Verdict.RIGHT
+    assert {verdicts(report, 1)[name] for name in FORWARD} == {Mark.WRONG}
+    assert verdicts(report, 2)["func.jacfwd over func.jacrev"] == Mark.WRONG
+    assert verdicts(report, 2)[HESSIAN] == Mark.RIGHT
 
 
 def test_a_mask_write_raises_under_vmap() -> None:
-    assert verdicts(report_on(faulty.MaskWrite, order=1), 1)["nested func.jacfwd"] == Verdict.RAISES
-    assert verdicts(report_on(faulty.MaskWrite, order=1), 1)[BATCHED] == Verdict.RAISES
+    assert verdicts(report_on(faulty.MaskWrite, order=1), 1)["nested func.jacfwd"] == Mark.RAISES
+    assert verdicts(report_on(faulty.MaskWrite, order=1), 1)[BATCHED] == Mark.RAISES
 
 
 def test_a_wrong_shape_is_refused_with_a_sentence() -> None:
-    assert verdicts(report_on(faulty.WrongShape, order=1), 1)["descend.derivatives.gradient"] == Verdict.REFUSED
+    assert verdicts(report_on(faulty.WrongShape, order=1), 1)["descend.derivatives.gradient"] == Mark.REFUSED
 
 
 @pytest.mark.parametrize("function", [faulty.NoneReturned, faulty.WrongDerivative])
 def test_a_wrong_derivative_is_found_where_all_routes_agree(function) -> None:
     report = report_on(function, order=1)
-    assert verdicts(report, 1)["nested autograd.grad"] == Verdict.WRONG
+    assert verdicts(report, 1)["nested autograd.grad"] == Mark.WRONG
     assert report.exit_code == 1

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from descend.audit.audit import audit
 from descend.audit.known_faults import KNOWN_FAULTS, KnownFault, faults_in
 from descend.audit.uses import uses
-from descend.audit.verdict import Verdict
+from descend.audit.verdict import Mark
 
 CASES = [(fault, operator) for fault in KNOWN_FAULTS for operator in fault.examples]
 
@@ -48,8 +48,8 @@ def test_descends_own_third_derivative_through_layer_norm_is_right() -> None:
     x = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64)
     report = audit(loss, [{"x": x}], 3, generator=torch.Generator().manual_seed(0), backend=None)
     third = {row.route: row.verdict for row in report.rows if row.order == 3}
-    assert third["nested autograd.grad"] == Verdict.WRONG
-    assert third["descend.derivatives.derivative_tensor"] == Verdict.RIGHT
-    assert third["Taylor series"] == Verdict.RIGHT
+    assert third["nested autograd.grad"] == Mark.WRONG
+    assert third["descend.derivatives.derivative_tensor"] == Mark.RIGHT
+    assert third["Taylor series"] == Mark.RIGHT
     assert report.exit_code == 0
     assert "#175754" in report.table()

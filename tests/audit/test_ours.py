@@ -13,13 +13,14 @@ from descend.audit import engine_routes
 from descend.audit.audit import audit
 from descend.audit.conclusion import conclusion
 from descend.audit.report import AuditReport
-from descend.audit.verdict import Judged, Verdict
+from descend.audit.verdict import Judged, Mark
 from descend.derivatives.series.rules import PRIMITIVES
 from descend.engine.backends.c_program import NoCompiler
 from descend.engine.backends.expressions import EXPRESSIONS
 from descend.engine.step import LossGradients
+from descend.graph.many import Many
+from descend.graph.moves import RULES
 from descend.graph.recorder import Recorder
-from descend.graph.stack import RULES, Many
 from descend.ops.straight_through_round import StraightThroughRound
 from descend.types import Params
 
@@ -71,7 +72,7 @@ def rows(report: AuditReport, order: int = 1) -> dict[str, Judged]:
 
 
 def wrong(report: AuditReport) -> set[tuple[int, str]]:
-    return {(row.order, row.route) for row in report.rows if row.verdict == Verdict.WRONG}
+    return {(row.order, row.route) for row in report.rows if row.verdict == Mark.WRONG}
 
 
 def accused(report: AuditReport) -> set[tuple[int, str]]:
@@ -82,7 +83,7 @@ def accused(report: AuditReport) -> set[tuple[int, str]]:
 def test_unbroken_every_route_is_right(function: Callable[[Tensor], Tensor]) -> None:
     report = report_on(function, 3, backend="eager")
     ours = [row for row in report.rows if row.ours]
-    assert {row.verdict for row in ours} == {Verdict.RIGHT}, report.table()
+    assert {row.verdict for row in ours} == {Mark.RIGHT}, report.table()
     assert {row.route for row in ours if row.order == 1} >= {TRAINING, JACOBIAN, GRAPH, FIRST, LAST, KERNEL, COMPILED}
     assert {row.route for row in ours if row.order == 2} >= {GRAPH, FIRST, LAST}
     assert {row.route for row in ours if row.order == 3} >= {TAYLOR}
@@ -92,8 +93,8 @@ def test_unbroken_every_route_is_right_for_a_network_and_says_which_are_not_take
     generator = torch.Generator().manual_seed(0)
     report = audit(network, [NETWORK], 2, generator=generator, backend=None)
     first = rows(report)
-    assert {first[name].verdict for name in (TRAINING, JACOBIAN, GRAPH, FIRST, LAST)} == {Verdict.RIGHT}, report.table()
-    assert first[KERNEL].verdict == Verdict.NOT_TAKEN
+    assert {first[name].verdict for name in (TRAINING, JACOBIAN, GRAPH, FIRST, LAST)} == {Mark.RIGHT}, report.table()
+    assert first[KERNEL].verdict == Mark.NOT_TAKEN
     assert first[KERNEL].remark == "a kernel is for tensors of at most 16 entries; run by the graph backend"
     assert report.exit_code == 0
     assert "not taken" not in conclusion([report])
@@ -103,7 +104,7 @@ def test_a_backward_that_is_meant_to_be_another_agrees_by_every_route() -> None:
     op = StraightThroughRound()
     report = report_on(lambda x: (op(x) * x).sum(), 1, by_design=op.declines_gradcheck)
     ours = {row.verdict for row in report.rows if row.ours}
-    assert ours <= {Verdict.AGREES}, report.table()
+    assert ours <= {Mark.AGREES}, report.table()
 
 
 def break_recorder(monkeypatch: pytest.MonkeyPatch, operation: Any) -> None:
@@ -195,7 +196,7 @@ def test_what_passes_through_numpy_is_run_by_python() -> None:
 
 def test_what_is_more_than_arithmetic_has_no_kernel_and_the_reason_is_one_line() -> None:
     row = rows(report_on(lambda x: F.logsigmoid(x).sum(), 1))[KERNEL]
-    assert row.verdict == Verdict.NOT_TAKEN
+    assert row.verdict == Mark.NOT_TAKEN
     assert row.remark.startswith("more than arithmetic between entries: aten.log_sigmoid_")
     assert row.remark.endswith("; run by the graph backend")
     assert "\n" not in row.remark
@@ -207,4 +208,4 @@ def test_without_a_compiler_there_is_no_kernel(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(engine_routes, "CProgram", none)
     row = rows(report_on(product, 1))[KERNEL]
-    assert (row.verdict, row.remark) == (Verdict.NOT_TAKEN, "no C compiler here; run by the graph backend")
+    assert (row.verdict, row.remark) == (Mark.NOT_TAKEN, "no C compiler here; run by the graph backend")

@@ -10,11 +10,11 @@ from torch import Tensor
 from descend.audit.arithmetic import Untranslated
 from descend.audit.audit import audit
 from descend.audit.differences import finite_differences
-from descend.audit.exact import numeric, symbolic
-from descend.audit.interpreter import trace
+from descend.audit.exact import symbolic, thirty_digits
+from descend.audit.interpreter import forward_graph
 from descend.audit.reference import Reference
 from descend.audit.subjects import objective_subject, op_points, through_op
-from descend.audit.subspace import Restricted, directions
+from descend.audit.subspace import Restricted, orthonormal
 from descend.audit.transforms import reverse
 from descend.errors import ConfigurationError
 from descend.objectives.rosenbrock import Rosenbrock
@@ -39,9 +39,9 @@ def exp_of_sum(s: Tensor) -> Tensor:
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_references_against_a_derivative_known_by_hand(order: int) -> None:
     expected = torch.full((3,) * order, math.exp(0.7), dtype=torch.float64)
-    graph = trace(exp_of_sum, X)
+    graph = forward_graph(exp_of_sum, X)
     assert close(symbolic(graph, X, order), expected, 1e-15)
-    assert close(numeric(graph, X, order), expected, 1e-15)
+    assert close(thirty_digits(graph, X, order), expected, 1e-15)
     lower = exp_of_sum
     for _ in range(order - 1):
         lower = reverse(lower)
@@ -55,6 +55,11 @@ FUNCTIONS = {
     "cross entropy": lambda s: F.cross_entropy(torch.tanh(DATA * s), LABELS),
     "softplus, relu, clamp": lambda s: (F.softplus(DATA @ s) + F.relu(s.sum()) + s.clamp(-0.5, 0.5).sum()).sum(),
     "indexing and joining": lambda s: torch.stack([s[0] * s[1], torch.cat([s, s])[4]]).prod() + s.flip(0)[1:].mean(),
+    "every way to move": lambda s: (
+        (s.repeat(2).gather(0, torch.tensor([5, 1, 0])) * s.index_select(0, torch.tensor([2, 0, 1]))).sum()
+        + torch.outer(s, s).diagonal().roll(1).dot(s) * torch.cat([DATA[0], s])[[3, 4]].split(1)[1].prod()
+        + s.unflatten(0, (3, 1)).expand(3, 2).transpose(0, 1).reshape(-1)[::2].unbind()[1].exp()
+    ),
     "where, hypot, power": lambda s: torch.where(s > 0, s**3, torch.hypot(s, s * s)).sum() / (1 + s[2]),
 }
 
@@ -62,21 +67,21 @@ FUNCTIONS = {
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_mpmath_agrees_with_double_backward(name: str) -> None:
     function = FUNCTIONS[name]
-    graph = trace(function, X)
-    assert close(numeric(graph, X, 1), reverse(function)(X).detach(), 1e-13)
-    assert close(numeric(graph, X, 2), reverse(reverse(function))(X).detach(), 1e-12)
+    graph = forward_graph(function, X)
+    assert close(thirty_digits(graph, X, 1), reverse(function)(X).detach(), 1e-13)
+    assert close(thirty_digits(graph, X, 2), reverse(reverse(function))(X).detach(), 1e-12)
 
 
 def test_an_operation_without_a_meaning_is_said() -> None:
     with pytest.raises(Untranslated, match="_linalg_det"):
-        numeric(trace(lambda s: torch.linalg.det(torch.outer(s, s)), X), X, 1)
+        thirty_digits(forward_graph(lambda s: torch.linalg.det(torch.outer(s, s)), X), X, 1)
 
 
 def test_a_kink_gives_an_interval() -> None:
     at = torch.tensor([0.0, 1.0, -1.0], dtype=torch.float64)
     for found in (
         finite_differences(lambda s: F.relu(s).sum(), at),
-        numeric(trace(lambda s: F.relu(s).sum(), at), at, 1),
+        thirty_digits(forward_graph(lambda s: F.relu(s).sum(), at), at, 1),
     ):
         assert found.at_kink
         for subgradient in (0.0, 0.5, 1.0):
@@ -93,9 +98,9 @@ def test_nan_is_never_admitted() -> None:
 def test_directions_are_orthonormal_or_the_coordinates() -> None:
     generator = torch.Generator().manual_seed(0)
     large = {"w": torch.zeros(4, 5, dtype=torch.float64)}
-    columns = directions(large, 3, generator)
+    columns = orthonormal(large, 3, generator)
     torch.testing.assert_close(columns.T @ columns, torch.eye(3, dtype=torch.float64))
-    assert torch.equal(directions({"x": X}, 3, generator), torch.eye(3, dtype=torch.float64))
+    assert torch.equal(orthonormal({"x": X}, 3, generator), torch.eye(3, dtype=torch.float64))
     restricted = Restricted(lambda params: params["w"].sum(), large, columns)
     torch.testing.assert_close(reverse(restricted)(torch.zeros(3).double()).detach(), columns.sum(dim=0))
 

@@ -9,7 +9,7 @@ from audit.planted_functions import FAULTY, RAISING, RIGHT, UNRECORDED, Scalar
 from descend.audit.audit import audit
 from descend.audit.conclusion import conclusion
 from descend.audit.report import AuditReport
-from descend.audit.verdict import Verdict
+from descend.audit.verdict import Mark
 
 AT = torch.tensor([0.33, -0.72, 1.17], dtype=torch.float64)
 
@@ -30,7 +30,7 @@ def test_what_is_right_is_not_accused_nor_left_unchecked(name: str) -> None:
     report = report_on(RIGHT[name], 2)
     ours = {row.verdict for row in report.rows if row.ours and row.route.startswith("descend")}
     assert report.exit_code == 0, report.table()
-    assert not ours & {Verdict.WRONG, Verdict.UNCHECKED}, report.table()
+    assert not ours & {Mark.WRONG, Mark.UNCHECKED}, report.table()
     assert "Wrong" not in conclusion([report])
 
 
@@ -38,7 +38,7 @@ def test_what_is_right_is_not_accused_nor_left_unchecked(name: str) -> None:
 def test_what_is_wrong_is_accused_at_its_order_and_not_before(name: str) -> None:
     order, function = FAULTY[name]
     report = report_on(function, order)
-    wrong = {row.order for row in report.rows if row.ours and row.verdict == Verdict.WRONG}
+    wrong = {row.order for row in report.rows if row.ours and row.verdict == Mark.WRONG}
     assert report.exit_code == 1, report.table()
     assert wrong == {order}, report.table()
     assert conclusion([report]).startswith("Wrong, and taken by descend itself")
@@ -49,7 +49,7 @@ def test_what_raises_is_said_to_raise(name: str) -> None:
     order, function = RAISING[name]
     report = report_on(function, order)
     ours = {row.verdict for row in report.rows if row.ours and row.order == order}
-    assert ours & {Verdict.RAISES, Verdict.REFUSED}, report.table()
+    assert ours & {Mark.RAISES, Mark.REFUSED}, report.table()
     assert report.exit_code == 0
     assert conclusion([report]).startswith(("Raises", "Refused"))
 
@@ -58,8 +58,8 @@ def test_what_raises_is_said_to_raise(name: str) -> None:
 def test_what_cannot_be_recorded_is_run_by_python_and_neither_wrong_nor_raising(name: str) -> None:
     report = report_on(UNRECORDED[name], 1)
     recorded = [row for row in report.rows if row.ours and row.made_of]
-    assert {row.verdict for row in recorded} == {Verdict.NOT_TAKEN}, report.table()
+    assert {row.verdict for row in recorded} == {Mark.NOT_TAKEN}, report.table()
     assert all(row.remark.endswith("; run by the python backend") for row in recorded)
-    assert {row.verdict for row in report.rows if row.ours and not row.made_of} == {Verdict.RIGHT}
+    assert {row.verdict for row in report.rows if row.ours and not row.made_of} == {Mark.RIGHT}
     assert report.exit_code == 0
     assert conclusion([report]).startswith("Every derivative that descend itself takes is right (3 looked at).")

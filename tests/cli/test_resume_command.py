@@ -119,8 +119,15 @@ def test_a_folder_that_is_no_run_is_refused(descend, here: Path) -> None:
 def test_the_folders_of_a_sweep_are_refused(descend, here: Path) -> None:
     assert descend("-m", *RUN[:-1], "seed=0,1", "steps=3", "hydra.sweep.dir=run").code == 0
     assert "run holds a sweep; it goes on by its own command" in refused(descend, "resume=run")
-    [first, _] = sorted(Path("run").glob("0*"))
-    assert "was made in a sweep, and left no checkpoint" in refused(descend, f"resume={first}")
+
+
+def test_a_sweeps_run_without_a_checkpoint_is_refused(descend, here: Path) -> None:
+    assert descend("-m", *RUN[:-1], "seed=0,1", "steps=3", "hydra.sweep.dir=run").code == 0
+    [first, second] = sorted(Path("run").glob("0*"))
+    (first / NAME).unlink()
+    assert f"left no {NAME}" in refused(descend, f"resume={first}", "steps=5")
+    (second / ".hydra" / "hydra.yaml").unlink()  # as versions before did
+    assert "was made in a sweep, and left no checkpoint" in refused(descend, f"resume={second}")
 
 
 def test_a_run_that_ended_while_it_started_is_refused(descend, here: Path) -> None:

@@ -18,9 +18,9 @@ from descend.engine.numbers import leaves
 from descend.engine.result import Result
 from descend.menu import FOLDER
 from descend.sweeps.batch import run_group
-from descend.sweeps.conduct import built
 from descend.sweeps.group import groups
 from descend.sweeps.job import Chunk
+from descend.sweeps.plan import built
 from descend.sweeps.space import Grid, jobs
 
 MEMORY = 1 << 33

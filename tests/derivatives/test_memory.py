@@ -1,14 +1,8 @@
-import os
-
 import pytest
 import torch
 
-from descend.derivatives.memory import free_bytes, require_memory
+from descend.derivatives.memory import require_memory
 from descend.errors import ConfigurationError
-
-
-def test_free_memory_is_some_and_no_more_than_the_machine_has():
-    assert 2**20 < free_bytes(torch.device("cpu")) <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def test_what_fits_passes_and_what_does_not_is_refused_with_its_size():

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from descend.engine.backends.backend import Summary
 from descend.engine.block import due
 from descend.engine.experiment import Experiment
-from descend.engine.gather import columns
+from descend.engine.gather import gathered
 from descend.engine.loop import Loop, Rows
 from descend.engine.run import recorded
 from descend.records import Column, Records, frame
@@ -32,7 +32,7 @@ def test_every_number_finds_its_step_name_and_run(seen: list[set[str]], step: in
         return torch.randn((runs, *SHAPES[name]), generator=generator, dtype=dtype)
 
     observed = {i: {name: value(name) for name in sorted(names)} for i, names in enumerate(seen) if names}
-    found = columns(observed, step)
+    found = gathered(observed, step)
     expected = {(n, step + i): x for i, at in observed.items() for n, x in at.items()}
     got = {(n, int(s)): v for n, c in found.items() for s, v in zip(c.steps, c.values, strict=True)}
     assert got.keys() == expected.keys()

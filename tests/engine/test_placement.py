@@ -5,19 +5,18 @@ import torch
 from toys import Line, Scripted
 
 from descend.aggregators.torchjd_aggregator import TorchJD
-from descend.engine.backends.choose import LONG_RUN
+from descend.engine.backends.choose import LONG_RUN, SMALL_STEP, compiles
 from descend.engine.experiment import Experiment
 from descend.engine.placement import (
     ACCELERATOR_PAYS,
-    SMALL_STEP,
     THREADS_PAY,
     choose_device,
     choose_dtype,
     choose_threads,
-    compiles,
 )
 from descend.engine.run import Run
 from descend.errors import ConfigurationError
+from descend.objectives.objective import Objective
 from descend.objectives.rosenbrock import Rosenbrock
 from descend.optimizers.torch_optim import TorchOptim
 
@@ -114,9 +113,8 @@ def test_compiling_what_cannot_be_traced() -> None:
         Run(Experiment(Rosenbrock(), aggregator=TorchJD(), compile=True))
 
 
-def test_compile_is_auto_true_or_false() -> None:
-    with pytest.raises(ConfigurationError, match="auto, true or false"):
-        chosen(Experiment(Scripted(), compile="maybe"))
-    for objective in (Scripted(), Rosenbrock()):
-        with pytest.raises(ConfigurationError, match="auto, true or false"):
-            Run(Experiment(objective, compile="maybe", steps=1))
+@pytest.mark.parametrize("compile", ["maybe", "true", 1, 0, None, 0.5])
+@pytest.mark.parametrize("objective", [Scripted(), Rosenbrock()])
+def test_an_experiment_knows_which_values_compile_has(objective: Objective, compile: object) -> None:
+    with pytest.raises(ConfigurationError, match=f"compile is {compile!r}, but it must be auto, true or false"):
+        Experiment(objective, compile=compile)

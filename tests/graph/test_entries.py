@@ -17,6 +17,7 @@ def function(x: Tensor, y: Tensor, n: Tensor) -> list[Tensor]:
         rows @ x, rows @ rows.T, torch.where(x > y, x, n), x.clamp(min=0).cumsum(0), rows.amax(1), rows.amin(),
         torch.zeros_like(x) + n.to(x.dtype), torch.linalg.vector_norm(rows), (x > 0).all(), (x > 0).any(),
         (rows > -9).sum(), rows.sum(1, keepdim=True) / n, torch.cat([x, n.float().expand(2)]), x[None].expand(2, 3),
+        x.repeat(2, 1),
     ]  # fmt: skip
 
 
@@ -34,6 +35,17 @@ def test_every_kind_of_operation() -> None:
 def test_what_is_more_than_arithmetic_is_refused() -> None:
     graph, _ = trace(lambda x: [x.sort().values], torch.ones(2))
     with pytest.raises(Inseparable, match="sort"):
+        scalars(graph)
+
+
+@pytest.mark.parametrize("index", ["a constant", "computed"])
+def test_entries_do_not_move_by_an_index_that_a_step_may_compute(index: str) -> None:
+    def step(x: Tensor) -> list[Tensor]:
+        places = torch.tensor([1, 0]) if index == "a constant" else (x > 0).long()
+        return [x.gather(0, places)]
+
+    graph, _ = trace(step, torch.ones(2))
+    with pytest.raises(Inseparable, match="gather"):
         scalars(graph)
 
 

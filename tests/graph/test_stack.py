@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from descend.graph import stack
+from descend.graph import calls
 from descend.graph.code import function, simplified
-from descend.graph.stack import STEADY, STEADY_POWERS, VECTORS, stacked
+from descend.graph.layouts import STEADY, STEADY_POWERS
+from descend.graph.many import VECTORS
+from descend.graph.stack import stacked
 from descend.graph.trace import trace
 
 aten = torch.ops.aten
@@ -220,6 +222,6 @@ def test_a_number_does_not_widen_what_it_scales(last: bool) -> None:
 
 def test_what_is_not_known_is_made_run_by_run(monkeypatch: pytest.MonkeyPatch) -> None:
     made = []
-    monkeypatch.setattr(stack, "one_by_one", lambda *x, real=stack.one_by_one: made.append(x[0]) or real(*x))
+    monkeypatch.setattr(calls, "call_by_call", lambda *x, real=calls.call_by_call: made.append(x[0]) or real(*x))
     near(lambda x: torch.linalg.pinv(x), [(3, 2)], False)
     assert made

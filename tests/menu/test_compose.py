@@ -17,7 +17,7 @@ from descend.menu import FOLDER, choices
 from descend.menu.by_hydra import composed, config_loader
 from descend.menu.compose import compose
 from descend.menu.mistakes import sentence
-from descend.menu.patch import alone, pickled
+from descend.menu.patch import pickled, standing_alone
 
 QUIET = ["metrics=none", "derivatives=none"]
 
@@ -75,7 +75,7 @@ def test_every_choice_that_stands_alone_is_hydras() -> None:
     """All choices of all groups at once, each at a place of its own: to compose them one by one takes a minute."""
     places = {(group, choice): f"{group}_{i}" for group in GROUPS for i, choice in enumerate(choices(FOLDER / group))}
     config = composed([f"+{group}@op.{place}={choice}" for (group, choice), place in places.items()], with_hydra=False)
-    found = {key: alone(*key) for key in places}
+    found = {key: standing_alone(*key) for key in places}
     assert {key for key, node in found.items() if node is None} == BUILT_ON_OTHERS
     for key, node in found.items():
         assert node is None or plain(node) == plain(config.op.get(places[key], {})), key

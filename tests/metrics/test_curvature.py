@@ -20,7 +20,7 @@ from descend.metrics.curvature.layers import Layers
 from descend.metrics.curvature.matrices import EmpiricalFisher, Fisher, GaussNewton, Hessian, Matrix
 from descend.metrics.curvature.overlap import Overlap
 from descend.metrics.curvature.size import Size
-from descend.metrics.curvature.spread import Spread, counted
+from descend.metrics.curvature.spread import Spread, histogram_of
 from descend.metrics.curvature.stability import Stability
 from descend.objectives.classification import Classification
 from descend.objectives.data import Digits
@@ -107,7 +107,7 @@ def test_the_density_counts_every_eigenvalue(seen: Observation) -> None:
 @pytest.mark.parametrize("node", [2.0, 0.0, torch.nan])
 def test_a_density_at_one_point_has_bins(node: float) -> None:
     nodes = torch.tensor([node, node], dtype=torch.float64)
-    edges, counts = counted(Density(nodes, torch.full_like(nodes, 0.5)), 10, bins=4)
+    edges, counts = histogram_of(Density(nodes, torch.full_like(nodes, 0.5)), 10, bins=4)
     assert bool((edges.diff() > 0).all())
     assert float(counts.sum()) == (0 if np.isnan(node) else 10)
 

@@ -3,9 +3,9 @@
 import pytest
 
 from descend.errors import ConfigurationError
-from descend.sweeps.conduct import built
 from descend.sweeps.group import groups
 from descend.sweeps.job import Group
+from descend.sweeps.plan import built
 from descend.sweeps.space import Grid, jobs
 
 QUIET = ["objective=rosenbrock", "metrics=none", "derivatives=none"]

@@ -6,8 +6,9 @@ import polars as pl
 import pytest
 
 from descend.sweeps.batch import all_failed
-from descend.sweeps.conduct import Plan, conduct, plan
+from descend.sweeps.conduct import conduct
 from descend.sweeps.parts import part
+from descend.sweeps.plan import Plan, plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import Outbox, Store
 

@@ -8,7 +8,8 @@ import pytest
 
 from descend.output.pictures.paths import paths_picture
 from descend.sweeps import paths
-from descend.sweeps.conduct import conduct, plan
+from descend.sweeps.conduct import conduct
+from descend.sweeps.plan import plan
 from descend.sweeps.settings import Settings
 
 SWEEP = ["objective=fonseca_fleming", "derivatives=none", "optimizer=gradient_descent", "optimizer.lr=0.1", "steps=6"]

@@ -8,8 +8,8 @@ import pytest
 
 import descend
 from descend.errors import ConfigurationError
-from descend.sweeps.conduct import plan
 from descend.sweeps.job import column
+from descend.sweeps.plan import plan
 from descend.sweeps.report import best_table, wide_console
 from descend.sweeps.settings import Settings
 

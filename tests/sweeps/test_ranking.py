@@ -9,10 +9,11 @@ import pytest
 from rich.console import Console
 
 from descend.output.pictures.sweep import sweep_picture
-from descend.output.report.summary import best_settings, measure, ranked
+from descend.output.report.summary import best_settings, measure, with_rank
 from descend.sweeps import report
 from descend.sweeps import settings as settings_module
-from descend.sweeps.conduct import conduct, plan
+from descend.sweeps.conduct import conduct
+from descend.sweeps.plan import plan
 from descend.sweeps.settings import Settings
 
 # FAMO's weights are of the order of its rate, so that its total is the smallest wherever it is.
@@ -65,21 +66,21 @@ def test_the_runs_kept_are_those_with_the_lowest_sums(
 
 def test_a_run_that_diverged_is_never_kept_before_one_that_did_not() -> None:
     rows = {"run": [0, 1], "status": ["diverged", "finished"], "value": [-1.0, 2.0]}
-    assert ranked(pl.DataFrame(rows)).sort("ranked")["run"].to_list() == [1, 0]
+    assert with_rank(pl.DataFrame(rows)).sort("ranked")["run"].to_list() == [1, 0]
 
 
 def test_one_loss_is_compared_by_its_total() -> None:
     rows = {"run": [0, 1], "status": ["finished"] * 2, "value": [3.0, 2.0], "losses.a": [1.0, 2.0]}
     table = pl.DataFrame(rows)
     assert measure(table) == "value"
-    assert ranked(table)["ranked"].to_list() == [3.0, 2.0]
+    assert with_rank(table)["ranked"].to_list() == [3.0, 2.0]
 
 
 def test_a_loss_that_is_not_finite_leaves_no_sum() -> None:
     """JSON has no infinity: such a loss is null in the table, and the others alone would be a low sum."""
     losses = {"losses.a": [1.0, 1.0], "losses.b": [None, 5.0]}
     table = pl.DataFrame({"run": [0, 1], "status": ["interrupted", "finished"], "value": [None, 2.0], **losses})
-    assert ranked(table)["ranked"].to_list() == [float("inf"), 6.0]
+    assert with_rank(table)["ranked"].to_list() == [float("inf"), 6.0]
 
 
 def test_the_picture_shows_what_runs_are_compared_by(monkeypatch: pytest.MonkeyPatch) -> None:

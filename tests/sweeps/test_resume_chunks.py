@@ -9,9 +9,9 @@ from polars.testing import assert_frame_equal
 
 from descend.engine.checkpoint import BEFORE, NAME, Every
 from descend.sweeps.batch import Checkpoints, run_group, run_serially
-from descend.sweeps.conduct import built
 from descend.sweeps.group import groups
 from descend.sweeps.job import Chunk, Group
+from descend.sweeps.plan import built
 from descend.sweeps.space import Grid, jobs
 
 MEMORY = 1 << 30

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from descend.aggregators.aggregator import Aggregator
-from descend.aggregators.learned import begin, learn
+from descend.aggregators.learned import adam_state, learn
 from descend.checks import check_number
 from descend.graph.compat import pytree
 from descend.types import State
@@ -40,7 +40,7 @@ class Famo(Aggregator):
         logits = torch.zeros_like(losses)
         one = torch.ones((), dtype=torch.float64, device=losses.device)
         # Numbers become tensors, so that the first step can leave the whole state as it is.
-        begun = pytree.tree_map(lambda x: x if isinstance(x, Tensor) else x * one, begin(logits))
+        begun = pytree.tree_map(lambda x: x if isinstance(x, Tensor) else x * one, adam_state(logits))
         return {
             "logits": logits,
             "before": losses.clone(),

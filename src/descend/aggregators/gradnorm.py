@@ -9,7 +9,7 @@ from torch import Tensor
 
 from descend.aggregators.aggregator import Aggregator
 from descend.aggregators.gramian import gramian
-from descend.aggregators.learned import begin, learn
+from descend.aggregators.learned import adam_state, learn
 from descend.checks import check_number
 from descend.scalars import power
 from descend.types import State
@@ -40,7 +40,7 @@ class GradNorm(Aggregator):
 
     def init(self, losses: Tensor, names: tuple[str, ...]) -> State:
         ones = torch.ones_like(losses)
-        return {"weights": ones, "start": losses.clone(), "adam": begin(ones)}
+        return {"weights": ones, "start": losses.clone(), "adam": adam_state(ones)}
 
     def weights(self, losses: Tensor, jacobian: Callable[[], Tensor], state: State) -> tuple[Tensor, State]:
         weights = state["weights"]

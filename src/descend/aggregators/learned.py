@@ -6,7 +6,7 @@ from descend.optimizers.adam import Adam
 from descend.types import State
 
 
-def begin(values: Tensor) -> State:
+def adam_state(values: Tensor) -> State:
     """Return Adam's state before its first step on a vector."""
     return Adam().init({"values": values})
 

@@ -23,16 +23,16 @@ def remembered(method: Any, pristine: Any) -> State:
     for (path, module), (_, new) in zip(method.named_modules(), pristine.named_modules(), strict=True):
         kept = {name: x for name, x in buffers(module).items() if x is not None}
         changed = {
-            name: noted(x)
+            name: encoded(x)
             for name, x in vars(module).items()
-            if name not in COMMON and plain(x) and not unchanged(x, vars(new).get(name))
+            if name not in COMMON and encodable(x) and not same_memory(x, vars(new).get(name))
         }
         if kept or changed:
             found[path] = {"buffers": kept, "own": changed}
     return found
 
 
-def unchanged(x: Any, before: Any) -> bool:
+def same_memory(x: Any, before: Any) -> bool:
     if isinstance(x, Tensor):
         return isinstance(before, Tensor) and torch.equal(x, before)
     return type(x) is type(before) and x == before
@@ -43,33 +43,33 @@ def recall(method: Any, memory: State) -> None:
     for path, module in method.named_modules():
         if path in memory:
             buffers(module).update({name: copied(x) for name, x in memory[path]["buffers"].items()})
-            vars(module).update({name: read(x) for name, x in memory[path]["own"].items()})
+            vars(module).update({name: decoded(x) for name, x in memory[path]["own"].items()})
 
 
 def copied(x: Any) -> Any:
     return x.clone() if isinstance(x, Tensor) else x
 
 
-def plain(x: Any) -> bool:
+def encodable(x: Any) -> bool:
     """Tell whether a value can be noted."""
     if isinstance(x, tuple):
-        return all(plain(item) for item in x)
+        return all(encodable(item) for item in x)
     return x is None or isinstance(x, bool | int | float | Tensor | torch.dtype | torch.device)
 
 
-def noted(x: Any) -> Any:
+def encoded(x: Any) -> Any:
     """Return a value as a checkpoint holds it: the name of a dtype or device, marked."""
     if isinstance(x, tuple):
-        return tuple(noted(item) for item in x)
+        return tuple(encoded(item) for item in x)
     if isinstance(x, torch.dtype):
         return {DTYPE: str(x).removeprefix("torch.")}
     return {DEVICE: str(x)} if isinstance(x, torch.device) else x
 
 
-def read(x: Any) -> Any:
-    """Return what `noted` was given, tensors on memory of their own."""
+def decoded(x: Any) -> Any:
+    """Return what `encoded` was given, tensors on memory of their own."""
     if isinstance(x, tuple):
-        return tuple(read(item) for item in x)
+        return tuple(decoded(item) for item in x)
     if isinstance(x, dict):
         [(mark, name)] = x.items()
         return getattr(torch, name) if mark == DTYPE else torch.device(name)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from descend.aggregators.aggregator import Aggregator
-from descend.aggregators.learned import begin, learn
+from descend.aggregators.learned import adam_state, learn
 from descend.checks import check_number
 from descend.types import State
 
@@ -30,7 +30,7 @@ class Uncertainty(Aggregator):
 
     def init(self, losses: Tensor, names: tuple[str, ...]) -> State:
         log_variances = torch.zeros_like(losses)
-        return {"log_variances": log_variances, "adam": begin(log_variances)}
+        return {"log_variances": log_variances, "adam": adam_state(log_variances)}
 
     def weights(self, losses: Tensor, jacobian: Callable[[], Tensor], state: State) -> tuple[Tensor, State]:
         weights = 0.5 * (-state["log_variances"]).exp()

@@ -11,7 +11,7 @@ from descend.audit.known_faults import faults_in
 from descend.audit.meaning import meaning
 from descend.audit.report import AuditReport
 from descend.audit.routes import EAGER, NESTED_REVERSE, traced_routes
-from descend.audit.subspace import Restricted, directions
+from descend.audit.subspace import Restricted, orthonormal
 from descend.audit.uses import Uses, uses
 from descend.audit.verdict import Judged
 from descend.errors import ConfigurationError
@@ -47,7 +47,7 @@ def audit(
         ConfigurationError: for an order below 1, no points, and parameters that are not float64.
     """
     _check(points, order)
-    columns = directions(points[0], SUBSPACE, generator)
+    columns = orthonormal(points[0], SUBSPACE, generator)
     used = uses(function, points[0])
     judged: list[Judged] = []
     told: list[str] = []

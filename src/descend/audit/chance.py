@@ -41,7 +41,7 @@ def drawn_alike(loss: Loss) -> Loss:
     return alike
 
 
-def steady(function: Function, at: Tensor) -> bool:
+def repeatable(function: Function, at: Tensor) -> bool:
     """Whether `function` gives the same value at every call."""
     values = [function(at.detach().requires_grad_()).detach() for _ in range(CALLS)]
     return all(torch.equal(value.nan_to_num(nan=0.125), values[0].nan_to_num(nan=0.125)) for value in values)

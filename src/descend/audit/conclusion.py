@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from descend.audit.report import AuditReport
-from descend.audit.verdict import TRUE, Judged, Verdict
+from descend.audit.verdict import TRUE, Judged, Mark
 
 
 def conclusion(reports: Sequence[AuditReport]) -> str:
@@ -11,28 +11,28 @@ def conclusion(reports: Sequence[AuditReport]) -> str:
 
     Nothing is called right in it while something is unchecked.
     """
-    ours = [row for each in reports for row in each.rows if row.ours and row.verdict != Verdict.NOT_TAKEN]
+    ours = [row for each in reports for row in each.rows if row.ours and row.verdict != Mark.NOT_TAKEN]
 
-    def those(*verdicts: Verdict) -> list[Judged]:
+    def those(*verdicts: Mark) -> list[Judged]:
         return [row for row in ours if row.verdict in verdicts]
 
     sentences = []
-    if wrong := those(Verdict.WRONG):
+    if wrong := those(Mark.WRONG):
         accused = [row for report in reports for row in report.accused]
         follow = [row for row in wrong if row not in accused]
         so = f" So is what is made of it: {_named(follow)}." if follow else ""
         sentences.append(f"Wrong, and taken by descend itself: {_named(accused)}.{so}")
-    if raises := those(Verdict.RAISES):
+    if raises := those(Mark.RAISES):
         sentences.append(f"Raises, where descend would take it: {_named(raises)}.{_meant(raises)}")
-    if refused := those(Verdict.REFUSED):
+    if refused := those(Mark.REFUSED):
         sentences.append(f"Refused, with the reason: {_named(refused)}.")
-    if unchecked := those(Verdict.UNCHECKED):
+    if unchecked := those(Mark.UNCHECKED):
         sentences.append(f"Unchecked, for want of a reference that settles: {_named(unchecked)}.")
-    if random := those(Verdict.RANDOM):
+    if random := those(Mark.RANDOM):
         sentences.append(
             f"Random: the value changes from call to call, so that nothing holds but on one draw: {_named(random)}."
         )
-    if agrees := those(Verdict.AGREES):
+    if agrees := those(Mark.AGREES):
         sentences.append(f"By design held to agree with one another alone, and they do: {_named(agrees)}.")
     return " ".join([*sentences, _rest(len(ours), those(*TRUE), bool(wrong), bool(unchecked))]).rstrip()
 
@@ -45,8 +45,8 @@ def _rest(looked_at: int, true: list[Judged], wrong: bool, unchecked: bool) -> s
     if wrong:
         return f"The other {len(true)} of {looked_at} are right."
     how = {
-        Verdict.CONSTANTS: "with constants held by detach or no_grad",
-        Verdict.COARSE: "to the low precision within",
+        Mark.CONSTANTS: "with constants held by detach or no_grad",
+        Mark.COARSE: "to the low precision within",
     }
     counted = [f"{n} {how[each]}" for each in how if (n := sum(row.verdict == each for row in true))]
     every = "Every derivative" if len(true) == looked_at else "Every other derivative"

@@ -24,7 +24,7 @@ class Diverged(Exception):
     """A function did not go through the same constants at another point."""
 
 
-class Held:
+class WithConstants:
     """A function in which what it detaches, at any point, is what it detached at `at`: what autograd differentiates.
 
     Attributes:

@@ -2,10 +2,10 @@
 
 import torch
 
-Function = type[torch.autograd.Function]
+CustomFunction = type[torch.autograd.Function]
 
 
-def shortcoming(function: Function) -> str:
+def shortcoming(function: CustomFunction) -> str:
     """One sentence on what will raise or go wrong because of how `function` is written; empty where nothing will."""
     base = torch.autograd.Function
     found = []

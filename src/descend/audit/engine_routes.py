@@ -19,8 +19,8 @@ from descend.derivatives.hessian import hessian
 from descend.engine.backends.c_program import CProgram, NoCompiler
 from descend.engine.backends.graph import Stacked, laid
 from descend.engine.backends.kernel import lanes_for
-from descend.engine.backends.proof import close
-from descend.engine.backends.source import Step
+from descend.engine.backends.proof import agree
+from descend.engine.backends.source import KernelStep
 from descend.engine.program import MOST_ENTRIES_LAST, Recorded
 from descend.engine.step import LossGradients
 from descend.graph.code import function as carried_out
@@ -59,7 +59,7 @@ class Alone(Objective):
 
 
 @dataclass(frozen=True)
-class Asked:
+class Wanted:
     """A derivative as the engine is asked for it.
 
     Attributes:
@@ -73,7 +73,7 @@ class Asked:
     along: Callable[[Params], Tensor]
 
 
-def _asked(function: Restricted, order: int, s: Tensor) -> Asked:
+def _asked(function: Restricted, order: int, s: Tensor) -> Wanted:
     """The training gradient of all parameters, or the Hessian in s."""
     if order == 1:
 
@@ -81,12 +81,12 @@ def _asked(function: Restricted, order: int, s: Tensor) -> Asked:
             found = LossGradients.at(Alone(function.loss), params, None)
             return found.combined(torch.ones_like(found.values))
 
-        return Asked(gradient, function.at(s.detach()), lambda found: ravel(found) @ function.columns)
+        return Wanted(gradient, function.at(s.detach()), lambda found: ravel(found) @ function.columns)
 
     def second(params: Params) -> Params:
         return {"hessian": hessian(lambda inner: function(inner["s"]), params)}
 
-    return Asked(second, {"s": s.detach()}, lambda found: found["hessian"])
+    return Wanted(second, {"s": s.detach()}, lambda found: found["hessian"])
 
 
 def _neighbours(params: Params) -> list[Params]:
@@ -94,7 +94,7 @@ def _neighbours(params: Params) -> list[Params]:
     return [{name: x * scale + shift for name, x in params.items()} for scale, shift in NEIGHBOURS]
 
 
-def _recorded(asked: Asked, with_params: bool = False) -> Recorded:
+def _recorded(asked: Wanted, with_params: bool = False) -> Recorded:
     """The derivative as a graph, as the engine records its steps.
 
     Args:
@@ -121,7 +121,7 @@ def _said(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-def _require_followed(asked: Asked, recorded: Recorded, first: int) -> None:
+def _require_followed(asked: Wanted, recorded: Recorded, first: int) -> None:
     """Refuse a graph in which something is a constant that the function computes anew, as the engine does.
 
     That shows where the graph moves otherwise than the derivative; a graph that is wrong here already is not refused:
@@ -137,8 +137,8 @@ def _require_followed(asked: Asked, recorded: Recorded, first: int) -> None:
         raise NotTaken(f"raised {type(error).__name__} at a second point; {PYTHON}") from error
     with torch.no_grad():
         here, there = run(*asked.at.values())[first:], run(*moved.values())[first:]
-    exact = all(map(close, here, right, here))
-    if exact and not all(map(close, there, right_there, right)):
+    exact = all(map(agree, here, right, here))
+    if exact and not all(map(agree, there, right_there, right)):
         raise NotTaken(f"{STRAYED}; {PYTHON}")
 
 
@@ -208,7 +208,7 @@ def _kernel(function: Restricted, order: int) -> Function:
         wanted = list(range(len(asked.at), len(recorded.output)))
         runs = columns[0].shape[-1]
         try:
-            program = CProgram(Step(recorded.graph, recorded.differs, 0, wanted, [], lanes_for(runs)))
+            program = CProgram(KernelStep(recorded.graph, recorded.differs, 0, wanted, [], lanes_for(runs)))
         except Inseparable as error:
             raise NotTaken(f"more than arithmetic between entries: {_said(error)}; {BY_GRAPH}") from error
         except NoCompiler as error:

@@ -24,7 +24,7 @@ ACCURACY = 1e-20
 """Elementary operations in a function worth differentiating symbolically: what a person would write as a formula."""
 
 
-class Digits:
+class ThirtyDigits:
     """The traced function with thirty digits.
 
     Raises Untranslated, when evaluated, where the function is too large or has an operation that mpmath lacks.
@@ -45,12 +45,12 @@ class Digits:
         return self(*(self.context.mpf(x) for x in s.tolist()))
 
 
-def numeric(graph: fx.GraphModule, at: Tensor, order: int) -> Reference:
+def thirty_digits(graph: fx.GraphModule, at: Tensor, order: int) -> Reference:
     """The derivative of the traced function by differences in some hundred digits, from both sides.
 
     Raises Untranslated where the function is too large or has an operation that mpmath lacks.
     """
-    value = Digits(graph)
+    value = ThirtyDigits(graph)
     point = [value.context.mpf(x) for x in at.tolist()]
 
     def from_side(side: int) -> Tensor:

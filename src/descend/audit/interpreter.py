@@ -1,6 +1,7 @@
 """A traced torch function, run over numbers that torch does not know."""
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -11,24 +12,18 @@ from torch.fx.experimental.proxy_tensor import make_fx
 
 from descend.audit.arithmetic import COMPARISONS, Arithmetic, Array, Untranslated, elementwise
 from descend.audit.subspace import Function
-from descend.graph.compat import OpOverload, core_aten_decompositions, get_decompositions, pytree, qualified_name
+from descend.graph.compat import core_aten_decompositions, get_decompositions, pytree, qualified_name
+from descend.graph.entries import Entrywise
 
-KEPT = ("clone", "detach", "alias", "lift_fresh_copy")
 CONVERTED = ("_to_copy", "convert_element_type")
-MOVED = (
-    *("view", "_unsafe_view", "reshape", "expand", "permute", "t", "transpose", "select", "slice", "squeeze"),
-    *("unsqueeze", "index", "index_select", "gather", "flip", "roll", "diagonal", "split", "split_with_sizes"),
-    *("unbind", "repeat", "as_strided"),
-)
-JOINED = ("cat", "stack")
+JOINED = {torch.ops.aten.cat, torch.ops.aten.stack}
 COMPOSITE = (
     *("addmm", "gelu", "elu", "_softmax", "_log_softmax", "nll_loss_forward"),
     *("native_layer_norm", "native_group_norm", "native_batch_norm"),
 )
-FILLED = {"zeros_like": 0.0, "ones_like": 1.0, "full_like": None, "new_zeros": 0.0, "new_ones": 1.0}
 
 
-def trace(function: Function, at: Tensor) -> fx.GraphModule:
+def forward_graph(function: Function, at: Tensor) -> fx.GraphModule:
     """The arithmetic of `function`, forward only, in torch's primitive operations."""
 
     def forward(s: Tensor) -> Tensor:
@@ -43,7 +38,7 @@ def _primitives() -> dict[Any, Any]:
     return {**core_aten_decompositions(), **get_decompositions([getattr(torch.ops.aten, name) for name in COMPOSITE])}
 
 
-class Interpreter(fx.Interpreter):
+class Interpreter(Entrywise):
     """Runs a traced graph over an array of other numbers; what does not depend on the input stays with torch.
 
     Raises Untranslated for an operation without a rule, and once more than `budget` elementary operations were done.
@@ -58,41 +53,41 @@ class Interpreter(fx.Interpreter):
         self.left = self.budget
         return self.arithmetic.array(self.run(s)).item()
 
-    def call_function(self, target: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-        leaves = pytree.tree_leaves((args, kwargs))
-        if not any(isinstance(each, np.ndarray) for each in leaves):
-            return super().call_function(target, args, kwargs)
-        name = qualified_name(target).partition("::")[2] if isinstance(target, OpOverload) else target.__name__
-        sizes = [math.prod(each.shape) for each in leaves if isinstance(each, np.ndarray | Tensor)]
-        if name not in (*KEPT, *CONVERTED, *MOVED) and max(sizes) > self.left:
-            self.spend(max(sizes))  # before the work, which can be millions of operations for a network
-        result = self.translate(name, target, args, kwargs)
-        if not isinstance(result, Tensor | list):
-            result = np.asarray(result, dtype=object)  # NumPy makes bare numbers of arrays without axes
+    def run_node(self, node: fx.Node) -> Any:
+        result = super().run_node(node)
+        if isinstance(result, np.ndarray) and node.op == "call_function":
             self.spend(result.size)
         return result
+
+    def dtype(self, node: fx.Node) -> torch.dtype:
+        """Of what torch fills: a coarser precision keeps all its digits here."""
+        return torch.float64
+
+    def joinable(self, packet: Any, args: Sequence[Any]) -> Sequence[Any]:
+        return [[self.arithmetic.array(x) for x in args[0]], *args[1:]] if packet in JOINED else args
+
+    def placed(self, entry: Any | None, node: fx.Node) -> Any:
+        return self.arithmetic.number(0.0) if entry is None else entry
+
+    def compute(self, node: fx.Node, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        target: Any = node.target
+        sizes = [math.prod(x.shape) for x in pytree.tree_leaves((args, kwargs)) if isinstance(x, np.ndarray | Tensor)]
+        name = qualified_name(target).partition("::")[2]
+        if name not in CONVERTED and max(sizes) > self.left:
+            self.spend(max(sizes))  # before the work, which can be millions of operations for a network
+        result = self.translate(name, args, kwargs)
+        # NumPy makes bare numbers of arrays without axes.
+        return result if isinstance(result, Tensor | list) else np.asarray(result, dtype=object)
 
     def spend(self, operations: int) -> None:
         self.left -= operations
         if self.left < 0:
             raise Untranslated(f"more than {self.budget} operations")
 
-    def translate(self, name: str, target: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
+    def translate(self, name: str, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
         rules = self.arithmetic
-        if name == "getitem":
-            return args[0][args[1]]
-        if name in KEPT:
-            return args[0]
         if name in CONVERTED:
             return self.converted(args[0], kwargs.get("dtype", args[1] if len(args) > 1 else None))
-        if name in MOVED:
-            return _move(target, args, kwargs)
-        if name in JOINED:
-            return getattr(np, {"cat": "concatenate"}.get(name, name))([rules.array(x) for x in args[0]], *args[1:])
-        if name in FILLED:
-            shape = args[1] if name.startswith("new") else args[0].shape
-            fill = FILLED[name]
-            return torch.full(shape, args[1] if fill is None else fill, dtype=torch.float64)
         if name in rules.unary and len(args) == 1 and not kwargs:
             return elementwise(rules.unary[name], args[0])
         if name in rules.binary and len(args) == 2 and not kwargs:
@@ -181,12 +176,3 @@ class Interpreter(fx.Interpreter):
 
 def _axes(dim: Any) -> tuple[int, ...] | None:
     return tuple(dim) or None if isinstance(dim, list | tuple) else dim
-
-
-def _move(target: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
-    """What only moves elements is carried out by torch, on their positions."""
-    source = args[0]
-    positions = torch.arange(source.size, dtype=torch.int64, device="cpu").reshape(source.shape)
-    moved = target(positions, *args[1:], **kwargs)
-    picked = [source.reshape(-1)[each.numpy()] for each in pytree.tree_leaves(moved)]
-    return picked[0] if isinstance(moved, Tensor) else [np.asarray(each, dtype=object) for each in picked]

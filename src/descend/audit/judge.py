@@ -8,15 +8,15 @@ from torch import Tensor, fx
 
 from descend.audit.arithmetic import Untranslated
 from descend.audit.differences import finite_differences
-from descend.audit.exact import Digits, numeric, symbolic
-from descend.audit.interpreter import trace
+from descend.audit.exact import ThirtyDigits, symbolic, thirty_digits
+from descend.audit.interpreter import forward_graph
 from descend.audit.meaning import Meaning, meaning, nearby
 from descend.audit.reference import COARSE, EPS, Reference, combined
 from descend.audit.rounding import magnitude
 from descend.audit.routes import NESTED_REVERSE, NotTaken, Route
 from descend.audit.subspace import Function, Restricted
 from descend.audit.transforms import nested_reverse
-from descend.audit.verdict import TRUE, Judged, Verdict
+from descend.audit.verdict import TRUE, Judged, Mark
 from descend.errors import ConfigurationError
 
 DIGITS_AGREE = 1e-10
@@ -26,7 +26,7 @@ CONTRADICTED = 1e-4
 
 
 @dataclass(frozen=True)
-class Held:
+class Standard:
     """What the routes are held to at one order.
 
     Attributes:
@@ -70,7 +70,7 @@ def judge(
         graph = graph if any(each.name == "mpmath differences" or each.name == "sympy" for each in references) else None
         reference = combined(references)
         terms = _terms(told, k)
-        held = Held(told, reference, _own(told, k), None if by_design else terms, by_design)
+        held = Standard(told, reference, _own(told, k), None if by_design else terms, by_design)
         for each in references:
             if reference is not None and each.name != reference.name:
                 yield _beside(each, held, k)
@@ -83,7 +83,7 @@ def judge(
 
 
 def _true(found: Judged, told: Meaning) -> bool:
-    return found.verdict in TRUE or (told.random and found.verdict == Verdict.RANDOM)
+    return found.verdict in TRUE or (told.random and found.verdict == Mark.RANDOM)
 
 
 def _restricted(route: Route, told: Meaning, order: int) -> Function:
@@ -99,7 +99,7 @@ def _faithful_trace(told: Meaning) -> fx.GraphModule | None:
     if told.held is None:
         return None
     try:
-        graph = trace(told.held, told.function.origin)
+        graph = forward_graph(told.held, told.function.origin)
     except Exception:  # then finite differences have to do
         return None
     return graph if told.same_as(graph) else None
@@ -121,7 +121,7 @@ def _references(
 
 def _exact(told: Meaning, graph: fx.GraphModule, order: int) -> Iterator[Reference]:
     at = told.function.origin
-    for exact in (symbolic, numeric):
+    for exact in (symbolic, thirty_digits):
         try:
             if _digits_agree(told, graph):
                 yield exact(graph, at, order)
@@ -132,7 +132,7 @@ def _exact(told: Meaning, graph: fx.GraphModule, order: int) -> Iterator[Referen
 def _digits_agree(told: Meaning, graph: fx.GraphModule) -> bool:
     """Whether the function in thirty digits is the function, at the point and near it."""
     assert told.held is not None
-    digits = Digits(graph)
+    digits = ThirtyDigits(graph)
     for s in (told.function.origin, nearby(told.function.origin)[0]):
         value, precise = told.held(s.detach().requires_grad_()).detach().item(), float(digits.at(s))
         size = max(told.terms.abs().item(), abs(value))
@@ -176,70 +176,68 @@ def _by_design(told: Meaning, order: int) -> list[Reference]:
     return [Reference(NESTED_REVERSE.name, value, value, torch.zeros_like(value), value.abs().max().item())]
 
 
-def _beside(reference: Reference, held: Held, order: int) -> Judged:
+def _beside(reference: Reference, held: Standard, order: int) -> Judged:
     """What a reference is held to: at a kink each has a value of its own; elsewhere it may be off by its own error."""
     assert held.reference is not None
     if reference.at_kink:
-        return Judged(order, reference.name, False, Verdict.UNCHECKED, None, "")
-    less_certain = Held(held.meaning, held.reference.less_certain(reference.error), None, held.terms)
-    return _compare(Judged(order, reference.name, False, Verdict.UNCHECKED, None, ""), reference.low, less_certain)
+        return Judged(order, reference.name, False, Mark.UNCHECKED, None, "")
+    less_certain = Standard(held.meaning, held.reference.less_certain(reference.error), None, held.terms)
+    return _compare(Judged(order, reference.name, False, Mark.UNCHECKED, None, ""), reference.low, less_certain)
 
 
-def _try(route: Route, at: Tensor, order: int, held: Held) -> Judged:
-    row = Judged(
-        order, route.name, route.is_ours(order), Verdict.UNCHECKED, None, "", "", route.otherwise, route.made_of
-    )
+def _try(route: Route, at: Tensor, order: int, held: Standard) -> Judged:
+    row = Judged(order, route.name, route.is_ours(order), Mark.UNCHECKED, None, "", "", route.otherwise, route.made_of)
     try:
         value = route.build(held.meaning.function, order)(at).detach()
     except NotTaken as reason:
-        return _as(row, Verdict.NOT_TAKEN, str(reason))
+        return _as(row, Mark.NOT_TAKEN, str(reason))
     except ConfigurationError as refusal:
-        return _as(row, Verdict.REFUSED, str(refusal))
+        return _as(row, Mark.REFUSED, str(refusal))
     except Exception as error:  # whatever an audited function may raise is a finding, not a failure of the audit
-        return _as(row, Verdict.RAISES, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+        return _as(row, Mark.RAISES, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
     if held.meaning.random and (route.draws or held.meaning.held is None):
-        return _as(row, Verdict.RANDOM, "draws anew at every call" if route.draws else "")
+        return _as(row, Mark.RANDOM, "draws anew at every call" if route.draws else "")
     if route.mixes and held.reference is not None:
         greatest = torch.full_like(value, held.reference.greatest)
         held = replace(held, terms=greatest if held.terms is None else torch.maximum(held.terms, greatest))
     return _compare(row, value, held)
 
 
-def _as(row: Judged, verdict: Verdict, remark: str = "") -> Judged:
+def _as(row: Judged, verdict: Mark, remark: str = "") -> Judged:
     return replace(row, verdict=verdict, remark=remark)
 
 
-def _compare(row: Judged, value: Tensor, held: Held) -> Judged:
+def _compare(row: Judged, value: Tensor, held: Standard) -> Judged:
     """Judge what a route gave, entry by entry."""
     reference, told = held.reference, held.meaning
     if reference is None or value.shape != reference.low.shape:
-        return row if reference is None else _as(row, Verdict.WRONG, f"of shape {list(value.shape)}")
+        return row if reference is None else _as(row, Mark.WRONG, f"of shape {list(value.shape)}")
     fine = reference.verify(value, held.terms)
-    verdict, remark = Verdict.RIGHT, ""
+    verdict, remark = Mark.RIGHT, ""
     if not fine.right.all():
         coarse = reference.verify(value, held.terms, told.eps)
-        verdict = _verdict(coarse.wrong, coarse.unchecked, Verdict.COARSE if told.eps > EPS else Verdict.RIGHT)
-        if verdict == Verdict.UNCHECKED:
+        verdict = _verdict(coarse.wrong, coarse.unchecked, Mark.COARSE if told.eps > EPS else Mark.RIGHT)
+        if verdict == Mark.UNCHECKED:
             remark = f"{int(coarse.unchecked.sum())} of {value.numel()} entries unchecked"
-    if verdict == Verdict.WRONG and held.own is not None and held.own.verify(value, held.terms, told.eps).right.all():
+    if verdict == Mark.WRONG and held.own is not None and held.own.verify(value, held.terms, told.eps).right.all():
         own, remark = held.own.name, "holds nothing constant"
-        return replace(row, verdict=Verdict.RIGHT, error=0.0, believed=own, remark=remark)
+        return replace(row, verdict=Mark.RIGHT, error=0.0, believed=own, remark=remark)
     if verdict in TRUE:
         verdict = _qualified(verdict, value, held)
     return replace(row, verdict=verdict, error=fine.error, believed=reference.name, remark=remark)
 
 
-def _verdict(wrong: Tensor, unchecked: Tensor, else_: Verdict) -> Verdict:
-    return Verdict.WRONG if wrong.any() else Verdict.UNCHECKED if unchecked.any() else else_
+def _verdict(wrong: Tensor, unchecked: Tensor, else_: Mark) -> Mark:
+    return Mark.WRONG if wrong.any() else Mark.UNCHECKED if unchecked.any() else else_
 
 
-def _qualified(verdict: Verdict, value: Tensor, held: Held) -> Verdict:
+def _qualified(verdict: Mark, value: Tensor, held: Standard) -> Mark:
     """Right in which sense."""
     told = held.meaning
     if held.by_design:
-        return Verdict.AGREES
+        return Mark.AGREES
     if told.random:
-        return Verdict.RANDOM
+        return Mark.RANDOM
     if told.places and not (held.own is not None and held.own.verify(value, held.terms, told.eps).right.all()):
-        return Verdict.CONSTANTS
+        return Mark.CONSTANTS
     return verdict

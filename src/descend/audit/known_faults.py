@@ -13,7 +13,7 @@ from descend.audit.judge import judge
 from descend.audit.routes import EAGER, NESTED_REVERSE, traced_routes
 from descend.audit.subspace import Function, Restricted
 from descend.audit.uses import Uses
-from descend.audit.verdict import Judged, Verdict
+from descend.audit.verdict import Judged, Mark
 from descend.graph.compat import fused_weight_norm
 from descend.ops.log import Log
 from descend.ops.straight_through_round import StraightThroughRound
@@ -60,7 +60,7 @@ class KnownFault:
     order: int
     routes: tuple[str, ...]
     examples: dict[str, Function]
-    shows: tuple[Verdict, ...] = (Verdict.WRONG,)
+    shows: tuple[Mark, ...] = (Mark.WRONG,)
     by_design: bool = False
 
     def concerns(self, used: Uses) -> bool:
@@ -251,7 +251,7 @@ KNOWN_FAULTS = (
         order=1,
         routes=UNTRACED,
         examples={CUSTOM: lambda s: StraightThroughRound()(s).square().sum()},
-        shows=(Verdict.WRONG, Verdict.RAISES),
+        shows=(Mark.WRONG, Mark.RAISES),
         by_design=True,
     ),
     KnownFault(
@@ -260,7 +260,7 @@ KNOWN_FAULTS = (
         order=2,
         routes=(*REVERSE, *VMAPPED_REVERSE, *FORWARD_LAST, *FORWARD_FIRST, *TRACED),
         examples={FUSED_ATTENTION: _attention},
-        shows=(Verdict.RAISES,),
+        shows=(Mark.RAISES,),
     ),
     KnownFault(
         "cdist has no second derivative; write the distance with sums and a square root",
@@ -268,7 +268,7 @@ KNOWN_FAULTS = (
         order=2,
         routes=(*REVERSE, *VMAPPED_REVERSE, *FORWARD_LAST, *FORWARD_FIRST, *TRACED, *BATCHED),
         examples={"_cdist_forward": lambda s: torch.cdist(_rows(s), _matrix(s)).sum()},
-        shows=(Verdict.RAISES,),
+        shows=(Mark.RAISES,),
     ),
     KnownFault(
         "celu with an alpha whose inverse float32 cannot hold has a first derivative off by 1e-8 in float64, by every "
@@ -291,7 +291,7 @@ KNOWN_FAULTS = (
         order=2,
         routes=("nested autograd.grad (is_grads_batched)",),
         examples={"native_group_norm": _through(lambda x, weight: F.group_norm(x, 1, weight, weight))},
-        shows=(Verdict.RAISES,),
+        shows=(Mark.RAISES,),
     ),
     KnownFault(
         "the second derivative through weight_norm is wrong by reverse over reverse, which holds the norms constant; "

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
-from descend.audit.chance import drawn_alike, steady
-from descend.audit.constants import Held
+from descend.audit.chance import drawn_alike, repeatable
+from descend.audit.constants import WithConstants
 from descend.audit.reference import COARSE, EPS
 from descend.audit.rounding import SHARE, magnitude
 from descend.audit.subspace import Function, Restricted
@@ -51,23 +51,23 @@ class Meaning:
 
     def same_as(self, other: Function) -> bool:
         """Whether `other` is the held function, at the point and near it."""
-        return self.held is not None and same(self.held, other, self.function.origin, self.terms, self.eps)
+        return self.held is not None and agree_near(self.held, other, self.function.origin, self.terms, self.eps)
 
 
 def meaning(function: Restricted) -> Meaning:
     """Find out what a function's derivatives at its origin are to be held to."""
     at, random = function.origin, False
-    if not steady(function, at):
+    if not repeatable(function, at):
         function, random = replace(function, loss=drawn_alike(function.loss)), True
-        if not steady(function, at):
+        if not repeatable(function, at):
             return _unsteady(function)
     eps = coarsest(function, at)
     terms = magnitude(lambda s: function(s.detach().requires_grad_()), at, max(SHARE, 2 * COARSE * eps))
     sentences = [_RANDOM] if random else []
     held: Function | None = function
-    kept = Held(function, at)
+    kept = WithConstants(function, at)
     places, without_grad = kept.places, kept.without_grad
-    if places and not same(function, kept, at, terms, eps):
+    if places and not agree_near(function, kept, at, terms, eps):
         held = kept if _holds(kept, at) else None
         sentences.append(_constant(places) if held else _UNHELD)
     else:
@@ -106,7 +106,7 @@ def _constant(places: tuple[str, ...]) -> str:
     )
 
 
-def _holds(kept: Held, at: Tensor) -> bool:
+def _holds(kept: WithConstants, at: Tensor) -> bool:
     try:
         return all(kept(s).shape == () for s in nearby(at))
     except Exception:  # whatever a user's function raises when a constant does not follow
@@ -120,7 +120,7 @@ def nearby(at: Tensor) -> list[Tensor]:
     return [at + far * (0.5 + move).to(at) for far, move in zip(NEARBY, moves, strict=True)]
 
 
-def same(one: Callable, other: Callable, at: Tensor, terms: Tensor, eps: float = EPS) -> bool:
+def agree_near(one: Callable, other: Callable, at: Tensor, terms: Tensor, eps: float = EPS) -> bool:
     """Whether two scalar functions agree at `at` and near it, to rounding; where either is not defined, it is left."""
     for s in (at, *nearby(at)):
         try:

@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Self
 
 from descend.audit.known_faults import KnownFault
-from descend.audit.verdict import Judged, Verdict
+from descend.audit.verdict import Judged, Mark
 
 
 @dataclass(frozen=True)
@@ -32,13 +32,13 @@ class AuditReport:
     @property
     def exit_code(self) -> int:
         """1 if a route that descend itself takes is wrong, else 0."""
-        return int(any(row.ours and row.verdict == Verdict.WRONG for row in self.rows))
+        return int(any(row.ours and row.verdict == Mark.WRONG for row in self.rows))
 
     @property
     def accused(self) -> tuple[Judged, ...]:
         """Return the wrong routes of descend's own that are made of no other wrong one: where to look for the fault."""
-        wrong = {(row.order, row.route) for row in self.rows if row.verdict == Verdict.WRONG}
-        own = [row for row in self.rows if row.ours and row.verdict == Verdict.WRONG]
+        wrong = {(row.order, row.route) for row in self.rows if row.verdict == Mark.WRONG}
+        own = [row for row in self.rows if row.ours and row.verdict == Mark.WRONG]
         return tuple(row for row in own if not wrong & {(row.order, name) for name in row.made_of})
 
     def table(self) -> str:
@@ -73,12 +73,12 @@ def _explained(row: Judged, faults: Sequence[KnownFault]) -> Judged:
 
 def _reasons(rows: list[Judged]) -> list[str]:
     """What the routes are held to; where they disagree, which are right, and why that is believed."""
-    wrong = [row for row in rows if row.verdict == Verdict.WRONG]
+    wrong = [row for row in rows if row.verdict == Mark.WRONG]
     if not wrong:
         held = next((row.believed for row in rows if row.believed), "")
         return [f"Order {rows[0].order} is held to {held}; no route is off."] if held else []
     believed = wrong[0].believed
-    right = [row.route for row in rows if row.verdict == Verdict.RIGHT]
+    right = [row.route for row in rows if row.verdict == Mark.RIGHT]
     return [
         f"Order {rows[0].order}: wrong are {', '.join(row.route for row in wrong)}. They are held to {believed}, "
         f"{'with which agree ' + ', '.join(right) if right else 'with which nothing else agrees'}."

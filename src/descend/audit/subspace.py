@@ -13,7 +13,7 @@ Function = Callable[[Tensor], Tensor]
 """Of a vector s [d]; the audited one gives a scalar [], its k-th derivative a tensor [d, …, d] with k axes."""
 
 
-def directions(params: Params, most: int, generator: torch.Generator) -> Tensor:
+def orthonormal(params: Params, most: int, generator: torch.Generator) -> Tensor:
     """Orthonormal columns [n, d]: the coordinates themselves where n ≤ `most`, else `most` random directions."""
     like = ravel(params)
     size = len(like)

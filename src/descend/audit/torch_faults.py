@@ -1,16 +1,14 @@
 """What this version of torch has wrong, fault by fault, as text and as JSON, so that two versions can be compared."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from descend.audit.known_faults import KNOWN_FAULTS, KnownFault
+from descend.audit.subspace import Function
 from descend.audit.verdict import Judged
-
-Function = Callable[[Tensor], Tensor]
 
 CONVENTIONS: dict[str, tuple[Function, float]] = {
     "relu at 0": (torch.relu, 0.0),
@@ -27,7 +25,7 @@ CONVENTIONS: dict[str, tuple[Function, float]] = {
 
 
 @dataclass(frozen=True)
-class Found:
+class Examined:
     """A known fault and what its example gives today.
 
     Attributes:
@@ -66,11 +64,11 @@ def each_as_json(row: Judged) -> dict[str, Any]:
     return {"verdict": str(row.verdict), "error": error, "remark": row.remark}
 
 
-def found() -> Iterator[Found]:
+def found() -> Iterator[Examined]:
     """Every known fault, by each of its examples, as it is in this version of torch."""
     for fault in KNOWN_FAULTS:
         for operator in fault.examples:
-            yield Found(fault, operator, fault.reproduce(operator))
+            yield Examined(fault, operator, fault.reproduce(operator))
 
 
 def conventions() -> dict[str, float | None]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from descend.derivatives.gradient import leaves
+from descend.derivatives.gradient import graph_roots
 from descend.derivatives.graph import nodes
 from descend.graph.compat import TorchDispatchMode, function_of, qualified_name
 from descend.types import Loss, Params
@@ -30,7 +30,7 @@ class Uses:
 
 def uses(function: Loss, params: Params) -> Uses:
     """Evaluate `function` once at `params` and tell what it is made of."""
-    operators, inputs = _Operators(), leaves(params)
+    operators, inputs = _Operators(), graph_roots(params)
     with operators, torch.enable_grad():
         value = function(inputs)
     functions = {kind for node in nodes(value) if (kind := function_of(node)) is not None}

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Verdict(StrEnum):
+class Mark(StrEnum):
     """From best to worst."""
 
     RIGHT = "right"
@@ -26,7 +26,7 @@ class Verdict(StrEnum):
     @property
     def severity(self) -> int:
         """0 for the best."""
-        return list(Verdict).index(self)
+        return list(Mark).index(self)
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Judged:
     order: int
     route: str
     ours: bool
-    verdict: Verdict
+    verdict: Mark
     error: float | None
     believed: str
     remark: str = ""
@@ -53,5 +53,5 @@ class Judged:
     made_of: tuple[str, ...] = ()
 
 
-TRUE = (Verdict.RIGHT, Verdict.CONSTANTS, Verdict.COARSE)
+TRUE = (Mark.RIGHT, Mark.CONSTANTS, Mark.COARSE)
 """Verdicts on a derivative that is what it should be."""

@@ -5,7 +5,7 @@ import math
 import torch
 from torch import Tensor
 
-from descend.derivatives.gradient import connected, leaves, require_numbers, scalar
+from descend.derivatives.gradient import connected, graph_roots, require_numbers, scalar
 from descend.derivatives.graph import require_twice_differentiable
 from descend.derivatives.orders import gradient_of_sum, right_at_any_order
 from descend.derivatives.series import expand
@@ -50,7 +50,7 @@ def nested_taylor(f: Loss, params: Params, direction: Params, order: int) -> Ten
         along = {name: torch.addcmul(value.detach(), t, direction[name]) for name, value in params.items()}
         value = scalar(f, along)
         if not value.requires_grad:
-            connected(f, leaves(params))
+            connected(f, graph_roots(params))
         if order > 1:
             require_twice_differentiable(value)
         rows = [value]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from descend.derivatives.gradient import gradient_graph, leaves
+from descend.derivatives.gradient import gradient_graph, graph_roots
 from descend.derivatives.graph import require_twice_differentiable
 from descend.derivatives.products import Product
 from descend.derivatives.vjp import batched_vjp, vjp
@@ -25,7 +25,7 @@ class GaussNewtonProduct(Product):
     """
 
     def __init__(self, outputs: Callable[[Params], Tensor], loss: Callable[[Tensor], Tensor], params: Params) -> None:
-        roots = leaves(params)
+        roots = graph_roots(params)
         self._inputs = list(roots.values())
         with torch.enable_grad():
             self._outputs = outputs(roots)

@@ -18,7 +18,7 @@ from descend.graph.recorder import is_recorded
 from descend.types import Loss, Params
 
 
-def leaves(params: Params) -> Params:
+def graph_roots(params: Params) -> Params:
     """Detached copies (same storage) that autograd will follow: roots of a graph of our own.
 
     Raises ConfigurationError where there is no number to differentiate in, or one that is not real.
@@ -76,7 +76,7 @@ def _depends(f: Loss, params: Params, value: Tensor) -> bool:
     if is_recorded() or in_transform():
         return False  # there values are not known yet
     moved = {name: x.detach() + 0.01 * (1 + x.detach().abs()) for name, x in params.items()}
-    return not torch.equal(scalar(f, leaves(moved)), value)
+    return not torch.equal(scalar(f, graph_roots(moved)), value)
 
 
 def value_and_gradient(f: Loss, params: Params) -> tuple[Tensor, Params]:
@@ -85,7 +85,7 @@ def value_and_gradient(f: Loss, params: Params) -> tuple[Tensor, Params]:
     A parameter that `f` does not depend on has gradient zero. Raises ConfigurationError where `f` depends on the
     parameters by nothing that torch differentiates.
     """
-    roots = leaves(params)
+    roots = graph_roots(params)
     value = connected(f, roots)
     gradients = vjp([value], list(roots.values()), [torch.ones_like(value)])
     return value.detach(), dict(zip(params, gradients, strict=True))
@@ -101,7 +101,7 @@ def jacobian(f: Callable[[Params], Tensor], params: Params, chunk: int = 128) ->
 
     Reverse mode, `chunk` rows to one batched backward, which bounds the memory.
     """
-    roots = leaves(params)
+    roots = graph_roots(params)
     with torch.enable_grad():
         outputs = f(roots)
     if outputs.dim() != 1:
@@ -121,7 +121,7 @@ def gradient_graph(f: Loss, params: Params) -> tuple[list[Tensor], list[Tensor]]
 
     Raises ConfigurationError if `f` is known not to be twice differentiable.
     """
-    roots = leaves(params)
+    roots = graph_roots(params)
     with twice_differentiable():
         value = connected(f, roots)
     require_twice_differentiable(value)

@@ -60,7 +60,7 @@ class Lanczos:
         image = self._product(current)
         self._unit = self._unit or unit_of(image)
         image = image / self._unit
-        alpha = dot(current, image)
+        alpha = accurate_dot(current, image)
         image = torch.sub(image, current, alpha=alpha)
         if self._off_diagonal:
             image.sub_(basis[-2], alpha=self._off_diagonal[-1])
@@ -93,14 +93,14 @@ def unit_of(vector: Tensor) -> float:
     return math.ldexp(0.5, math.frexp(largest)[1]) if math.isfinite(largest) and largest else 1.0
 
 
-def dot(left: Tensor, right: Tensor) -> float:
+def accurate_dot(left: Tensor, right: Tensor) -> float:
     """Inner product of two vectors [n], summed by torch's cascade: BLAS's float32 `dot` errs by 1e-5 at n = 300,000."""
     return float((left * right).sum())
 
 
 def length(vector: Tensor) -> float:
-    """Euclidean norm of a vector [n], as accurate as `dot`."""
-    return dot(vector, vector) ** 0.5
+    """Euclidean norm of a vector [n], as accurate as `accurate_dot`."""
+    return accurate_dot(vector, vector) ** 0.5
 
 
 def tridiagonal_eigenpairs(diagonal: list[float], off_diagonal: list[float]) -> tuple[Tensor, Tensor]:

@@ -1,34 +1,12 @@
-"""How much memory is free, so that a matrix too large is refused with a sentence instead of a killed process."""
-
-import os
-from pathlib import Path
+"""A matrix too large for the memory is refused with a sentence instead of a killed process."""
 
 import torch
 
 from descend.errors import ConfigurationError
+from descend.memory import free_bytes
 
 # Asking the system costs more than a small Hessian does, and no machine that runs torch lacks this much.
 ALWAYS_FREE = 2**26
-
-
-def free_bytes(device: torch.device) -> float:
-    """Bytes that can still be allocated on `device`; on systems that do not tell, all of the machine's memory."""
-    if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0]
-    meminfo = Path("/proc/meminfo")
-    if not meminfo.exists():
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-    return min(int(fields["MemAvailable"].split()[0]) * 1024, _container_free_bytes())
-
-
-def _container_free_bytes() -> float:
-    """What the control group (version 2) of this process still allows; infinite without one."""
-    group = Path("/sys/fs/cgroup")
-    try:
-        return int((group / "memory.max").read_text()) - int((group / "memory.current").read_text())
-    except (OSError, ValueError):
-        return float("inf")
 
 
 def require_memory(size: int, dtype: torch.dtype, device: torch.device) -> None:

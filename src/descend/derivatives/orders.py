@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from descend.derivatives.graph import explained, require_twice_differentiable
-from descend.derivatives.series import decomposed, expand, root, twice_differentiable
+from descend.derivatives.series import as_root, decomposed, expand, twice_differentiable
 from descend.errors import ConfigurationError
 
 Pointwise = Callable[[Tensor], Tensor]
@@ -46,7 +46,7 @@ def nested_derivative(f: Pointwise, order: int) -> Pointwise:
     def differentiated(points: Tensor) -> Tensor:
         graph = torch.is_grad_enabled()
         with torch.enable_grad(), right_at_any_order(order):
-            points = root(points)
+            points = as_root(points)
             value = _checked(f(points), points)
             if order > 1:
                 require_twice_differentiable(value)

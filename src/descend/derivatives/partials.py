@@ -8,7 +8,7 @@ from torch import Tensor
 from descend.derivatives.graph import require_twice_differentiable
 from descend.derivatives.orders import gradient_of_sum, right_at_any_order
 from descend.derivatives.polarisation import MultiIndex, directions, polarisation
-from descend.derivatives.series import expand, root
+from descend.derivatives.series import as_root, expand
 from descend.errors import ConfigurationError
 
 Field = Callable[[Tensor], Tensor]
@@ -44,7 +44,7 @@ def nested_partials(u: Field, points: Tensor, indices: Iterable[MultiIndex]) -> 
     """`auto_partials` by nested reverse mode: one backward pass per output and derivative, shared where they can be."""
     indices = _checked(points, indices)
     with torch.enable_grad(), right_at_any_order(max(map(sum, indices), default=0)):
-        points = root(points)
+        points = as_root(points)
         values = _evaluated(u, points)
         if any(sum(index) > 1 for index in indices):
             require_twice_differentiable(values)

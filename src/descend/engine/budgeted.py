@@ -12,7 +12,7 @@ from descend.types import Observation
 
 
 @dataclass
-class Clock:
+class Spending:
     """When the first event began, and how long all of them and the last took, in seconds."""
 
     began: float | None = None
@@ -41,7 +41,7 @@ class Budgeted(Metric):
     batchable: ClassVar[bool] = False
 
     metric: Metric = field(kw_only=True)
-    clock: Clock = field(default_factory=Clock, compare=False)
+    clock: Spending = field(default_factory=Spending, compare=False)
 
     def __call__(self, observation: Observation) -> dict[str, Tensor]:
         at_the_end = observation.update is None

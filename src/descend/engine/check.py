@@ -3,6 +3,8 @@
 import math
 import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -90,16 +92,9 @@ def gradients_at(found: LossGradients, objective: str) -> Params:
     Raises:
         ConfigurationError: where a custom backward returns None, or another shape, or raises.
     """
-    try:
-        with never_exits(), complete(found.losses.values()), explained():
-            return found.combined(torch.ones_like(found.values))
-    except (ConfigurationError, Exited):
-        raise
-    except Exception as error:  # a user's own backward may raise anything
-        raise ConfigurationError(
-            f"The gradient of {objective} raised {type(error).__name__} at the start: {error} ({place(error)}); mend "
-            "the backward it comes from."
-        ) from error
+    guarded = users_code(f"The gradient of {objective}", "mend the backward it comes from")
+    with guarded, complete(found.losses.values()), explained():
+        return found.combined(torch.ones_like(found.values))
 
 
 def check_orders(experiment: Experiment, params: Params, gradients: Params, weights: Tensor) -> None:
@@ -119,16 +114,8 @@ def losses_at(experiment: Experiment, params: Params) -> LossGradients:
     objective = type(experiment.objective).__name__
     with torch.enable_grad():
         leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
-        try:
-            with never_exits():
-                losses = experiment.objective.losses(leaves, None)
-        except (ConfigurationError, Exited):
-            raise
-        except Exception as error:  # a user's own objective may raise anything
-            raise ConfigurationError(
-                f"{objective}.losses raised {type(error).__name__} at the start: {error} ({place(error)}); "
-                "mend it there, or choose another start."
-            ) from error
+        with users_code(f"{objective}.losses", "mend it there, or choose another start"):
+            losses = experiment.objective.losses(leaves, None)
     if not isinstance(losses, dict) or not losses:
         raise ConfigurationError(
             f"{objective}.losses returned {type(losses).__name__}, but it must return a dict of named scalar tensors."
@@ -141,6 +128,20 @@ def losses_at(experiment: Experiment, params: Params) -> LossGradients:
                 "take its sum or mean."
             )
     return LossGradients(leaves, losses)
+
+
+@contextmanager
+def users_code(name: str, mend: str) -> Iterator[None]:
+    """Turn whatever a user's own code raises, which may be anything, into a ConfigurationError."""
+    try:
+        with never_exits():
+            yield
+    except (ConfigurationError, Exited):
+        raise
+    except Exception as error:
+        raise ConfigurationError(
+            f"{name} raised {type(error).__name__} at the start: {error} ({place(error)}); {mend}."
+        ) from error
 
 
 def place(error: BaseException) -> str:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
 import torch
@@ -92,18 +92,23 @@ def save(content: dict[str, Any], path: Path) -> None:
         TypeError: it holds something that is not plain; nothing was written.
         OSError: the disk is full, say; what stood there before is still there.
     """
-    made = {"version": version(), **on_cpu(content)}
     before = path.with_name(path.name.replace("checkpoint", "checkpoint.before"))
     with whole(path) as file:
-        try:
-            torch.save(made, file)
-        except RuntimeError as error:  # torch turns the one into the other
-            raise OSError(str(error)) from error
+        put(content, file)
         if is_zipfile(path):  # one that is torn must not take the place of a whole one
             spare = path.with_name(path.name.replace(NAME, SPARE))
             spare.unlink(missing_ok=True)
             os.link(path, spare)
             spare.replace(before)
+
+
+def put(content: dict[str, Any], file: IO[bytes]) -> None:
+    """Write a checkpoint into an open file; for what is raised see `save`."""
+    made = {"version": version(), **on_cpu(content)}
+    try:
+        torch.save(made, file)
+    except RuntimeError as error:  # torch turns the one into the other
+        raise OSError(str(error)) from error
 
 
 def on_cpu(tree: Any, where: str = "checkpoint") -> Any:
@@ -130,7 +135,7 @@ def load(path: Path) -> dict[str, Any]:
         ConfigurationError: there is none, or another version wrote it.
     """
     before = path.with_name(path.name.replace("checkpoint", "checkpoint.before"))
-    found = next(readable([path, before]), None)
+    found = next(readable_checkpoints([path, before]), None)
     if found is None:
         there = "cannot be read" if path.exists() else "is not there"
         raise ConfigurationError(f"{path} {there}, nor is one before it; start the run anew in another folder.")
@@ -139,13 +144,13 @@ def load(path: Path) -> dict[str, Any]:
         print(f"descend: {path.name} cannot be read, so the one before it is taken: {used}.", file=sys.stderr)
     if content.get("version") != version():
         raise ConfigurationError(
-            f"{used} was written by {told(content.get('version'))}, but this is {told(version())}, which may round "
-            "otherwise; go on with the version that wrote it, or start the run anew."
+            f"{used} was written by {versions_told(content.get('version'))}, but this is {versions_told(version())}, "
+            "which may round otherwise; go on with the version that wrote it, or start the run anew."
         )
     return content
 
 
-def readable(paths: list[Path]) -> Iterator[tuple[dict[str, Any], Path]]:
+def readable_checkpoints(paths: list[Path]) -> Iterator[tuple[dict[str, Any], Path]]:
     """Yield the checkpoints that can be read."""
     for path in paths:
         try:
@@ -164,7 +169,7 @@ def version() -> dict[str, str]:
     return {"descend": str(source()["version"]), "torch": str(torch.__version__)}
 
 
-def told(versions: Any) -> str:
+def versions_told(versions: Any) -> str:
     """Return versions in words."""
     return (
         " with ".join(f"{k} {v}" for k, v in versions.items()) if isinstance(versions, dict) else "an unknown version"

@@ -10,7 +10,7 @@ import torch
 from descend.engine.backends.backend import Summary
 from descend.engine.gather import host
 from descend.engine.stalls import Stalls
-from descend.engine.stopping import Stopping, Verdict, Watch, named
+from descend.engine.stopping import Stopping, Verdict, Watch, with_loss_named
 
 NEVER = np.iinfo(np.int64).max
 
@@ -71,7 +71,7 @@ class Endings:
             verdict = self._rules.first(steps, totals[:, i], norm, watch)
             self.best[run] = watch.best
             if verdict is not None:
-                self._verdicts[run] = named(verdict, self._by_name(losses[verdict.step - steps[0], i]))
+                self._verdicts[run] = with_loss_named(verdict, self._by_name(losses[verdict.step - steps[0], i]))
                 stops[i] = verdict.step
         return stops
 
@@ -95,7 +95,7 @@ class Endings:
             if verdict is None and (self.every_step or self._rules.any_reached(values[run], norms[run])):
                 watch = Watch(self.best[run]) if self._watches is None else self._watches[run]
                 verdict = self._rules.first(np.array([step]), values[run : run + 1], norms[run : run + 1], watch)
-                verdict = verdict and named(verdict, self._by_name(losses[run]))
+                verdict = verdict and with_loss_named(verdict, self._by_name(losses[run]))
             found.append(verdict or self._all_made(run, step))
         self.best = np.fmin(self.best, np.where(np.isfinite(values), values, math.inf))
         return found
@@ -115,7 +115,7 @@ class Endings:
             "stops": self.stops.tolist(),
             "best": self.best.tolist(),
             "verdicts": [None if v is None else (v.status, v.reason, v.step) for v in self._verdicts],
-            "stalls": self.stalls.state(),
+            "stalls": self.stalls.state(self.ended),
             "watches": None if self._watches is None else [(w.best, w.mark, w.step) for w in self._watches],
         }
 

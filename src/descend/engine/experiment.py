@@ -43,6 +43,9 @@ class Experiment:
         device: `auto` (an accelerator where one is present and the problem large), or a torch device.
         threads: `auto` (by the size of the problem), or a number of CPU threads.
         compile: `auto` (where it wins over the whole run), True or False.
+
+    Raises:
+        ConfigurationError: a value is none of these, or two parts do not go together.
     """
 
     objective: Objective
@@ -69,6 +72,8 @@ class Experiment:
                 f"{type(self.aggregator).__name__} is not the gradient of one function, so there is no line to search: "
                 "use an optimizer without a line search (adam), or an aggregator of fixed weights (sum, weighted)."
             )
+        if self.compile != "auto" and not isinstance(self.compile, bool):
+            raise ConfigurationError(f"compile is {self.compile!r}, but it must be auto, true or false.")
 
     def generator(self) -> torch.Generator:
         """Return the run's one source of randomness, on the CPU so that every device draws the same numbers."""

@@ -7,7 +7,7 @@ from torch import Tensor
 from descend.records import Column
 
 
-def columns(observed: dict[int, dict[str, Tensor]], step: int) -> dict[str, Column]:
+def gathered(observed: dict[int, dict[str, Tensor]], step: int) -> dict[str, Column]:
     """Return a column for each name; what has one shape, at steps that saw the same names, is moved together."""
     alike: dict[tuple[str, ...], list[int]] = {}
     for i, found in observed.items():

@@ -15,7 +15,7 @@ from descend.engine.block import due
 from descend.engine.checkpoint import Clock, Every, Saver
 from descend.engine.endings import Endings
 from descend.engine.experiment import Experiment
-from descend.engine.gather import columns, host
+from descend.engine.gather import gathered, host
 from descend.engine.placement import cpu_threads
 from descend.engine.program import Final
 from descend.engine.streams import Streams
@@ -175,7 +175,7 @@ class Loop:
             if losses:
                 joined = np.concatenate(losses)
                 found |= {f"loss/{name}": Column(steps, joined[:, :, i]) for i, name in enumerate(self.backend.names)}
-        return Rows(found | columns(offset(summaries), step), self.at)
+        return Rows(found | gathered(offset(summaries), step), self.at)
 
     def _find_ends(
         self,
@@ -260,7 +260,7 @@ class Loop:
             "seconds": self.seconds,
             "at": self.at.tolist(),
             "carry": self.backend.plain(self._columns(self.at)) if self.at.size else [],
-            "kept": [(runs.tolist(), self.backend.plain(columns)) for runs, columns in self._kept],
+            "kept": [(runs.tolist(), self.backend.plain(gathered)) for runs, gathered in self._kept],
             "endings": self.endings.state(),
         }
 
@@ -287,6 +287,36 @@ class Loop:
         """Evaluate every run where it ended; tensors [runs, …]."""
         with cpu_threads(self.threads):
             return self.backend.finish(self.ends())
+
+
+def of_one(state: dict[str, Any], run: int) -> dict[str, Any]:
+    """Return of the state of a stack that of one of its runs, as that run has it when it is alone."""
+    runs = len(state["endings"]["ended"])
+    if runs == 1:
+        return state
+    ended = state["endings"]["ended"][run]
+    carries = [(state["at"], state["carry"])] if not ended else state["kept"]
+    [own] = [alone(columns, at.index(run)) for at, columns in carries if run in at]
+    return state | {
+        "step": state["endings"]["stops"][run] if ended else state["step"],
+        "seconds": state["seconds"] / runs,
+        "at": [] if ended else [0],
+        "carry": [] if ended else own,
+        "kept": [([0], own)] if ended else [],
+        "endings": only(state["endings"], run),
+    }
+
+
+def only(state: Any, run: int) -> Any:
+    """Return of what is kept for each run of a stack, in lists, that of one run."""
+    if isinstance(state, dict):
+        return {name: only(x, run) for name, x in state.items()}
+    return [state[run]] if isinstance(state, list) else state
+
+
+def alone(columns: Sequence[Any], place: int) -> list[Any]:
+    """Return of a carry, tensors [runs, …], that of one run, tensors [1, …]."""
+    return [x[place : place + 1] if isinstance(x, Tensor) else x for x in columns]
 
 
 def offset(summaries: Sequence[Summary]) -> dict[int, dict[str, Tensor]]:

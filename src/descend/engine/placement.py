@@ -3,25 +3,15 @@
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import torch
 
 from descend.errors import ConfigurationError
-from descend.types import Params
-from descend.vectors import numel
-
-if TYPE_CHECKING:
-    from descend.engine.experiment import Experiment
 
 # Multiply-adds of one step (parameters × examples). On small nets a second thread makes a step 5 to 13 times slower,
 # more where other programs want the processor too; an accelerator's launch overhead likewise wants work to pay for it.
 THREADS_PAY = 20_000_000
 ACCELERATOR_PAYS = 20_000_000
-
-# `auto` compiles only steps of at most so many multiply-adds: in larger ones Python's part of the time is small. The
-# rule looks at the experiment alone: a result depends neither on how many runs there are nor on what else goes on.
-SMALL_STEP = 20_000
 
 
 def choose_device(name: str, work: int) -> torch.device:
@@ -85,19 +75,3 @@ def cpu_threads(count: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def compiles(experiment: "Experiment", params: Params, long_run: int) -> bool:
-    """Return whether to compile the steps: as the experiment says, or for `auto` where it wins over the whole run.
-
-    Args:
-        long_run: from how many steps on it wins.
-
-    Raises:
-        ConfigurationError: `compile` is none of its values.
-    """
-    if experiment.compile == "auto":
-        return experiment.steps >= long_run and experiment.objective.batch_size * numel(params) <= SMALL_STEP
-    if not isinstance(experiment.compile, bool):
-        raise ConfigurationError(f"compile is {experiment.compile!r}, but it must be auto, true or false.")
-    return experiment.compile

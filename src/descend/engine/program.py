@@ -220,6 +220,11 @@ class Program:
     def _kept_end(self) -> int:
         return len(self.leaves) + self.kept
 
+    def of_run(self, numbers: Sequence[Tensor], run: int) -> Experiment:
+        """Return the experiment of one run of a stack whose numbers are [runs] each, as it is written alone."""
+        own = {leaf: float(x[run]) for leaf, x in zip(self.leaves, numbers, strict=True)}
+        return with_leaves(self.experiment, own)
+
     def start(self, numbers: Numbers, params: Params) -> Carry:
         """Return one run's carry before its first step."""
         return lift(start(with_leaves(self.experiment, numbers), params))

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from descend.engine.gather import host
 from descend.engine.loop import Loop
 from descend.engine.program import Final
@@ -50,6 +52,13 @@ def results(loop: Loop, final: Final, seeds: Sequence[int]) -> tuple[Result, ...
         )
         for run, verdict in enumerate(verdicts)
     )
+
+
+def recorded_at_the_end(final: Final, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return what is recorded of runs where they ended, [runs, …] by name: totals, losses if several, metrics."""
+    losses = {f"loss/{name}": final.losses[:, i] for i, name in enumerate(names)} if len(names) > 1 else {}
+    found = {"value": final.total} | losses | final.observed
+    return {name: host(x) for name, x in found.items()}
 
 
 def noted(status: str, stationary: bool, norm: float) -> str:

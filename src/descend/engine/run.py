@@ -9,17 +9,16 @@ from typing import Any
 
 import numpy as np
 
-from descend.engine.backends.choose import choose, numbers_of_one, record
+from descend.engine.backends.choose import choose, numbers_of_one, record_experiment
 from descend.engine.budgeted import within_budgets
 from descend.engine.check import check_start
 from descend.engine.checkpoint import Clock, Every, save
 from descend.engine.experiment import Experiment
-from descend.engine.gather import host
 from descend.engine.loop import Loop, Rows
 from descend.engine.placement import cpu_threads
 from descend.engine.program import Final
 from descend.engine.result import Result
-from descend.engine.results import results, unevaluated
+from descend.engine.results import recorded_at_the_end, results, unevaluated
 from descend.engine.sink import Sink
 from descend.engine.step import total
 from descend.engine.stopping import Verdict
@@ -48,7 +47,7 @@ class Run:
         self.names = check_start(self.experiment, start)
         with cpu_threads(beginning.threads):
             batch = beginning.streams.example()
-            recording = record(self.experiment, self.names, start, batch, arrays=True)
+            recording = record_experiment(self.experiment, self.names, start, batch, arrays=True)
             made = choose(recording, numbers_of_one(recording.program), beginning.params, name=backend)
         self.loop = Loop(self.experiment, made, beginning.streams, 1, beginning.threads)
         self._start = start
@@ -116,11 +115,8 @@ class Run:
 
     def _end(self) -> Records:
         """Return what is recorded of the last parameters: the losses over the whole data, and every metric."""
-        final, step = self.final, int(self.loop.endings.stops[0])
-        found = {"value": final.total} | final.observed
-        if len(self.names) > 1:
-            found |= {f"loss/{name}": final.losses[:, i] for i, name in enumerate(self.names)}
-        columns = {name: Column(np.array([step]), host(x)[None]) for name, x in found.items()}
+        found, step = recorded_at_the_end(self.final, self.names), int(self.loop.endings.stops[0])
+        columns = {name: Column(np.array([step]), x[None]) for name, x in found.items()}
         return recorded(Rows(columns, self.loop.at), step + 1)
 
     def result(self) -> Result:
@@ -173,28 +169,28 @@ def drive(
             with suppress(KeyboardInterrupt):
                 for records in run:
                     blocks.append(records)
-                    spread(records, sinks)
+                    hand_to(records, sinks)
             result = documented(run, run.result(), blocks)
         for sink in sinks:
             sink.save()
         run.leave()
         if leave is not None:
-            spread(leave(run, result), sinks)
+            hand_to(leave(run, result), sinks)
     except Exception as error:
         verdict = Verdict("failed", f"{type(error).__name__}: {error}", run.loop.step)
-        close(sinks, documented(run, run.unevaluated(verdict), blocks))
+        close_all(sinks, documented(run, run.unevaluated(verdict), blocks))
         raise
-    close(sinks, result)
+    close_all(sinks, result)
     return result
 
 
-def spread(records: Records, sinks: Sequence[Sink]) -> None:
+def hand_to(records: Records, sinks: Sequence[Sink]) -> None:
     """Hand records to every sink."""
     for sink in sinks:
         sink.write(records)
 
 
-def close(sinks: Sequence[Sink], result: Result) -> None:
+def close_all(sinks: Sequence[Sink], result: Result) -> None:
     """Close every sink in its order."""
     for sink in sinks:
         sink.close(result)

@@ -46,9 +46,14 @@ class Stalls:
         still = steps - int(self._since[run])
         return int(self._since[run]) if self._complete and still >= max(LEAST_STEPS, SHARE * steps) else None
 
-    def state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps: plain numbers."""
-        return {"last": self._last.tolist(), "since": self._since.tolist(), "complete": self._complete}
+    def state(self, ended: np.ndarray) -> dict[str, Any]:
+        """Return what a checkpoint keeps: plain numbers; of runs that ended nothing is said any more.
+
+        Args:
+            ended: which runs did, bool [runs]; the steps that a stack makes after their end are no part of them.
+        """
+        last, since = np.where(ended, 0.0, self._last), np.where(ended, 0, self._since)
+        return {"last": last.tolist(), "since": since.tolist(), "complete": self._complete}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Take up what `state` gave."""

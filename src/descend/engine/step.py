@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from descend.engine.experiment import Experiment
+from descend.engine.flat import begin_state, make_update
 from descend.graph.compat import pytree
 from descend.objectives.objective import Objective
 from descend.types import Batch, Loss, Losses, Observation, Params, State, Total
@@ -99,7 +100,7 @@ def start(experiment: Experiment, params: Params) -> Carry:
         values = torch.stack(tuple(losses.values()))
     return Carry(
         params=params,
-        optimizer=experiment.optimizer.begin(params, experiment.seed),
+        optimizer=begin_state(experiment.optimizer, params, experiment.seed),
         aggregator=experiment.aggregator.init(values, tuple(losses)),
         gradients={name: torch.zeros_like(x) for name, x in params.items()},
         losses=values,
@@ -179,7 +180,7 @@ def advance(
     taken, aggregator = evaluate(experiment, carry.params, batch, carry.aggregator, jacobian)
     loss = count(total(experiment.objective, taken.weights, batch))
     optimizer = experiment.optimizer_at(carry.step)
-    found, state = optimizer.step(carry.params, experiment.clip(taken.gradients), carry.optimizer, loss)
+    found, state = make_update(optimizer, carry.params, experiment.clip(taken.gradients), carry.optimizer, loss)
     # A number [] that was given as a tensor would make float64 of a float32 parameter [].
     params = {name: found[name].to(x.dtype) for name, x in carry.params.items()}
     return Carry(params, state, aggregator, taken.gradients, taken.values, carry.step + 1), taken

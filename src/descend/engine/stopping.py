@@ -108,7 +108,7 @@ class Stopping:
         return None
 
 
-def named(verdict: Verdict, losses: dict[str, float]) -> Verdict:
+def with_loss_named(verdict: Verdict, losses: dict[str, float]) -> Verdict:
     """Return a verdict of divergence that names the first loss which was not finite; any other verdict as it is."""
     bad = [f"the loss {name!r} became {x}" for name, x in losses.items() if not math.isfinite(x)]
     if verdict.status != "diverged" or not bad:

@@ -41,7 +41,7 @@ class Streams:
         """Return the next batch of every run."""
         self.drawn += 1
         drawn = [next(source) for source in self.sources]
-        return pytree.tree_map(lambda *x: stacked(x, self.of_run), *drawn) if self.own else drawn[0]
+        return pytree.tree_map(lambda *x: stack_of_sources(x, self.of_run), *drawn) if self.own else drawn[0]
 
     def skip(self, batches: int) -> None:
         """Leave out the batches that were drawn before a run was interrupted."""
@@ -54,7 +54,7 @@ class Streams:
         self.of_run = self.of_run[torch.tensor(places, dtype=torch.int64, device="cpu")]
 
 
-def stacked(parts: tuple[Any, ...], of_run: Tensor) -> Any:
+def stack_of_sources(parts: tuple[Any, ...], of_run: Tensor) -> Any:
     """Return the tensors of the sources as one tensor over runs."""
     return torch.stack(parts)[of_run.to(parts[0].device)] if isinstance(parts[0], Tensor) else parts[0]
 

@@ -14,7 +14,8 @@ from torch.fx import Graph, GraphModule, Node
 from torch.fx.node import map_arg
 
 from descend.graph.compat import OpOverload, bare, lazy_graph_module
-from descend.graph.recorder import SHAPES, VALUE, Value, returned
+from descend.graph.operations import SHAPES
+from descend.graph.recorder import VALUE, Value, drop_unused, returned
 
 aten = torch.ops.aten
 
@@ -31,10 +32,27 @@ RESHAPES = {
     aten.squeeze.dim, aten.squeeze.dims, aten.contiguous.default,
 }  # fmt: skip
 
+# They return memory of their own, which is contiguous.
+MADE = {aten.bmm.default, aten.mm.default, aten.addmm.default, aten.baddbmm.default, aten.cat.default}
+
+# Elementwise operations, and their kernels that write into a tensor they are given.
+INTO = {
+    aten.abs.default: aten.abs.out, aten.add.Tensor: aten.add.out, aten.addcmul.default: aten.addcmul.out,
+    aten.clamp_min.default: aten.clamp_min.out, aten.div.Tensor: aten.div.out, aten.exp.default: aten.exp.out,
+    aten.lerp.Tensor: aten.lerp.Tensor_out, aten.log.default: aten.log.out, aten.maximum.default: aten.maximum.out,
+    aten.minimum.default: aten.minimum.out, aten.mul.Tensor: aten.mul.out, aten.neg.default: aten.neg.out,
+    aten.reciprocal.default: aten.reciprocal.out, aten.rsqrt.default: aten.rsqrt.out,
+    aten.sigmoid.default: aten.sigmoid.out, aten.sign.default: aten.sign.out, aten.sqrt.default: aten.sqrt.out,
+    aten.sub.Tensor: aten.sub.out, aten.tanh.default: aten.tanh.out, aten.where.self: aten.where.self_out,
+}  # fmt: skip
+
+LEAST_REUSED = 1024
+"""Numbers: the memory of fewer costs less than what it takes to ask for it."""
+
 MOST_CONSTANT = 4096
 """Constants of more numbers are not looked at, nor computed ahead."""
 
-Run = Callable[..., list[Tensor]]
+Compiled = Callable[..., list[Tensor]]
 """Carries out a graph: flat tensors in, flat tensors out."""
 
 
@@ -60,7 +78,7 @@ def simplified(graph: GraphModule) -> GraphModule:
         if key is not None and key in known:
             made.erase_node(copy)
         new[node] = copy if key is None else known.setdefault(key, copy)
-    made.eliminate_dead_code()
+    drop_unused(made)
     return lazy_graph_module(constants, made)
 
 
@@ -183,7 +201,7 @@ def parts(graph: GraphModule, early: Sequence[bool]) -> tuple[GraphModule, Graph
         if node not in rest and node not in own:
             rest[node] = after.node_copy(node, lambda x: rest[x])
     for made in (before, after):
-        made.eliminate_dead_code()
+        drop_unused(made)
     return lazy_graph_module(graph, before), lazy_graph_module(graph, after)
 
 
@@ -193,21 +211,27 @@ def needs_only(node: Node, own: dict[Node, Node]) -> bool:
     return one and all(source in own for source in node.all_input_nodes)
 
 
-def function(graph: GraphModule) -> Run:
-    """Return a Python function that carries out a graph; memory is given back as soon as nothing needs it."""
+def function(graph: GraphModule, reuse: bool = False) -> Compiled:
+    """Return a Python function that carries out a graph; memory is given back as soon as nothing needs it.
+
+    Args:
+        reuse: let elementwise operations write over an input that nothing needs afterwards. Such a function can be
+            called, but neither differentiated nor recorded.
+    """
     names: dict[Node, str] = {}
     given: dict[str, Any] = {}
     lines: list[str] = []
     last = last_uses(graph)
+    places = reused(graph, last) if reuse else {}
     for node in graph.graph.nodes:
         names[node] = f"v{len(names)}"
         if node.op == "get_attr":
             given[names[node]] = getattr(graph, str(node.target))
         if node.op != "call_function":
             continue
-        call = f"f{len(names)}"
-        given[call] = callable_of(node.target)
-        text = f"{names[node]} = {written(call, node, names, given)}"
+        call, place = f"f{len(names)}", places.get(node)
+        given[call] = callable_of(node.target if place is None else INTO[node.target])
+        text = f"{names[node]} = {line_of(call, node, names, given, place)}"
         gone = [names[x] for x in last.get(node, ()) if x.op == "call_function" or x.op == "placeholder"]
         lines.append(text + (f"; {' = '.join(gone)} = None" if gone else ""))
     inputs = ", ".join(names[node] for node in graph.graph.nodes if node.op == "placeholder")
@@ -222,8 +246,43 @@ def callable_of(target: Any) -> Any:
     return bare(target) if isinstance(target, OpOverload) else target
 
 
-def written(call: str, node: Node, names: dict[Node, str], given: dict[str, Any]) -> str:
-    """Return a call as Python text; values that have no text of their own become names in `given`."""
+def reused(graph: GraphModule, last: dict[Node, list[Node]]) -> dict[Node, Node]:
+    """Return for elementwise operations an input that nothing needs afterwards: its memory takes the result.
+
+    An input's memory is its own where an operation made it that returns no view, and everything that reads it returns
+    none either. What is written is the same to the bit; memory that is in the cache is used again.
+    """
+    found: dict[Node, Node] = {}
+    for node in graph.graph.nodes:
+        value = node.meta.get(VALUE)
+        if node.target not in INTO or not isinstance(value, Value) or value.numel < LEAST_REUSED:
+            continue
+        ends = [x for x in last.get(node, ()) if x.meta.get(VALUE) == value and is_fresh(x)]
+        if ends:
+            found[node] = ends[0]
+    return found
+
+
+def is_elementwise(node: Node) -> bool:
+    """Tell whether a node is an operation that works on each entry by itself."""
+    target: Any = node.target
+    known = node.op == "call_function" and isinstance(target, OpOverload)
+    return known and torch.Tag.pointwise in target.tags and isinstance(node.meta.get(VALUE), Value)
+
+
+def is_fresh(node: Node) -> bool:
+    """Tell whether a node's memory is its own, and of one piece: read by what returns no view of it."""
+    target: Any = node.target
+    made = is_elementwise(node) or (node.op == "call_function" and target in MADE)
+    return made and all(is_elementwise(user) or user.target in MADE for user in node.users)
+
+
+def line_of(call: str, node: Node, names: dict[Node, str], given: dict[str, Any], place: Node | None = None) -> str:
+    """Return a call as Python text; values that have no text of their own become names in `given`.
+
+    Args:
+        place: whose memory takes the result, if any does.
+    """
     if node.target is operator.getitem:
         return f"{names[node.args[0]]}[{node.args[1]}]"  # type: ignore[index]
 
@@ -239,6 +298,7 @@ def written(call: str, node: Node, names: dict[Node, str], given: dict[str, Any]
         return name
 
     words = [text(x) for x in node.args] + [f"{name}={text(x)}" for name, x in node.kwargs.items()]
+    words += [] if place is None else [f"out={names[place]}"]
     return f"{call}({', '.join(words)})"
 
 

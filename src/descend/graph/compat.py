@@ -5,7 +5,6 @@ meaning. No other file of the source names one (`tests/test_architecture.py`). O
 begin with an underscore are not among them: torch's saved programs name these, so they stay.
 """
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -150,13 +149,16 @@ def compiler() -> Callable[[GraphModule, list[Any]], Callable[..., Any]]:
 
 def lowerer() -> Callable[[GraphModule, list[Any]], Callable[..., Any]]:
     """Return all that `compiler` does but for writing code: the graph that it would write code of is carried out."""
-    from functorch.compile import make_boxed_func
+    from functorch.compile import make_boxed_func  # type: ignore[import-untyped]
     from torch._inductor.compile_fx import compile_fx
 
-    def carry_out(graph: GraphModule, _: list[Any], **__: Any) -> Callable[..., Any]:
+    def carry_out(graph: GraphModule, _: list[Any], **__: Any) -> Any:
         return make_boxed_func(graph.forward)
 
-    return functools.partial(compile_fx, inner_compile=carry_out)
+    def lower(graph: GraphModule, examples: list[Any]) -> Any:
+        return compile_fx(graph, examples, inner_compile=carry_out)
+
+    return lower
 
 
 def has_cpp_compiler() -> bool:

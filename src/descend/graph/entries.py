@@ -15,29 +15,19 @@ from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
 
 from descend.graph.compat import OpOverload, OpOverloadPacket, pytree
-from descend.graph.recorder import VALUE, Value, inputs, record, unrecorded
+from descend.graph.operations import BY_INDEX, MOVEMENTS, SHAPES, is_pointwise
+from descend.graph.recorder import VALUE, Value, inputs, precision_of, record, unrecorded
 
 MOST_ENTRIES = 16
 """A step whose largest tensor has more entries stays as it is: the program would grow with each of them."""
 
 aten = torch.ops.aten
 
-# What they return holds entries of their inputs, or zero: asked of the entries' numbers, they say which go where.
-MOVEMENTS = {
-    aten.alias, aten.cat, aten.clone, aten.detach, aten.diagonal, aten.expand, aten.flip, aten.lift_fresh,
-    aten.lift_fresh_copy, aten.permute, aten.reshape, aten.roll, aten.select, aten.select_backward, aten.slice,
-    aten.slice_backward, aten.split, aten.split_with_sizes, aten.squeeze, aten.stack, aten.t, aten.transpose,
-    aten.unbind, aten.unsqueeze, aten.view, aten._unsafe_view,
-}  # fmt: skip
-
-# They work on each entry by itself, though torch does not tag them so.
-POINTWISE = {aten._to_copy, aten.floor_divide}
-
-# What they return depends on the shape of their input alone.
-CONSTANTS = {aten.ones_like, aten.zeros_like, aten.full_like, aten.new_zeros, aten.new_ones, aten.new_full}
-
 Entries = np.ndarray
-"""One run's tensor as an array of objects, each a tensor [] that holds one entry."""
+"""A tensor as an array of objects, each of which is one entry: a tensor [], or another kind of number."""
+
+PLACES = ("dtype", "layout", "device", "memory_format", "pin_memory")
+"""Keywords that say where a tensor goes: of entries they say nothing."""
 
 
 class Inseparable(Exception):
@@ -75,40 +65,114 @@ def array(values: Sequence[Any], shape: Sequence[int]) -> Entries:
     return found.reshape(tuple(shape))
 
 
-def split(x: Tensor) -> Entries:
+def entries_of(x: Tensor) -> Entries:
     """Return the entries of a tensor."""
     return array([x[index] for index in np.ndindex(*x.shape)], x.shape)
 
 
-class EntryByEntry(Interpreter):
-    """Carries out a traced step on entries instead of tensors."""
+class Entrywise(Interpreter):
+    """Carries out a graph on entries instead of tensors, in whatever arithmetic a subclass has.
+
+    Operations that only move entries, and those that look at shapes alone, are the same in every arithmetic. What
+    depends on no entries is computed by torch.
+    """
 
     def run_node(self, node: Node) -> Any:
-        if node.op == "get_attr":
-            return split(super().run_node(node))
         if node.op != "call_function" or not isinstance(node.target, OpOverload):
             return super().run_node(node)
-        given, keywords = self.fetch_args_kwargs_from_env(node)
-        op, packet, value = node.target, node.target.overloadpacket, node.meta[VALUE]
-        if not any(isinstance(x, Entries) for x in pytree.tree_leaves((given, keywords))):
-            return split(op(*given, **keywords))
-        if torch.Tag.pointwise in op.tags or packet in POINTWISE:
-            return _pointwise(node, given, keywords)
-        if packet in MOVEMENTS:
-            return _moved(op, given, keywords, value)
-        if packet in CONSTANTS:
-            like = torch.empty(given[0].shape, dtype=value.dtype, device="cpu")
-            return split(op(like, *given[1:], **keywords))
-        if packet in REDUCTIONS and not keywords:
-            return REDUCTIONS[packet](value, *given)
+        args, kwargs = self.fetch_args_kwargs_from_env(node)
+        op, packet = node.target, node.target.overloadpacket
+        if not any(isinstance(x, Entries) for x in pytree.tree_leaves((args, kwargs))):
+            return self.constant(op(*args, **kwargs))
+        if packet in SHAPES:
+            return self.constant(of_shape_alone(op, args, kwargs, self.dtype(node)))
+        if packet in MOVEMENTS or (packet in BY_INDEX and not contains_entries((args[1:], kwargs))):
+            return moved(op, self.joinable(packet, args), kwargs, lambda x: self.placed(x, node))
+        return self.compute(node, args, kwargs)
+
+    def constant(self, x: Any) -> Any:
+        """Return what torch computed of no entries as other operations take it."""
+        return x
+
+    def dtype(self, node: Node) -> torch.dtype:
+        """Return the dtype of an operation's result."""
+        raise NotImplementedError
+
+    def joinable(self, packet: OpOverloadPacket, args: Sequence[Any]) -> Sequence[Any]:
+        """Return the arguments of a movement with every tensor whose entries it moves as entries."""
+        return args
+
+    def placed(self, entry: Any | None, node: Node) -> Any:
+        """Return an entry where a movement puts it; None is a zero that the movement made itself."""
+        raise NotImplementedError
+
+    def compute(self, node: Node, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        """Carry out an operation that is arithmetic."""
+        raise NotImplementedError
+
+
+class EntryByEntry(Entrywise):
+    """Carries out a traced step by torch's arithmetic of single numbers."""
+
+    def get_attr(self, target: Any, args: Any, kwargs: Any) -> Entries:
+        return entries_of(super().get_attr(target, args, kwargs))
+
+    def constant(self, x: Any) -> Entries:
+        return entries_of(x)
+
+    def dtype(self, node: Node) -> torch.dtype:
+        value = node.meta[VALUE]
+        return (value if isinstance(value, Value) else value[0]).dtype
+
+    def placed(self, entry: Any | None, node: Node) -> Tensor:
+        dtype = self.dtype(node)
+        return torch.zeros((), dtype=dtype, device="cpu") if entry is None else entry.to(dtype)
+
+    def compute(self, node: Node, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
+        op: Any = node.target
+        if is_pointwise(op):
+            return _pointwise(node, args, kwargs)
+        if op.overloadpacket in REDUCTIONS and not kwargs:
+            return REDUCTIONS[op.overloadpacket](node.meta[VALUE], *args)
         raise Inseparable(str(op))
+
+
+def contains_entries(tree: Any) -> bool:
+    """Tell whether any part of a tree is a tensor's entries."""
+    return any(isinstance(x, Entries) for x in pytree.tree_leaves(tree))
+
+
+def of_shape_alone(op: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], dtype: torch.dtype) -> Tensor:
+    """Return what an operation makes of the shape of its first argument."""
+    kwargs = {name: x for name, x in kwargs.items() if name not in PLACES}
+    return op(torch.empty(args[0].shape, dtype=dtype, device="cpu"), *args[1:], **kwargs)
+
+
+def moved(op: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], placed: Callable[[Any | None], Any]) -> Any:
+    """Ask a movement where it puts the numbers 1, 2, …, and put the entries there; 0 is a zero it made itself."""
+    entries: list[Any] = [None]
+
+    def numbered(x: Any) -> Any:
+        if not isinstance(x, Entries):
+            return x
+        first = len(entries)
+        entries.extend(x.flat)
+        return torch.arange(first, len(entries), dtype=torch.int64, device="cpu").reshape(x.shape)
+
+    kwargs = {name: x for name, x in kwargs.items() if name not in PLACES}
+    with unrecorded():
+        given, keywords = pytree.tree_map(numbered, (list(args), kwargs))
+        found = pytree.tree_map(lambda x: (x.flatten().tolist(), x.shape), op(*given, **keywords))
+    return pytree.tree_map(
+        lambda x: array([placed(entries[i]) for i in x[0]], x[1]), found, is_leaf=lambda x: isinstance(x, tuple)
+    )
 
 
 def _pointwise(node: Node, given: Sequence[Any], keywords: dict[str, Any]) -> Entries:
     """Apply the operation to each entry, in the precision that the whole tensors would have had."""
     op: Any = node.target
     values = [x.meta[VALUE] for x in node.all_input_nodes]
-    precision, value = _precision([x for x in values if x.dtype.is_floating_point]), node.meta[VALUE]
+    precision, value = precision_of(values), node.meta[VALUE]
     leaves, spec = pytree.tree_flatten((given, keywords))
     spread = [np.broadcast_to(x, value.shape) if isinstance(x, Entries) else x for x in leaves]
 
@@ -120,34 +184,8 @@ def _pointwise(node: Node, given: Sequence[Any], keywords: dict[str, Any]) -> En
     return array([at(index) for index in np.ndindex(*value.shape)], value.shape)
 
 
-def _precision(floats: Sequence[Value]) -> torch.dtype | None:
-    """Return the precision in which torch computes with these; a number [] has no say beside a tensor that has axes."""
-    decisive = [x.dtype for x in floats if x.shape] or [x.dtype for x in floats]
-    return reduce(torch.promote_types, decisive) if decisive else None
-
-
 def _as(x: Tensor, precision: torch.dtype | None) -> Tensor:
     return x.to(precision) if precision is not None and x.is_floating_point() else x
-
-
-def _moved(op: OpOverload, given: Sequence[Any], keywords: dict[str, Any], value: Value | list[Value]) -> Any:
-    """Ask the operation where it puts the numbers 1, 2, …, and put the entries there; 0 is a zero it made itself."""
-    entries: list[Tensor] = []
-
-    def numbered(x: Any) -> Any:
-        if not isinstance(x, Entries):
-            return x
-        first = len(entries) + 1
-        entries.extend(x.flat)
-        return torch.arange(first, len(entries) + 1, dtype=torch.int64, device="cpu").reshape(x.shape)
-
-    kwargs = {name: x for name, x in keywords.items() if name not in ("dtype", "layout", "device", "memory_format")}
-    dtype = (value if isinstance(value, Value) else value[0]).dtype
-    zero = torch.zeros((), dtype=dtype, device="cpu")
-    with unrecorded():
-        args, kwargs = pytree.tree_map(numbered, (list(given), kwargs))
-        places = pytree.tree_map(lambda x: np.array(x.tolist()), op(*args, **kwargs))
-    return pytree.tree_map(lambda x: array([entries[i - 1].to(dtype) if i else zero for i in x.flat], x.shape), places)
 
 
 def _rows(value: Value, x: Entries, axes: Sequence[int] | None) -> Entries:

@@ -7,8 +7,9 @@ seconds of imports (dynamo, inductor, sympy) that the first use of that costs.
 
 import operator
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from typing import Any, NamedTuple
 
 import torch
@@ -27,17 +28,13 @@ from descend.graph.compat import (
     without_dispatch_modes,
     writes,
 )
+from descend.graph.operations import SHAPES
 
 VALUE = "value"
 """Under this key a node's `meta` has the `Value` of its output, or a list of them where it has several."""
 
 
 aten = torch.ops.aten
-
-# What they return depends on the shape of their input alone.
-SHAPES = {
-    aten.ones_like, aten.zeros_like, aten.full_like, aten.new_zeros, aten.new_ones, aten.new_full,
-}  # fmt: skip
 
 
 class Value(NamedTuple):
@@ -56,6 +53,13 @@ class Value(NamedTuple):
     def bytes(self) -> int:
         """The memory they take."""
         return self.numel * self.dtype.itemsize
+
+
+def precision_of(values: Iterable[Any]) -> torch.dtype | None:
+    """Return the precision in which torch computes with these; a number [] has no say beside a tensor with axes."""
+    floats = [x for x in values if isinstance(x, Value) and x.dtype.is_floating_point]
+    decisive = [x.dtype for x in floats if x.shape] or [x.dtype for x in floats]
+    return reduce(torch.promote_types, decisive) if decisive else None
 
 
 def record(
@@ -80,8 +84,16 @@ def record(
     finally:
         RECORDING.pop()
     recorder.graph.output([recorder.node(x) for x in outputs])
-    recorder.graph.eliminate_dead_code()
+    drop_unused(recorder.graph)
     return lazy_graph_module(recorder.constants, recorder.graph)
+
+
+def drop_unused(graph: Graph) -> None:
+    """Take out what no output depends on, unless it writes in place; torch's own form of this takes far longer."""
+    for node in reversed(graph.nodes):
+        kept = node.op in ("placeholder", "output") or (isinstance(node.target, OpOverload) and writes(node.target))
+        if not (node.users or kept):
+            graph.erase_node(node)
 
 
 def apart(inputs: Sequence[Tensor]) -> list[Tensor]:
@@ -128,7 +140,7 @@ RECORDING: list["Recorder"] = []
 """The recorders at work, the innermost last."""
 
 
-def whole(function: Callable[..., Any], *args: Any) -> Any:
+def as_one_node(function: Callable[..., Any], *args: Any) -> Any:
     """Call `function`, and record the call as one node instead of what happens in it.
 
     Args:
@@ -190,7 +202,7 @@ class Recorder(LightDispatchMode):
             self._know(found, node)
         elif isinstance(found, tuple | list):
             self._alive.append(given)
-            node.meta[VALUE] = [value(x) for x in found]
+            node.meta[VALUE] = [value_of(x) for x in found]
             for i, x in enumerate(found):
                 if isinstance(x, Tensor):
                     self._know(x, self.graph.call_function(operator.getitem, (node, i)))
@@ -227,9 +239,9 @@ class Recorder(LightDispatchMode):
             self._alive.append(x)
             self._sharing[memory(x)] += 1
         self._nodes[id(x)] = node
-        node.meta[VALUE] = value(x)
+        node.meta[VALUE] = value_of(x)
 
 
-def value(x: Any) -> Value | None:
+def value_of(x: Any) -> Value | None:
     """Return what is known of a tensor; None for anything else."""
     return Value(x.shape, x.dtype, x.device) if isinstance(x, Tensor) else None

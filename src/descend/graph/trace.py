@@ -46,10 +46,10 @@ def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]
         if any(writes(operation) for operation in operations):
             # vmap has no rule for some operations in place, and would loop over the runs.
             pure = torch.func.functionalize(graph, remove="mutations")
-            graph = record(pure, tensors(inputs), {torch.ops.aten.copy.default: written})
+            graph = record(pure, tensors(inputs), {torch.ops.aten.copy.default: overwritten})
     return graph, examples[-1]
 
 
-def written(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
+def overwritten(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
     """What `target` holds once `source` is written to it; torch's own form of this has no rule for vmap."""
     return source.to(target.dtype).expand(target.shape)

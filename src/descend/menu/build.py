@@ -52,15 +52,15 @@ def build(config: DictConfig, overrides: list[str]) -> Experiment:
     Raises:
         ConfigurationError: a field does not exist, has a value of the wrong type, or was refused by its class.
     """
-    given = plain(config)
+    given = as_plain(config)
     parts = {group: make(group, retargeted(group, given[group], overrides), base) for group, base in PARTS.items()}
     nodes = {f"metrics.{name}": node for name, node in table("metrics", given).items()}
     # `order` is no metric: the others refer to it.
     asked = {name: node for name, node in table("derivatives", given).items() if name != "order"}
     nodes |= {f"derivatives.{name}": node for name, node in asked.items()}
     metrics = {path: make(path, node, Metric) for path, node in nodes.items() if node}
-    stop = checked("stop", Stopping, table("stop", given))
-    settings = checked("", Menu, {name: given[name] for name in SETTINGS})
+    stop = checked_fields("stop", Stopping, table("stop", given))
+    settings = checked_fields("", Menu, {name: given[name] for name in SETTINGS})
     check_op(config, given, overrides)
     if isinstance(settings["threads"], int) and settings["threads"] > MOST_THREADS:
         raise ConfigurationError(f"threads is {settings['threads']:,}, but torch takes {MOST_THREADS:,} at most.")
@@ -97,7 +97,7 @@ def table(key: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return node or {}
 
 
-def plain(config: DictConfig) -> dict[str, Any]:
+def as_plain(config: DictConfig) -> dict[str, Any]:
     """Return a composed configuration as plain dicts, lists and numbers.
 
     Raises:
@@ -127,7 +127,7 @@ def trackers(config: DictConfig) -> dict[str, Tracker]:
         path = f"tracker.{name}"
         if not node:
             continue
-        target = named(path, node["_target_"]) if isinstance(node, dict) and "_target_" in node else None
+        target = imported(path, node["_target_"]) if isinstance(node, dict) and "_target_" in node else None
         if target is not None and not all(hasattr(target, method) for method in ("write", "close")):
             raise ConfigurationError(
                 f"{path}._target_ is {short(str(node['_target_']))}, but a tracker is a class with the methods "
@@ -146,7 +146,7 @@ def checkpoints(config: DictConfig) -> Every:
         ConfigurationError: `checkpoint.every` is none of what it may be, or there is a field that does not exist.
     """
     node = table("checkpoint", {"checkpoint": resolved(config.get("checkpoint"))})
-    return Every.of(checked("checkpoint", Checkpoint, node).get("every", Checkpoint.every))
+    return Every.of(checked_fields("checkpoint", Checkpoint, node).get("every", Checkpoint.every))
 
 
 def retargeted(group: str, node: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
@@ -163,7 +163,7 @@ def make(path: str, node: Any, base: type) -> Any:
     node = checked_node(path, node)
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise ConfigurationError(f"{path} names no class; give it one: {path}._target_=module.Class.")
-    target = named(path, node["_target_"])
+    target = imported(path, node["_target_"])
     refusal = (
         f"{path}._target_ is {node['_target_']}, but only a subclass of {base.__module__}.{base.__name__} can stand "
         "there; let it inherit from that class."
@@ -189,10 +189,10 @@ def checked_node(path: str, value: Any) -> Any:
     if "_target_" not in inner:
         return inner
     own = {name: item for name, item in inner.items() if not str(name).startswith("_")}
-    return inner | checked(path, named(path, inner["_target_"]), own)
+    return inner | checked_fields(path, imported(path, inner["_target_"]), own)
 
 
-def checked(path: str, target: Any, given: dict[str, Any]) -> dict[str, Any]:
+def checked_fields(path: str, target: Any, given: dict[str, Any]) -> dict[str, Any]:
     """Return the fields given to a class or function, as it wants them.
 
     Raises:
@@ -232,7 +232,7 @@ def check_kind(path: str, value: Any, kinds: tuple[type, ...]) -> None:
     """
     if not kinds or not isinstance(value, Mapping) or "_target_" not in value:
         return
-    target = named(path, value["_target_"])
+    target = imported(path, value["_target_"])
     if not inspect.isclass(target) or not issubclass(target, kinds):
         expected = " or ".join(f"{kind.__module__}.{kind.__name__}" for kind in kinds)
         raise ConfigurationError(
@@ -241,7 +241,7 @@ def check_kind(path: str, value: Any, kinds: tuple[type, ...]) -> None:
         )
 
 
-def named(path: str, target: Any) -> Any:
+def imported(path: str, target: Any) -> Any:
     """Return the class or function of a dotted name."""
     module, _, name = str(target).rpartition(".")
     try:

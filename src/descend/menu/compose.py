@@ -51,12 +51,23 @@ def composing() -> Iterator[None]:
 
 
 def write_hydra(config: DictConfig, overrides: Sequence[str], folder: Path) -> None:
-    """Leave `.hydra/config.yaml` and `.hydra/overrides.yaml` as Hydra leaves them of a run, by a faster writer."""
+    """Leave `.hydra` as Hydra leaves it of a run, by a faster writer; of the node `hydra` only what resuming reads.
+
+    Args:
+        config: composed with the node `hydra`.
+    """
     content: Any = OmegaConf.to_container(config, enum_to_str=True)
+    hydra = {"hydra": {"runtime": {"choices": content.pop("hydra")["runtime"]["choices"]}}}
     (folder / ".hydra").mkdir(exist_ok=True)
-    for name, part in (("config", content), ("overrides", list(overrides))):
+    for name, part in (("config", content), ("overrides", list(overrides)), ("hydra", hydra)):
         text = yaml.dump(part, Dumper=DUMPER, default_flow_style=False, allow_unicode=True, sort_keys=False)
         (folder / ".hydra" / f"{name}.yaml").write_text(text, encoding="utf-8")
+
+
+def overrides_of(folder: Path) -> list[str] | None:
+    """Return the overrides of the run in a folder, as `.hydra` has them; None where there are none."""
+    path = folder / ".hydra" / "overrides.yaml"
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
 
 
 def about(override: str, group: str) -> bool:

@@ -28,7 +28,7 @@ def help_text(folder: Path) -> str:
         width = max(map(len, names))
         lines = [f"  {name:<{width}}  {first_comment(group / f'{name}.yaml')}" for name in names]
         parts.append("\n".join([f"{group.name}=", *lines]))
-    parts.append("settings\n" + "\n".join(f"  {line}" for line in settings(folder / "config.yaml")))
+    parts.append("settings\n" + "\n".join(f"  {line}" for line in setting_lines(folder / "config.yaml")))
     return "\n\n".join(parts)
 
 
@@ -38,7 +38,7 @@ def first_comment(path: Path) -> str:
         return next(line for line in file if not line.startswith("# @")).lstrip("# ").rstrip()
 
 
-def settings(path: Path) -> list[str]:
+def setting_lines(path: Path) -> list[str]:
     """Return the lines of config.yaml between its defaults list and its `hydra` node."""
     lines = path.read_text().splitlines()
     after = next(i for i, line in enumerate(lines) if line.startswith("steps:"))

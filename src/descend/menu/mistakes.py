@@ -91,7 +91,7 @@ def missing(file: str, options: Sequence[str]) -> str:
     if not (FOLDER / group).is_dir() and not options:
         group, _, choice = file.partition("/")
     if group == "hydra" or not ((FOLDER / group).is_dir() or options):
-        return unknown(f"The group {group}", group, groups(), "the menu has the groups")
+        return unknown(f"The group {group}", group, group_names(), "the menu has the groups")
     known = {*options, *(choices(FOLDER / group) if (FOLDER / group).is_dir() else ())}
     return unknown(f"{group}={choice}", choice, known, f"the group {group} has the choices")
 
@@ -107,7 +107,7 @@ def no_such_field(error: OmegaConfBaseException) -> str:
     return text
 
 
-def groups() -> list[str]:
+def group_names() -> list[str]:
     """Return the names of the menu's groups."""
     return [folder.name for folder in FOLDER.iterdir() if folder.is_dir()]
 

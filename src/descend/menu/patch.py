@@ -29,7 +29,7 @@ def parsed(override: str) -> Override:
 
 
 @cache
-def alone(group: str, choice: str) -> DictConfig | None:
+def standing_alone(group: str, choice: str) -> DictConfig | None:
     """Return what a choice makes of its group's node.
 
     None where that is for Hydra: there is none of that name, it builds on others, or it goes elsewhere.
@@ -77,7 +77,7 @@ def grafts(overrides: Sequence[Override]) -> dict[str, str]:
     if not all(map(is_choice, overrides)):
         return {}
     chosen = {override.key_or_group: str(override.value()) for override in overrides}
-    return {} if any(alone(*pair) is None for pair in chosen.items()) else chosen
+    return {} if any(standing_alone(*pair) is None for pair in chosen.items()) else chosen
 
 
 @lru_cache
@@ -85,7 +85,7 @@ def grafted(chosen: tuple[tuple[str, str], ...], with_hydra: bool, source: Sourc
     """Return the menu with these choices of its groups, each of which stands alone, as bytes to copy it from."""
     config = pickle.loads(pickled((), with_hydra, source))
     for group, choice in chosen:
-        config[group] = alone(group, choice)
+        config[group] = standing_alone(group, choice)
         if with_hydra:
             config.hydra.runtime.choices[group] = choice
     return pickle.dumps(config)

@@ -71,10 +71,10 @@ def known_before(overrides: Sequence[Override]) -> list[str]:
     return [
         str(each.input_line)
         for each in overrides
-        if each.is_sweep_override() or each.is_hydra_override() or not within(each, later)
+        if each.is_sweep_override() or each.is_hydra_override() or not is_within(each, later)
     ]
 
 
-def within(override: Override, places: Sequence[str]) -> bool:
+def is_within(override: Override, places: Sequence[str]) -> bool:
     """Tell whether an override sets something inside one of these places."""
     return any(override.key_or_group.startswith(f"{place}.") for place in places)

@@ -35,7 +35,7 @@ class Ready:
         with users_errors():
             trackers(own)
             checkpoints(own)
-            loop = prepare(own, config.hydra)
+            loop = make_ready(own, config.hydra)
         make_folder(Path(config.hydra.run.dir))
         Ready._loop = loop
 
@@ -93,7 +93,7 @@ def check_unused(folder: Path) -> None:
             )
 
 
-def prepare(config: DictConfig, hydra: Any) -> Run:
+def make_ready(config: DictConfig, hydra: Any) -> Run:
     """Return the loop of a composed configuration, ready to start.
 
     Args:

@@ -40,7 +40,7 @@ class Source:
         own = [each for each in sources if each.provider.startswith(OWN)]
         check_folders([Path(each.path) for each in own if each.schema == "file"])
         [main] = [each.path for each in sources if each.provider == "main"]
-        beside = tuple(f"{each.schema}://{absolute(each)}" for each in own)
+        beside = tuple(f"{each.schema}://{absolute_folder(each)}" for each in own)
         return cls(config.hydra.job.config_name, main, beside)
 
     @property
@@ -52,7 +52,7 @@ class Source:
 MENU = Source()
 
 
-def absolute(source: DictConfig) -> str:
+def absolute_folder(source: DictConfig) -> str:
     """Return a source's path, absolute where it is a folder: another process may stand elsewhere."""
     return str(Path(source.path).resolve()) if source.schema == "file" else source.path
 

@@ -30,7 +30,7 @@ MODES = ("hydra.mode=RUN", "hydra.mode=MULTIRUN")
 Task = Callable[[DictConfig], float]
 
 
-def start(task: Task) -> None:
+def start_hydra(task: Task) -> None:
     """Let Hydra read the command line, compose, and call `task`, or sweep.
 
     Hydra's own `main` composes twice, the first time to read `hydra.mode` alone, which takes a fifth of a second. Here
@@ -40,7 +40,7 @@ def start(task: Task) -> None:
     Raises:
         ConfigurationError: saying what is wrong with the command line, or with a file of the user's.
     """
-    given = {name: value for name, value in vars(arguments()).items() if value}
+    given = {name: value for name, value in vars(command_line()).items() if value}
     overrides, sweeps = given.pop("overrides", []), given.pop("multirun", False)
     where = {flag: given.pop(flag, None) for flag in ("config_path", "config_name", "config_dir")}
     given.pop("run", None)
@@ -59,13 +59,13 @@ def start(task: Task) -> None:
             sweeps = said[-1] == MODES[1]
         elif not sweeps and files_say_mode(where["config_dir"], overrides):
             sweeps = hydra.get_mode(name, overrides) == RunMode.MULTIRUN
-        carry = sweep if sweeps else run
+        carry = run_sweep if sweeps else run_once
         carry(hydra, name, task, overrides)
     finally:
         GlobalHydra.instance().clear()
 
 
-def arguments() -> Namespace:
+def command_line() -> Namespace:
     """Return the command line as Hydra's parser reads it, flags and overrides in any order.
 
     Raises:
@@ -110,7 +110,7 @@ def files_say_mode(beside: str | None, overrides: list[str]) -> bool:
     return any(b"MULTIRUN" in path.read_bytes() for path in FOLDER.rglob("*.yaml"))
 
 
-def run(hydra: Hydra, name: str, task: Task, overrides: list[str]) -> None:
+def run_once(hydra: Hydra, name: str, task: Task, overrides: list[str]) -> None:
     """Compose and run one job, as `Hydra.run` does; what is wrong with the configuration is told in a sentence."""
     with composing():
         check_places(parse(overrides), sweeps=False)
@@ -148,7 +148,7 @@ def job_of(hydra: Hydra, callbacks: Callbacks, task: Task, config: DictConfig) -
         ) from error
 
 
-def sweep(hydra: Hydra, name: str, task: Task, overrides: list[str]) -> None:
+def run_sweep(hydra: Hydra, name: str, task: Task, overrides: list[str]) -> None:
     """Compose what all runs have in common and call the sweeper, as `Hydra.multirun` does.
 
     A field of a swept group exists once a choice is made: what sets it is left out here, and goes to the runs.

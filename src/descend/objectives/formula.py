@@ -14,10 +14,10 @@ from torch.nn import functional
 
 from descend.errors import ConfigurationError
 
-Value = Any
+TensorOrNumber = Any
 """A tensor, or a Python number where no tensor has entered yet: indices, exponents, loop counters."""
 
-Evaluate = Callable[[Mapping[str, Value]], Value]
+Evaluate = Callable[[Mapping[str, TensorOrNumber]], TensorOrNumber]
 """The value of a part of a formula, given the values of its names."""
 
 CONSTANTS = {"pi": math.pi, "e": math.e}
@@ -38,19 +38,19 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], int]] = {
 """What a formula may call, with the number of arguments."""
 
 
-def power(base: Value, exponent: Value) -> Value:
+def formula_power(base: TensorOrNumber, exponent: TensorOrNumber) -> TensorOrNumber:
     """base ** exponent; of numbers in floating point, so that a tower of them overflows and fills no memory."""
     if isinstance(base, Tensor) or isinstance(exponent, Tensor):
         return base**exponent
     return math.pow(base, exponent)
 
 
-OPERATORS: dict[type, Callable[[Value, Value], Value]] = {
+OPERATORS: dict[type, Callable[[TensorOrNumber, TensorOrNumber], TensorOrNumber]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
     ast.Div: operator.truediv,
-    ast.Pow: power,
+    ast.Pow: formula_power,
     ast.Gt: operator.gt,
     ast.GtE: operator.ge,
     ast.Lt: operator.lt,
@@ -97,7 +97,7 @@ class Formula:
             ) from error
         self.parameters = tuple(translator.parameters)
 
-    def __call__(self, values: Mapping[str, Tensor]) -> Value:
+    def __call__(self, values: Mapping[str, Tensor]) -> TensorOrNumber:
         """Return the formula's value at the given values of its parameters, which share a dtype and a device."""
         return self._evaluate({LIKE: next(iter(values.values())), **values})
 
@@ -182,7 +182,7 @@ class _Translator(ast.NodeVisitor):
         compare = [OPERATORS[type(op)] for op in node.ops]
         sides = [self.visit(side) for side in (node.left, *node.comparators)]
 
-        def evaluate(values: Mapping[str, Value]) -> Value:
+        def evaluate(values: Mapping[str, TensorOrNumber]) -> TensorOrNumber:
             at = [side(values) for side in sides]
             return reduce(operator.and_, (test(a, b) for test, a, b in zip(compare, at, at[1:], strict=False)))
 
@@ -191,7 +191,7 @@ class _Translator(ast.NodeVisitor):
     def visit_IfExp(self, node: ast.IfExp) -> Evaluate:
         condition, chosen, other = self.visit(node.test), self.visit(node.body), self.visit(node.orelse)
 
-        def evaluate(values: Mapping[str, Value]) -> Value:
+        def evaluate(values: Mapping[str, TensorOrNumber]) -> TensorOrNumber:
             holds = condition(values)
             if not isinstance(holds, Tensor):
                 return (chosen if holds else other)(values)
@@ -223,7 +223,7 @@ class _Translator(ast.NodeVisitor):
             return self.sum_over_range(node.args[0])
         arguments = [self.visit(argument) for argument in node.args]
 
-        def evaluate(values: Mapping[str, Value]) -> Value:
+        def evaluate(values: Mapping[str, TensorOrNumber]) -> TensorOrNumber:
             return function(*(_as_tensor(argument(values), values[LIKE]) for argument in arguments))
 
         return evaluate
@@ -245,7 +245,7 @@ class _Translator(ast.NodeVisitor):
         body = self.visit(node.elt)
         self.counters.pop()
 
-        def evaluate(values: Mapping[str, Value]) -> Value:
+        def evaluate(values: Mapping[str, TensorOrNumber]) -> TensorOrNumber:
             bounds = [end(values) for end in ends]
             if any(isinstance(bound, Tensor) for bound in bounds):
                 self.refuse(node, "bounds a loop by a parameter", "a number that only counts has no derivative")
@@ -257,7 +257,7 @@ class _Translator(ast.NodeVisitor):
         return evaluate
 
 
-def _as_tensor(value: Value, like: Tensor) -> Tensor:
+def _as_tensor(value: TensorOrNumber, like: Tensor) -> Tensor:
     if isinstance(value, Tensor):
         return value
     return torch.full((), float(value), dtype=like.dtype, device=like.device)

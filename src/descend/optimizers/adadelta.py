@@ -1,6 +1,7 @@
 """Adadelta."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -25,6 +26,8 @@ class Adadelta(Optimizer):
         eps: added under both roots, ≥ 0; with 0 the method never leaves its start.
         weight_decay: λ ≥ 0 of an L2 penalty λ/2 ‖x‖² added to the gradient.
     """
+
+    entrywise: ClassVar[bool] = True
 
     lr: float = 1.0
     rho: float = 0.9

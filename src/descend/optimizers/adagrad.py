@@ -1,6 +1,7 @@
 """Adagrad."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -26,6 +27,8 @@ class Adagrad(Optimizer):
         initial_accumulator_value: s before the first step, ≥ 0.
         eps: added to the denominator, ≥ 0.
     """
+
+    entrywise: ClassVar[bool] = True
 
     lr: float = 1e-2
     lr_decay: float = 0.0

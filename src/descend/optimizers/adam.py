@@ -6,14 +6,14 @@ from typing import ClassVar
 import torch
 
 from descend.optimizers.arithmetic import add_quotient, root_plus
-from descend.optimizers.moments import Moments
+from descend.optimizers.moments import MomentMethod
 from descend.optimizers.weight_decay import decayed, penalised
 from descend.scalars import ratio, root
 from descend.types import Loss, Params, State
 
 
 @dataclass(frozen=True)
-class Adam(Moments):
+class Adam(MomentMethod):
     """m ← β₁m + (1−β₁)g, v ← β₂v + (1−β₂)g², x ← x − lr · m̂ / (√v̂ + ε), with m̂ = m/(1−β₁ᵗ), v̂ = v/(1−β₂ᵗ).
 
     Kingma & Ba, "Adam: A Method for Stochastic Optimization" (ICLR 2015), Algorithm 1; defaults from there.
@@ -27,6 +27,7 @@ class Adam(Moments):
             ICLR 2018, Algorithm 2), so that the steps cannot grow.
     """
 
+    entrywise: ClassVar[bool] = True
     decoupled: ClassVar[bool] = False
 
     amsgrad: bool = False

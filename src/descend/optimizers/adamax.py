@@ -1,6 +1,7 @@
 """Adamax."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -25,6 +26,8 @@ class Adamax(Optimizer):
         eps: added to |g|, ≥ 0.
         weight_decay: λ ≥ 0 of an L2 penalty λ/2 ‖x‖² added to the gradient.
     """
+
+    entrywise: ClassVar[bool] = True
 
     lr: float = 2e-3
     betas: tuple[float, float] = (0.9, 0.999)

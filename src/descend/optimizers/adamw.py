@@ -20,6 +20,7 @@ class AdamW(Adam):
         amsgrad: put the largest v so far in place of v; see Adam.
     """
 
+    entrywise: ClassVar[bool] = True
     decoupled: ClassVar[bool] = True
 
     weight_decay: float = 1e-2

@@ -1,6 +1,7 @@
 """ASGD: averaged stochastic gradient descent."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -26,6 +27,8 @@ class ASGD(Optimizer):
         t0: step from which the average is taken, ≥ 0.
         weight_decay: ≥ 0, an L2 penalty added to the gradient.
     """
+
+    entrywise: ClassVar[bool] = True
 
     lr: float = 1e-2
     lambd: float = 1e-4

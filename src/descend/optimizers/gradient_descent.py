@@ -1,6 +1,7 @@
 """Plain gradient descent."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from descend.optimizers.arithmetic import add_scaled
 from descend.optimizers.optimizer import Optimizer
@@ -10,6 +11,8 @@ from descend.types import Loss, Params, State
 @dataclass(frozen=True)
 class GradientDescent(Optimizer):
     """x ← x − lr · ∇f(x) (Cauchy, 1847)."""
+
+    entrywise: ClassVar[bool] = True
 
     lr: float = 1e-2
 

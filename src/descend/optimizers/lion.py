@@ -1,6 +1,7 @@
 """Lion: evolved sign momentum."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -22,6 +23,8 @@ class Lion(Optimizer):
         betas: weight of the momentum in the step, and its decay, each in [0, 1).
         weight_decay: λ ≥ 0, decoupled.
     """
+
+    entrywise: ClassVar[bool] = True
 
     lr: float = 1e-4
     betas: tuple[float, float] = (0.9, 0.99)

@@ -13,7 +13,7 @@ from descend.types import Params, State
 
 
 @dataclass(frozen=True)
-class Moments(Optimizer):
+class MomentMethod(Optimizer):
     """m ← β₁m + (1−β₁)g and v ← β₂v + (1−β₂)g², both from zero.
 
     Args:

@@ -1,19 +1,20 @@
 """NAdam: Adam with Nesterov momentum."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
 from descend.checks import check_number
 from descend.optimizers.arithmetic import add_scaled, root_plus, scaled
-from descend.optimizers.moments import Moments
+from descend.optimizers.moments import MomentMethod
 from descend.optimizers.weight_decay import decayed, penalised
 from descend.scalars import power, ratio, root
 from descend.types import Loss, Params, State
 
 
 @dataclass(frozen=True)
-class NAdam(Moments):
+class NAdam(MomentMethod):
     """x ← x − lr · ((1−μₜ)/(1−∏ᵢ₌₁ᵗ μᵢ) · g + μₜ₊₁/(1−∏ᵢ₌₁ᵗ⁺¹ μᵢ) · m) / (√v̂ + ε), μₜ = β₁ (1 − ½ · 0.96^(tψ)).
 
     m, v and v̂ are Adam's. Dozat, "Incorporating Nesterov Momentum into Adam" (ICLR 2016 workshop), Algorithm 2.
@@ -26,6 +27,8 @@ class NAdam(Moments):
         momentum_decay: ψ ≥ 0, how fast μ rises from β₁/2 to β₁.
         decoupled_weight_decay: shrink x by 1 − lr · λ (as AdamW) instead of adding λx to the gradient.
     """
+
+    entrywise: ClassVar[bool] = True
 
     lr: float = 2e-3
     momentum_decay: float = 4e-3

@@ -21,9 +21,12 @@ class Optimizer(ABC):
 
     Attributes:
         batchable: whether `step` is made of tensor operations alone, so that many runs can be stacked into one program.
+        entrywise: whether what becomes of an entry of a parameter depends on that entry's own values and gradients
+            alone, and `step` never calls `loss`. The parameters of a network are then handed over as one vector.
     """
 
     batchable: ClassVar[bool] = True
+    entrywise: ClassVar[bool] = False
 
     lr: float = 1e-3
 

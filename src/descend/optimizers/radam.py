@@ -1,12 +1,13 @@
 """RAdam: Adam with a rectified variance."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from descend.optimizers.arithmetic import add_quotient, root_plus
-from descend.optimizers.moments import Moments
+from descend.optimizers.moments import MomentMethod
 from descend.optimizers.weight_decay import decayed, penalised
 from descend.scalars import ratio, root
 from descend.types import Loss, Params, State
@@ -16,7 +17,7 @@ TRACTABLE = 5.0
 
 
 @dataclass(frozen=True)
-class RAdam(Moments):
+class RAdam(MomentMethod):
     """x ← x − lr · rₜ · m̂ / ((√v + ε)/√(1−β₂ᵗ)) while ρₜ > 5, else x ← x − lr · m̂, where
 
     ρ∞ = 2/(1−β₂) − 1, ρₜ = ρ∞ − 2t β₂ᵗ/(1−β₂ᵗ), rₜ² = (ρₜ−4)(ρₜ−2)ρ∞ / ((ρ∞−4)(ρ∞−2)ρₜ); m, v and m̂ are Adam's.
@@ -30,6 +31,8 @@ class RAdam(Moments):
         weight_decay: λ ≥ 0.
         decoupled_weight_decay: shrink x by 1 − lr · λ (as AdamW) instead of adding λx to the gradient.
     """
+
+    entrywise: ClassVar[bool] = True
 
     decoupled_weight_decay: bool = False
 

@@ -11,7 +11,7 @@ from descend.types import State
 
 
 @contextmanager
-def kept(devices: Sequence[torch.device] = ()) -> Iterator[None]:
+def generators_kept(devices: Sequence[torch.device] = ()) -> Iterator[None]:
     """Leave the generators of torch, numpy and Python after the block as they were before it.
 
     Args:
@@ -33,7 +33,7 @@ def seed(number: int) -> None:
     np.random.seed(number % 2**32)  # noqa: NPY002
 
 
-def take(devices: Sequence[torch.device] = ()) -> State:
+def generator_states(devices: Sequence[torch.device] = ()) -> State:
     """Return where the generators stand, as tensors and numbers."""
     _, words, spare = random.getstate()
     _, keys, place, has_spare, spare_normal = np.random.get_state()  # noqa: NPY002
@@ -51,7 +51,7 @@ def take(devices: Sequence[torch.device] = ()) -> State:
 
 
 def give(state: State, devices: Sequence[torch.device] = ()) -> None:
-    """Put the generators where `take` found them."""
+    """Put the generators where `generator_states` found them."""
     torch.set_rng_state(state["torch"])
     for device, stood in zip(devices, state["devices"], strict=True):
         torch.cuda.set_rng_state(stood, device)

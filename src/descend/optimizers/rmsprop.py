@@ -1,6 +1,7 @@
 """RMSprop."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -36,6 +37,8 @@ class RMSprop(Optimizer):
         momentum: μ ≥ 0; 0 keeps no buffer.
         centered: divide by an estimate of the standard deviation instead of the root of the mean square.
     """
+
+    entrywise: ClassVar[bool] = True
 
     lr: float = 1e-2
     alpha: float = 0.99

@@ -1,6 +1,7 @@
 """Rprop: resilient backpropagation."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -25,6 +26,8 @@ class Rprop(Optimizer):
         etas: η⁻ in (0, 1) and η⁺ > 1.
         step_sizes: smallest and largest Δ, in rising order, > 0.
     """
+
+    entrywise: ClassVar[bool] = True
 
     lr: float = 1e-2
     etas: tuple[float, float] = (0.5, 1.2)

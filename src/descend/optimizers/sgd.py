@@ -1,6 +1,7 @@
 """Stochastic gradient descent with momentum."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 
@@ -28,6 +29,8 @@ class SGD(Optimizer):
         weight_decay: λ ≥ 0 of an L2 penalty λ/2 ‖x‖² added to the gradient.
         nesterov: look ahead along the buffer; needs momentum, and no dampening.
     """
+
+    entrywise: ClassVar[bool] = True
 
     lr: float = 1e-3
     momentum: float = 0.0

@@ -46,7 +46,7 @@ def resolve(name: str) -> Any:
 
 
 @functools.cache
-def arguments(name: str) -> Mapping[str, inspect.Parameter]:
+def arguments_of(name: str) -> Mapping[str, inspect.Parameter]:
     """Return the arguments that the class of a name takes."""
     return inspect.signature(resolve(name)).parameters
 

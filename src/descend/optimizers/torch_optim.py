@@ -15,8 +15,8 @@ from descend.checks import check_number
 from descend.errors import ConfigurationError
 from descend.optimizers import randomness, torch_state
 from descend.optimizers.optimizer import Optimizer
-from descend.optimizers.torch_classes import arguments, check_iterations, check_options, resolve
-from descend.optimizers.torch_trial import Needs, Trial, leaves, squares
+from descend.optimizers.torch_classes import arguments_of, check_iterations, check_options, resolve
+from descend.optimizers.torch_trial import Needs, Trial, changeable, squares
 from descend.types import Loss, Params, State
 
 KNOWN: dict[tuple[str, str], Needs] = {}
@@ -52,7 +52,7 @@ class TorchOptim(Optimizer):
     options: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        accepted = arguments(self.name)
+        accepted = arguments_of(self.name)
         check_options(self.name, self.options or {}, accepted)
         check_iterations(self.name, self.options or {})
         if self.lr is None:
@@ -88,7 +88,7 @@ class TorchOptim(Optimizer):
         return self.begin(params, 0)
 
     def begin(self, params: Params, seed: int) -> State:
-        points = leaves(params)
+        points = changeable(params)
         try:
             with self.lent(params):
                 if self.draws:
@@ -102,7 +102,7 @@ class TorchOptim(Optimizer):
             raise ConfigurationError(self.refusal(error)) from error
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
-        points = leaves(params)
+        points = changeable(params)
         with self.lent(params):
             optimizer = self.restored(points, state)
             optimizer.param_groups[0]["lr"] = learning_rate(self.rate, state["lr"])
@@ -114,7 +114,7 @@ class TorchOptim(Optimizer):
         """Return the averages, of methods that train at one point and are to be evaluated at another."""
         if not hasattr(resolve(self.name), "eval") or not any(state["entries"].values()):
             return params
-        points = leaves(params)
+        points = changeable(params)
         with self.lent(params), torch.no_grad():
             self.restored(points, state).eval()
         return {name: leaf.detach() for name, leaf in points.items()}
@@ -122,7 +122,7 @@ class TorchOptim(Optimizer):
     def build(self, points: Params) -> Any:
         method, options = resolve(self.name), self.options or {}
         # Some classes read numbers from the group that their constructor does not name, such as use_muon.
-        own = {name: x for name, x in options.items() if name in arguments(self.name)}
+        own = {name: x for name, x in options.items() if name in arguments_of(self.name)}
         group = {name: x for name, x in options.items() if name not in own}
         optimizer = method([{"params": list(points.values()), **group}], lr=self.rate, **own)
         if len(optimizer.param_groups) > 1:
@@ -138,15 +138,15 @@ class TorchOptim(Optimizer):
         return optimizer
 
     def saved(self, optimizer: Any, points: Params) -> State:
-        accepted = arguments(self.name)
+        accepted = arguments_of(self.name)
         made = float(optimizer.param_groups[0].get("lr", self.rate))
-        drawn = randomness.take(gpus(points)) if self.draws else {}
-        carried = torch_state.save(optimizer, points, accepted)
+        drawn = randomness.generator_states(gpus(points)) if self.draws else {}
+        carried = torch_state.saved_state(optimizer, points, accepted)
         return carried | {"lr": {"given": self.rate, "made": made}, "random": drawn}
 
     def lent(self, params: Params) -> AbstractContextManager[None]:
         """Keep the global generators, which a step may seed and draw from."""
-        return randomness.kept(gpus(params)) if self.draws else nullcontext()
+        return randomness.generators_kept(gpus(params)) if self.draws else nullcontext()
 
     def refusal(self, error: Exception) -> str:
         chosen = ", ".join(f"{name}={value}" for name, value in {"lr": self.lr, **(self.options or {})}.items())

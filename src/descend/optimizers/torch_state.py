@@ -47,7 +47,7 @@ class NotPlain(Exception):
     """A class keeps an object that is no container, tensor or number."""
 
 
-def save(optimizer: Any, points: Params, options: Mapping[str, Any]) -> State:
+def saved_state(optimizer: Any, points: Params, options: Mapping[str, Any]) -> State:
     """Return what an optimizer carries to its next step.
 
     Args:

@@ -50,7 +50,7 @@ class Trial:
             Exception: whatever the class raises, when it works in no way.
         """
         needs, path = self._found()
-        if not same(self._adapted(needs), path):
+        if not same_trees(self._adapted(needs), path):
             raise ConfigurationError(
                 f"{self._optimizer.name} keeps something from step to step that can be neither saved nor copied, so "
                 "that a run could not be resumed, and its steps here would be others than in a loop of its own; "
@@ -60,8 +60,8 @@ class Trial:
 
     def one_step(self) -> None:
         """Make one step by the adapter, whose needs are known: the class may refuse its learning rate."""
-        params = start()
-        self._optimizer.step(params, gradients(leaves(params)), self._optimizer.init(params), bowl)
+        params = trial_params()
+        self._optimizer.step(params, gradients(changeable(params)), self._optimizer.init(params), bowl)
 
     def _found(self) -> tuple[Needs, Any]:
         try:
@@ -74,13 +74,13 @@ class Trial:
         # A class may call the closure for nothing; only where that changes anything is it worth an evaluation.
         with suppress(Exception):
             using = self._alone(Needs(value=True))
-            if not same(using, without):
+            if not same_trees(using, without):
                 return Needs(value=True), using[0]
         return Needs(), without[0]
 
     def _alone(self, needs: Needs) -> tuple[list[Params], State]:
         """Return the points after each step in a plain loop, and the state at the end."""
-        points, path = leaves(start()), []
+        points, path = changeable(trial_params()), []
         with self._optimizer.lent(points):
             if self._optimizer.draws:
                 randomness.seed(0)
@@ -94,15 +94,15 @@ class Trial:
         """Return the points after each step by the adapter."""
         optimizer = copy.copy(self._optimizer)
         object.__setattr__(optimizer, "needs", needs)
-        params, path = start(), []
+        params, path = trial_params(), []
         state = optimizer.begin(params, 0)
         for _ in range(STEPS):
-            params, state = optimizer.step(params, gradients(leaves(params)), state, bowl)
+            params, state = optimizer.step(params, gradients(changeable(params)), state, bowl)
             path.append(params)
         return path
 
 
-def start() -> Params:
+def trial_params() -> Params:
     entries = [[0.5, -0.3], [0.2, 0.7]]
     return {"entry": torch.tensor(entries, dtype=torch.float32, device="cpu")}
 
@@ -121,12 +121,12 @@ def gradients(points: Params) -> Params:
         return dict(zip(points, torch.autograd.grad(bowl(points), tuple(points.values())), strict=True))
 
 
-def leaves(params: Params) -> Params:
+def changeable(params: Params) -> Params:
     """Return copies of the parameters that an optimizer may change."""
     return {name: x.detach().clone().requires_grad_() for name, x in params.items()}
 
 
-def same(left: Any, right: Any) -> bool:
+def same_trees(left: Any, right: Any) -> bool:
     """Tell whether two trees of tensors and numbers are equal, NaN to NaN."""
     if pytree.tree_structure(left) != pytree.tree_structure(right):
         return False

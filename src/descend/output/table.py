@@ -68,16 +68,18 @@ def show_claims(
         here = f"{values[name]:.8g}" if name in values else "not recorded"
         there = "" if printed is None else f"{printed:g}"
         if not console.is_terminal:
-            beside = "" if not there else ", as printed there" if same(here, there) else f", where {there} is printed"
+            as_there = ", as printed there" if same_digits(here, there) else f", where {there} is printed"
+            beside = as_there if there else ""
             console.print(
                 f"  {name} = {here}{beside}{why and f': {why}'}", soft_wrap=True, markup=False, highlight=False
             )
-        table.add_row(*map(escape, (name, here, there, why)), style=None if same(here, there) or not there else "red")
+        style = None if same_digits(here, there) or not there else "red"
+        table.add_row(*map(escape, (name, here, there, why)), style=style)
     if console.is_terminal:
         console.print(table)
 
 
-def same(here: str, there: str) -> bool:
+def same_digits(here: str, there: str) -> bool:
     """Tell whether two numbers are the same to the digits that the second is printed with."""
     digits = len(there.partition(".")[2])
     try:

@@ -11,21 +11,21 @@ import numpy as np
 import polars as pl
 import torch
 
-from descend.atomic import remove, sweep
-from descend.engine.backends.choose import Recording, choose, record, wide
+from descend.atomic import clear_temporaries, remove
+from descend.engine.backends.choose import Recording, choose, record_experiment, wide
 from descend.engine.budgeted import within_budgets
 from descend.engine.check import examine_start
 from descend.engine.checkpoint import BEFORE, NAME, SPARE, Clock, Every, load, save
 from descend.engine.curves import Curves
 from descend.engine.experiment import Experiment
-from descend.engine.gather import host
 from descend.engine.loop import Loop
 from descend.engine.placement import cpu_threads
 from descend.engine.result import Result
-from descend.engine.results import results
+from descend.engine.results import recorded_at_the_end, results
 from descend.engine.streams import begin
 from descend.errors import ConfigurationError, Untraceable, never_exits
 from descend.records import frame
+from descend.sweeps.ends import Ends
 from descend.sweeps.job import Chunk, Group, Job
 
 Progress = Callable[[int], None]
@@ -40,11 +40,13 @@ class Checkpoints:
         folder: one folder for each chunk goes there, while it is made.
         every: how often.
         stopping: names what asks the sweep to stop (a signal, say), or None: the chunk then leaves its state at once.
+        ends: keeps where the best runs ended, or None.
     """
 
     folder: Path
     every: Every
     stopping: Callable[[], str | None] = lambda: None
+    ends: Ends | None = None
 
     def path(self, group: Group) -> Path:
         """Return the file of a chunk of jobs."""
@@ -55,7 +57,7 @@ class Checkpoints:
         place = {job.index: i for i, job in enumerate(group.jobs)}
         found = []
         for path in sorted({folder / NAME for folder in self.folder.glob("*") if any(folder.glob("*.pt"))}):
-            jobs = (read(path) or {"jobs": [None]})["jobs"]
+            jobs = (read_checkpoint(path) or {"jobs": [None]})["jobs"]
             if all(job in place for job in jobs):
                 found.append([place[job] for job in jobs])
         return found
@@ -74,7 +76,7 @@ class Checkpoints:
 
 def clear(folder: Path) -> None:
     """Remove the checkpoints of a chunk, and its folder if nothing else is in it."""
-    sweep(folder)
+    clear_temporaries(folder)
     for name in (NAME, BEFORE, SPARE):
         remove(folder / name)
     if folder.exists() and not any(folder.iterdir()):
@@ -185,7 +187,7 @@ def prepare(group: Group) -> Prepared:
             break
     experiment, names, params, one = chosen
     with cpu_threads(one.threads):
-        return Prepared(record(experiment, names, params, one.streams.example(), own), own)
+        return Prepared(record_experiment(experiment, names, params, one.streams.example(), own), own)
 
 
 def device_of(group: Group) -> torch.device:
@@ -216,13 +218,12 @@ def run_chunk(
             loop.save(loop.resumable())
         raise KeyboardInterrupt
     final = loop.finish()
-    names = prepared.recording.names
-    curves.ends = {"value": host(final.total)}
-    if len(names) > 1:
-        curves.ends |= {f"loss/{name}": host(final.losses)[:, i] for i, name in enumerate(names)}
-    curves.ends |= {name: host(x) for name, x in final.observed.items() if x.dim() == 1}
-    index = np.array([job.index for job in group.jobs])
-    return Chunk(group.jobs, results(loop, final, group.seeds), curves.frame(loop.endings.stops, index))
+    every = recorded_at_the_end(final, prepared.recording.names)
+    curves.ends = {name: x for name, x in every.items() if x.ndim == 1}
+    index, made = np.array([job.index for job in group.jobs]), results(loop, final, group.seeds)
+    if checkpoints is not None and checkpoints.ends is not None:
+        checkpoints.ends.add(group.jobs, made, loop, final)
+    return Chunk(group.jobs, made, curves.frame(loop.endings.stops, index))
 
 
 def begun(prepared: Prepared, group: Group, stride: int, progress: Progress) -> Loop:
@@ -240,7 +241,7 @@ def begun(prepared: Prepared, group: Group, stride: int, progress: Progress) -> 
 def keep(loop: Loop, curves: Curves, group: Group, checkpoints: Checkpoints) -> None:
     """Let a loop go on from its checkpoint, if it has one, and leave checkpoints while it goes on."""
     path, jobs = checkpoints.path(group), [job.index for job in group.jobs]
-    content = read(path)
+    content = read_checkpoint(path)
     if content is not None and content["jobs"] == jobs and content["state"]["backend"] == loop.backend.name:
         loop.restore(content["state"])
         curves.restore(content["curves"])
@@ -254,7 +255,7 @@ def keep(loop: Loop, curves: Curves, group: Group, checkpoints: Checkpoints) -> 
     loop.save = write
 
 
-def read(path: Path) -> dict[str, Any] | None:
+def read_checkpoint(path: Path) -> dict[str, Any] | None:
     """Return a chunk's checkpoint; None where there is none, or none that can be used: the chunk is then made anew."""
     if not path.exists() and not path.with_name(BEFORE).exists():
         return None

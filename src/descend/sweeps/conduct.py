@@ -1,106 +1,35 @@
-"""A sweep from its overrides to its report."""
+"""A sweep from its plan to its report."""
 
 import signal
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
-from descend.aggregators.aggregator import Aggregator
-from descend.engine.experiment import Experiment
 from descend.engine.signals import noted
 from descend.errors import ConfigurationError, Untraceable
-from descend.menu.build import build
-from descend.menu.by_hydra import config_loader
-from descend.menu.compose import compose, composing
-from descend.menu.source import MENU, Source
-from descend.metrics.metric import Metric
-from descend.objectives.objective import Objective
-from descend.optimizers.clipping import Clipping
-from descend.optimizers.optimizer import Optimizer
-from descend.schedules.schedule import Schedule
 from descend.sweeps.aside import Aside
-from descend.sweeps.batch import Checkpoints, all_failed, bytes_of_one, device_of, run_group, run_serially
-from descend.sweeps.group import groups
-from descend.sweeps.job import Chunk, Group, Job
+from descend.sweeps.batch import Checkpoints, all_failed, device_of, run_group, run_serially
+from descend.sweeps.ends import Ends
+from descend.sweeps.job import Chunk, Group
+from descend.sweeps.plan import Plan, built
 from descend.sweeps.progress import SweepBar
 from descend.sweeps.report import report
 from descend.sweeps.settings import Settings
-from descend.sweeps.space import MOST_RUNS, jobs
 from descend.sweeps.store import CHECKPOINTS, Outbox, Store
 
-# Curves of more numbers than this are thinned to so many: they would fill memory, and no picture shows them.
-MOST_NUMBERS = 20_000_000
-THINNED = 4_000_000
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What a sweep will do: its jobs, in groups, how often curves are recorded, and where jobs are composed from."""
-
-    jobs: list[Job]
-    groups: list[Group]
-    stride: int
-    source: Source = MENU
-
-
-PARTS = (Objective, Optimizer, Aggregator, Schedule, Clipping, Metric)
-
-Carry = Callable[[Plan, Settings, Store], int]
+CarryOut = Callable[[Plan, Settings, Store], int]
 """Runs what a store lacks of a plan; returns the number of the signal that stopped it, 0 where none did."""
-
-
-def plan(overrides: Sequence[str], settings: Settings, source: Source = MENU) -> Plan:
-    """Return the plan of a multirun.
-
-    Raises:
-        ConfigurationError: anything is wrong with any run of it.
-    """
-    with composing():
-        made = jobs(overrides, settings.sampling, config_loader(source), None if settings.yes else MOST_RUNS)
-    found = groups(made, partial(built, source=source))
-    if settings.memory is not None:
-        require_memory(found, settings.memory)
-    numbers = sum(len(group.jobs) * (group.template.steps + 1) for group in found)
-    return Plan(made, found, 1 if numbers <= MOST_NUMBERS else 8 * -(-numbers // (8 * THINNED)), source)
-
-
-def built(overrides: Sequence[str], source: Source = MENU) -> Experiment:
-    """Return the experiment of a run of its own with these overrides.
-
-    Raises:
-        ConfigurationError: it cannot be built, or a part of it is no dataclass: a sweep could not set its fields.
-    """
-    experiment = build(compose(overrides, source=source), list(overrides))
-    for field in fields(experiment):
-        check_dataclass(field.name, getattr(experiment, field.name))
-    for name, metric in experiment.metrics.items():
-        check_dataclass(name, metric)
-    return experiment
-
-
-def check_dataclass(name: str, part: Any) -> None:
-    """Require that a part of an experiment is a dataclass, if it is a part.
-
-    Raises:
-        ConfigurationError: naming its class.
-    """
-    if isinstance(part, PARTS) and not is_dataclass(part):
-        raise ConfigurationError(
-            f"{name} is a {type(part).__name__}, which is no dataclass, and a sweep compares and sets fields; put "
-            f"@dataclass(frozen=True) above class {type(part).__name__}."
-        )
 
 
 def conduct(
     plan: Plan,
     settings: Settings,
     folder: Path,
-    carry: Carry | None = None,
+    carry: CarryOut | None = None,
     begun: Callable[[], None] = lambda: None,
 ) -> int:
     """Carry out a plan, keep its results in `folder` and report; return the exit code.
@@ -129,22 +58,6 @@ def conduct(
     return 1 if len(failed) else 0
 
 
-def require_memory(groups: Sequence[Group], memory: int) -> None:
-    """Raise ConfigurationError where a single run of a group takes more than the memory allowed."""
-    for group in groups:
-        if group.serial is not None:
-            continue
-        try:
-            one = bytes_of_one(group)
-        except Untraceable:
-            continue  # its runs go one by one, and each tells what is wrong
-        if one > memory:
-            raise ConfigurationError(
-                f"sweep.memory allows {memory:,} bytes, but one run ({' '.join(group.jobs[0].overrides)}) may take "
-                f"{one:,}; allow more, or choose a smaller problem."
-            )
-
-
 def carry_out(plan: Plan, settings: Settings, store: Store | Outbox) -> int:
     """Run what a store lacks of a plan, keeping each chunk as it is complete.
 
@@ -153,7 +66,8 @@ def carry_out(plan: Plan, settings: Settings, store: Store | Outbox) -> int:
     """
     bar = SweepBar(sum(group.template.steps * len(group.jobs) for group in plan.groups))
     with noted() as asked:
-        checkpoints = Checkpoints(store.folder / CHECKPOINTS, settings.every, asked)
+        ends = Ends(store.folder, settings.kept(len(plan.jobs)), store.values())
+        checkpoints = Checkpoints(store.folder / CHECKPOINTS, settings.every, asked, ends)
         try:
             for chunk in chunks(plan, settings, store, bar, checkpoints):
                 store.add(chunk)

@@ -48,20 +48,20 @@ def groups(jobs: Sequence[Job], build: Build) -> list[Group]:
     Raises:
         ConfigurationError: a job's configuration is wrong; the sentence names its overrides.
     """
-    values = parsed(jobs)
+    values = parsed_texts(jobs)
     fixed = {key for key in jobs[0].swept if not all(movable(values[key][job.swept[key]]) for job in jobs)}
     made = []
-    pending = [(members, fixed) for members in split(jobs, fixed, lambda key, text: text)]
+    pending = [(members, fixed) for members in parts_by(jobs, fixed, lambda key, text: text)]
     while pending:
         members, kept = pending.pop(0)
-        template = told(build, members[0].overrides)
+        template = built_or_told(build, members[0].overrides)
         free = [key for key in members[0].swept if key not in kept]
         seen = {key: landing(key, members, values[key], template, build) for key in free}
         landings = {key: found for key, found in seen.items() if found is not None}
         lost = seen.keys() - landings.keys()
         numbers = {key for key, found in landings.items() if found.leaves}
-        parts = split(members, lost, lambda key, text: text)
-        parts = [half for part in parts for half in split(part, numbers, lambda key, text: zeros(values[key][text]))]
+        parts = parts_by(members, lost, lambda key, text: text)
+        parts = [half for part in parts for half in parts_by(part, numbers, lambda key, text: zeros(values[key][text]))]
         if lost or len(parts) > 1:
             pending = [(part, kept | lost) for part in parts] + pending
         else:
@@ -69,7 +69,7 @@ def groups(jobs: Sequence[Job], build: Build) -> list[Group]:
     return sorted(made, key=lambda group: group.jobs[0].index)
 
 
-def parsed(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
+def parsed_texts(jobs: Sequence[Job]) -> dict[str, dict[str, Any]]:
     """Return for each swept key its texts and their values, each parsed once."""
     parser = OverridesParser.create()
     texts: dict[str, dict[str, Any]] = {key: {} for key in jobs[0].swept}
@@ -93,7 +93,7 @@ def movable(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def split(jobs: Sequence[Job], keys: set[str], trait: Callable[[str, str], Any]) -> list[list[Job]]:
+def parts_by(jobs: Sequence[Job], keys: set[str], trait: Callable[[str, str], Any]) -> list[list[Job]]:
     """Return the jobs in parts that agree in a trait of each key's text."""
     parts: dict[tuple, list[Job]] = {}
     for job in jobs:
@@ -114,7 +114,7 @@ def landing(
     if other is None:
         return Landing()
     value = values[other]
-    probe = told(build, [f"{key}={other}" if o.split("=", 1)[0] == key else o for o in jobs[0].overrides])
+    probe = built_or_told(build, [f"{key}={other}" if o.split("=", 1)[0] == key else o for o in jobs[0].overrides])
     if same(dataclasses.replace(template, seed=probe.seed), probe) and probe.seed == value:
         return Landing(seed=True)
     own: Any = template.objective  # a dataclass, as every objective is
@@ -159,11 +159,11 @@ def group(
     for i, job in enumerate(jobs):
         own = {leaf: column[i] for leaf, column in numbers.items()}
         begin = {field: values[key][job.swept[key]] for field, key in starts.items()}
-        objectives.append(checked(template, job, own, begin, known))
+        objectives.append(checked_objective(template, job, own, begin, known))
     return Group(tuple(jobs), template, numbers, seeds, objectives, serial(template))
 
 
-def checked(
+def checked_objective(
     template: Experiment, job: Job, numbers: Mapping[Leaf, float], start: Mapping[str, Any], known: dict[tuple, Any]
 ) -> Objective:
     """Return a job's objective, after its classes have looked at its numbers; each different part is made once."""
@@ -207,7 +207,7 @@ def serial(template: Experiment) -> str | None:
     return None
 
 
-def told(build: Build, overrides: Iterable[str]) -> Experiment:
+def built_or_told(build: Build, overrides: Iterable[str]) -> Experiment:
     """Build an experiment; where that fails, name the job."""
     overrides = list(overrides)
     try:

@@ -32,21 +32,21 @@ Typed = Sequence[bool | float | str]
 """Values of one type."""
 
 
-def columns(jobs: Sequence[Job]) -> dict[str, Typed]:
+def swept_columns(jobs: Sequence[Job]) -> dict[str, Typed]:
     """Return each swept key's values, [jobs], of one type: truth values, whole numbers, numbers, else the texts."""
     return {key: column([job.swept[key] for job in jobs]) for key in jobs[0].swept}
 
 
 def column(texts: Sequence[str]) -> Typed:
     """Return texts as values of the narrowest type that holds them all."""
-    values = {text: value(text) for text in texts}
+    values = {text: as_typed(text) for text in texts}
     kinds = {type(x) for x in values.values()}
     if kinds == {int, float}:
         return [float(values[text]) for text in texts]
     return [values[text] for text in texts] if len(kinds) == 1 else list(texts)
 
 
-def value(text: str) -> bool | float | str:
+def as_typed(text: str) -> bool | float | str:
     """Return the truth value or number that a text writes, or the text."""
     try:
         read = json.loads({"True": "true", "False": "false"}.get(text, text))

@@ -15,15 +15,16 @@ from omegaconf import DictConfig, OmegaConf
 from polars.exceptions import ComputeError
 
 from descend.errors import ConfigurationError
-from descend.menu.build import checked, checkpoints, make
+from descend.menu.build import checked_fields, checkpoints, make
 from descend.menu.compose import about
 from descend.menu.fields import short
 from descend.menu.ready import make_folder, users_errors
 from descend.menu.source import Source
 from descend.menu.started import started
 from descend.menu.values import resolved
-from descend.sweeps.conduct import conduct, plan
+from descend.sweeps.conduct import conduct
 from descend.sweeps.parts import Elsewhere
+from descend.sweeps.plan import plan
 from descend.sweeps.report import show_plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import Sampling
@@ -44,7 +45,7 @@ def multirun(config: DictConfig, context: HydraContext, overrides: Sequence[str]
     started()
     chosen = settings(config)
     check_settings(chosen, overrides, config)
-    own, source = what(overrides), Source.of(config)
+    own, source = run_overrides(overrides), Source.of(config)
     with users_errors():
         planned = plan(own, chosen, source)
     if chosen.dry_run:
@@ -107,7 +108,7 @@ def settings(config: DictConfig) -> Settings:
     if not isinstance(node, dict) or "sampling" not in node:
         raise ConfigurationError(f"sweep is {short(repr(node))}, but it must say how to sample; choose sweep=grid.")
     sampling = make("sweep.sampling", node.pop("sampling"), Sampling)
-    return Settings(sampling=sampling, every=checkpoints(config), **checked("sweep", Settings, node))
+    return Settings(sampling=sampling, every=checkpoints(config), **checked_fields("sweep", Settings, node))
 
 
 def check_settings(settings: Settings, overrides: Sequence[str], config: DictConfig) -> None:
@@ -137,12 +138,12 @@ def check_settings(settings: Settings, overrides: Sequence[str], config: DictCon
         )
 
 
-def what(overrides: Sequence[str]) -> list[str]:
+def run_overrides(overrides: Sequence[str]) -> list[str]:
     """Return the overrides that say what is run, those that say how left out."""
     return [override for override in overrides if not about(override, "sweep") and not about(override, "hydra")]
 
 
-def how(overrides: Sequence[str]) -> list[str]:
+def sweep_overrides(overrides: Sequence[str]) -> list[str]:
     """Return the overrides that say how runs are swept: those of `sweep`, and the experiment, which may say it too."""
     named = [override for override in overrides if about(override, "sweep") or about(override, "experiment")]
     parsed = OverridesParser.create().parse_overrides(named)

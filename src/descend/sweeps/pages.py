@@ -15,15 +15,16 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 
 from descend.engine.result import Result
 from descend.menu.build import trackers
-from descend.menu.compose import about, write_hydra
-from descend.output.report.summary import RAW, measure, ranked
+from descend.menu.compose import about, overrides_of, write_hydra
+from descend.output.report.summary import RAW, measure, with_rank
 from descend.output.sinks import hparams
 from descend.output.sinks.event_file import EventFile
 from descend.output.sinks.parquet import Parquet
 from descend.output.sinks.tensorboard import TensorBoard
 from descend.output.sinks.trackers import Tracker, open_sinks
 from descend.records import Column, Records
-from descend.sweeps.job import Job, columns
+from descend.sweeps.ends import hand_out, take_back
+from descend.sweeps.job import Job, swept_columns
 from descend.sweeps.store import Store, folder_name
 
 SUMMARY = "summary"
@@ -41,30 +42,32 @@ def write_pages(
     """Write anew all that TensorBoard shows of a sweep, and return whether it shows anything.
 
     Each of the `kept` best runs (by the lowest value, or the lowest sum of several losses) gets a folder with
-    result.json, what its trackers leave (records.parquet, an event file) and the configuration that gives the same run
-    alone; every other run that TensorBoard tracks, up to `MOST_ROWS` in all, an event file with its settings and its
-    end in `SUMMARY`.
+    result.json, what its trackers leave (records.parquet, an event file), its checkpoint and the configuration that
+    gives the same run alone; every other run that TensorBoard tracks, up to `MOST_ROWS` in all, an event file with its
+    settings and its end in `SUMMARY`. A folder whose run was made longer since is left as it is.
 
     Args:
-        composed: returns a job's configuration.
+        composed: returns a job's configuration, the node `hydra` included.
     """
     clear_pages(jobs, store.folder)
     tracked = Tracked(composed)
-    swept, results = columns(jobs), store.results()
+    swept, results = swept_columns(jobs), store.results()
     settings = [{key: values[i] for key, values in swept.items()} for i in range(len(jobs))]
-    order = ranked(table).sort("ranked", "run")["run"].to_list()[: max(kept, MOST_ROWS)]
+    order = with_rank(table).sort("ranked", "run")["run"].to_list()[: max(kept, MOST_ROWS)]
     best, rest = order[:kept], order[kept:]
     curves = store.curves().filter(pl.col("run").is_in(best)).sort("run", "name", "step").collect()
     own = curves.partition_by("run", as_dict=True)
-    for run in best:
-        folder = made(store.folder / folder_name(jobs[run]))
-        write_hydra(composed(jobs[run]), jobs[run].overrides, folder)
-        records = own.get((run,), curves.clear())
-        write_run(folder, settings[run], restored(results[run]), records, tracked.by(jobs[run]))
+    folders = {run: store.folder / folder_name(jobs[run]) for run in best}
+    for run, folder in folders.items():
+        if not folder.exists():
+            write_hydra(composed(jobs[run]), jobs[run].overrides, new_folder(folder))
+            records = own.get((run,), curves.clear())
+            write_run(folder, settings[run], restored(results[run]), records, tracked.by(jobs[run]))
+    hand_out(store.folder, folders)
     if not any(tracked.shown(jobs[run]) for run in order):
         return False
     for run in filter(lambda run: tracked.shown(jobs[run]), rest):
-        folder = made(store.folder / SUMMARY / folder_name(jobs[run]))
+        folder = new_folder(store.folder / SUMMARY / folder_name(jobs[run]))
         with without_notes():
             TensorBoard(folder, settings[run]).close(restored(results[run]))
     metrics = [f"result/{name.removeprefix('metrics.')}" for name in table.columns if name.startswith("metrics.")]
@@ -103,15 +106,19 @@ def made_by(tracker: Tracker, kind: type) -> bool:
 
 def clear_pages(jobs: Sequence[Job], folder: Path) -> None:
     """Remove what an earlier end of the same sweep left: other runs may be the best by now."""
-    names = {folder_name(job) for job in jobs} | {SUMMARY}
+    names = {folder_name(job): job for job in jobs}
     for path in list(folder.iterdir()):
         if path.name in names:
-            shutil.rmtree(path)
+            job = names[path.name]
+            if overrides_of(path) in (None, list(job.overrides)):
+                take_back(folder, job.index, path)
+                shutil.rmtree(path)
+    shutil.rmtree(folder / SUMMARY, ignore_errors=True)
     for path in folder.glob("events.out.tfevents.*"):
         path.unlink()
 
 
-def made(folder: Path) -> Path:
+def new_folder(folder: Path) -> Path:
     """Make a folder, and return it."""
     folder.mkdir(parents=True)
     return folder

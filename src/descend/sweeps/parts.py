@@ -14,7 +14,8 @@ from omegaconf import DictConfig, open_dict
 
 from descend.menu.source import Source
 from descend.menu.started import quiet
-from descend.sweeps.conduct import Plan, carry_out, plan
+from descend.sweeps.conduct import carry_out
+from descend.sweeps.plan import Plan, plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import PARTS, Outbox, Store
 

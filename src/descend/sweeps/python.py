@@ -1,6 +1,7 @@
 """A sweep from Python: its table, without a folder."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,8 +10,9 @@ import polars as pl
 from descend.errors import ConfigurationError
 from descend.menu.compose import about, compose, composing
 from descend.menu.placing import check_places, parse
-from descend.sweeps.conduct import carry_out, plan
-from descend.sweeps.multirun import check_settings, how, settings, what
+from descend.sweeps.conduct import carry_out
+from descend.sweeps.multirun import check_settings, run_overrides, settings, sweep_overrides
+from descend.sweeps.plan import plan
 from descend.sweeps.store import Store
 
 
@@ -24,7 +26,7 @@ def sweep(overrides: Sequence[str]) -> pl.DataFrame:
     """
     with composing():
         check_places(parse(overrides), sweeps=True)
-        named = how(overrides)
+        named = sweep_overrides(overrides)
     config = compose(named, with_hydra=True)
     chosen = settings(config)
     overrides = [f"{key}={value}" for key, value in (config.hydra.sweeper.params or {}).items()] + list(overrides)
@@ -34,8 +36,8 @@ def sweep(overrides: Sequence[str]) -> pl.DataFrame:
             "shown and no launcher used; leave them away."
         )
     check_settings(chosen, overrides, config)
-    planned = plan(what(overrides), chosen)
+    planned = plan(run_overrides(overrides), chosen)
     with TemporaryDirectory(prefix="descend-") as folder, Store(Path(folder), planned.jobs) as store:
-        if carry_out(planned, chosen, store):
+        if carry_out(planned, replace(chosen, keep="none"), store):
             raise KeyboardInterrupt
         return store.table()

@@ -1,7 +1,6 @@
 """What a sweep shows at its end, and its plan before it begins."""
 
 import shlex
-from typing import TYPE_CHECKING
 
 import polars as pl
 from rich.console import Console
@@ -16,17 +15,15 @@ from descend.sweeps.batch import bytes_of_one, device_of
 from descend.sweeps.job import Group
 from descend.sweeps.pages import MOST_ROWS, clear_pages, write_pages
 from descend.sweeps.paths import sweep_paths
+from descend.sweeps.plan import Plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import Store, column_of
-
-if TYPE_CHECKING:
-    from descend.sweeps.conduct import Plan
 
 # TensorBoard holds a file open for each run, and a shell allows 1,024 unless asked for more.
 MANY_FILES = 500
 
 
-def show_plan(plan: "Plan", settings: Settings) -> None:
+def show_plan(plan: Plan, settings: Settings) -> None:
     """Print the groups, what is chosen in each, how many programs they take in which memory, and why any are serial."""
     table = Table(title=f"{counted(len(plan.jobs), 'run')} in {counted(len(plan.groups), 'program')}")
     first = plan.jobs[0].swept
@@ -42,7 +39,7 @@ def show_plan(plan: "Plan", settings: Settings) -> None:
             *choices,
             f"{group.template.steps:,}",
             ", ".join(over + seeds),
-            *how(group, settings),
+            *way_of(group, settings),
         )
     wide_console().print(table)
 
@@ -57,7 +54,7 @@ def wide_console() -> Console:
     return Console(width=None if Console().is_terminal else 160)
 
 
-def how(group: Group, settings: Settings) -> tuple[str, str]:
+def way_of(group: Group, settings: Settings) -> tuple[str, str]:
     """Return the memory that a run of a group takes, and how its runs will go."""
     if group.serial is not None:
         return "", f"one by one: {group.serial}"
@@ -69,7 +66,7 @@ def how(group: Group, settings: Settings) -> tuple[str, str]:
     return f"{one / 2**20:,.3g} MiB", "stacked" if programs == 1 else f"stacked, {programs:,} one after the other"
 
 
-def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame, aside: Aside) -> None:
+def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, aside: Aside) -> None:
     """Leave the kept runs' folders, the HParams page and the pictures; print the best settings and the next command.
 
     Args:
@@ -81,7 +78,7 @@ def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame, 
     aside.draw(table, [column_of(key) for key in plan.jobs[0].swept])
     shown = False
     if kept:
-        shown = write_pages(plan.jobs, kept, store, table, lambda job: compose(job.overrides, source=plan.source))
+        shown = write_pages(plan.jobs, kept, store, table, lambda job: compose(job.overrides, True, plan.source))
     else:
         clear_pages(plan.jobs, store.folder)
     picture = aside.picture()
@@ -100,7 +97,7 @@ def report(plan: "Plan", settings: Settings, store: Store, table: pl.DataFrame, 
     print(f"kept in {store.folder}\nsee it: {more}tensorboard --logdir {shlex.quote(str(store.folder))}")
 
 
-def best_table(plan: "Plan", table: pl.DataFrame) -> Table:
+def best_table(plan: Plan, table: pl.DataFrame) -> Table:
     """Return the best settings as a table to print."""
     swept = [column_of(key) for key in plan.jobs[0].swept]
     best = best_settings(table, swept)

@@ -1,6 +1,5 @@
 """How a sweep is run: the `sweep` node of the menu."""
 
-import os
 from dataclasses import dataclass, field
 
 import torch
@@ -8,6 +7,7 @@ import torch
 from descend.checks import check_number
 from descend.engine.checkpoint import Every
 from descend.errors import ConfigurationError
+from descend.memory import free_bytes
 from descend.sweeps.space import Grid, Sampling
 
 KEEP_ALL_UP_TO = 200
@@ -60,6 +60,4 @@ class Settings:
         """Return the bytes that the runs of one program may take on `device`."""
         if self.memory is not None:
             return self.memory
-        if device.type == "cuda":
-            return torch.cuda.mem_get_info(device)[0] // 2
-        return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+        return free_bytes(device) // 2

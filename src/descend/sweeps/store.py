@@ -19,7 +19,8 @@ from descend.engine.result import Result
 from descend.errors import ConfigurationError
 from descend.output.report.summary import with_sum
 from descend.records import SCHEMA
-from descend.sweeps.job import Chunk, Job, columns
+from descend.sweeps.ends import compared_by
+from descend.sweeps.job import Chunk, Job, swept_columns
 
 CHECKPOINTS = "checkpoints"
 """The folder in which chunks leave their state while they are made."""
@@ -116,6 +117,11 @@ class Store:
         """Return the indices of the runs that are complete; failed ones are not, so that resuming tries them again."""
         return {run for (run,) in self._index.execute("select run from runs where status != 'failed'")}
 
+    def values(self) -> dict[int, float | None]:
+        """Return what each complete run is compared by; None where that is not finite."""
+        done = self.done()
+        return {run: compared_by(x["value"], x["losses"]) for run, x in self.results().items() if run in done}
+
     def add(self, chunk: Chunk) -> None:
         """Keep a chunk: all of it, or, after a kill, nothing."""
         self._insert(write_curves(chunk, self.folder))
@@ -137,7 +143,7 @@ class Store:
         """Forget the runs whose curves are gone or cannot be read, so that they are run again, and say so."""
         files = dict(curve_files(self.folder))
         kept = {chunk for (chunk,) in self._index.execute("select distinct chunk from runs")}
-        bad = [chunk for chunk in sorted(kept) if chunk not in files or not readable(files[chunk])]
+        bad = [chunk for chunk in sorted(kept) if chunk not in files or not is_readable(files[chunk])]
         for chunk in bad:
             with self._index:
                 rows = self._index.execute("delete from runs where chunk = ? returning run", (chunk,)).fetchall()
@@ -157,7 +163,7 @@ class Store:
     def table(self) -> pl.DataFrame:
         """Return one row per run that has ended, in the order of the sweep: swept values, and the result's fields."""
         if self._table is None:
-            swept = columns(self._jobs)
+            swept = swept_columns(self._jobs)
             rows = [
                 {"run": run, **{column_of(key): x[run] for key, x in swept.items()}, **flattened(result)}
                 for run, result in self.results().items()
@@ -205,6 +211,10 @@ class Outbox:
         """Return the indices of the runs that are complete."""
         return self._done
 
+    def values(self) -> dict[int, float | None]:
+        """Return nothing: how the runs ended that are complete is known to the process that holds the index."""
+        return {}
+
     def add(self, chunk: Chunk) -> None:
         """Leave a chunk: all of it, or, after a kill, nothing."""
         rows = write_curves(chunk, self.folder)
@@ -219,7 +229,7 @@ def curve_files(folder: Path) -> list[tuple[int, Path]]:
     return sorted((int(stem), path) for stem, path in found if stem.isdecimal())
 
 
-def readable(path: Path) -> bool:
+def is_readable(path: Path) -> bool:
     """Tell whether a file of curves can be read to its end."""
     try:
         return set(pl.read_parquet(path).columns) == set(SCHEMA)

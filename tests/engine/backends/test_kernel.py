@@ -21,8 +21,8 @@ from descend.menu import FOLDER
 from descend.menu.build import build
 from descend.menu.compose import compose
 from descend.sweeps.batch import prepare
-from descend.sweeps.conduct import plan
 from descend.sweeps.job import Group, Job
+from descend.sweeps.plan import plan
 from descend.sweeps.settings import Settings
 
 QUIET = ["metrics=none", "derivatives=none"]

@@ -11,7 +11,7 @@ from descend import cli
 from descend.audit import torch_faults
 from descend.audit.known_faults import KNOWN_FAULTS
 from descend.audit.report import AuditReport
-from descend.audit.verdict import Judged, Verdict
+from descend.audit.verdict import Judged, Mark
 from descend.menu import FOLDER, choices
 from descend.menu.commands import audit as command
 from descend.menu.commands.audit import conclusion, summary
@@ -177,11 +177,11 @@ def test_every_choice_is_taken() -> None:
 
 
 def test_a_summary_names_what_is_wrong_and_the_conclusion_what_concerns_us() -> None:
-    def row(route: str, ours: bool, verdict: Verdict) -> Judged:
+    def row(route: str, ours: bool, verdict: Mark) -> Judged:
         return Judged(2, route, ours, verdict, None, "sympy")
 
-    good, theirs = row("a", True, Verdict.RIGHT), row("b", False, Verdict.WRONG)
-    bad, unsettled = row("c", True, Verdict.RAISES), row("d", True, Verdict.UNCHECKED)
+    good, theirs = row("a", True, Mark.RIGHT), row("b", False, Mark.WRONG)
+    bad, unsettled = row("c", True, Mark.RAISES), row("d", True, Mark.UNCHECKED)
     report = AuditReport((good, theirs, unsettled), ())
     assert summary(report) == "1 of 3 right; order 2 b: wrong; order 2 *d: unchecked"
     assert report.exit_code == 0
@@ -189,7 +189,7 @@ def test_a_summary_names_what_is_wrong_and_the_conclusion_what_concerns_us() -> 
     assert conclusion([report]) == last
     assert AuditReport((bad,), ()).exit_code == 0
     assert conclusion([AuditReport((bad,), ())]) == "Raises, where descend would take it: c at order 2."
-    spoilt = row("e", True, Verdict.WRONG)
+    spoilt = row("e", True, Mark.WRONG)
     assert AuditReport((spoilt,), ()).exit_code == 1
     assert conclusion([AuditReport((spoilt, good), ())]) == (
         "Wrong, and taken by descend itself: e at order 2. The other 1 of 2 are right."

@@ -15,7 +15,7 @@ import descend
 from descend import cli
 from descend.menu import FOLDER
 from descend.menu.compose import compose
-from descend.output.table import same, show_claims
+from descend.output.table import same_digits, show_claims
 
 GUIDE = sorted(path.stem for path in (FOLDER / "experiment" / "guide").glob("*.yaml"))
 
@@ -58,7 +58,7 @@ def test_the_true_value(name: str) -> None:
     for number, (true, as_printed) in TRUE[name].items():
         assert result.values[number] == pytest.approx(true, abs=1e-12)
         printed = claims[number].printed
-        assert as_printed == (None if printed is None else same(f"{true:.8g}", f"{printed:g}"))
+        assert as_printed == (None if printed is None else same_digits(f"{true:.8g}", f"{printed:g}"))
         assert as_printed or claims[number].why, f"{number} differs, and nothing says why"
 
 
@@ -148,8 +148,8 @@ def test_a_mistake_in_a_claim_is_told() -> None:
     [("23", "17", False), ("-0.30116868", "-0.3012", True), ("-0.30116868", "-0.3011", False), ("15", "15", True)],
 )
 def test_the_digits_that_are_printed_decide(here: str, there: str, expected: bool) -> None:
-    assert same(here, there) == expected
-    assert not same("not recorded", there)
+    assert same_digits(here, there) == expected
+    assert not same_digits("not recorded", there)
 
 
 def test_at_a_terminal_they_stand_in_a_table() -> None:

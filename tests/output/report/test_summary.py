@@ -8,7 +8,7 @@ import polars as pl
 from PIL import Image
 
 from descend.output.pictures.sweep import sweep_picture
-from descend.output.report.summary import best_settings, numeric
+from descend.output.report.summary import best_settings, is_numeric
 
 
 def table(rows: list[tuple[str, float, int, float | None, str]]) -> pl.DataFrame:
@@ -58,8 +58,8 @@ def test_without_choices_the_ten_best_settings_of_all() -> None:
 
 
 def test_numbers_are_told_from_choices() -> None:
-    assert numeric(pl.Series(["1", "1e-3", "0.5"]))
-    assert not numeric(pl.Series(["1", "null"]))
+    assert is_numeric(pl.Series(["1", "1e-3", "0.5"]))
+    assert not is_numeric(pl.Series(["1", "null"]))
 
 
 def test_the_picture_has_a_panel_for_each_objective() -> None:

@@ -10,9 +10,10 @@ import pytest
 from omegaconf import DictConfig
 
 from descend.menu.compose import compose
-from descend.sweeps.conduct import carry_out, plan
+from descend.sweeps.conduct import carry_out
 from descend.sweeps.job import Job
 from descend.sweeps.pages import write_pages
+from descend.sweeps.plan import plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import Grid
 from descend.sweeps.store import Store, folder_name
@@ -31,7 +32,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
     planned = plan([*OVERRIDES, *SWEPT], settings)
 
     def own(job: Job) -> DictConfig:
-        return compose(job.overrides)
+        return compose(job.overrides, with_hydra=True)
 
     with Store(folder, planned.jobs) as store:
         assert not carry_out(planned, settings, store)

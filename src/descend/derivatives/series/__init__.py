@@ -17,7 +17,7 @@ from descend.derivatives.series import (  # noqa: F401, each enters its rules
 )
 from descend.derivatives.series.expansion import expand
 from descend.derivatives.series.fused import decomposed, twice_differentiable
-from descend.derivatives.series.gradient import root
+from descend.derivatives.series.gradient import as_root
 from descend.derivatives.series.series import Series
 
-__all__ = ["Series", "decomposed", "expand", "root", "twice_differentiable"]
+__all__ = ["Series", "as_root", "decomposed", "expand", "twice_differentiable"]

@@ -15,7 +15,7 @@ from descend.graph.compat import in_transform
 from descend.graph.recorder import is_recorded
 
 
-def lift(rows: Tensor, dimensions: int) -> Tensor:
+def with_axes(rows: Tensor, dimensions: int) -> Tensor:
     """`rows` [m, *shape] as [m, 1, …, 1, *shape] with `dimensions` axes after the first, ready to broadcast."""
     missing = dimensions + 1 - rows.dim()
     return rows.reshape(rows.shape[0], *[1] * missing, *rows.shape[1:]) if missing > 0 else rows
@@ -24,7 +24,7 @@ def lift(rows: Tensor, dimensions: int) -> Tensor:
 def paired_rows(t: Variable, a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     """The coefficients of both, [m, *shape] and [n, *shape]: of one dtype (torch's promotion), broadcast together."""
     dtype, dimensions = torch.result_type(a, b), max(a.dim(), b.dim())
-    first, second = (lift(t.rows(x), dimensions).to(dtype) for x in (a, b))
+    first, second = (with_axes(t.rows(x), dimensions).to(dtype) for x in (a, b))
     if first.shape[1:] != second.shape[1:]:
         shape = torch.broadcast_shapes(first.shape[1:], second.shape[1:])
         first, second = first.expand(-1, *shape), second.expand(-1, *shape)
@@ -50,9 +50,9 @@ def _add_constant(t: Variable, series: Series, constant: Tensor | float) -> Tens
     if not isinstance(constant, Tensor):
         constant = rows.new_full((), constant)
     dtype, dimensions = torch.result_type(series, constant), max(series.dim(), constant.dim())
-    shift = lift(constant.to(dtype)[None], dimensions)
+    shift = with_axes(constant.to(dtype)[None], dimensions)
     padded = F.pad(shift, [0, 0] * dimensions + [0, rows.shape[0] - 1])
-    return t.series(lift(rows, dimensions).to(dtype) + padded)
+    return t.series(with_axes(rows, dimensions).to(dtype) + padded)
 
 
 @decomposition(*functions_named("sub", "subtract", "__sub__"))
@@ -103,19 +103,19 @@ def _rows_for(series: Series, constant: Any) -> Tensor:
     """Coefficients with axes enough for `constant` to broadcast against them, in torch's promoted dtype."""
     if not isinstance(constant, Tensor):
         return series.coefficients
-    return lift(series.coefficients, constant.dim()).to(torch.result_type(series, constant))
+    return with_axes(series.coefficients, constant.dim()).to(torch.result_type(series, constant))
 
 
 @primitive(*functions_named("pow", "__pow__"))
-def power(t: Variable, base: Tensor | float, exponent: Tensor | float) -> Tensor:
+def power_rule(t: Variable, base: Tensor | float, exponent: Tensor | float) -> Tensor:
     """base^exponent. A whole number multiplies, so that base = 0 is no singularity; a series goes by exp and log."""
     if not isinstance(exponent, Tensor):
         series, _ = t.apart(base, exponent)
         if float(exponent).is_integer():
             return _whole_power(series, int(exponent))
-        return t.series(elementary.power(float(exponent))(series.coefficients, t.order)[0])
+        return t.series(elementary.power_function(float(exponent))(series.coefficients, t.order)[0])
     if t.owns(base) and not t.owns(exponent) and (exponents := _few_constants(exponent)):
-        first, *rest = (power(t, base, each) for each in exponents)
+        first, *rest = (power_rule(t, base, each) for each in exponents)
         for each, value in zip(exponents[1:], rest, strict=True):
             first = torch.where(exponent == each, value, first)
         return first.expand(torch.broadcast_shapes(base.shape, exponent.shape))

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from descend.derivatives.series.accumulate import sum_of_products
 from descend.derivatives.series.convolution import convolve
-from descend.derivatives.series.univariate import Rows, Univariate, integral_row
+from descend.derivatives.series.univariate import Coefficients, Univariate, integral_row
 
-Elementwise = Callable[[Tensor], Tensor]
+Coefficientwise = Callable[[Tensor], Tensor]
 
 
 def add_constant(x: Tensor, constant: float | Tensor) -> Tensor:
@@ -23,7 +23,7 @@ def add_constant(x: Tensor, constant: float | Tensor) -> Tensor:
     return torch.cat([x[:1] + constant, x[1:]])
 
 
-def _exp(x: Tensor, order: int, shift: float, value: Elementwise) -> Rows:
+def _exp(x: Tensor, order: int, shift: float, value: Coefficientwise) -> Coefficients:
     """y' = (y + shift) x', where y + shift is the exponential."""
     xs, first = x.unbind(0), value(x[0])
     y = [first + shift if shift else first]
@@ -32,7 +32,7 @@ def _exp(x: Tensor, order: int, shift: float, value: Elementwise) -> Rows:
     return (torch.stack([first, *y[1:]]),)
 
 
-def _log(x: Tensor, order: int, shift: float, value: Elementwise) -> Rows:
+def _log(x: Tensor, order: int, shift: float, value: Coefficientwise) -> Coefficients:
     """(x + shift) y' = x': (x_0 + shift) y_k = x_k − (1/k) Σ_j j y_j x_{k−j}, 0 < j < k."""
     y, xs = [value(x[0])], x.unbind(0)
     base = xs[0] + shift if shift else xs[0]
@@ -43,7 +43,7 @@ def _log(x: Tensor, order: int, shift: float, value: Elementwise) -> Rows:
     return (torch.stack(y),)
 
 
-def _power(x: Tensor, order: int, exponent: float, value: Elementwise) -> Rows:
+def _power(x: Tensor, order: int, exponent: float, value: Coefficientwise) -> Coefficients:
     """x y' = p y x': x_0 y_k = Σ_j ((p + 1) j / k − 1) x_j y_{k−j}."""
     y, xs = [value(x[0])], x.unbind(0)
     for k in range(1, order + 1):
@@ -52,7 +52,7 @@ def _power(x: Tensor, order: int, exponent: float, value: Elementwise) -> Rows:
     return (torch.stack(y),)
 
 
-def _reciprocal(x: Tensor, order: int) -> Rows:
+def _reciprocal(x: Tensor, order: int) -> Coefficients:
     """x y = 1: x_0 y_k = −Σ_j x_j y_{k−j}."""
     y, xs = [1 / x[0]], x.unbind(0)
     for k in range(1, order + 1):
@@ -60,7 +60,7 @@ def _reciprocal(x: Tensor, order: int) -> Rows:
     return (torch.stack(y),)
 
 
-def _rotation(x: Tensor, order: int, sign: int, sine: Elementwise, cosine: Elementwise) -> Rows:
+def _rotation(x: Tensor, order: int, sign: int, sine: Coefficientwise, cosine: Coefficientwise) -> Coefficients:
     """s' = c x', c' = ∓ s x': circular for `sign` −1, hyperbolic for +1."""
     s, c, xs = [sine(x[0])], [cosine(x[0])], x.unbind(0)
     for k in range(1, order + 1):
@@ -70,7 +70,9 @@ def _rotation(x: Tensor, order: int, sign: int, sine: Elementwise, cosine: Eleme
     return torch.stack(s), torch.stack(c)
 
 
-def _riccati(x: Tensor, order: int, linear: float, square: float, value: Elementwise, slope: Elementwise) -> Rows:
+def _riccati(
+    x: Tensor, order: int, linear: float, square: float, value: Coefficientwise, slope: Coefficientwise
+) -> Coefficients:
     """y' = w x' with w = constant + linear y + square y²; both y and w."""
     y, xs = [value(x[0])], x.unbind(0)
     w = [slope(y[0])]
@@ -84,19 +86,19 @@ def _riccati(x: Tensor, order: int, linear: float, square: float, value: Element
     return torch.stack(y), torch.stack(w)
 
 
-def _integral(x: Tensor, order: int, value: Elementwise, slope: Callable[[Tensor, int], Tensor]) -> Rows:
+def _integral(x: Tensor, order: int, value: Coefficientwise, slope: Callable[[Tensor, int], Tensor]) -> Coefficients:
     """y' = w x' for a w(x) whose own series is known; both y and w."""
     w = slope(x, order)
     xs, rows = x.unbind(0), w.unbind(0)
     return torch.stack([value(xs[0]), *(integral_row(xs, rows, k) for k in range(1, order + 1))]), w
 
 
-def power(exponent: float) -> Univariate:
+def power_function(exponent: float) -> Univariate:
     """x^p for a constant p, away from x = 0."""
     p = exponent
     return Univariate(
         partial(_power, exponent=p, value=lambda x: x**p),
-        (lambda x, out: p * power(p - 1)(x, out[0].shape[0] - 1)[0],),
+        (lambda x, out: p * power_function(p - 1)(x, out[0].shape[0] - 1)[0],),
     )
 
 
@@ -108,13 +110,13 @@ def _gaussian(x: Tensor, order: int) -> Tensor:
     return 2 / math.sqrt(math.pi) * exp(-convolve(x, x, order), order)[0]
 
 
-def _inverse(value: Elementwise, constant: float, sign: int, exponent: float) -> Univariate:
+def _inverse(value: Coefficientwise, constant: float, sign: int, exponent: float) -> Univariate:
     """The function with slope w = (constant + sign x²)^exponent, for which w' = 2 sign exponent x w / (…)."""
 
     def slope(x: Tensor, order: int) -> Tensor:
-        return power(exponent)(add_constant(sign * convolve(x, x, order), constant), order)[0]
+        return power_function(exponent)(add_constant(sign * convolve(x, x, order), constant), order)[0]
 
-    def curvature(x: Tensor, out: Rows) -> Tensor:
+    def curvature(x: Tensor, out: Coefficients) -> Tensor:
         order = out[1].shape[0] - 1
         inner = add_constant(sign * convolve(x, x, order), constant)
         return 2 * sign * exponent * _product(_product(out[1], x), reciprocal(inner, order)[0])

@@ -25,8 +25,8 @@ primitive(*functions_named("expm1"))(_elementwise(elementary.expm1))
 primitive(*functions_named("log"))(_elementwise(elementary.log))
 primitive(*functions_named("log1p"))(_elementwise(elementary.log1p))
 primitive(*functions_named("reciprocal"))(_elementwise(elementary.reciprocal))
-primitive(*functions_named("sqrt"))(_elementwise(elementary.power(0.5)))
-primitive(*functions_named("rsqrt"))(_elementwise(elementary.power(-0.5)))
+primitive(*functions_named("sqrt"))(_elementwise(elementary.power_function(0.5)))
+primitive(*functions_named("rsqrt"))(_elementwise(elementary.power_function(-0.5)))
 primitive(*functions_named("sin"))(_elementwise(elementary.sin_cos, 0))
 primitive(*functions_named("cos"))(_elementwise(elementary.sin_cos, 1))
 primitive(*functions_named("tan"))(_elementwise(elementary.tan))
@@ -86,7 +86,7 @@ def logaddexp(a: Tensor, b: Tensor) -> Tensor:
 
 
 @primitive(*functions_named("softplus"))
-def softplus(t: Variable, x: Series, beta: float = 1, threshold: float = 20) -> Tensor:
+def softplus_rule(t: Variable, x: Series, beta: float = 1, threshold: float = 20) -> Tensor:
     """log(1 + e^(βx)) / β, and x itself where βx > threshold, as torch has it."""
     scaled = beta * x
     smooth = t.series(elementary.softplus(t.rows(scaled), t.order)[0]) / beta

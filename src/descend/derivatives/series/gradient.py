@@ -67,8 +67,8 @@ def requires_grad(t: Variable, x: Tensor) -> bool:
     return True
 
 
-def root(x: Tensor) -> Tensor:
+def as_root(x: Tensor) -> Tensor:
     """x, if it carries a graph that autograd can go back to; else its values, as the beginning of one."""
     if isinstance(x, Series):
-        return x.variable.series(root(x.coefficients))
+        return x.variable.series(as_root(x.coefficients))
     return x if x.requires_grad else x.detach().requires_grad_()

@@ -70,7 +70,7 @@ def reverse_axes(t: Variable, x: Series) -> Tensor:
 
 
 @primitive(getter("real"))
-def real(t: Variable, x: Series) -> Tensor:
+def real_rule(t: Variable, x: Series) -> Tensor:
     """The real part."""
     return t.series(x.coefficients.real)
 
@@ -123,7 +123,7 @@ def embedding(indices: Tensor, weight: Tensor, padding_idx: int | None = None, *
 
 
 @primitive(*functions_named("sum"))
-def total(
+def sum_rule(
     t: Variable, x: Series, dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None
 ) -> Tensor:
     """Sum over some axes, or all."""

@@ -20,7 +20,7 @@ def relu(x: Tensor, inplace: bool = False) -> Tensor:
 
 
 @decomposition(*functions_named("abs", "absolute", "__abs__"))
-def absolute(x: Tensor) -> Tensor:
+def sign_times(x: Tensor) -> Tensor:
     """x sign(x); of complex numbers √(re² + im²)."""
     if x.is_complex():
         parts = torch.view_as_real(x)

@@ -15,14 +15,14 @@ from torch import Tensor
 from descend.derivatives.series.rules import decomposition, functions_named, primitive
 from descend.derivatives.series.series import Variable
 
-Rows = dict[int, Tensor]
+RowsByOrder = dict[int, Tensor]
 """The coefficients of those arguments that are series, by position."""
 
 LinearMap = Callable[[list[Any], int, Tensor], Tensor]
 """(arguments, position, rows [m, …]) -> the function of each row put at that position, [m, …]."""
 
 
-def product_rows(apply: LinearMap, args: list[Any], series: Rows, order: int) -> Tensor:
+def product_rows(apply: LinearMap, args: list[Any], series: RowsByOrder, order: int) -> Tensor:
     """Coefficients up to `order` of a function linear in each argument that `series` holds."""
     if len(series) == 1:
         ((position, rows),) = series.items()
@@ -46,7 +46,7 @@ def _add_shifted(total: Tensor, term: Tensor, j: int) -> Tensor:
     return torch.cat([total[:j], total[j:] + term[:overlap], term[overlap:]])
 
 
-def one_by_one(func: Callable) -> LinearMap:
+def row_by_row(func: Callable) -> LinearMap:
     """The map that calls `func` once for each row."""
 
     def apply(args: list[Any], position: int, rows: Tensor) -> Tensor:
@@ -59,7 +59,7 @@ def _matmul(args: list[Any], position: int, rows: Tensor) -> Tensor:
     """All rows in one product wherever matmul's own broadcasting means the same."""
     constant, dimensions = args[1 - position], rows.dim() - 1
     if constant.dim() > 2 and constant.dim() != dimensions:
-        return one_by_one(torch.matmul)(args, position, rows)
+        return row_by_row(torch.matmul)(args, position, rows)
     if position == 0:
         return torch.matmul(rows, constant)
     if dimensions == 1:
@@ -105,7 +105,7 @@ def einsum(t: Variable, equation: str, *operands: Any) -> Tensor:
 
 def _multilinear(t: Variable, func: Callable, tensors: Sequence[Any]) -> Tensor:
     series = {i: x.coefficients for i, x in enumerate(tensors) if t.owns(x)}
-    return t.series(product_rows(one_by_one(func), list(tensors), series, t.order))
+    return t.series(product_rows(row_by_row(func), list(tensors), series, t.order))
 
 
 def _linear_in_each(func: Callable, count: int) -> Callable[..., Tensor]:
@@ -128,7 +128,7 @@ def _convolution(func: Callable, axes: int) -> Callable[..., Tensor]:
 
         def apply(tensors: list[Any], position: int, rows: Tensor) -> Tensor:
             if position == 1 or rows.dim() != axes + 3:
-                return one_by_one(unbiased)(tensors, position, rows)
+                return row_by_row(unbiased)(tensors, position, rows)
             return unbiased(rows.flatten(0, 1), tensors[1]).unflatten(0, rows.shape[:2])
 
         series = {i: each.coefficients for i, each in enumerate((x, weight)) if t.owns(each)}

@@ -61,7 +61,7 @@ def vector_norm(
 
 
 @decomposition(*functions_named("norm"))
-def norm(
+def norm_rule(
     x: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None
 ) -> Tensor:
     """Of all entries as one vector; the nuclear norm, of a matrix, has no series."""

@@ -18,7 +18,7 @@ from descend.derivatives.series.fused import FROM_THE_SECOND
 from descend.derivatives.series.rules import decomposition, functions_named, primitive
 from descend.derivatives.series.series import Series, Variable
 
-Elementwise = Callable[[Tensor], Tensor]
+Definition = Callable[[Tensor], Tensor]
 
 TERMS = 32
 """Of a power series: within its limit the rest is below rounding."""
@@ -27,7 +27,7 @@ FRACTIONS = 300
 """Of the continued fraction of erfcx: at 1.5 the rest, and its first ten derivatives, are below rounding."""
 
 
-def _apart(x: Tensor, limit: float, near: Elementwise, far: Elementwise) -> Tensor:
+def _apart(x: Tensor, limit: float, near: Definition, far: Definition) -> Tensor:
     """near(x) where |x| < limit, else far(x); neither is given what is the other's."""
     inside = torch.abs(x) < limit
     return torch.where(inside, near(torch.where(inside, x, 0.0)), far(torch.where(inside, 2 * limit, x)))
@@ -45,22 +45,22 @@ _I1 = [1 / (math.factorial(m) * math.factorial(m + 1)) for m in range(TERMS)]
 _SINC = [(-1) ** m / math.factorial(2 * m + 1) for m in range(TERMS)]
 
 
-def i0(x: Tensor, far: Elementwise = torch.special.i0) -> Tensor:
+def i0(x: Tensor, far: Definition = torch.special.i0) -> Tensor:
     """Σ (x²/4)^m / m!², the modified Bessel function of order 0."""
     return _apart(x, BESSEL_LIMIT, lambda x: _polynomial(x * x / 4, _I0), far)
 
 
-def i1(x: Tensor, far: Elementwise = torch.special.i1) -> Tensor:
+def i1(x: Tensor, far: Definition = torch.special.i1) -> Tensor:
     """(x/2) Σ (x²/4)^m / (m! (m + 1)!), the modified Bessel function of order 1."""
     return _apart(x, BESSEL_LIMIT, lambda x: x / 2 * _polynomial(x * x / 4, _I1), far)
 
 
-def i0e(x: Tensor, far: Elementwise = torch.special.i0e) -> Tensor:
+def i0e(x: Tensor, far: Definition = torch.special.i0e) -> Tensor:
     """e^(−|x|) i0(x)."""
     return _apart(x, BESSEL_LIMIT, lambda x: torch.exp(-torch.abs(x)) * _polynomial(x * x / 4, _I0), far)
 
 
-def i1e(x: Tensor, far: Elementwise = torch.special.i1e) -> Tensor:
+def i1e(x: Tensor, far: Definition = torch.special.i1e) -> Tensor:
     """e^(−|x|) i1(x)."""
     return _apart(x, BESSEL_LIMIT, lambda x: torch.exp(-torch.abs(x)) * x / 2 * _polynomial(x * x / 4, _I1), far)
 
@@ -107,7 +107,7 @@ for name, definition in (("i0", i0), ("i1", i1), ("i0e", i0e), ("i1e", i1e)):
 
 
 @primitive(*functions_named("erfc"))
-def erfc(t: Variable, x: Series) -> Tensor:
+def erfc_rule(t: Variable, x: Series) -> Tensor:
     """1 − erf x, by torch's own value, which does not cancel."""
     return t.series(elementary.erfc(x.coefficients, t.order)[0])
 

@@ -12,7 +12,7 @@ from descend.derivatives.series.accumulate import sum_of_products
 from descend.derivatives.series.convolution import convolve, correlate
 from descend.derivatives.series.recorded import applied, differentiated
 
-Rows = tuple[Tensor, ...]
+Coefficients = tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Univariate:
         slopes: for each i, (x, outputs) -> w_i [≤ order + 1, *shape], differentiable in both.
     """
 
-    recurrence: Callable[[Tensor, int], Rows]
-    slopes: tuple[Callable[[Tensor, Rows], Tensor], ...]
+    recurrence: Callable[[Tensor, int], Coefficients]
+    slopes: tuple[Callable[[Tensor, Coefficients], Tensor], ...]
 
-    def __call__(self, x: Tensor, order: int) -> Rows:
+    def __call__(self, x: Tensor, order: int) -> Coefficients:
         return applied(_Univariate, x, self, order) if differentiated(x) else self.recurrence(x, order)
 
 
@@ -38,11 +38,11 @@ class _Univariate(Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor, function: Univariate, order: int) -> Rows:
+    def forward(x: Tensor, function: Univariate, order: int) -> Coefficients:
         return function.recurrence(x, order)
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Univariate, int], outputs: Rows) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Univariate, int], outputs: Coefficients) -> None:
         x, ctx.function, ctx.order = inputs
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(x, *outputs)
@@ -59,7 +59,7 @@ class _Univariate(Function):
         return (sum(terms[1:], terms[0]) if terms else None), None, None
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Rows:
+    def jvp(ctx: Any, tangent: Tensor, *_: None) -> Coefficients:
         x, *outputs = ctx.saved_tensors
         return tuple(convolve(slope(x, tuple(outputs)), tangent, ctx.order) for slope in ctx.function.slopes)
 

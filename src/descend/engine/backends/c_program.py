@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from descend.engine.backends.source import Source, Step
+from descend.engine.backends.source import KernelSource, KernelStep
 from descend.errors import ConfigurationError
 
 # Fewer runs than this are not worth a second thread.
@@ -43,13 +43,13 @@ class CProgram:
         NoCompiler: there is none that works.
     """
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: KernelStep) -> None:
         self._lanes, outputs = step.lanes, step.outputs
         self._given = list(zip(step.inputs, step.differs, strict=True))
         self._carried = self._given[step.numbers :]
         self._recorded = [outputs[i] for i in step.recorded]
         self._watched = [outputs[i].dtype for i in step.watched]
-        self._call = compiled("\n".join(Source(step).lines()))
+        self._call = compiled("\n".join(KernelSource(step).lines()))
         self._others = ThreadPoolExecutor()
 
     def advance(

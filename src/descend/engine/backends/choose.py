@@ -14,11 +14,11 @@ from descend.engine.backends.kernel import KernelBackend
 from descend.engine.backends.proof import check_faithful
 from descend.engine.backends.python import PythonBackend
 from descend.engine.experiment import Experiment
-from descend.engine.placement import compiles
 from descend.engine.program import Program
 from descend.errors import ConfigurationError, Untraceable, never_exits
 from descend.graph.entries import Inseparable, small
 from descend.types import Batch, Params
+from descend.vectors import numel
 
 LONG_RUN_OF_A_KERNEL = 1_000
 """`auto` compiles a kernel for runs of so many steps: that takes a third of a second, as long as some 3,000 of the
@@ -26,6 +26,10 @@ smallest steps of one run, or 300 of a thousand runs."""
 
 LONG_RUN = 100_000
 """`auto` compiles a program for runs of so many steps: that takes ten seconds."""
+
+SMALL_STEP = 20_000
+"""`auto` compiles only steps of at most so many multiply-adds: in larger ones Python's part of the time is small. The
+rule looks at the experiment alone: a result depends neither on how many runs there are nor on what else goes on."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Recording:
     reason: str | None = None
 
 
-def record(
+def record_experiment(
     experiment: Experiment,
     names: tuple[str, ...],
     params: Params,
@@ -74,7 +78,7 @@ def record(
         except Exception as error:  # a user's own code may raise anything where tensors stand for numbers
             text = (str(error).splitlines() or [""])[0]
             program, reason = None, f"its step cannot be recorded: {type(error).__name__}: {text}"
-    if program is None and compiles(experiment, params, 0) and experiment.compile is True:
+    if program is None and experiment.compile is True:
         raise ConfigurationError(f"compile is true, but {reason}; set compile=false.")
     return Recording(experiment, names, program, reason)
 
@@ -108,7 +112,7 @@ def choose(
         ConfigurationError: compiling was asked for and cannot be done, or the backend named cannot be had.
     """
     if name is not None:
-        return named(recording, numbers, params, stride, threads, name)
+        return backend_named(recording, numbers, params, stride, threads, name)
     experiment, program = recording.experiment, recording.program
     if program is None:
         return PythonBackend(experiment, recording.names, {name: x[0] for name, x in params.items()})
@@ -138,7 +142,7 @@ def choose(
     return found
 
 
-def named(
+def backend_named(
     recording: Recording, numbers: Sequence[Tensor], params: Params, stride: int, threads: int, name: str
 ) -> Backend:
     """Return the backend of this name, which began the runs: another would round otherwise."""
@@ -157,6 +161,18 @@ def named(
 def numbers_of_one(program: Program | None) -> list[Tensor]:
     """Return the numbers of the run that a program was recorded of, as a stack of one has them."""
     return [] if program is None else [x[None] for x in program.numbers.values()]
+
+
+def compiles(experiment: Experiment, params: Params, long_run: int) -> bool:
+    """Return whether to compile the steps: as the experiment says, or for `auto` where it wins over the whole run.
+
+    Args:
+        params: of one run.
+        long_run: from how many steps on it wins.
+    """
+    if experiment.compile == "auto":
+        return experiment.steps >= long_run and experiment.objective.batch_size * numel(params) <= SMALL_STEP
+    return bool(experiment.compile)
 
 
 def wide(columns: Sequence[float], device: torch.device) -> Tensor:

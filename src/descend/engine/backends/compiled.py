@@ -63,7 +63,7 @@ class CompiledBackend(GraphBackend):
         graph = recorded.graph
         if self.program.last:
             graph = simplified(stacked(graph, recorded.differs, [*tile, *drawn], last=True))
-        if any(node.op == "call_function" and not is_plain(node.target) for node in graph.graph.nodes):
+        if any(node.op == "call_function" and not is_builtin(node.target) for node in graph.graph.nodes):
             raise CompileFailed("it has operations that are made for one run after the other")
         step, numbers = function(graph), len(self._numbers)
 
@@ -133,6 +133,6 @@ class CompiledBackend(GraphBackend):
         return [join(x, axis) if own else x[0] for x, own in zip(zip(*parts, strict=True), marks, strict=True)]
 
 
-def is_plain(target: object) -> bool:
+def is_builtin(target: object) -> bool:
     """Tell whether a compiler knows an operation."""
     return isinstance(target, OpOverload) or target is operator.getitem

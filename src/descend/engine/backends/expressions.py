@@ -118,7 +118,8 @@ def expression(node: Node, written: Written) -> str:
         raise Inseparable(f"{op} of fractions")
     if computed.is_floating_point and packet in FUNCTIONS:
         return f"{packet.__name__}({', '.join(inputs)})"
-    template = power(node) if packet is aten.pow else clamp(node) if packet is aten.clamp else EXPRESSIONS.get(packet)
+    of_node = {aten.pow: c_power, aten.clamp: c_clamp}.get(packet)
+    template = EXPRESSIONS.get(packet) if of_node is None else of_node(node)
     if template is None or computed not in TYPES:
         raise Inseparable(str(op))
     return template.format(*inputs, T=TYPES[computed], **extra)
@@ -134,13 +135,13 @@ def computes_in(node: Node) -> torch.dtype:
     return torch.get_default_dtype() if fractions else found
 
 
-def power(node: Node) -> str:
+def c_power(node: Node) -> str:
     """Return the template of a power; torch computes those with common exponents without `pow`."""
     exponent = node.args[1]
     return POWERS.get(float(exponent), "pow({0}, {1})") if isinstance(exponent, int | float) else "pow({0}, {1})"
 
 
-def clamp(node: Node) -> str:
+def c_clamp(node: Node) -> str:
     """Return the template of a clamp between limits, either of which may be missing."""
     low, high = (*node.args[1:], None)[:2]
     if low is None:

@@ -13,9 +13,14 @@ from descend.engine.step import Carry
 from descend.errors import Untraceable
 from descend.graph.code import function, parts, simplified
 from descend.graph.compat import pytree
-from descend.graph.stack import VECTORS, stacked
+from descend.graph.many import VECTORS
+from descend.graph.stack import carried_out, stacked
 from descend.graph.trace import tensors
 from descend.types import Batch, Params
+
+LARGE = 2**22
+"""Bytes. Where one evaluation of a run takes so much, calling its parts costs little beside what they compute, and less
+than to record them: metrics, and the end, are then computed of one run after the other as they are written."""
 
 
 class GraphBackend(Backend):
@@ -106,25 +111,31 @@ class GraphBackend(Backend):
         return self._steps[names]
 
     def _hosted(self, due: tuple[str, ...]) -> tuple[str, ...]:
-        """Return the metrics that are called as they are written; the stack is then of one run."""
-        metrics = self.program.experiment.metrics
-        return tuple(
-            name for name in due if not metrics[name].batchable or metrics[name].arrays or name in self._untraceable
-        )
+        """Return the metrics that are called as they are written, of one run after the other."""
+        metrics, large = self.program.experiment.metrics, self.program.step(()).bytes >= LARGE
+        alone = (n for n in due if not metrics[n].batchable or metrics[n].arrays or n in self._untraceable)
+        return due if large else tuple(alone)
 
     def _host(self, names: Sequence[str], before: Sequence[Tensor], weights: Tensor, batch: Batch) -> dict[str, Tensor]:
-        """Call metrics on the one run there is, of the step that led from `before` to the present carry."""
-        began, ended = self._one(before), self._one(self.carry)
-        with torch.no_grad():
-            own = weights[..., 0] if self.program.last else weights[0]
-            found = seen(self.program.experiment, self.names, names, began, ended, own, batch)
-        return {name: x[None] for name, x in found.items()}
+        """Call metrics on each run, of the step that led from `before` to the present carry."""
+        rows = weights.movedim(-1, 0) if self.program.last else weights
+        found = []
+        for run in range(self._count):
+            drawn = pytree.tree_map(lambda x, run=run: x[run], batch) if self.program.own_batches else batch
+            began, ended = self._one(before, run), self._one(self.carry, run)
+            with torch.no_grad():
+                experiment = self.program.of_run(self._numbers, run)
+                found.append(seen(experiment, self.names, names, began, ended, rows[run].clone(), drawn))
+        return pytree.tree_map(lambda *x: torch.stack(x), *found)
 
-    def _one(self, carry: Sequence[Tensor]) -> Carry:
-        """Return the carry of the first run as it is alone."""
+    def _one(self, carry: Sequence[Tensor], run: int) -> Carry:
+        """Return the carry of a run as it is alone."""
         axis = -1 if self.program.last else 0
         marked = zip(carry, self.carried, strict=True)
-        return self.program.first.tree([x.select(axis, 0).clone() if own else x for x, own in marked])
+        alone = torch.contiguous_format
+        return self.program.first.tree(
+            [x.select(axis, run).clone(memory_format=alone) if own else x for x, own in marked]
+        )
 
     def _look(
         self, names: tuple[str, ...], before: Sequence[Tensor], weights: Tensor, batch: Batch
@@ -230,26 +241,31 @@ class GraphBackend(Backend):
         return [x.to(device) for x in saved]
 
     def finish(self, columns: list[Any]) -> Final:
-        experiment = self.program.experiment
-        hosted = self._hosted(tuple(experiment.metrics))
-        names = tuple(name for name in experiment.metrics if name not in hosted)
+        every = tuple(self.program.experiment.metrics)
+        if self.program.first.bytes >= LARGE:
+            return self._finish_each(columns, every)
+        hosted = self._hosted(every)
+        names = tuple(name for name in every if name not in hosted)
         try:
             recorded = self.program.finish(names)
             found = once(recorded, self.program.last, [*self._all, *columns])
         except Untraceable:
             if len(columns[0]) > 1:
                 raise
-            return self._finish_one(columns, tuple(experiment.metrics))
+            return self._finish_each(columns, every)
         final: Final = recorded.tree(found)
         if hosted:
-            final = final._replace(observed=final.observed | self._finish_one(columns, hosted).observed)
+            final = final._replace(observed=final.observed | self._finish_each(columns, hosted).observed)
         return final
 
-    def _finish_one(self, columns: list[Any], names: tuple[str, ...]) -> Final:
-        """Evaluate the one run there is by calling its parts."""
-        carry = self.program.first.tree([x[0] for x in columns])
-        with torch.no_grad():
-            return pytree.tree_map(lambda x: x[None], finished(self.program.experiment, carry, names))
+    def _finish_each(self, columns: list[Any], names: tuple[str, ...]) -> Final:
+        """Evaluate one run after the other by calling its parts."""
+        found = []
+        for run in range(len(columns[0])):
+            carry = self.program.first.tree([x[run].clone(memory_format=torch.contiguous_format) for x in columns])
+            with torch.no_grad():
+                found.append(finished(self.program.of_run(self._all, run), carry, names))
+        return pytree.tree_map(lambda *x: torch.stack(x), *found)
 
     def evaluations(self, columns: list[Any], steps: int) -> dict[str, int]:
         own = self.program.experiment.optimizer.evaluations(steps, {})
@@ -274,7 +290,7 @@ class Stacked:
         graph = simplified(stacked(recorded.graph, recorded.differs, given, last))
         early, rest = parts(graph, [i < numbers for i in range(len(given))])
         self._own, self._ahead = given[:numbers], function(early)(*given[:numbers])
-        self._run = function(rest)
+        self._run = function(rest, reuse=True)
         self.tree, self.marks = recorded.tree, recorded.tree(recorded.output)
         self._places = recorded.tree(range(len(recorded.output)))
 
@@ -294,8 +310,8 @@ def once(recorded: Recorded, last: bool, columns: Sequence[Tensor]) -> list[Tens
     """Carry out a recorded function for many runs, whose inputs are [runs, …] each, and return its outputs likewise."""
     runs, axis = len(columns[0]), -1 if last else 0
     given = [laid(x, last) if own else x[0] for x, own in zip(columns, recorded.differs, strict=True)]
-    found: list[Tensor] = []
-    stacked(recorded.graph, recorded.differs, given, last, outputs=found)
+    with torch.no_grad():
+        found = carried_out(recorded.graph, recorded.differs, given, last)
     return [
         x.movedim(axis, 0)[:runs] if own else x.expand(runs, *x.shape)
         for x, own in zip(found, recorded.output, strict=True)

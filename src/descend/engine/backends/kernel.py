@@ -12,7 +12,7 @@ from torch import Tensor
 from descend.engine.backends.backend import Pattern, Summary
 from descend.engine.backends.c_program import CProgram
 from descend.engine.backends.graph import GraphBackend
-from descend.engine.backends.source import FEW_LANES, LANES, Step
+from descend.engine.backends.source import FEW_LANES, LANES, KernelStep
 from descend.engine.block import due
 from descend.engine.experiment import Experiment
 from descend.engine.program import Program
@@ -154,7 +154,7 @@ class StepKernel:
         self._normed, self._several, self._weights = places.norm is not None, several, weights
         self._names = list(places.observed)
         self.lanes = lanes_for(runs)
-        self._program = CProgram(Step(step.graph, marks, len(program.leaves), recorded, watched, self.lanes))
+        self._program = CProgram(KernelStep(step.graph, marks, len(program.leaves), recorded, watched, self.lanes))
 
     def __call__(
         self, numbers: list[Tensor], carry: Sequence[Tensor], kept: Sequence[bool], count: int, threads: int

@@ -33,13 +33,13 @@ def check_faithful(program: Program, params: Params, batch: Batch) -> None:
     moved = {name: x * 1.0625 + 0.03125 for name, x in params.items()}
     numbers, experiment = program.numbers, program.experiment
     try:
-        found = [made(program, start, batch) for start in (params, moved)]
+        found = [carry_after(program, start, batch) for start in (params, moved)]
         carry = program.start(numbers, moved)
         own = tensors(take(experiment, carry, [batch], ((),), uncounted)[0])
     except Exception as error:  # a user's own code may raise anything where it was not asked to go
         raise Untraceable(f"it raised {type(error).__name__} at a second point: {error}") from error
     for here, there, right in zip(found[0], found[1], own, strict=True):
-        if not close(there, right, here):
+        if not agree(there, right, here):
             raise Untraceable("its values pass through NumPy or Python, or chance, where recording cannot follow")
 
 
@@ -47,17 +47,17 @@ def own_alone(program: Program) -> bool:
     """Tell whether all of an experiment is descend's own, whose contracts are tested."""
     experiment = program.experiment
     parts = [experiment.objective, experiment.optimizer, experiment.aggregator, experiment.schedule, experiment.clip]
-    return all(home(x).split(".")[0] in TRUSTED for part in parts for x in within(part))
+    return all(home(x).split(".")[0] in TRUSTED for part in parts for x in parts_within(part))
 
 
-def within(part: Any) -> Iterator[Any]:
+def parts_within(part: Any) -> Iterator[Any]:
     """Return a part, what it keeps, and what that keeps, tensors and plain values included."""
     yield part
     kept = part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else ()
     if dataclasses.is_dataclass(part):
         kept = vars(part).values()
     for x in kept:
-        yield from within(x)
+        yield from parts_within(x)
 
 
 def home(x: Any) -> str:
@@ -65,7 +65,7 @@ def home(x: Any) -> str:
     return str(getattr(x, "__module__", None) or type(x).__module__)
 
 
-def made(program: Program, params: Params, batch: Batch) -> Sequence[Tensor]:
+def carry_after(program: Program, params: Params, batch: Batch) -> Sequence[Tensor]:
     """Return the carry after one recorded step from `params`."""
     carry: Carry = program.start(program.numbers, params)
     with torch.no_grad():
@@ -73,7 +73,7 @@ def made(program: Program, params: Params, batch: Batch) -> Sequence[Tensor]:
         return step(*program.numbers.values(), *tensors(carry), *tensors(batch))[: program.kept]
 
 
-def close(found: Tensor, right: Tensor, before: Tensor) -> bool:
+def agree(found: Tensor, right: Tensor, before: Tensor) -> bool:
     """Tell whether two results agree, measured by how far the right one moved from that at the first point."""
     if not found.is_floating_point():
         return bool((found == right).all())

@@ -81,7 +81,7 @@ _mm_setcsr(mode);
 
 
 @dataclass(frozen=True)
-class Step:
+class KernelStep:
     """A step that a kernel is to take.
 
     Args:
@@ -130,7 +130,7 @@ class Entry(NamedTuple):
     differs: bool
 
 
-class Source:
+class KernelSource:
     """Writes the source.
 
     A name `s…` holds a number from step to step, `x…` is its value before a step, `v…` is computed within one, `r…` is
@@ -140,7 +140,7 @@ class Source:
         Inseparable: the step is more than arithmetic between entries.
     """
 
-    def __init__(self, step: Step) -> None:
+    def __init__(self, step: KernelStep) -> None:
         self._step, self._inputs, self._outputs = step, step.inputs, step.outputs
         self._scalars = scalars(step.graph)
         self._in = entries(self._inputs, step.differs, inputs(self._scalars))

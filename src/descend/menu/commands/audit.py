@@ -16,12 +16,12 @@ from descend.audit.named import function_subject
 from descend.audit.report import AuditReport
 from descend.audit.subjects import Subject, objective_subject, op_subject
 from descend.audit.torch_faults import conventions, each_as_json, found
-from descend.audit.verdict import TRUE, Verdict
+from descend.audit.verdict import TRUE, Mark
 from descend.derivatives.gradient import gradient
 from descend.errors import ConfigurationError, never_exits
 from descend.graph.compat import has_cpp_compiler
 from descend.menu import FOLDER, choices
-from descend.menu.build import make, plain, retargeted
+from descend.menu.build import as_plain, make, retargeted
 from descend.menu.commands.waiting import Waiting
 from descend.menu.compose import about, compose
 from descend.objectives.objective import Objective
@@ -29,7 +29,7 @@ from descend.ops.op import Op
 
 HIGHEST = 4
 """Some routes compute each entry by itself, 81 of order 4 in three directions; the fifth takes minutes."""
-GOOD = (*TRUE, Verdict.AGREES)
+GOOD = (*TRUE, Mark.AGREES)
 SEED = 0
 BACKEND = "inductor"
 """Of `torch.compile`, for one subject: what runs are compiled with. It takes ten seconds, so `--all` does without."""
@@ -74,7 +74,7 @@ def audit_command(arguments: Sequence[str]) -> int:
     Raises:
         ConfigurationError: where the arguments are wrong.
     """
-    given = parsed(arguments)
+    given = parsed_arguments(arguments)
     if given.help:
         print(USAGE)
         return 0
@@ -92,7 +92,7 @@ class Parser(argparse.ArgumentParser):
         raise ConfigurationError(f"descend audit: {message}; descend audit --help shows how it is used.")
 
 
-def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+def parsed_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Return `overrides`, `order`, `at`, `all`, `torch`, `json` and `help`."""
     parser = Parser(add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
@@ -193,7 +193,7 @@ def chosen(overrides: Sequence[str], at: Sequence[float] | None = None) -> Subje
     generator = torch.Generator().manual_seed(SEED)
     if len(overrides) == 1 and is_function(overrides[0]):
         return function_subject(overrides[0], at, generator)
-    config = plain(compose(overrides))
+    config = as_plain(compose(overrides))
     through_objective = any(about(override, "objective") for override in overrides)
     if not through_objective and not any(about(override, "op") for override in overrides):
         raise ConfigurationError(
@@ -235,7 +235,7 @@ def everything(order: int) -> int:
         for case in found():
             waiting.advance(str(case))
     print("\n" + conclusion(reports))
-    bad = (Verdict.WRONG, Verdict.RAISES)  # of what is ours nothing may raise either
+    bad = (Mark.WRONG, Mark.RAISES)  # of what is ours nothing may raise either
     return int(any(row.ours and row.verdict in bad for report in reports for row in report.rows))
 
 
@@ -245,6 +245,6 @@ def summary(report: AuditReport) -> str:
     worse = [
         f"order {row.order} {'*' if row.ours else ''}{row.route}: {row.verdict}"
         for row in report.rows
-        if row.verdict not in GOOD and (row.ours or row.verdict == Verdict.WRONG)
+        if row.verdict not in GOOD and (row.ours or row.verdict == Mark.WRONG)
     ]
     return f"{right} of {len(report.rows)} right" + "".join(f"; {each}" for each in worse)

@@ -15,7 +15,7 @@ from descend.engine.result import Result
 from descend.engine.run import Run
 from descend.errors import ConfigurationError
 from descend.menu.build import build, checkpoints, trackers
-from descend.menu.commands.run import carry_out, locked, made
+from descend.menu.commands.run import finish_run, locked, run_into
 from descend.menu.compose import composing
 from descend.menu.placing import parse
 from descend.menu.ready import users_errors
@@ -44,7 +44,7 @@ def resume_command(arguments: Sequence[str]) -> float:
     with locked(folder):
         run, config, step = resumed(folder, [x for x in arguments if not x.startswith("resume=")])
         renew(folder, config)
-        return carry_out(run, config, folder, step)
+        return finish_run(run, config, folder, step)
 
 
 def resume(folder: str | Path, overrides: Sequence[str]) -> Result:
@@ -54,7 +54,7 @@ def resume(folder: str | Path, overrides: Sequence[str]) -> Result:
     with locked(place):
         run, config, step = resumed(place, overrides)
         renew(place, config)
-        return made(run, config, place, step, ResultFile(place))
+        return run_into(run, config, place, step, ResultFile(place))
 
 
 def resumed(folder: Path, overrides: Sequence[str]) -> tuple[Run, DictConfig, int]:
@@ -73,7 +73,7 @@ def resumed(folder: Path, overrides: Sequence[str]) -> tuple[Run, DictConfig, in
     assert isinstance(config, DictConfig)  # Hydra writes nothing else
     own: Any = OmegaConf.to_container(OmegaConf.load(folder / ".hydra" / "overrides.yaml"))
     before = config.copy()
-    changed(config, folder, parsed(overrides))
+    changed(config, folder, parsed_overrides(overrides))
     content = saved(folder)
     with users_errors():
         trackers(config)
@@ -143,7 +143,7 @@ def check_goes_on(state: dict[str, Any], folder: Path) -> None:
         raise ConfigurationError(f"The run in {folder} ended ({found['reason']}), so it does not go on; start another.")
 
 
-def parsed(overrides: Sequence[str]) -> list[Override]:
+def parsed_overrides(overrides: Sequence[str]) -> list[Override]:
     """Return overrides as Hydra's grammar reads them.
 
     Raises:

@@ -22,7 +22,7 @@ from descend.engine.signals import noted
 from descend.engine.sink import Sink
 from descend.errors import ConfigurationError
 from descend.menu.build import checkpoints, trackers
-from descend.menu.ready import Ready, prepare
+from descend.menu.ready import Ready, make_ready
 from descend.menu.values import resolved
 from descend.output.pictures.cosines import cosines_picture
 from descend.output.pictures.drawing import solution_picture
@@ -39,12 +39,12 @@ from descend.records import Column, Records, of_frame
 def task(config: DictConfig) -> float:
     """Run one configuration into the folder that Hydra made, and return its final value."""
     folder = Path(HydraConfig.get().runtime.output_dir)
-    run = Ready.take() or prepare(config, HydraConfig.get())
+    run = Ready.take() or make_ready(config, HydraConfig.get())
     with locked(folder):
-        return carry_out(run, config, folder)
+        return finish_run(run, config, folder)
 
 
-def carry_out(run: Run, config: DictConfig, folder: Path, step: int | None = None) -> float:
+def finish_run(run: Run, config: DictConfig, folder: Path, step: int | None = None) -> float:
     """Make a run that is ready, show how it ended, and return its final value; exit where it ended otherwise.
 
     Args:
@@ -54,7 +54,7 @@ def carry_out(run: Run, config: DictConfig, folder: Path, step: int | None = Non
     try:
         with noted() as asked:
             run.loop.stopping = asked
-            result = made(run, config, folder, step, file)
+            result = run_into(run, config, folder, step, file)
     except Exception as error:
         fail(error, folder)
     show(result, relative(folder))
@@ -69,7 +69,7 @@ def carry_out(run: Run, config: DictConfig, folder: Path, step: int | None = Non
     return result.value
 
 
-def made(run: Run, config: DictConfig, folder: Path, step: int | None, file: ResultFile) -> Result:
+def run_into(run: Run, config: DictConfig, folder: Path, step: int | None, file: ResultFile) -> Result:
     """Make a run that is ready, into its folder: its records, checkpoints, pictures and result."""
     settings: Any = resolved(config)
     settings.pop("claims", None)
@@ -145,14 +145,14 @@ def leave(folder: Path, run: Run, result: Result) -> Records:
     images = {}
     for name, picture in drawn.items():
         if picture is not None:
-            with kept(folder / f"{name}.png"):
+            with warned(folder / f"{name}.png"):
                 (folder / f"{name}.png").write_bytes(picture)
             images[name] = Column(np.array([result.steps]), np.array([picture], dtype=object))
     return Records(images=images)
 
 
 @contextmanager
-def kept(path: Path) -> Iterator[None]:
+def warned(path: Path) -> Iterator[None]:
     """Warn where a file cannot be written: the run was made, and its result is worth more."""
     try:
         yield

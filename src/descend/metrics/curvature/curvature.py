@@ -10,7 +10,7 @@ from torch import Tensor
 from descend.checks import check_number
 from descend.derivatives.spectrum import spectrum
 from descend.metrics.curvature.matrices import Hessian, Matrix
-from descend.metrics.curvature.part import Part, Seen
+from descend.metrics.curvature.part import CurvaturePart, Seen
 from descend.metrics.metric import Metric
 from descend.types import Observation
 
@@ -40,7 +40,7 @@ class Curvature(Metric):
     top: int = 5
     bottom: int = 1
     tolerance: float = 1e-2
-    parts: Mapping[str, Part | None] = field(default_factory=dict)
+    parts: Mapping[str, CurvaturePart | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()

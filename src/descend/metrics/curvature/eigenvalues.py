@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from descend.metrics.curvature.part import Part, Seen
+from descend.metrics.curvature.part import CurvaturePart, Seen
 
 
 @dataclass(frozen=True)
-class Eigenvalues(Part):
+class Eigenvalues(CurvaturePart):
     """`curvature/top/0` is the largest eigenvalue, `curvature/bottom/0` the smallest."""
 
     def __call__(self, seen: Seen) -> dict[str, Tensor]:

@@ -6,12 +6,12 @@ from torch import Tensor
 
 from descend.checks import check_number
 from descend.derivatives.spectrum import spectrum
-from descend.metrics.curvature.part import Part, Seen
+from descend.metrics.curvature.part import CurvaturePart, Seen
 from descend.types import Params, Total
 
 
 @dataclass(frozen=True)
-class Layers(Part):
+class Layers(CurvaturePart):
     """`curvature/layer/<name>`: the largest eigenvalue of a layer's diagonal block, all other parameters held fixed.
 
     A layer is what shares a name up to its last dot: `linear0` of `linear0.weight` and `linear0.bias`.
@@ -32,13 +32,13 @@ class Layers(Part):
             layers.setdefault(name.rpartition(".")[0] or name, {})[name] = x
         values = {}
         for layer, part in layers.items():
-            product = seen.matrix.product(within(seen.total, params), part)
+            product = seen.matrix.product(restricted(seen.total, params), part)
             found = spectrum(product, seen.generator, top=1, tolerance=self.tolerance)
             values[f"curvature/layer/{layer}"] = found.top.values[0]
         return values
 
 
-def within(total: Total, params: Params) -> Total:
+def restricted(total: Total, params: Params) -> Total:
     """Return the total as a function of some of the parameters, the others held at `params`."""
     outputs = total.outputs
     return replace(

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from descend.derivatives.flat import ravel
-from descend.metrics.curvature.part import Part, Seen
+from descend.metrics.curvature.part import CurvaturePart, Seen
 from descend.vectors import quotient
 
 
 @dataclass(frozen=True)
-class Overlap(Part):
+class Overlap(CurvaturePart):
     """`curvature/gradient_overlap`: ‖P g‖² / ‖g‖², P the projector on the top eigenvectors, g the step's gradient.
 
     Near 1 gradient descent moves in few directions (Gur-Ari, Roberts, Dyer, "Gradient descent happens in a tiny

@@ -33,7 +33,7 @@ class Seen:
     generator: torch.Generator
 
 
-class Part(ABC):
+class CurvaturePart(ABC):
     """A frozen dataclass of options, and a function of what is seen."""
 
     @abstractmethod

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from descend.checks import check_number
 from descend.derivatives.trace import moments
-from descend.metrics.curvature.part import Part, Seen
+from descend.metrics.curvature.part import CurvaturePart, Seen
 
 
 @dataclass(frozen=True)
-class Size(Part):
+class Size(CurvaturePart):
     """Trace, Frobenius norm and effective rank, estimated on what the eigenvalues' Krylov space leaves out.
 
     `curvature/trace_error` and `curvature/frobenius_error` are standard errors, the latter √‖H‖²'s by its derivative;

@@ -7,12 +7,12 @@ from torch import Tensor
 
 from descend.checks import check_number
 from descend.derivatives.density import Density, density
-from descend.metrics.curvature.part import Part, Seen
+from descend.metrics.curvature.part import CurvaturePart, Seen
 from descend.metrics.histogram import MOST_BINS
 
 
 @dataclass(frozen=True)
-class Spread(Part):
+class Spread(CurvaturePart):
     """A histogram of all n eigenvalues over time, `curvature/density`, by stochastic Lanczos quadrature.
 
     Counts are estimates, so not whole; their sum is n. The eigenvalues' own Krylov space is counted as it is, and the
@@ -35,10 +35,10 @@ class Spread(Part):
 
     def __call__(self, seen: Seen) -> dict[str, Tensor]:
         found = density(seen.product, seen.generator, self.steps, self.probes, seen.spectrum)
-        return {"curvature/density": counted(found, seen.product.size, self.bins)}
+        return {"curvature/density": histogram_of(found, seen.product.size, self.bins)}
 
 
-def counted(measure: Density, size: int, bins: int) -> Tensor:
+def histogram_of(measure: Density, size: int, bins: int) -> Tensor:
     """Return right edges and expected counts of `size` eigenvalues in equal bins, [2, bins], float64 on the CPU.
 
     A measure at one point c is in a range of c ± max(|c|, 1) / 2; nodes that are not finite are left out.

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from descend.metrics.curvature.part import Part, Seen
+from descend.metrics.curvature.part import CurvaturePart, Seen
 
 
 @dataclass(frozen=True)
-class Stability(Part):
+class Stability(CurvaturePart):
     """Whether gradient descent at the learning rate η is at the edge of stability, λ₁ = 2/η.
 
     `curvature/edge` is 2/η, to be seen beside `curvature/top/0`; `curvature/sharpness_times_lr` is η λ₁, 2 at the edge,

@@ -34,7 +34,7 @@ def solution_picture(drawing: Drawing, title: str = "") -> bytes:
     figure = blank(4 * columns, 3 * len(rows) + 0.4, dpi=90)
     figure.suptitle(title)
     variables = list(drawing.axes)
-    axes = [array(coordinates) for coordinates in drawing.axes.values()]
+    axes = [as_array(coordinates) for coordinates in drawing.axes.values()]
     for places, row in zip(figure.subplots(len(rows), columns, squeeze=False), rows, strict=True):
         for place, panel in zip(places, row, strict=False):
             _draw(figure, place, axes, panel)
@@ -46,8 +46,8 @@ def solution_picture(drawing: Drawing, title: str = "") -> bytes:
 
 def panels(name: str, drawing: Drawing) -> list[Panel]:
     """Return what is drawn of one function: found and exact in the same colours, the error white at 0."""
-    found = array(drawing.found[name])
-    exact = array(drawing.exact[name]) if name in drawing.exact else found
+    found = as_array(drawing.found[name])
+    exact = as_array(drawing.exact[name]) if name in drawing.exact else found
     low, high = min(found.min(), exact.min()), max(found.max(), exact.max())
     row = [Panel(f"{name}, found", found, low, high, "viridis"), Panel(f"{name}, exact", exact, low, high, "viridis")]
     if name not in drawing.exact:
@@ -57,7 +57,7 @@ def panels(name: str, drawing: Drawing) -> list[Panel]:
     return [*row, Panel(f"{name}, error", error, -most, most, "RdBu_r")]
 
 
-def array(values: Tensor) -> np.ndarray:
+def as_array(values: Tensor) -> np.ndarray:
     """Return float64 numbers in main memory."""
     return values.detach().double().cpu().numpy()
 

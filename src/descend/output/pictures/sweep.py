@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from descend.output.pictures.figure import blank, png
-from descend.output.report.summary import measure, numeric, ranked
+from descend.output.report.summary import is_numeric, measure, with_rank
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,13 +28,13 @@ def sweep_picture(table: pl.DataFrame, swept: Sequence[str]) -> bytes | None:
     Returns:
         A PNG file; None where no number takes at least three values.
     """
-    numbers = [key for key in swept if key != "seed" and numeric(table[key])]
+    numbers = [key for key in swept if key != "seed" and is_numeric(table[key])]
     counts = {key: table[key].n_unique() for key in numbers}
     if max(counts.values(), default=0) < LEAST_POINTS:
         return None
     axis = max(counts, key=lambda key: counts[key])
     lines = [key for key in swept if key not in (*numbers, "seed", "objective")]
-    data = ranked(table).with_columns(
+    data = with_rank(table).with_columns(
         pl.col(axis).cast(pl.Float64).alias("axis"),
         pl.concat_str([pl.lit(""), *lines], separator=" ").str.strip_chars().alias("line"),
         (pl.col("objective") if "objective" in swept else pl.lit("")).alias("panel"),

@@ -11,7 +11,7 @@ RAW = "sum_of_losses"
 """The column of the raw sum of several losses, which no aggregator's weights enter."""
 
 
-def numeric(column: pl.Series) -> bool:
+def is_numeric(column: pl.Series) -> bool:
     """Tell whether every text of a swept key is a number."""
     return column.cast(pl.Float64, strict=False).null_count() == 0
 
@@ -47,7 +47,7 @@ def with_sum(table: pl.DataFrame) -> pl.DataFrame:
     return table.with_columns(pl.when(finite).then(summed).alias(RAW))
 
 
-def ranked(table: pl.DataFrame) -> pl.DataFrame:
+def with_rank(table: pl.DataFrame) -> pl.DataFrame:
     """Add a column `ranked`: the measure of a run at its end, infinite where it diverged or failed."""
     if measure(table) == RAW and RAW not in table.columns:
         table = with_sum(table)
@@ -73,11 +73,11 @@ def best_settings(table: pl.DataFrame, swept: Sequence[str]) -> pl.DataFrame:
         test metrics and, where there are several, of the raw losses.
     """
     keys = [key for key in swept if key != "seed"] or list(swept)
-    choices = [key for key in keys if not numeric(table[key])]
+    choices = [key for key in keys if not is_numeric(table[key])]
     metrics = [name for name in table.columns if name.startswith("metrics.")]
     metrics += loss_columns(table) if several_losses(table) else []
     settings = (
-        ranked(table)
+        with_rank(table)
         .sort("ranked", "run")
         .group_by(keys, maintain_order=True)
         .agg(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from descend.atomic import remove, sweep, whole
+from descend.atomic import clear_temporaries, remove, whole
 from descend.output.sinks.parts import Parts
 from descend.records import Records, frame
 
@@ -40,7 +40,7 @@ class Parquet:
         self._parts = Parts(folder / "records")
         self._metadata = {"config": json.dumps(config, default=str)}
         self._blocks: list[Records] = []
-        self._rows = 0
+        self._rows = self._run = 0
         self._begun = False
 
     def write(self, records: Records) -> None:
@@ -53,14 +53,14 @@ class Parquet:
         if not self._rows:
             return
         self._begin()
-        table = frame(self._blocks)
+        table = frame(self._blocks, self._run)
         steps = table["step"].to_numpy()
         self._parts.add(table.write_parquet, int(steps.min()), int(steps.max()))
         self._blocks, self._rows = [], 0
 
     def restore(self, step: int) -> None:
         self._begun = True
-        sweep(self._folder)
+        clear_temporaries(self._folder)
         self._parts.sweep()
         if self._path.exists():
             self._parts.clear()
@@ -69,9 +69,11 @@ class Parquet:
                 self._parts.add(kept.sink_parquet, 0, step - 1)
             remove(self._path)
         self._parts.keep_before(step)
+        for path in self._parts.paths()[:1]:  # of a run of a sweep, its number
+            self._run = pl.read_parquet(path, columns=["run"], n_rows=1).row(0)[0]
 
     def close(self, result: "Result") -> None:
-        parts, rest = self._parts.paths() if self._begun else [], frame(self._blocks)
+        parts, rest = self._parts.paths() if self._begun else [], frame(self._blocks, self._run)
         with whole(self._path) as file:
             if parts:
                 pl.concat([pl.scan_parquet(parts), rest.lazy()]).sink_parquet(file, metadata=self._metadata)

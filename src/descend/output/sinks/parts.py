@@ -7,12 +7,12 @@ from typing import IO, NamedTuple
 
 import polars as pl
 
-from descend.atomic import sweep, sync_names, whole
+from descend.atomic import clear_temporaries, sync_names, whole
 
 NAME = re.compile(r"(\d+)\.(\d+)-(\d+)\.parquet")
 
 
-class Part(NamedTuple):
+class PartFile(NamedTuple):
     """One file: its place in the order of the parts, and bounds on the steps of its rows."""
 
     number: int
@@ -63,7 +63,7 @@ class Parts:
 
     def sweep(self) -> None:
         """Remove temporary files that a killed process left."""
-        sweep(self._folder)
+        clear_temporaries(self._folder)
 
     def clear(self) -> None:
         """Remove all parts, and the folder if nothing else is in it."""
@@ -73,6 +73,6 @@ class Parts:
         if self._folder.exists() and not any(self._folder.iterdir()):
             self._folder.rmdir()
 
-    def _parts(self) -> list[Part]:
+    def _parts(self) -> list[PartFile]:
         found = [(NAME.fullmatch(path.name), path) for path in self._folder.glob("*.parquet")]
-        return sorted(Part(int(name[1]), int(name[2]), int(name[3]), path) for name, path in found if name)
+        return sorted(PartFile(int(name[1]), int(name[2]), int(name[3]), path) for name, path in found if name)

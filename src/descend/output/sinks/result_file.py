@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from descend.atomic import remove, sweep
+from descend.atomic import clear_temporaries, remove
 from descend.records import Records
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class ResultFile:
         pass
 
     def restore(self, step: int) -> None:
-        sweep(self.folder)
+        clear_temporaries(self.folder)
         remove(self.folder / "result.json")
 
     def close(self, result: "Result") -> None:

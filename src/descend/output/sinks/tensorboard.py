@@ -10,7 +10,7 @@ import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 
-from descend.atomic import sweep
+from descend.atomic import clear_temporaries
 from descend.output.sinks import hparams
 from descend.output.sinks.event_file import EventFile, event_files, keep_before
 from descend.output.sinks.layout import losses_layout
@@ -88,7 +88,7 @@ class TensorBoard:
         self._file.save()
 
     def restore(self, step: int) -> None:
-        sweep(self._folder)
+        clear_temporaries(self._folder)
         older = event_files(self._folder)
         # The new file comes first: where rewriting the older ones fails, readers still drop what it takes back.
         self._start(step).save()

@@ -1,0 +1,82 @@
+"""Ways to carry out one operation for many runs so that each gets the bits that it gets alone."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from descend.graph.compat import pytree
+from descend.graph.many import ALIGNED, PARALLEL, VECTORS, Many
+from descend.graph.recorder import as_one_node
+
+
+def evenly(op: Any, args: Any, kwargs: Any) -> Tensor:
+    """Carry out an elementwise operation on contiguous memory whose length is a multiple of `VECTORS`."""
+    leaves, spec = pytree.tree_flatten((args, kwargs))
+    shape = torch.broadcast_shapes(*[x.shape for x in leaves if isinstance(x, Tensor)])
+    count = shape.numel()
+    spare = -count % VECTORS
+
+    def flat(x: Any) -> Any:
+        if not isinstance(x, Tensor) or not x.dim():
+            return x
+        whole = x.expand(shape).contiguous().view(-1)
+        return torch.cat([whole, whole[:1].expand(spare)]) if spare else whole
+
+    given = [flat(x) for x in leaves]
+    size = PARALLEL if torch.get_num_threads() > 1 else count + spare
+    parts = []
+    for at in range(0, count + spare, max(size, 1)):
+        piece = [x[at : at + size] if isinstance(x, Tensor) and x.dim() and size < count + spare else x for x in given]
+        positional, keywords = pytree.tree_unflatten(piece, spec)
+        parts.append(op(*positional, **keywords))
+    found = parts[0] if len(parts) == 1 else torch.cat(parts)
+    return (found[:count] if spare else found).view(shape)
+
+
+def mapped(op: Any, args: Any, kwargs: Any, axis: int) -> Any:
+    """Carry out an operation by torch's own rule for many runs."""
+    leaves, spec = pytree.tree_flatten((args, kwargs))
+    places = [i for i, x in enumerate(leaves) if isinstance(x, Many)]
+
+    def one(*own: Tensor) -> Any:
+        filled = list(leaves)
+        for i, x in zip(places, own, strict=True):
+            filled[i] = x
+        positional, keywords = pytree.tree_unflatten(filled, spec)
+        found = op(*positional, **keywords)
+        return tuple(found) if isinstance(found, list) else found
+
+    found = torch.vmap(one, in_dims=axis, out_dims=axis)(*[leaves[i].x for i in places])
+    return pytree.tree_map(Many, found)
+
+
+def run_by_run(op: Any, args: Any, kwargs: Any) -> Any:
+    """Carry out an operation for one run after the other and stack what it gives; one node of the graph."""
+    leaves, spec = pytree.tree_flatten((args, kwargs))
+    differs = [isinstance(x, Many) for x in leaves]
+    given = [x.x if isinstance(x, Many) else x for x in leaves]
+
+    def each(*leaves: Any) -> Any:
+        return call_by_call(op, spec, differs, *leaves)
+
+    found = as_one_node(each, *given)
+    return pytree.tree_map(lambda x: Many(x) if isinstance(x, Tensor) else x, found)
+
+
+def call_by_call(op: Any, spec: Any, differs: Sequence[bool], *leaves: Any) -> Any:
+    """Carry out an operation for each run on memory that begins as its own would."""
+    runs = next(len(x) for x, own in zip(leaves, differs, strict=True) if own)
+    found = []
+    for run in range(runs):
+        one = [by_itself(x[run]) if own else x for x, own in zip(leaves, differs, strict=True)]
+        args, kwargs = pytree.tree_unflatten(one, spec)
+        found.append(op(*args, **kwargs))
+    return pytree.tree_map(lambda *x: torch.stack(x) if isinstance(x[0], Tensor) else x[0], *found)
+
+
+def by_itself(x: Tensor) -> Tensor:
+    """Return one run's tensor, dense and at an aligned address."""
+    placed = x.is_contiguous() and x.storage_offset() * x.element_size() % ALIGNED == 0
+    return x if placed else x.clone(memory_format=torch.contiguous_format)

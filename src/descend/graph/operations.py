@@ -1,0 +1,31 @@
+"""Kinds of torch's operations, by what they do with entries: stacks, kernels and the audit go by these."""
+
+import torch
+
+from descend.graph.compat import OpOverload
+
+aten = torch.ops.aten
+
+# They work on each entry by itself, though torch does not tag them so.
+UNTAGGED = {aten._to_copy, aten.floor_divide, aten.masked_fill, aten.softplus_backward}
+
+# What they return holds entries of their inputs, or zero: asked of the entries' numbers, they say which go where.
+MOVEMENTS = {
+    aten.alias, aten.cat, aten.clone, aten.detach, aten.diagonal, aten.expand, aten.flip, aten.lift_fresh,
+    aten.lift_fresh_copy, aten.permute, aten.repeat, aten.reshape, aten.roll, aten.select, aten.select_backward,
+    aten.slice, aten.slice_backward, aten.split, aten.split_with_sizes, aten.squeeze, aten.stack, aten.t,
+    aten.transpose, aten.unbind, aten.unsqueeze, aten.view, aten._unsafe_view,
+}  # fmt: skip
+
+# Movements to where a tensor of whole numbers says.
+BY_INDEX = {aten.gather, aten.index, aten.index_select}
+
+# What they return depends on the shape of their input alone.
+SHAPES = {
+    aten.ones_like, aten.zeros_like, aten.full_like, aten.new_zeros, aten.new_ones, aten.new_full,
+}  # fmt: skip
+
+
+def is_pointwise(op: OpOverload) -> bool:
+    """Tell whether an operation works on each entry by itself."""
+    return torch.Tag.pointwise in op.tags or op.overloadpacket in UNTAGGED

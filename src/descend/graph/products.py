@@ -1,0 +1,115 @@
+"""Products of matrices and vectors of many runs, each rounded as it is for one run alone."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.fx import Node
+
+from descend.graph.many import ALIGNED, PARALLEL, VECTORS, Many, Operand, runs_of, with_runs
+from descend.graph.moves import StackRule
+
+aten = torch.ops.aten
+
+
+def matrices(x: Operand, runs: int) -> Tensor:
+    """Return matrices [runs, …]; those in common are not copied."""
+    return x.x if isinstance(x, Many) else x.expand(runs, *x.shape)
+
+
+def batched(x: Tensor, y: Tensor) -> Tensor:
+    """Return x @ y for matrices [runs, m, k] and [runs, k, n], each product rounded as it is for one run alone.
+
+    MKL rounds by where a matrix lies and treats a single vector by other code: so matrices are made to begin at aligned
+    addresses, by zeros beside them where their size does not do it, and a single vector is never multiplied alone.
+    """
+    m, k, n = x.shape[1], x.shape[2], y.shape[2]
+    unit = ALIGNED // x.element_size()
+    if any(size % unit for size in (m * k, k * n, m * n)):
+        rows, columns = (-m % unit, 0) if m >= n else (0, -n % unit)
+        x = torch.nn.functional.pad(x, (0, -k % unit, 0, rows))
+        y = torch.nn.functional.pad(y, (0, columns, 0, -k % unit))
+    x, y = in_place(x), in_place(y)
+    if len(x) == 1 and 1 in (x.shape[1], y.shape[2]):
+        found = torch.bmm(x.expand(2, -1, -1), y.expand(2, -1, -1))[:1]
+    else:
+        found = torch.bmm(x, y)
+    return found if found.shape[1:] == (m, n) else found[:, :m, :n].contiguous()
+
+
+def in_place(x: Tensor) -> Tensor:
+    """Return matrices as they are where each is dense and begins at an aligned address, otherwise a dense copy."""
+    rows, columns = x.shape[1:]
+    dense = x.stride()[1:] in ((columns, 1), (1, rows)) or 1 in (rows, columns)
+    apart = len(x) == 1 or x.stride(0) in (0, rows * columns)
+    begins = x.storage_offset() * x.element_size() % ALIGNED == 0
+    return x if dense and apart and begins else x.clone(memory_format=torch.contiguous_format)
+
+
+def times(x: Operand, y: Operand) -> Tensor:
+    """x @ y of matrices."""
+    runs = runs_of(x, y)
+    return batched(matrices(x, runs), matrices(y, runs))
+
+
+def times_vector(x: Operand, y: Operand) -> Tensor:
+    """x @ y of a matrix and a vector."""
+    runs = runs_of(x, y)
+    return batched(matrices(x, runs), matrices(y, runs).unsqueeze(-1)).squeeze(-1)
+
+
+def inner(x: Operand, y: Operand) -> Tensor:
+    """x · y of vectors."""
+    runs = runs_of(x, y)
+    return summed(matrices(x, runs) * matrices(y, runs))
+
+
+def summed(x: Tensor) -> Tensor:
+    """Add up vectors [runs, n]; in parts where torch would share one sum among threads."""
+    if x.shape[1] < PARALLEL:
+        return x.sum(1)
+    parts = torch.nn.functional.pad(x, (0, -x.shape[1] % VECTORS)).reshape(len(x), VECTORS, -1)
+    return parts.sum(2).sum(1)
+
+
+def plus_times(bias: Operand, x: Operand, y: Operand) -> Tensor:
+    """bias + x @ y."""
+    found = times(x, y)
+    own = bias.x.reshape(len(bias.x), -1, bias.x.shape[-1]) if isinstance(bias, Many) else bias
+    return found + own
+
+
+def times_of_batches(x: Operand, y: Operand) -> Tensor:
+    """x @ y of batches of matrices [b, m, k] and [b, k, n]."""
+    runs = runs_of(x, y)
+    left, right = matrices(x, runs).flatten(0, 1), matrices(y, runs).flatten(0, 1)
+    return batched(left, right).unflatten(0, (runs, -1))
+
+
+PRODUCTS: dict[Any, Callable[..., Tensor]] = {
+    aten.mm.default: times,
+    aten.mv.default: times_vector,
+    aten.dot.default: inner,
+    aten.addmm.default: plus_times,
+    aten.bmm.default: times_of_batches,
+}
+
+
+def inner_last(node: Node, args: Any, kwargs: Any, front: int) -> Many:
+    x, y = (with_runs(z, 1, front) for z in args)
+    return Many((x * y).sum(0))
+
+
+def times_vector_last(node: Node, args: Any, kwargs: Any, front: int) -> Many:
+    x, y = (with_runs(z, 1, front) for z in args)
+    return Many((x * y.unsqueeze(0)).sum(1))
+
+
+def times_last(node: Node, args: Any, kwargs: Any, front: int) -> Many:
+    x, y = (with_runs(z, 1, front) for z in args)
+    return Many((x.unsqueeze(2) * y.unsqueeze(0)).sum(1))
+
+
+# With the run axis last, small products are sums of products; with it first see `PRODUCTS`.
+SMALL_PRODUCTS: dict[Any, StackRule] = {aten.dot: inner_last, aten.mv: times_vector_last, aten.mm: times_last}
