@@ -77,7 +77,7 @@ def test_in_blocks_as_step_by_step(totals: list[list[float]], cuts: list[int]) -
     stalls, runs = Stalls(len(totals)), np.arange(len(totals))
     for begin, end in pairwise(edges):
         kept = Stalls(len(totals))
-        kept.restore(stalls.state())
+        kept.restore(stalls.state(np.zeros(len(totals), bool)))
         stalls = kept
         stalls.look(runs, begin, rows[begin:end])
     for run, own in enumerate(totals):
