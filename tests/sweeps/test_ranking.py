@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from descend.output.pictures.sweep import sweep_picture
-from descend.output.report.summary import best_settings, measure, with_rank
+from descend.output.report.summary import best_settings, rank_column, with_rank
 from descend.sweeps import report
 from descend.sweeps import settings as settings_module
 from descend.sweeps.conduct import conduct
@@ -72,7 +72,7 @@ def test_a_run_that_diverged_is_never_kept_before_one_that_did_not() -> None:
 def test_one_loss_is_compared_by_its_total() -> None:
     rows = {"run": [0, 1], "status": ["finished"] * 2, "value": [3.0, 2.0], "losses.a": [1.0, 2.0]}
     table = pl.DataFrame(rows)
-    assert measure(table) == "value"
+    assert rank_column(table) == "value"
     assert with_rank(table)["ranked"].to_list() == [3.0, 2.0]
 
 

@@ -37,7 +37,7 @@ def results(loop: Loop, final: Final, seeds: Sequence[int]) -> tuple[Result, ...
     return tuple(
         Result(
             status=verdict.status,
-            reason=verdict.reason + noted(verdict.status, stationary[run], float(norms[run])),
+            reason=verdict.reason + remark_on_end(verdict.status, stationary[run], float(norms[run])),
             steps=int(loop.endings.stops[run]),
             value=float(values[run]),
             best_value=float(loop.endings.best[run]),
@@ -61,7 +61,7 @@ def recorded_at_the_end(final: Final, names: Sequence[str]) -> dict[str, np.ndar
     return {name: host(x) for name, x in found.items()}
 
 
-def noted(status: str, stationary: bool, norm: float) -> str:
+def remark_on_end(status: str, stationary: bool, norm: float) -> str:
     """Return what else is to be said of the point where a run ended."""
     if status not in ("converged", "finished"):
         return ""

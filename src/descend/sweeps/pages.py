@@ -16,7 +16,7 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from descend.engine.result import Result
 from descend.menu.build import trackers
 from descend.menu.compose import about, overrides_of, write_hydra
-from descend.output.report.summary import RAW, measure, with_rank
+from descend.output.report.summary import RAW, rank_column, with_rank
 from descend.output.sinks import hparams
 from descend.output.sinks.event_file import EventFile
 from descend.output.sinks.parquet import Parquet
@@ -71,7 +71,7 @@ def write_pages(
         with without_notes():
             TensorBoard(folder, settings[run]).close(restored(results[run]))
     metrics = [f"result/{name.removeprefix('metrics.')}" for name in table.columns if name.startswith("metrics.")]
-    totals = ["result/value", "result/best_value"] if measure(table) == "value" else [f"result/{RAW}"]
+    totals = ["result/value", "result/best_value"] if rank_column(table) == "value" else [f"result/{RAW}"]
     file = EventFile(store.folder)
     described = hparams.experiment(swept, [*totals, *metrics][:MOST_METRICS])
     file.add(Event(summary=Summary(value=[described])))

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from descend.errors import Untraceable
 from descend.menu.compose import compose
-from descend.output.report.summary import best_settings, measure
+from descend.output.report.summary import best_settings, rank_column
 from descend.sweeps.aside import Aside
 from descend.sweeps.batch import bytes_of_one, device_of
 from descend.sweeps.job import Group
@@ -105,7 +105,7 @@ def best_table(plan: Plan, table: pl.DataFrame) -> Table:
     keys = [key for key in best.columns if key in swept]
     repeated = bool((best["runs"] > 1).any())
     several = repeated and bool((best["lowest"] != best["highest"]).any())
-    compared = measure(table).replace("_", " ")
+    compared = rank_column(table).replace("_", " ")
     value = f"{compared}, median of seeds" if several else compared
     value += ", the same for every seed" if repeated and not several else ""
     spread = ["lowest", "highest"] if several else []

@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 
 from descend.output.pictures.figure import blank, png
-from descend.output.report.summary import is_numeric, measure, with_rank
+from descend.output.report.summary import is_numeric, rank_column, with_rank
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,7 +39,7 @@ def sweep_picture(table: pl.DataFrame, swept: Sequence[str]) -> bytes | None:
         pl.concat_str([pl.lit(""), *lines], separator=" ").str.strip_chars().alias("line"),
         (pl.col("objective") if "objective" in swept else pl.lit("")).alias("panel"),
     )
-    return _draw(data, axis, measure(table).replace("_", " "))
+    return _draw(data, axis, rank_column(table).replace("_", " "))
 
 
 def _draw(data: pl.DataFrame, axis: str, label: str) -> bytes:

@@ -29,7 +29,7 @@ def several_losses(table: pl.DataFrame) -> bool:
     return bool((table.select(pl.sum_horizontal(pl.col(names).is_not_null())).to_series() > 1).any())
 
 
-def measure(table: pl.DataFrame) -> str:
+def rank_column(table: pl.DataFrame) -> str:
     """Return the column that runs are compared by: the total, or, where any run has several losses, their raw sum.
 
     A total of several losses is weighted by the run's own aggregator: totals of two aggregators, or of one whose
@@ -48,10 +48,10 @@ def with_sum(table: pl.DataFrame) -> pl.DataFrame:
 
 
 def with_rank(table: pl.DataFrame) -> pl.DataFrame:
-    """Add a column `ranked`: the measure of a run at its end, infinite where it diverged or failed."""
-    if measure(table) == RAW and RAW not in table.columns:
+    """Add a column `ranked`: what a run is compared by, at its end, infinite where it diverged or failed."""
+    if rank_column(table) == RAW and RAW not in table.columns:
         table = with_sum(table)
-    found = pl.col(measure(table))
+    found = pl.col(rank_column(table))
     lost = pl.col("status").is_in(["diverged", "failed"]) | found.is_null() | found.is_nan()
     return table.with_columns(pl.when(lost).then(float("inf")).otherwise(found).alias("ranked"))
 
