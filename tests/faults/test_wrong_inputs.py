@@ -1,6 +1,7 @@
 """Thousands of wrong inputs: each is refused in one sentence, within seconds, and leaves nothing behind.
 
-A few hundred in every run of the tests; `pytest -m slow tests/faults` draws twenty thousand others.
+Two thousand in every run of the tests, of which 560 from the command line; `pytest -m slow tests/faults` draws twenty
+thousand others, all from the command line.
 """
 
 import gc
@@ -17,16 +18,22 @@ from typing import Any
 
 import pytest
 import yaml
-from faults.wrong_inputs import Case, drawn, lay
+from faults.wrong_inputs import Case, drawn, drawn_of_fields, lay
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from descend import cli
+from descend.errors import ConfigurationError
+from descend.menu.build import build, checkpoints, trackers
+from descend.menu.compose import compose, composing
+from descend.menu.placing import check_places, parse
 
 SECONDS = 60
 """Ten thousand times what a refusal takes, and ten times what the longest of these runs does."""
 FEW, MANY, TOGETHER = 560, 20_000, 40
+FIELDS = 1_440
+"""Cases of fields and names that are composed and built, but not run from a command line: at a third of the cost."""
 
 
 TOO_LARGE = ("OverflowError", "can't allocate memory", "Storage size calculation overflowed")
@@ -118,6 +125,25 @@ def same(found: Any, given: Any) -> bool:
         return False
 
 
+def built(case: Case) -> str | None:
+    """Return what is wrong with how a case is answered by composing and building it, or None."""
+    try:
+        with limited(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with composing():
+                check_places(parse(case.arguments), sweeps=False)
+                config = compose(case.arguments)
+            trackers(config)
+            checkpoints(config)
+            build(config, case.arguments)
+    except ConfigurationError as error:
+        text = str(error)
+        return None if text.splitlines() == [text] and 20 < len(text) < 3000 else f"no one sentence: {text!r}"
+    except BaseException:
+        return traceback.format_exc()[-3000:]
+    return "taken, though it is wrong" if case.wrong else None
+
+
 Check = Callable[[int], None]
 
 
@@ -147,6 +173,14 @@ def check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Check]:
 def test_wrong_inputs(first: int, check: Check) -> None:
     for seed in range(first, first + TOGETHER):
         check(seed)
+
+
+@pytest.mark.parametrize("first", range(0, FIELDS, 4 * TOGETHER))
+def test_wrong_fields(first: int) -> None:
+    for seed in range(first, first + 4 * TOGETHER):
+        case = drawn_of_fields(seed)
+        found = built(case)
+        assert found is None, f"case {seed}: {found}\n{case.arguments}"
 
 
 @pytest.mark.slow

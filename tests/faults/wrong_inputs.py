@@ -6,7 +6,7 @@ override must be found in what was run.
 
 import random
 import string
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -43,6 +43,9 @@ GROUPS = [
 
 Draw = random.Random
 
+MENUS = 40
+"""So many different choices from the menu do cases of fields set theirs beside."""
+
 
 @dataclass
 class Case:
@@ -63,6 +66,15 @@ def drawn(seed: int) -> Case:
     """Return the case of a seed, always the same one."""
     draw = random.Random(seed)
     return draw.choices([kind for kind, _ in KINDS], [weight for _, weight in KINDS])[0](draw)
+
+
+def drawn_of_fields(seed: int) -> Case:
+    """Return the case of a seed among those of one field or name, beside one of `MENUS` choices from the menu.
+
+    They need no command line to be told wrong, and what they choose is composed once.
+    """
+    draw = random.Random(f"fields {seed}")
+    return draw.choices([value, name], [4, 1])[0](draw, chosen(random.Random(f"menu {seed % MENUS}")))
 
 
 def base(draw: Draw) -> list[str]:
@@ -118,27 +130,27 @@ TARGETS = [
 ]
 
 
-def value(draw: Draw) -> Case:
+def value(draw: Draw, overrides: Sequence[str] | None = None) -> Case:
     """Some value in some field; not every one is wrong there."""
-    overrides = chosen(draw)
+    overrides = chosen(draw) if overrides is None else overrides
     key = draw.choice(leaves(tuple(overrides)))
     text = draw.choice(TARGETS if key.endswith("_target_") and draw.random() < 0.8 else VALUES)
     if key.endswith(WORK) and text.isdecimal() and len(text) > 3:
-        return value(draw)
+        return value(draw, overrides)
     prefix = draw.choice(["", "", "", "", "++"])
     return Case([*overrides, f"{prefix}{key}={text}"], wrong=False)
 
 
-def name(draw: Draw) -> Case:
+def name(draw: Draw, overrides: Sequence[str] | None = None) -> Case:
     """A key that does not exist, set or added."""
-    overrides = chosen(draw)
+    overrides = chosen(draw) if overrides is None else overrides
     keys = leaves(tuple(overrides))
     parts = draw.choice(keys).split(".")
     at = draw.randrange(len(parts))
     parts[at] = mistyped(draw, parts[at])
     key = ".".join(parts)
     if any(known == key or known.startswith(f"{key}.") for known in [*keys, "steps"]):
-        return name(draw)
+        return name(draw, overrides)
     # The fields of an expression's start and formula are the user's to name, and so are those of metrics and claims.
     return Case([*overrides, f"{draw.choice(['', '', '+', '++'])}{key}=1"], wrong=not free(key))
 

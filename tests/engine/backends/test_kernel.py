@@ -191,7 +191,11 @@ def test_why_a_choice_is_not_taken(group: str, choice: str) -> None:
         assert not choose.small(program.step(()).graph)
     else:
         with pytest.raises(Inseparable, match=reason):
-            KernelBackend(program, choose.numbers_of_one(program), begin(experiment, [0], [experiment.objective], own=False).origin)
+            KernelBackend(
+                program,
+                choose.numbers_of_one(program),
+                begin(experiment, [0], [experiment.objective], own=False).origin,
+            )
 
 
 @pytest.mark.usefixtures("optimized")
