@@ -351,6 +351,11 @@ def test_the_compiler_compiles_a_graph_for_example_inputs() -> None:
     assert not {aten.add.Tensor, aten.mul.Tensor} & set(seen.operators)  # one kernel makes both
 
 
+def test_the_names_of_arguments_are_known() -> None:
+    assert compat.argument_names(aten.add.Tensor) == ["self", "other", "alpha"]
+    assert "dropout_p" in compat.argument_names(aten._scaled_dot_product_flash_attention_for_cpu.default)
+
+
 def test_a_lowered_graph_is_made_of_operators() -> None:
     graph = Graph()
     x = graph.placeholder("x")

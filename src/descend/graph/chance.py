@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from descend.graph.compat import LightDispatchMode, OpOverload, pytree, writes
+from descend.graph.compat import LightDispatchMode, OpOverload, argument_names, pytree, writes
 from descend.graph.recorder import RECORDING, as_one_node, unrecorded
 
 BITS = 2**64 - 1
@@ -91,8 +91,7 @@ class Draw:
 
 def draws_nothing(op: OpOverload, args: tuple, kwargs: dict[str, Any]) -> bool:
     """Tell whether an operation that may drop entries is told to drop none."""
-    names = [x.name for x in op._schema.arguments]
-    given = dict(zip(names, args, strict=False)) | kwargs
+    given = dict(zip(argument_names(op), args, strict=False)) | kwargs
     chances = [x for name, x in given.items() if name in ("dropout_p", "dropout")]
     return bool(chances) and not any(chances)
 

@@ -52,6 +52,11 @@ def writes(op: OpOverload) -> bool:
     return op._schema.is_mutable
 
 
+def argument_names(op: OpOverload) -> list[str]:
+    """Return the names of an operator's arguments, in their order."""
+    return [each.name for each in op._schema.arguments]
+
+
 def returns_new(op: OpOverload) -> bool:
     """Tell whether nothing that an operator returns shares memory with its arguments."""
     return all(each.alias_info is None for each in op._schema.returns)
