@@ -185,11 +185,26 @@ class Recorder(LightDispatchMode):
                 return self._instead[func](*args, **kwargs)
         if func is torch.ops.aten._local_scalar_dense.default:
             raise Untraceable("the value of a tensor decides in Python what is computed (an `if`, or `.item()`)")
+        if func is torch.ops.aten.native_batch_norm.default and args[3] is not None:
+            return self._batch_norm(args)
         inputs, keywords = self._nodes_of(args), {name: self._nodes_of(x) for name, x in kwargs.items()}
         pure = self._pure(func, args)
         found = func(*args, **kwargs)
         self._note(self.graph.call_function(pure, tuple(inputs), keywords), (args, kwargs), found)
         return found
+
+    def _batch_norm(self, args: tuple) -> Any:
+        """Carry out a batch norm, and record the form of it that returns the running statistics.
+
+        The operation itself writes them without saying so in its schema.
+        """
+        pure = torch.ops.aten._native_batch_norm_legit_functional.default
+        found = pure(*args)
+        self._note(self.graph.call_function(pure, tuple(self._nodes_of(args))), args, found)
+        for statistic, new in zip(args[3:5], found[3:], strict=True):
+            statistic.copy_(new)
+            self._know(statistic, self._nodes[id(new)])
+        return found[:3]
 
     def note(self, function: Callable[..., Any], args: tuple, kwargs: dict[str, Any], found: Any) -> None:
         """Write down a call whose inside is not recorded."""

@@ -150,12 +150,15 @@ def checkpoints(config: DictConfig) -> Every:
 
 
 def retargeted(group: str, node: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
-    """Return a group's node, without the fields of a class that an override of `_target_` replaced."""
+    """Return a group's node, without the fields of classes, at any depth, that an override of `_target_` replaced."""
     keys = {override.lstrip("+").split("=", 1)[0] for override in overrides}
-    if f"{group}._target_" not in keys:
-        return node
-    set_by_user = {key.removeprefix(f"{group}.").split(".")[0] for key in keys if key.startswith(f"{group}.")}
-    return {name: value for name, value in node.items() if name in set_by_user}
+    own = {key.removeprefix(f"{group}.").split(".")[0] for key in keys if key.startswith(f"{group}.")}
+    if f"{group}._target_" in keys:
+        node = {name: value for name, value in node.items() if name in own or name == "_partial_"}
+    return {
+        name: retargeted(f"{group}.{name}", dict(value), overrides) if isinstance(value, Mapping) else value
+        for name, value in node.items()
+    }
 
 
 def make(path: str, node: Any, base: type) -> Any:

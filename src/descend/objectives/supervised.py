@@ -1,24 +1,21 @@
-"""What learning from examples shares: data, a network, minibatches and an L2 penalty."""
+"""A network and an L2 penalty on its weights, learning from examples."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor
 
 from descend.checks import check_number
-from descend.errors import ConfigurationError
 from descend.objectives.data import Dataset
+from descend.objectives.examples import FromExamples
 from descend.objectives.networks import Network
-from descend.objectives.objective import Objective
 from descend.scalars import cast
 from descend.types import Batch, Loss, Losses, Params, Total
 
 
 @dataclass(frozen=True)
-class Supervised(Objective):
+class Supervised(FromExamples):
     """The mean loss of a network over training examples, and an L2 penalty on its weights.
 
     Args:
@@ -32,30 +29,14 @@ class Supervised(Objective):
         train_inputs, train_targets, test_inputs, test_targets: the split, as `Split` has it.
     """
 
-    dtype: ClassVar[torch.dtype] = torch.float32
-    train_inputs: ClassVar[Tensor]
-    train_targets: ClassVar[Tensor]
-    test_inputs: ClassVar[Tensor]
-    test_targets: ClassVar[Tensor]
-
     data: Dataset
     network: Network
     batch_size: int | None = None  # type: ignore[assignment]  # an int once made
     l2: float = 0.0
 
     def __post_init__(self) -> None:
-        for name, tensor in vars(self.data.split()).items():
-            object.__setattr__(self, name, tensor)
-        examples = len(self.train_targets)
-        batch_size = examples if self.batch_size is None else self.batch_size
-        object.__setattr__(self, "batch_size", batch_size)
-        check_number(self, "batch_size", at_least=1)
+        self.take_split()
         check_number(self, "l2", at_least=0)
-        if batch_size > examples:
-            raise ConfigurationError(
-                f"batch_size is {batch_size}, but {type(self.data).__name__} has {examples} training examples: "
-                f"set batch_size to at most {examples}, or to null for all of them."
-            )
 
     @abstractmethod
     def outputs(self) -> int:
@@ -72,12 +53,6 @@ class Supervised(Objective):
     def init(self, generator: torch.Generator) -> Params:
         return self.network.init(generator, self.train_inputs.shape[1:], self.outputs())
 
-    def examples(self, batch: Batch) -> tuple[Tensor, Tensor]:
-        """Return the inputs and targets of a batch."""
-        if batch is None:
-            return self.train_inputs, self.train_targets
-        return self.train_inputs[batch], self.train_targets[batch]
-
     def losses(self, params: Params, batch: Batch) -> Losses:
         inputs, targets = self.examples(batch)
         losses = self.data_losses(self.network(params, inputs), targets)
@@ -87,13 +62,6 @@ class Supervised(Objective):
             losses["l2_penalty"] = cast(self.l2 / 2, square) * square
         return losses
 
-    def sample(self, examples: float) -> Batch:
-        whole, device = len(self.train_targets), self.train_targets.device
-        if examples >= whole:
-            return None
-        generator = torch.Generator(device="cpu").manual_seed(0)
-        return torch.randperm(whole, generator=generator, device="cpu")[: int(examples)].to(device)
-
     def composed(self, loss: Loss, weights: Tensor, batch: Batch) -> Total:
         inputs, targets = self.examples(batch)
 
@@ -102,18 +70,6 @@ class Supervised(Objective):
             return torch.dot(weights[: len(values)], values)
 
         return Total(loss, lambda params: self.network(params, inputs), outer)
-
-    def batches(self, generator: torch.Generator) -> Iterator[Batch]:
-        for epoch in self.epochs(generator):
-            yield from [None] if epoch is None else epoch.unbind()
-
-    def epochs(self, generator: torch.Generator) -> Iterator[Batch]:
-        examples, size = len(self.train_targets), self.batch_size or 1
-        while size == examples:
-            yield None
-        while True:
-            order = torch.randperm(examples, generator=generator, device=generator.device)
-            yield order[: examples - examples % size].view(-1, size)
 
     def evaluate(self, params: Params) -> dict[str, Tensor]:
         with torch.no_grad():

@@ -1,0 +1,74 @@
+"""What learning from examples shares: a split of data, minibatches, and a fixed sample."""
+
+from collections.abc import Iterator
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from descend.checks import check_number
+from descend.errors import ConfigurationError
+from descend.objectives.data import Dataset
+from descend.objectives.objective import Objective
+from descend.types import Batch
+
+
+class FromExamples(Objective):
+    """An objective whose losses are means over examples; a frozen dataclass of it has `data` and `batch_size`.
+
+    Attributes:
+        data: the examples.
+        batch_size: examples in a step, drawn without replacement within each epoch; an epoch's last examples, too few
+            for a batch, are left out of it, so that every batch has one shape. None takes all examples at every step.
+        train_inputs, train_targets, test_inputs, test_targets: the split, as `Split` has it.
+    """
+
+    dtype: ClassVar[torch.dtype] = torch.float32
+    train_inputs: ClassVar[Tensor]
+    train_targets: ClassVar[Tensor]
+    test_inputs: ClassVar[Tensor]
+    test_targets: ClassVar[Tensor]
+    data: Dataset
+
+    def take_split(self) -> None:
+        """Take the data in; called when the dataclass is made.
+
+        Raises:
+            ConfigurationError: a batch has no example, or more than there are.
+        """
+        for name, tensor in vars(self.data.split()).items():
+            object.__setattr__(self, name, tensor)
+        examples = len(self.train_targets)
+        batch_size = examples if self.batch_size is None else self.batch_size
+        object.__setattr__(self, "batch_size", batch_size)
+        check_number(self, "batch_size", at_least=1)
+        if batch_size > examples:
+            raise ConfigurationError(
+                f"batch_size is {batch_size}, but {type(self.data).__name__} has {examples} training examples: "
+                f"set batch_size to at most {examples}, or to null for all of them."
+            )
+
+    def examples(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return the inputs and targets of a batch."""
+        if batch is None:
+            return self.train_inputs, self.train_targets
+        return self.train_inputs[batch], self.train_targets[batch]
+
+    def sample(self, examples: float) -> Batch:
+        whole, device = len(self.train_targets), self.train_targets.device
+        if examples >= whole:
+            return None
+        generator = torch.Generator(device="cpu").manual_seed(0)
+        return torch.randperm(whole, generator=generator, device="cpu")[: int(examples)].to(device)
+
+    def batches(self, generator: torch.Generator) -> Iterator[Batch]:
+        for epoch in self.epochs(generator):
+            yield from [None] if epoch is None else epoch.unbind()
+
+    def epochs(self, generator: torch.Generator) -> Iterator[Batch]:
+        examples, size = len(self.train_targets), self.batch_size or 1
+        while size == examples:
+            yield None
+        while True:
+            order = torch.randperm(examples, generator=generator, device=generator.device)
+            yield order[: examples - examples % size].view(-1, size)

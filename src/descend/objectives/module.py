@@ -1,0 +1,227 @@
+"""A `torch.nn.Module` as it is written, learning from data."""
+
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Self
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn import functional
+from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
+
+from descend.errors import ConfigurationError
+from descend.graph.chance import mixed, set_to
+from descend.objectives.data import Dataset
+from descend.objectives.examples import FromExamples
+from descend.types import Batch, Loss, Losses, Params, State, Total
+
+PART = 1024
+"""Examples that are evaluated at a time where no step is made: memory for more is not to be had for every network."""
+
+MOST_WHOLE = 8192
+"""Training examples over which the start and the end are evaluated, evenly spread over all; those of a larger set take
+longer than the training."""
+
+
+@dataclass(frozen=True)
+class Module(FromExamples):
+    """The mean loss of a module's outputs over training examples.
+
+    The parameters have the module's own names, and so have its buffers (running statistics of a batch norm), which are
+    the objective's state: training steps alone change them. Where a loss or metric is looked at, and at the end, the
+    module is in its evaluation mode. What it draws in training (a dropout) is drawn from the run's seed and step. The
+    module that is handed in is never changed; parameters that do not require a gradient stay as they are.
+
+    Args:
+        module: makes the module, a class say: each run's is made from the run's seed. Or a module, from whose present
+            parameters every run starts.
+        data: the examples.
+        loss: (outputs, targets) -> a number, or a dict of several by name. None takes the cross-entropy where targets
+            are whole numbers, with the classes on the last axis of the outputs or on the second, and the mean squared
+            error where they are not.
+        batch_size: see `FromExamples`.
+
+    Raises:
+        ConfigurationError: the module cannot take the examples, or has nothing to train.
+    """
+
+    module: Callable[[], nn.Module] | nn.Module
+    data: Dataset
+    loss: Callable[[Tensor, Tensor], Tensor | Losses] | None = None
+    batch_size: int | None = 64  # type: ignore[assignment]  # an int once made
+
+    def __post_init__(self) -> None:
+        self.take_split()
+        trained = self._made(0)
+        object.__setattr__(self, "_modules", {True: trained.train(), False: copy.deepcopy(trained).eval()})
+        check_module(trained)
+        object.__setattr__(self, "_state", state_of(trained))
+        self._check_outputs()
+
+    def _made(self, seed: int) -> nn.Module:
+        """Return a module of its own, its parameters drawn from this seed."""
+        if isinstance(self.module, nn.Module):
+            return copy.deepcopy(self.module)
+        with set_to(mixed(seed), []):
+            made = self.module()
+        if not isinstance(made, nn.Module):
+            raise ConfigurationError(
+                f"objective.module makes a {type(made).__name__}, but a torch.nn.Module is needed; name its class by "
+                "objective.module._target_."
+            )
+        return made
+
+    def begin(self, generator: torch.Generator) -> tuple[Params, State]:
+        seed = torch.randint(2**62, (), generator=generator, dtype=torch.int64, device=generator.device)
+        made = self._made(int(seed))
+        params = {name: x.detach().to(torch.float64) for name, x in made.named_parameters() if x.requires_grad}
+        return params, state_of(made)
+
+    def init(self, generator: torch.Generator) -> Params:
+        return self.begin(generator)[0]
+
+    def at(self, state: State) -> Self:
+        found = copy.copy(self)
+        object.__setattr__(found, "_state", state)
+        return found
+
+    def to(self, dtype: torch.dtype, device: torch.device) -> Self:
+        moved = super().to(dtype, device)
+        state = self._state  # type: ignore[attr-defined]
+        placed = {name: x.to(device, dtype if x.is_floating_point() else x.dtype) for name, x in state.items()}
+        return moved.at(placed)
+
+    def outputs(self, params: Params, inputs: Tensor, training: bool = False) -> tuple[Tensor, State]:
+        """Return what the module gives for inputs [n, …], and its buffers afterwards."""
+        modules, state = self._modules, self._state  # type: ignore[attr-defined]
+        kept = {name: x.clone() for name, x in state.items()}  # a module writes into its buffers
+        return functional_call(modules[training], params | kept, (inputs,)), kept
+
+    def _losses(self, outputs: Tensor, targets: Tensor) -> Losses:
+        found = (self.loss or usual_loss)(outputs, targets)
+        return found if isinstance(found, dict) else {"loss" if self.loss else usual_name(targets): found}
+
+    def training(self, params: Params, batch: Batch) -> tuple[Losses, State]:
+        inputs, targets = self.examples(batch)
+        outputs, state = self.outputs(params, inputs, training=True)
+        return self._losses(outputs, targets), state
+
+    def losses(self, params: Params, batch: Batch) -> Losses:
+        if batch is None:
+            every = len(self.train_targets)
+            spread = torch.arange(min(every, MOST_WHOLE), device=self.train_targets.device)
+            batch = spread * every // len(spread) if every > MOST_WHOLE else None
+        return self._over(params, *self.examples(batch), self._losses)
+
+    def _over(
+        self, params: Params, inputs: Tensor, targets: Tensor, of: Callable[[Tensor, Tensor], dict[str, Tensor]]
+    ) -> dict[str, Tensor]:
+        """Return means over examples, computed part by part."""
+        parts = []
+        for x, y in zip(inputs.split(PART), targets.split(PART), strict=True):
+            found = of(self.outputs(params, x)[0], y)
+            parts.append({name: value * (len(y) / len(targets)) for name, value in found.items()})
+        return parts[0] if len(parts) == 1 else {name: sum_of(part[name] for part in parts) for name in parts[0]}
+
+    def evaluate(self, params: Params) -> dict[str, Tensor]:
+        def tested(outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+            found = {f"test_{name}": x for name, x in self._losses(outputs, targets).items()}
+            return accuracies(outputs, targets) | found
+
+        with torch.no_grad():
+            return self._over(params, self.test_inputs, self.test_targets, tested)
+
+    def composed(self, loss: Loss, weights: Tensor, batch: Batch) -> Total:
+        inputs, targets = self.examples(batch)
+
+        def outer(outputs: Tensor) -> Tensor:
+            return torch.dot(weights, torch.stack(tuple(self._losses(outputs, targets).values())))
+
+        return Total(loss, lambda params: self.outputs(params, inputs)[0], outer)
+
+    def _check_outputs(self) -> None:
+        """Try the module and the loss on two examples, the second with the largest target."""
+        module = self._modules[False]  # type: ignore[attr-defined]
+        largest = int(self.train_targets.flatten().argmax()) // (self.train_targets[0].numel() or 1)
+        inputs, targets = self.train_inputs[[0, largest]], self.train_targets[[0, largest]]
+        floating = next(x.dtype for x in module.parameters())
+        given = inputs.to(floating) if inputs.is_floating_point() else inputs
+        name = type(module).__name__
+        seen = f"inputs of shape {list(given.shape)} ({str(given.dtype).removeprefix('torch.')})"
+        try:
+            with torch.no_grad(), set_to(0, []):
+                outputs = copy.deepcopy(module)(given)
+        except Exception as error:  # a user's own code may raise anything
+            raise ConfigurationError(f"{name}.forward raised {type(error).__name__} on {seen}: {error}.") from error
+        if not isinstance(outputs, Tensor):
+            raise ConfigurationError(
+                f"{name}.forward gives a {type(outputs).__name__} for {seen}, but one tensor is needed; return one."
+            )
+        try:
+            losses = self._losses(outputs, targets.to(floating) if targets.is_floating_point() else targets)
+        except Exception as error:  # a user's own loss may raise anything
+            raise ConfigurationError(
+                f"The loss raised {type(error).__name__} on outputs of shape {list(outputs.shape)} and targets of "
+                f"shape {list(targets.shape)}: {error}."
+            ) from error
+        wrong = [f"{key!r} has shape {list(x.shape)}" for key, x in losses.items() if x.dim()]
+        if wrong:
+            raise ConfigurationError(f"A loss is one number, but {wrong[0]}; take its mean.")
+
+
+def state_of(module: nn.Module) -> dict[str, Tensor]:
+    """Return what a module carries beside what is trained, in float64: buffers, and parameters without a gradient."""
+    frozen = ((name, x) for name, x in module.named_parameters() if not x.requires_grad)
+    kept = {name: x.detach().clone() for name, x in [*module.named_buffers(), *frozen]}
+    return {name: x.double() if x.is_floating_point() else x for name, x in kept.items()}
+
+
+def sum_of(values: Iterable[Tensor]) -> Tensor:
+    """Return a sum, from left to right."""
+    first, *rest = values
+    for x in rest:
+        first = first + x
+    return first
+
+
+def usual_name(targets: Tensor) -> str:
+    """Return what the usual loss is called."""
+    return "mean_squared_error" if targets.is_floating_point() else "cross_entropy"
+
+
+def usual_loss(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Return the mean squared error of floating targets, or the cross-entropy of classes."""
+    if targets.is_floating_point():
+        return functional.mse_loss(outputs.reshape(targets.shape), targets)
+    if outputs.shape[:-1] == targets.shape:
+        return functional.cross_entropy(outputs.flatten(end_dim=-2), targets.flatten())
+    return functional.cross_entropy(outputs, targets)
+
+
+def accuracies(outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    """Return the share of targets that get the largest output, and of those that do not; nothing for numbers."""
+    if targets.is_floating_point() or outputs.dim() <= targets.dim():
+        return {}
+    classes = outputs.argmax(dim=-1 if outputs.shape[:-1] == targets.shape else 1)
+    accuracy = (classes == targets).to(outputs.dtype).mean()
+    return {"accuracy": accuracy, "error": 1 - accuracy}
+
+
+def check_module(module: nn.Module) -> None:
+    """Require parameters that can be trained.
+
+    Raises:
+        ConfigurationError: naming the parameter and what is wrong with it.
+    """
+    name = type(module).__name__
+    for key, x in [*module.named_parameters(), *module.named_buffers()]:
+        if isinstance(x, UninitializedParameter | UninitializedBuffer):
+            raise ConfigurationError(
+                f"{name} is lazy: {key!r} has no shape before the first call; give the layer its sizes."
+            )
+        if x.is_complex():
+            raise ConfigurationError(f"{key!r} of {name} is complex, but training is of real numbers; hold its parts.")
+    if not any(x.requires_grad for x in module.parameters()):
+        raise ConfigurationError(f"{name} has no parameter that requires a gradient, so there is nothing to train.")
