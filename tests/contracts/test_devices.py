@@ -85,11 +85,12 @@ def moved(tree: Any, device: torch.device, dtype: torch.dtype) -> Any:
 def two_steps(chosen: Experiment, device: torch.device, dtype: torch.dtype) -> Carry:
     """Make two steps on `device` from a start drawn on the CPU, under `Placed`."""
     generator = chosen.generator()
-    params = moved(chosen.objective.init(generator), device, dtype)
+    params, state = moved(chosen.objective.begin(generator), device, dtype)
+    seed = torch.tensor(0, dtype=torch.int64, device="cpu")  # what is drawn needs its value
     chosen = replace(chosen, objective=chosen.objective.to(dtype, device))
     batches = chosen.objective.batches(generator)
     with torch.no_grad(), Placed():
-        carry = start(chosen, Origin.of(params))
+        carry = start(chosen, Origin(params, state, seed))
         for _ in range(2):
             carry, _ = advance(chosen, carry, moved(next(batches), device, dtype), uncounted)
     return carry

@@ -5,7 +5,7 @@ from torch.nn import functional
 
 
 class SmallCNN(nn.Module):
-    """Two 3 × 3 convolutions, each with a batch norm, a ReLU and a 2 × 2 average pool; a dropout; a linear layer.
+    """Two 3 × 3 convolutions, each with a batch norm, a SiLU and a 2 × 2 average pool; a dropout; a linear layer.
 
     Args:
         channels: of the first convolution; the second has twice as many.
@@ -24,6 +24,6 @@ class SmallCNN(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return [n, classes] for pictures [n, 1, side, side]."""
-        x = functional.avg_pool2d(functional.relu(self.norm1(self.first(pictures))), 2)
-        x = functional.avg_pool2d(functional.relu(self.norm2(self.second(x))), 2)
+        x = functional.avg_pool2d(functional.silu(self.norm1(self.first(pictures))), 2)
+        x = functional.avg_pool2d(functional.silu(self.norm2(self.second(x))), 2)
         return self.last(self.dropout(x.flatten(start_dim=1)))
