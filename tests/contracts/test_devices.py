@@ -85,7 +85,7 @@ def moved(tree: Any, device: torch.device, dtype: torch.dtype) -> Any:
 def two_steps(chosen: Experiment, device: torch.device, dtype: torch.dtype) -> Carry:
     """Make two steps on `device` from a start drawn on the CPU, under `Placed`."""
     generator = chosen.generator()
-    params, state = moved(chosen.objective.begin(generator), device, dtype)
+    params, state = moved(chosen.objective.start_and_state(generator), device, dtype)
     seed = torch.tensor(0, dtype=torch.int64, device="cpu")  # what is drawn needs its value
     chosen = replace(chosen, objective=chosen.objective.to(dtype, device))
     batches = chosen.objective.batches(generator)

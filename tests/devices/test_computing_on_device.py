@@ -165,7 +165,7 @@ def test_auto_compiles_by_launches_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> 
     def pays(steps: int, device: str, compile: Any = "auto") -> bool:
         experiment = Experiment(Rosenbrock(), steps=steps, device=device, compile=compile)
         run = Run(experiment.__class__(Rosenbrock(), steps=1, device=device))
-        program, params = run.loop.backend.program, run._start
+        program, params = run.loop.backend.program, run.params
         monkeypatch.setattr(choose, "MANY_LAUNCHES", 10 * choose.launches(program))
         return choose.program_pays(experiment, program, params)
 

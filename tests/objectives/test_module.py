@@ -96,7 +96,7 @@ def by_hand(module: nn.Module, experiment: Experiment) -> nn.Module:
     assert isinstance(objective, Module)
     optimizer = torch.optim.Adam([x for x in net.parameters() if x.requires_grad], lr=experiment.optimizer.lr)
     generator = experiment.generator()
-    objective.begin(generator)
+    objective.start_and_state(generator)
     batches = objective.batches(generator)
     for _ in range(experiment.steps):
         batch = next(batches)

@@ -118,7 +118,7 @@ def losses_at(experiment: Experiment, origin: Origin) -> LossGradients:
         leaves = {name: x.detach().requires_grad_() for name, x in origin.params.items()}
         device = origin.seed.device
         with users_code(f"{objective}.losses", "mend it there, or choose another start", device):
-            losses = experiment.objective.at(origin.objective).losses(leaves, None)
+            losses = experiment.objective.with_state(origin.objective).losses(leaves, None)
     if not isinstance(losses, dict) or not losses:
         raise ConfigurationError(
             f"{objective}.losses returned {type(losses).__name__}, but it must return a dict of named scalar tensors."

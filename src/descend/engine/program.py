@@ -78,7 +78,7 @@ def finished(experiment: Experiment, carry: Carry, names: Iterable[str]) -> Fina
         taken.values,
         taken.weights,
         norm(taken.gradients),
-        experiment.objective.at(carry.objective).evaluate(carry.params),
+        experiment.objective.with_state(carry.objective).evaluate(carry.params),
         measure(experiment, names, observation),
         torch.zeros_like(taken.values[0], dtype=torch.bool) if rows is None else is_stationary(rows),
     )

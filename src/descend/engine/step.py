@@ -1,6 +1,7 @@
 """The pure step: parameters and states in, parameters and states out."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
@@ -118,7 +119,7 @@ class Evaluation:
         objective: in its place.
         state: of it; by default none.
         batch: None for the whole data.
-        chance: what is drawn.
+        chance: what is drawn; None leaves it to the process's own generator.
         training: whether it is evaluated as a training step does (a batch norm takes the batch's statistics, a dropout
             drops), or as it is used.
     """
@@ -126,7 +127,7 @@ class Evaluation:
     objective: Objective
     state: State = field(default_factory=dict)
     batch: Batch = None
-    chance: Chance = field(default_factory=lambda: Chance(0, 0))
+    chance: Chance | None = None
     training: bool = False
 
     def __call__(self, params: Params) -> tuple[Losses, State]:
@@ -134,9 +135,9 @@ class Evaluation:
 
         A number [] of the objective's that is given as a tensor would make float64 of a float32 loss [].
         """
-        objective, dtype = self.objective.at(self.state), next(iter(params.values())).dtype
-        with self.chance:
-            found = objective.training(params, self.batch) if self.training else None
+        objective, dtype = self.objective.with_state(self.state), next(iter(params.values())).dtype
+        with self.chance or nullcontext():
+            found = objective.training_losses(params, self.batch) if self.training else None
             losses, state = (objective.losses(params, self.batch), self.state) if found is None else found
         return {name: loss.to(dtype) for name, loss in losses.items()}, state
 
@@ -256,7 +257,7 @@ def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | 
     """Return what metrics may look at: the point `before`, what was found there, and the update, if one followed."""
     update = None if after is None else {name: after.params[name] - x for name, x in before.params.items()}
 
-    objective = experiment.objective.at(before.objective)
+    objective = experiment.objective.with_state(before.objective)
 
     def evaluation(batch: Batch, training: bool = False) -> Evaluation:
         return Evaluation(experiment.objective, before.objective, batch, before.chance, training)

@@ -182,7 +182,7 @@ def begin(template: Experiment, seeds: Sequence[int], objectives: Sequence[Objec
     for (seed, key), objective in zip(keys, objectives, strict=True):
         if (seed, key) not in drawn:
             generator = torch.Generator(device="cpu").manual_seed(seed)
-            start = objective.begin(generator)
+            start = objective.start_and_state(generator)
             check_floating(start[0])
             drawn[seed, key] = (start, epochs(objective, generator))
     numbers = {key: i for i, key in enumerate(drawn)}

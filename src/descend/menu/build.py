@@ -149,16 +149,15 @@ def checkpoints(config: DictConfig) -> Every:
     return Every.of(checked_fields("checkpoint", Checkpoint, node).get("every", Checkpoint.every))
 
 
-def retargeted(group: str, node: dict[str, Any], overrides: list[str]) -> dict[str, Any]:
+def retargeted(group: str, node: Any, overrides: list[str]) -> Any:
     """Return a group's node, without the fields of classes, at any depth, that an override of `_target_` replaced."""
+    if not isinstance(node, Mapping):
+        return node
     keys = {override.lstrip("+").split("=", 1)[0] for override in overrides}
     own = {key.removeprefix(f"{group}.").split(".")[0] for key in keys if key.startswith(f"{group}.")}
     if f"{group}._target_" in keys:
         node = {name: value for name, value in node.items() if name in own or name == "_partial_"}
-    return {
-        name: retargeted(f"{group}.{name}", dict(value), overrides) if isinstance(value, Mapping) else value
-        for name, value in node.items()
-    }
+    return {name: retargeted(f"{group}.{name}", value, overrides) for name, value in node.items()}
 
 
 def make(path: str, node: Any, base: type) -> Any:

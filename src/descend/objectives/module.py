@@ -73,16 +73,16 @@ class Module(FromExamples):
             )
         return made
 
-    def begin(self, generator: torch.Generator) -> tuple[Params, State]:
+    def start_and_state(self, generator: torch.Generator) -> tuple[Params, State]:
         seed = torch.randint(2**62, (), generator=generator, dtype=torch.int64, device=generator.device)
         made = self._made(int(seed))
         params = {name: x.detach().to(torch.float64) for name, x in made.named_parameters() if x.requires_grad}
         return params, state_of(made)
 
     def init(self, generator: torch.Generator) -> Params:
-        return self.begin(generator)[0]
+        return self.start_and_state(generator)[0]
 
-    def at(self, state: State) -> Self:
+    def with_state(self, state: State) -> Self:
         found = copy.copy(self)
         object.__setattr__(found, "_state", state)
         return found
@@ -91,7 +91,7 @@ class Module(FromExamples):
         moved = super().to(dtype, device)
         state = self._state  # type: ignore[attr-defined]
         placed = {name: x.to(device, dtype if x.is_floating_point() else x.dtype) for name, x in state.items()}
-        return moved.at(placed)
+        return moved.with_state(placed)
 
     def outputs(self, params: Params, inputs: Tensor, training: bool = False) -> tuple[Tensor, State]:
         """Return what the module gives for inputs [n, …], and its buffers afterwards."""
@@ -103,7 +103,7 @@ class Module(FromExamples):
         found = (self.loss or usual_loss)(outputs, targets)
         return found if isinstance(found, dict) else {"loss" if self.loss else usual_name(targets): found}
 
-    def training(self, params: Params, batch: Batch) -> tuple[Losses, State]:
+    def training_losses(self, params: Params, batch: Batch) -> tuple[Losses, State]:
         inputs, targets = self.examples(batch)
         outputs, state = self.outputs(params, inputs, training=True)
         return self._losses(outputs, targets), state

@@ -37,18 +37,18 @@ class Objective(ABC):
         All randomness comes from `generator`, so that a seed gives the same start on every device and precision.
         """
 
-    def begin(self, generator: torch.Generator) -> tuple[Params, State]:
+    def start_and_state(self, generator: torch.Generator) -> tuple[Params, State]:
         """Return the starting parameters, and the state that training carries beside them (statistics of a batch norm).
 
         The state is a dict of tensors by name; by default there is none.
         """
         return self.init(generator), {}
 
-    def at(self, state: State) -> Self:
+    def with_state(self, state: State) -> Self:
         """Return the objective with this state, which its other methods may read; by default there is none."""
         return self
 
-    def training(self, params: Params, batch: Batch) -> tuple[Losses, State]:
+    def training_losses(self, params: Params, batch: Batch) -> tuple[Losses, State]:
         """Return the losses of a training step, and the state after it, which is new and never written in place.
 
         By default training is no other than `losses`. What is drawn here by torch's global generator (a dropout) is

@@ -67,7 +67,7 @@ NOT_TAKEN = {
         **dict.fromkeys(["griewank", "zdt1"], LARGE),  # of 30 and more dimensions
         **dict.fromkeys(["breast_cancer_logistic", "diabetes_linear", "diabetes_ridge"], LARGE),
         **dict.fromkeys(["digits_cnn", "digits_mlp", "digits_mlp_small", "digits_two_tasks"], DRAWS),
-        **dict.fromkeys(["mnist_cnn", "mnist_mlp"], DRAWS),
+        **dict.fromkeys(["mnist_cnn", "mnist_mlp", "module"], DRAWS),
         **dict.fromkeys([f"pinn/{name}" for name in ("beam", "burgers", "heat", "helmholtz", "kdv", "poisson")], LARGE),
     },
     "optimizer": {"newton": EIGENVECTORS, **dict.fromkeys(["adam_then_lbfgs", "newton_cg", "torch"], CALLED)},
