@@ -1,0 +1,102 @@
+"""What a run draws depends on its seed, its step and which draw it is; on nothing else."""
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from descend.engine.experiment import Experiment
+from descend.engine.run import Run, run
+from descend.graph.chance import Chance, mixed
+from descend.metrics.gradient_norm import GradientNorm
+from descend.objectives.objective import Objective
+from descend.optimizers.sgd import SGD
+from descend.types import Batch, Losses, Params
+
+
+@dataclass(frozen=True)
+class Noisy(Objective):
+    """A user's own losses, which draw in four ways from torch's global generator."""
+
+    def init(self, generator: torch.Generator) -> Params:
+        return {"x": torch.ones(50, dtype=torch.float64), "y": torch.ones(40, dtype=torch.float64)}
+
+    def losses(self, params: Params, batch: Batch) -> Losses:
+        dropped = functional.dropout(params["x"], 0.5)
+        noise = torch.rand(40, dtype=torch.float64) + torch.randn_like(params["y"]).abs()
+        sign = torch.empty(40, dtype=torch.float64).bernoulli_(0.25)
+        return {"noisy": (dropped * dropped).sum() + ((noise + sign) * params["y"] ** 2).sum()}
+
+
+class Called(Noisy):
+    batchable: ClassVar[bool] = False
+
+
+EXPERIMENT = Experiment(Noisy(), SGD(lr=0.01), steps=20, seed=1)
+
+
+def test_draws_depend_on_seed_step_and_number_alone() -> None:
+    def drawn(seed: int, step: int) -> list[Tensor]:
+        torch.rand(3)
+        with Chance(seed, step):
+            return [torch.rand(4), torch.rand(4), functional.dropout(torch.ones(4)), torch.randperm(9)]
+
+    first = drawn(1, 5)
+    assert all(x.equal(y) for x, y in zip(first, drawn(1, 5), strict=True))
+    assert not first[0].equal(first[1])
+    assert not first[0].equal(drawn(2, 5)[0])
+    assert not first[0].equal(drawn(1, 6)[0])
+
+
+def test_the_process_draws_on_as_if_nothing_had_been_drawn() -> None:
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    with Chance(1, 1):
+        torch.rand(100)
+    assert torch.rand(3).equal(expected)
+
+
+def test_a_generator_of_ones_own_is_left_alone() -> None:
+    generator = torch.Generator().manual_seed(7)
+    with Chance(1, 1):
+        found = torch.rand(3, generator=generator)
+    assert found.equal(torch.rand(3, generator=torch.Generator().manual_seed(7)))
+
+
+def test_mixing_is_that_of_splitmix64() -> None:
+    # The first output of SplitMix64 from the state 0 (Vigna's splitmix64.c), without its lowest bit.
+    assert mixed(0) == 0xE220A8397B1DCDAF >> 1
+
+
+@pytest.mark.parametrize("objective", [Noisy(), Called()], ids=["graph", "python"])
+def test_a_run_is_the_same_every_time(objective: Objective) -> None:
+    experiment = replace(EXPERIMENT, objective=objective)
+    first = run(experiment)
+    torch.rand(11)
+    again = run(replace(experiment, metrics={"norm": GradientNorm()}))
+    assert first.provenance["backend"] == ("python" if isinstance(objective, Called) else "graph")
+    assert first.value == again.value
+    assert run(replace(experiment, seed=2)).value != first.value
+
+
+def test_a_recorded_run_draws_what_a_called_one_draws() -> None:
+    recorded, called = run(EXPERIMENT), run(replace(EXPERIMENT, objective=Called()))
+    assert recorded.value == pytest.approx(called.value, rel=1e-12)
+
+
+@pytest.mark.parametrize("objective", [Noisy(), Called()], ids=["graph", "python"])
+def test_a_run_that_goes_on_draws_on(objective: Objective) -> None:
+    experiment = replace(EXPERIMENT, objective=objective)
+    whole = run(experiment)
+    begun = Run(replace(experiment, steps=7))
+    for _ in begun:
+        pass
+    rest = Run(experiment)
+    rest.restore({"state": begun.loop.resumable()})
+    for _ in rest:
+        pass
+    assert rest.result().value == whole.value
