@@ -21,6 +21,10 @@ class Exited(RuntimeError):
     """The user's own code called `sys.exit`, which would have ended the process without a word."""
 
 
+class StoppedAtOnce(SystemExit):
+    """The user asked a second time, by a signal, for the process to end: it does, in the middle of a step."""
+
+
 @contextmanager
 def never_exits() -> Iterator[None]:
     """Turn `sys.exit` within the user's own code into an error, which is told like any other.
@@ -30,6 +34,8 @@ def never_exits() -> Iterator[None]:
     """
     try:
         yield
+    except StoppedAtOnce:
+        raise
     except SystemExit as error:
         frame = traceback.extract_tb(error.__traceback__)[-1]
         raise Exited(

@@ -1,12 +1,13 @@
 """SIGINT and SIGTERM: noted when they come, and obeyed between two blocks of steps, where all is in order."""
 
 import signal
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+
+from descend.errors import StoppedAtOnce
 
 
 @dataclass
@@ -34,7 +35,7 @@ def noted() -> Iterator[Asked]:
 
     def note(number: int, frame: Any) -> None:
         if asked.number and number == signal.SIGINT:
-            sys.exit(128 + number)  # no KeyboardInterrupt: that ends a run as if it had been told to stop in order
+            raise StoppedAtOnce(128 + number)  # a KeyboardInterrupt ends a run as if it had been told to stop in order
         asked.number = asked.number or number
 
     before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
