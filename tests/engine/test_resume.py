@@ -181,8 +181,9 @@ def test_killed_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 MEMBERS = {
     "optimizer": {
-        "adadelta", "adagrad", "adam", "adam_then_lbfgs", "adamax", "adamw", "asgd", "gradient_descent", "lion",
-        "momentum", "nadam", "nesterov", "newton", "newton_cg", "radam", "rmsprop", "rprop", "sgd", "torch",
+        "adadelta", "adagrad", "adam", "adam_then_lbfgs", "adamax", "adamw", "asgd", "gradient_descent",
+        "groups", "lion", "momentum", "nadam", "nesterov", "newton", "newton_cg", "radam", "rmsprop", "rprop", "sgd",
+        "torch",
     },
     "aggregator": {
         "aligned_mtl", "cagrad", "dual_proj", "dwa", "famo", "geometric_mean", "gradnorm", "imtl_g", "mean", "min_norm",
