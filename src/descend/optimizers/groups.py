@@ -187,7 +187,7 @@ class Groups(Optimizer):
         division = self.division(params)
         seeds = {name: mixed(seed, i) if i else seed for i, name in enumerate(division)}
         methods = {name: self.groups[name].optimizer for name in division}
-        return {name: begin(methods[name], part(params, own), seeds[name]) for name, own in division.items()}
+        return {name: begin(methods[name], of_names(params, own), seeds[name]) for name, own in division.items()}
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
         return self.update(params, gradients, state, loss, lambda member, *given: member.step(*given))
@@ -200,19 +200,19 @@ class Groups(Optimizer):
         new: dict[str, Any] = {}
         after: dict[str, State] = {}
         for name, names in self.division(params).items():
-            method, own, given = self.groups[name].optimizer, part(params, names), part(gradients, names)
+            method, own, given = self.groups[name].optimizer, of_names(params, names), of_names(gradients, names)
             moved, after[name] = make(method, own, given, state[name], lambda own: loss(params | own))
             new |= moved
-        return part(new, params), after
+        return of_names(new, params), after
 
     def reported(self, params: Params, state: State) -> Params:
         found: dict[str, Any] = {}
         for name, names in self.division(params).items():
-            found |= self.groups[name].optimizer.reported(part(params, names), state[name])
-        return part(found, params)
+            found |= self.groups[name].optimizer.reported(of_names(params, names), state[name])
+        return of_names(found, params)
 
 
-def part(values: Params, names: Sequence[str] | Params) -> Params:
+def of_names(values: Params, names: Sequence[str] | Params) -> Params:
     """Return the values of these names, in their order."""
     return {name: values[name] for name in names}
 
