@@ -1,6 +1,7 @@
 """An experiment: what is minimised, how, for how long, and where."""
 
 import copy
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -37,7 +38,8 @@ class Experiment:
         clip: what is done to a gradient before the optimizer sees it.
         stop: rules that end the run before `steps`.
         values: names of recorded numbers whose last ones the result carries as its `values`.
-        steps: updates to make, ≥ 0; with 0 the start is evaluated and recorded once.
+        steps: updates to make, ≥ 0; with 0 the start is evaluated and recorded once. Or a text as "10epochs", where the
+            objective learns from examples; it becomes their number.
         seed: seeds the one generator that the start and the batches are drawn from.
         dtype: `auto` (float64 for functions, float32 for nets), or the name of a floating torch dtype.
         device: `auto` (an accelerator where one is present and the problem large), or a torch device.
@@ -64,6 +66,7 @@ class Experiment:
     compile: str | bool = "auto"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", steps_of(self.steps, self.objective))
         check_number(self, "steps", at_least=0)
         check_number(self, "seed", at_least=0)
         if self.optimizer.line_search and self.aggregator.uses_jacobian:
@@ -110,3 +113,24 @@ class Experiment:
         scaled = copy.copy(self.optimizer)
         object.__setattr__(scaled, "lr", self.optimizer.lr * factor)
         return scaled
+
+
+def steps_of(steps: int | str, objective: Objective) -> int:
+    """Return how many steps are meant by a number, or by a number of epochs as "10epochs".
+
+    Raises:
+        ConfigurationError: it is neither, or the objective has no epochs.
+    """
+    if not isinstance(steps, str):
+        return steps
+    epochs = re.fullmatch(r"(\d+(?:\.\d+)?)\s*epochs?", steps.strip())
+    if epochs is None:
+        raise ConfigurationError(
+            f"steps is {steps!r}, but it must be a whole number of steps (1000) or a number of epochs (10epochs)."
+        )
+    if objective.steps_in_epoch is None:
+        raise ConfigurationError(
+            f"steps is {steps!r}, but {type(objective).__name__} learns from no examples, so it has no epochs; give a "
+            "number of steps."
+        )
+    return round(float(epochs[1]) * objective.steps_in_epoch)

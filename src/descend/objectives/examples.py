@@ -48,6 +48,10 @@ class FromExamples(Objective):
                 f"set batch_size to at most {examples}, or to null for all of them."
             )
 
+    @property
+    def steps_in_epoch(self) -> int:
+        return len(self.train_targets) // (self.batch_size or 1)
+
     def examples(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the inputs and targets of a batch."""
         if batch is None:

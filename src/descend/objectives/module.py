@@ -99,6 +99,16 @@ class Module(FromExamples):
         kept = {name: x.clone() for name, x in state.items()}  # a module writes into its buffers
         return functional_call(modules[training], params | kept, (inputs,)), kept
 
+    def fresh_module(self) -> nn.Module:
+        """Return a module of the caller's own, untrained, in its evaluation mode."""
+        return copy.deepcopy(self._modules[False])  # type: ignore[attr-defined]
+
+    def trained(self, params: Params, state: State) -> Params:
+        made, values = self.fresh_module(), params | state
+        for name, x in [*made.named_parameters(), *made.named_buffers()]:
+            x.data = values[name].detach().clone()
+        return dict(made.state_dict())  # which has both names of a tied parameter
+
     def _losses(self, outputs: Tensor, targets: Tensor) -> Losses:
         found = (self.loss or usual_loss)(outputs, targets)
         return found if isinstance(found, dict) else {"loss" if self.loss else usual_name(targets): found}

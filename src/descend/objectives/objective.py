@@ -106,6 +106,15 @@ class Objective(ABC):
         """Examples in a step, from which the number of threads is chosen; 1 for a function."""
         return 1
 
+    def trained(self, params: Params, state: State) -> Params:
+        """Return what a run leaves by name, for `descend.load`: its parameters; of a module the whole state_dict."""
+        return params
+
+    @property
+    def steps_in_epoch(self) -> int | None:
+        """Steps in which every example is seen once; None where there are no examples."""
+        return None
+
     def to(self, dtype: torch.dtype, device: torch.device) -> Self:
         """Return a copy whose tensors lie on `device`, the floating ones in `dtype`."""
         moved = copy.copy(self)
