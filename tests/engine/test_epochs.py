@@ -10,7 +10,9 @@ from descend.menu.compose import compose
 from descend.objectives.rosenbrock import Rosenbrock
 
 
-@pytest.mark.parametrize(("steps", "batch", "made"), [("2epochs", 100, 28), ("1 epoch", 1000, 1), ("0.5epochs", 10, 72)])
+@pytest.mark.parametrize(
+    ("steps", "batch", "made"), [("2epochs", 100, 28), ("1 epoch", 1000, 1), ("0.5epochs", 10, 72)]
+)
 def test_an_epoch_has_as_many_steps_as_there_are_whole_batches(steps: str, batch: int, made: int) -> None:
     overrides = ["objective=digits_mlp_small", f"objective.batch_size={batch}", f"steps={steps}"]
     experiment = build(compose(overrides), overrides)

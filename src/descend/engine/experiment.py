@@ -44,6 +44,10 @@ class Experiment:
         dtype: `auto` (float64 for functions, float32 for nets), or the name of a floating torch dtype.
         device: `auto` (an accelerator where one is present and the problem large), or a torch device.
         threads: `auto` (by the size of the problem), or a number of CPU threads.
+        accumulate: into how many equal parts a batch is dealt, ≥ 1: their gradients are computed one after the other,
+            in the memory of one part, and averaged. A batch norm takes the statistics of each part.
+        precision: `full`, or `bf16`: the matrix products and convolutions of a training step are computed in bfloat16
+            (`torch.autocast`), the parameters, the optimizer and whatever is looked at in `dtype`, then float32.
         compile: `auto` (where it wins over the whole run), True or False.
 
     Raises:
@@ -63,12 +67,18 @@ class Experiment:
     dtype: str = "auto"
     device: str = "auto"
     threads: str | int = "auto"
+    accumulate: int = 1
+    precision: str = "full"
     compile: str | bool = "auto"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "steps", steps_of(self.steps, self.objective))
         check_number(self, "steps", at_least=0)
         check_number(self, "seed", at_least=0)
+        check_number(self, "accumulate", at_least=1)
+        self.objective.parts(None, self.accumulate)
+        if self.precision not in ("full", "bf16"):
+            raise ConfigurationError(f"precision is {self.precision!r}, but it must be full or bf16.")
         if self.optimizer.line_search and self.aggregator.uses_jacobian:
             raise ConfigurationError(
                 f"{type(self.optimizer).__name__} searches along a line, but the direction of "
@@ -100,6 +110,11 @@ class Experiment:
         """
         device = self.device_of(params)
         dtype = choose_dtype(self.dtype, self.objective.dtype, device)
+        if self.precision == "bf16" and dtype != torch.float32:
+            raise ConfigurationError(
+                f"precision is 'bf16', which lowers float32, but dtype is {str(dtype).removeprefix('torch.')}; set "
+                "dtype=float32."
+            )
         moved = {name: x.to(device=device, dtype=dtype) for name, x in params.items()}
         metrics = {name: metric for name, metric in self.metrics.items() if metric.applies(params)}
         ready = replace(self, objective=self.objective.to(dtype, device), metrics=metrics)

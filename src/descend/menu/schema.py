@@ -58,6 +58,8 @@ class Menu:
     dtype: str = "auto"
     device: str = "auto"
     threads: str | int = "auto"
+    accumulate: int = 1
+    precision: str = "full"
     compile: str | bool = "auto"
 
 

@@ -1,8 +1,9 @@
 """A `torch.nn.Module` as it is written, learning from data."""
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Self
 
 import torch
@@ -133,7 +134,7 @@ class Module(FromExamples):
         for x, y in zip(inputs.split(PART), targets.split(PART), strict=True):
             found = of(self.outputs(params, x)[0], y)
             parts.append({name: value * (len(y) / len(targets)) for name, value in found.items()})
-        return parts[0] if len(parts) == 1 else {name: sum_of(part[name] for part in parts) for name in parts[0]}
+        return {name: reduce(torch.add, [part[name] for part in parts]) for name in parts[0]}
 
     def evaluate(self, params: Params) -> dict[str, Tensor]:
         def tested(outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -186,14 +187,6 @@ def state_of(module: nn.Module) -> dict[str, Tensor]:
     frozen = ((name, x) for name, x in module.named_parameters() if not x.requires_grad)
     kept = {name: x.detach().clone() for name, x in [*module.named_buffers(), *frozen]}
     return {name: x.double() if x.is_floating_point() else x for name, x in kept.items()}
-
-
-def sum_of(values: Iterable[Tensor]) -> Tensor:
-    """Return a sum, from left to right."""
-    first, *rest = values
-    for x in rest:
-        first = first + x
-    return first
 
 
 def usual_name(targets: Tensor) -> str:
