@@ -240,7 +240,7 @@ class Loop:
             made = at
             ended, best = self.at[stops == step + at], self.at[better == step + at]
             if best.size and self.best is not None:
-                self.best.keep(best, self.backend.reached(self._columns(best)))
+                self.best.keep(best, self.backend.standing(self._columns(best), best.tolist()))
             if ended.size:
                 self._keep(ended, step + at, self._columns(ended))
         self.backend.carry = after
@@ -331,7 +331,7 @@ class Loop:
             final = self.backend.finish(self.ends())
         if self.best is not None and self.experiment.stop.metric in final.observed:
             self.best.look_at_ends(
-                host(final.observed[self.experiment.stop.metric]), self.endings.stops, (final.params, final.state)
+                host(final.observed[self.experiment.stop.metric]), self.endings.stops, final.standing
             )
         return final
 

@@ -23,10 +23,11 @@ from descend.metrics.metric import Metric
 from descend.objectives.objective import Objective
 from descend.optimizers.clipping import Clipping
 from descend.optimizers.optimizer import Optimizer
+from descend.optimizers.wrappers.wrapper import Wrapper
 from descend.output.sinks.trackers import Tracker
 from descend.schedules.schedule import Schedule
 
-NOT_NEEDED = ("metrics", "derivatives", "tracker", "sweep", "claims", "checkpoint", "evaluate")
+NOT_NEEDED = ("metrics", "derivatives", "tracker", "sweep", "claims", "checkpoint", "evaluate", "wrap")
 """What a run can do without."""
 
 MOST_THREADS = 1024
@@ -54,6 +55,10 @@ def build(config: DictConfig, overrides: list[str]) -> Experiment:
     """
     given = as_plain(config)
     parts = {group: make(group, retargeted(group, given[group], overrides), base) for group, base in PARTS.items()}
+    for name, node in table("wrap", given).items():
+        if node:
+            wrapper = make(f"wrap.{name}", retargeted(f"wrap.{name}", node, overrides), Wrapper)
+            parts["optimizer"] = dataclasses.replace(wrapper, inner=parts["optimizer"])
     nodes = {f"metrics.{name}": node for name, node in table("metrics", given).items()}
     # `order` is no metric: the others refer to it.
     asked = {name: node for name, node in table("derivatives", given).items() if name != "order"}

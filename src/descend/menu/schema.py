@@ -54,6 +54,7 @@ class Menu:
     op: Any = MISSING
     derivatives: Any = None
     optimizer: Any = MISSING
+    wrap: Any = None
     schedule: Any = MISSING
     clip: Any = MISSING
     aggregator: Any = MISSING
