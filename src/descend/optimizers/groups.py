@@ -135,8 +135,9 @@ class Groups(Optimizer):
 
     @property
     def rates(self) -> Scalar | dict[str, Scalar]:
-        own = {name: group.optimizer.lr for name, group in self.groups.items()}
-        return own if self.lr is None else self.lr
+        if self.lr is not None:
+            return self.lr
+        return {name: group.optimizer.lr for name, group in self.groups.items()}
 
     def scaled(self, factor: Scalar) -> Self:
         changed = copy.copy(self)
