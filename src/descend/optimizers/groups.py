@@ -140,12 +140,17 @@ class Groups(Optimizer):
         return {name: group.optimizer.lr for name, group in self.groups.items()}
 
     def scaled(self, factor: Scalar) -> Self:
-        changed = copy.copy(self)
-        groups = {name: copy.copy(group) for name, group in self.groups.items()}
-        for group in groups.values():
-            object.__setattr__(group, "optimizer", group.optimizer.scaled(factor))
-        object.__setattr__(changed, "groups", groups)
+        changed = self._with_methods({name: group.optimizer.scaled(factor) for name, group in self.groups.items()})
         object.__setattr__(changed, "lr", None if self.lr is None else self.lr * factor)
+        return changed
+
+    def _with_methods(self, methods: Mapping[str, Optimizer]) -> Self:
+        """Return a copy whose groups of these names have these methods, its checks not run again."""
+        changed, groups = copy.copy(self), dict(self.groups)
+        for name, method in methods.items():
+            groups[name] = copy.copy(groups[name])
+            object.__setattr__(groups[name], "optimizer", method)
+        object.__setattr__(changed, "groups", groups)
         return changed
 
     @property
@@ -162,8 +167,14 @@ class Groups(Optimizer):
     # Who is in which group
 
     def suited(self, params: Params, kinds: Mapping[str, str]) -> Self:
-        found = copy.copy(self)
-        object.__setattr__(found, "_division", divided(self.groups, params, kinds))
+        division = divided(self.groups, params, kinds)
+        found = self._with_methods(
+            {
+                name: self.groups[name].optimizer.suited(of_names(params, own), {key: kinds[key] for key in own})
+                for name, own in division.items()
+            }
+        )
+        object.__setattr__(found, "_division", division)
         return found
 
     def division(self, params: Params) -> dict[str, list[str]]:
