@@ -27,7 +27,7 @@ class ParameterGroup:
     """Some of the parameters, and the method that updates them.
 
     A parameter is in the group if it is of one of the kinds and fits one of the names. A group with neither takes the
-    parameters that no other group takes.
+    parameters that no other group takes, which may be none.
 
     Args:
         optimizer: the method. It takes its parameters for all there are: a norm over all parameters, say, is one over
@@ -101,7 +101,8 @@ class Groups(Optimizer):
 
     Raises:
         ConfigurationError: there is no group, or more than one takes the rest, or `lr` would replace different rates;
-            by `init` and `suited`: a group matches no parameter, a parameter is in no group or in two.
+            by `init` and `suited`: a group or one of its patterns matches no parameter, or a parameter is in no group
+            or in two.
     """
 
     lr: float | None = None  # type: ignore[assignment]
