@@ -124,6 +124,7 @@ CASES = {
     "python, closures": ["objective=breast_cancer_logistic", "optimizer=torch", "optimizer.name=LBFGS"],
     "python, batches": [*SMALL_NET, "optimizer=torch", "optimizer.name=Adafactor", "optimizer.lr=0.01"],
     "network": SMALL_NET,
+    "groups": [*SMALL_NET, "optimizer=groups"],
     "float32 function": [*ROSENBROCK, "dtype=float32"],
     "two losses": [*TWO_LOSSES, "aggregator=famo", "metrics=losses"],
     "schedule": [*ROSENBROCK, "schedule=one_cycle"],

@@ -3,7 +3,7 @@
 import copy
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -292,6 +292,26 @@ def test_a_group_sees_the_loss_as_a_function_of_its_own_parameters() -> None:
     assert (state["a"]["here"], state["a"]["there"]) == (23.0, 33.0)
     assert (state["b"]["here"], state["b"]["there"]) == (23.0, 24.0)
     assert {name: float(x) for name, x in new.items()} == {"a": 3.0, "b": 4.0}
+
+
+@dataclass(frozen=True)
+class Told(Seen):
+    """Keeps the kinds that it is told."""
+
+    told: Mapping[str, str] | None = None
+
+    def suited(self, params: Params, kinds: Mapping[str, str]) -> "Told":
+        assert params.keys() == kinds.keys()
+        return replace(self, told=kinds)
+
+
+def test_a_method_is_told_the_kinds_of_its_own_parameters() -> None:
+    objective = Module(Pixels, Digits())
+    params = objective.init(torch.Generator().manual_seed(0))
+    groups = {"tables": ParameterGroup(Told(), kinds="embedding"), "rest": ParameterGroup(AdamW())}
+    suited = Groups(groups=groups).suited(params, objective.kinds(params))
+    assert suited.groups["tables"].optimizer.told == {"embedded.weight": "embedding"}
+    assert suited.division(params)["tables"] == TABLES  # by shape it would be a matrix, as in any other objective
 
 
 def test_every_number_of_every_group_is_one_that_sweeps_stack() -> None:

@@ -196,7 +196,7 @@ EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 
 def kinds_by_layer(module: nn.Module, params: Params) -> dict[str, str]:
     """Return the kinds of those parameters that normalisations and embeddings hold, shared ones included."""
-    found = {}
+    found: dict[str, str] = {}
     for layer, kind in ((EMBEDDINGS, "embedding"), (NORMS, "norm")):
         held = [x for part in module.modules() if isinstance(part, layer) for x in part.parameters(recurse=False)]
         found |= {name: kind for name, x in module.named_parameters() if name in params and any(x is y for y in held)}

@@ -27,7 +27,7 @@ class ParameterGroup:
     """Some of the parameters, and the method that updates them.
 
     A parameter is in the group if it is of one of the kinds and fits one of the names. A group with neither takes the
-    parameters that no other group takes.
+    parameters that no other group takes, which may be none.
 
     Args:
         optimizer: the method. It takes its parameters for all there are: a norm over all parameters, say, is one over
@@ -101,7 +101,8 @@ class Groups(Optimizer):
 
     Raises:
         ConfigurationError: there is no group, or more than one takes the rest, or `lr` would replace different rates;
-            by `init` and `suited`: a group matches no parameter, a parameter is in no group or in two.
+            by `init` and `suited`: a group or one of its patterns matches no parameter, or a parameter is in no group
+            or in two.
     """
 
     lr: float | None = None  # type: ignore[assignment]
@@ -135,16 +136,22 @@ class Groups(Optimizer):
 
     @property
     def rates(self) -> Scalar | dict[str, Scalar]:
-        own = {name: group.optimizer.lr for name, group in self.groups.items()}
-        return own if self.lr is None else self.lr
+        if self.lr is not None:
+            return self.lr
+        return {name: group.optimizer.lr for name, group in self.groups.items()}
 
     def scaled(self, factor: Scalar) -> Self:
-        changed = copy.copy(self)
-        groups = {name: copy.copy(group) for name, group in self.groups.items()}
-        for group in groups.values():
-            object.__setattr__(group, "optimizer", group.optimizer.scaled(factor))
-        object.__setattr__(changed, "groups", groups)
+        changed = self._with_methods({name: group.optimizer.scaled(factor) for name, group in self.groups.items()})
         object.__setattr__(changed, "lr", None if self.lr is None else self.lr * factor)
+        return changed
+
+    def _with_methods(self, methods: Mapping[str, Optimizer]) -> Self:
+        """Return a copy whose groups of these names have these methods, its checks not run again."""
+        changed, groups = copy.copy(self), dict(self.groups)
+        for name, method in methods.items():
+            groups[name] = copy.copy(groups[name])
+            object.__setattr__(groups[name], "optimizer", method)
+        object.__setattr__(changed, "groups", groups)
         return changed
 
     @property
@@ -161,8 +168,14 @@ class Groups(Optimizer):
     # Who is in which group
 
     def suited(self, params: Params, kinds: Mapping[str, str]) -> Self:
-        found = copy.copy(self)
-        object.__setattr__(found, "_division", divided(self.groups, params, kinds))
+        division = divided(self.groups, params, kinds)
+        found = self._with_methods(
+            {
+                name: self.groups[name].optimizer.suited(of_names(params, own), {key: kinds[key] for key in own})
+                for name, own in division.items()
+            }
+        )
+        object.__setattr__(found, "_division", division)
         return found
 
     def division(self, params: Params) -> dict[str, list[str]]:

@@ -183,7 +183,7 @@ def checked_objective(
 
 def remade(owner: Any, numbers: Mapping[Leaf, float]) -> Any:
     """Return a dataclass made anew with some numbers inside it replaced, its checks run."""
-    changes = {}
+    changes: dict[str, Any] = {}
     for name in {str(leaf[0]) for leaf in numbers}:
         inner = below(numbers, name)
         value = getattr(owner, name)
