@@ -20,7 +20,6 @@ from descend.engine.gather import gathered, host
 from descend.engine.placement import computing
 from descend.engine.program import Final
 from descend.engine.streams import Streams
-from descend.metrics.test_metrics import TestMetrics
 from descend.records import Column
 from descend.types import Batch
 
@@ -98,7 +97,7 @@ class Loop:
         self._draws = self.streams.example() is not None
         if self.experiment.stop.metric is not None:
             self.best = Best(self.experiment.stop, self.runs)
-        tests = {n: x.every for n, x in self.experiment.metrics.items() if self.best and isinstance(x, TestMetrics)}
+        tests = {n: x.every for n, x in self.experiment.metrics.items() if self.best and x.tests}
         self._tests = tests
 
     def __iter__(self) -> Iterator[Rows]:

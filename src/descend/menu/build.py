@@ -17,7 +17,7 @@ from descend.engine.stopping import Stopping
 from descend.errors import ConfigurationError, never_exits
 from descend.menu.compose import about
 from descend.menu.fields import check_fields, fields, named_parts, part_classes, short, unknown
-from descend.menu.schema import Checkpoint, Evaluate, Menu
+from descend.menu.schema import Checkpoint, Evaluating, Menu
 from descend.menu.values import resolved, wanted
 from descend.metrics.metric import Metric
 from descend.objectives.objective import Objective
@@ -97,7 +97,7 @@ def check_evaluate(config: DictConfig, given: Mapping[str, Any], overrides: list
     Raises:
         ConfigurationError: naming the field, or the override that would have no effect.
     """
-    checked_fields("evaluate", Evaluate, table("evaluate", given))
+    checked_fields("evaluate", Evaluating, table("evaluate", given))
     asked = [text for text in overrides if about(text, "evaluate")]
     if asked and "${evaluate" not in str(OmegaConf.to_container(config.metrics, resolve=False)):
         raise ConfigurationError(
