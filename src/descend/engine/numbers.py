@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from descend.engine.experiment import Experiment
+from descend.engine.sameness import cached_properties
 
 Leaf = tuple[str | int, ...]
 """Where a number stands in an experiment: attribute names and tuple indices, such as ("optimizer", "betas", 0)."""
@@ -62,5 +63,7 @@ def _replaced(owner: Any, leaf: Leaf, value: float | Tensor) -> Any:
     if isinstance(name, int):
         return type(owner)(_replaced(item, tuple(rest), value) if i == name else item for i, item in enumerate(owner))
     changed = copy.copy(owner)
+    for derived in cached_properties(type(owner)):  # made of the number that is replaced, maybe
+        vars(changed).pop(derived, None)
     object.__setattr__(changed, name, _replaced(getattr(owner, name), tuple(rest), value))
     return changed
