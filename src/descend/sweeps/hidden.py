@@ -17,10 +17,9 @@ from descend.engine.experiment import Experiment
 from descend.engine.numbers import with_leaves
 from descend.engine.placement import computing
 from descend.engine.step import start, uncounted
-from descend.engine.streams import begin
+from descend.engine.streams import Beginning, begin
 from descend.errors import Untraceable, never_exits
 from descend.graph.trace import tensors
-from descend.objectives.objective import Objective
 from descend.sweeps.job import Group
 
 STEPS = 2
@@ -39,26 +38,27 @@ def check_fields_alone(group: Group, build: Callable[[Sequence[str]], Experiment
     """
     if own_alone(group.template):
         return
+    template, placed = replace(group.template, metrics={}), None
     differing = (next((i for i, x in enumerate(column) if x != column[0]), 0) for column in group.numbers.values())
     for place in dict.fromkeys([0, *differing]):
-        # The first is the template itself, which may keep from now on what it was asked for.
+        one = begin(template, [group.seeds[place]], [group.objectives[place]], own=False)
+        placed = placed or one.experiment  # it may keep from the first run on what it was asked for
         numbers = {leaf: column[place] for leaf, column in group.numbers.items()} if place else {}
-        template = with_leaves(replace(group.template, metrics={}), numbers)
-        in_it = after(template, group.seeds[place], group.objectives[place])
+        in_it = after(with_leaves(placed, numbers), one)
         own = replace(build(group.jobs[place].overrides), metrics={})  # only now: to make it may change what is kept
-        alone = after(own, own.seed, own.objective)
+        one = begin(own, [own.seed], [own.objective], own=False)
+        alone = after(one.experiment, one)
         if alone is not None and (in_it is None or not alike(in_it, alone)):
             raise Untraceable("a number reaches its step by another way than its field, or chance does")
 
 
-def after(experiment: Experiment, seed: int, objective: Objective) -> list[Tensor] | None:
+def after(experiment: Experiment, one: Beginning) -> list[Tensor] | None:
     """Return all that a run carries on after its first steps, or None where they raise: the run itself will say how."""
     try:
-        one = begin(experiment, [seed], [objective], own=False)
         with computing(one.threads, one.streams.device), torch.no_grad():
-            carry = start(one.experiment, one.origin.of_run(0))
+            carry = start(experiment, one.origin.of_run(0))
             batches = [one.streams.draw() for _ in range(STEPS)]
-            carry, _ = take(one.experiment, carry, batches, ((),) * STEPS, uncounted)
+            carry, _ = take(experiment, carry, batches, ((),) * STEPS, uncounted)
     except Exception as error:  # a user's own code may raise anything
         if is_failure(error):
             raise
