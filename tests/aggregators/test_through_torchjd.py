@@ -12,6 +12,7 @@ from gramians import every_gramian, jacobian
 from torch import Tensor
 from torchjd import aggregation, scalarization
 
+import descend
 from descend.aggregators.aggregator import Aggregator
 from descend.aggregators.cagrad import CAGrad
 from descend.aggregators.nash_mtl import NashMtl
@@ -19,6 +20,7 @@ from descend.aggregators.torchjd_aggregator import TorchJD, find_methods
 from descend.engine.experiment import Experiment
 from descend.engine.run import run
 from descend.errors import ConfigurationError
+from descend.graph.chance import mixed
 from descend.metrics.conflict import Conflict
 from descend.metrics.decrease import Decrease
 from descend.metrics.derivative_norms import DerivativeNorms
@@ -182,7 +184,7 @@ def test_every_name_works_as_torchjd_does_step_after_step(name: str) -> None:
         torch.save(state, buffer)
         buffer.seek(0)
         state = torch.load(buffer, weights_only=True)
-        torch.manual_seed(step)
+        torch.manual_seed(mixed(0, step))
         if not ours.weighs:
             assert torch.equal(found, live(rows))
         elif isinstance(live, aggregation.Aggregator):
@@ -198,6 +200,20 @@ def test_methods_that_draw_do_so_anew_at_each_step() -> None:
     aggregator = TorchJD("Random")
     first, state = aggregator.weights(LOSSES, lambda: LOSSES[:, None], aggregator.init(LOSSES, NAMES))
     second, _ = aggregator.weights(LOSSES, lambda: LOSSES[:, None], state)
+    assert not torch.equal(first, second)
+
+
+def test_what_is_drawn_is_the_runs_own() -> None:
+    overrides = ["objective=digits_two_tasks", "aggregator=torchjd", "aggregator.name=Random", "steps=3"]
+    overrides += ["metrics=none", "derivatives=none", "objective.batch_size=null"]
+    table = descend.sweep([*overrides, "seed=0,1"])
+    alone = [descend.run([*overrides, f"seed={seed}"]) for seed in (0, 1, 1)]
+    assert table["value"].to_list() == [alone[0].value, alone[1].value]
+    assert alone[1].value == alone[2].value
+    random = TorchJD("Random")
+    first, second = (
+        random.weights(LOSSES, lambda: LOSSES[:, None], random.begin(LOSSES, NAMES, seed))[0] for seed in (0, 1)
+    )
     assert not torch.equal(first, second)
 
 
@@ -217,14 +233,14 @@ def test_a_run_goes_where_torchjds_own_direction_leads(name: str, arguments: dic
     for step in range(30):
         leaf = x.clone().requires_grad_()
         rows = torch.stack([torch.autograd.grad(loss, leaf)[0] for loss in Three().losses({"x": leaf}, None).values()])
-        torch.manual_seed(step)
+        torch.manual_seed(mixed(0, step))
         x = x - 0.05 * live(rows)
     assert found.parameters["x"] == pytest.approx(x.tolist(), rel=1e-12)
     assert found.value == pytest.approx(sum(found.losses.values()), rel=1e-14)
     shown = found.records.filter(step=0)
     assert shown.filter(name="weight/a")["value"].item() == 1.0
     assert -1 <= shown.filter(name="direction_cosine/a")["value"].item() <= 1
-    torch.manual_seed(30)
+    torch.manual_seed(mixed(0, 30))
     leaf = x.clone().requires_grad_()
     rows = torch.stack([torch.autograd.grad(loss, leaf)[0] for loss in Three().losses({"x": leaf}, None).values()])
     assert found.gradient_norm == pytest.approx(float(live(rows).norm()), rel=1e-9)
