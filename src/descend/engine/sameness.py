@@ -68,7 +68,6 @@ def slots_of(kind: type) -> tuple[str, ...]:
     return tuple(private + x if x.startswith("__") and not x.endswith("__") else x for x in every)
 
 
-@functools.cache
 def cached_properties(kind: type) -> tuple[str, ...]:
     """Return the names of a class's cached properties."""
     every = {name: x for base in reversed(kind.__mro__) for name, x in vars(base).items()}
