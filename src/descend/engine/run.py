@@ -18,7 +18,7 @@ from descend.engine.loop import Loop, Rows
 from descend.engine.placement import computing
 from descend.engine.program import Final
 from descend.engine.result import Result
-from descend.engine.results import recorded_at_the_end, results, unevaluated
+from descend.engine.results import content, recorded_at_the_end, results, trained_of, unevaluated
 from descend.engine.sink import Sink
 from descend.engine.step import Evaluation, total
 from descend.engine.stopping import Verdict
@@ -52,7 +52,6 @@ class Run:
             recording = record_experiment(self.experiment, self.names, start, batch, arrays=True)
             made = choose(recording, numbers_of_one(recording.program), beginning.origin, name=backend)
         self.loop = Loop(self.experiment, made, beginning.streams, 1, beginning.threads)
-        self._names = list(start.params)
         self._final: Final | None = None
         self._path: Path | None = None
 
@@ -87,16 +86,11 @@ class Run:
         def save(state: dict[str, Any]) -> None:
             for sink in sinks:
                 sink.save()
-            self._write({"state": state, "params": self._carried(state)}, path)
+            columns = self.loop.backend.filled(state["carry"])
+            self._write(content(self.loop, state, self.loop.backend.reached(columns)), path)
 
         self.loop.clock, self.loop.save = Clock(every, self.loop.step), save
         self._path = path
-
-    def _carried(self, state: dict[str, Any]) -> Params:
-        """Return the parameters of a state that goes on."""
-        if self.loop.backend.name == "python":
-            return state["carry"][0]["params"]
-        return {name: x[0] for name, x in zip(self._names, state["carry"], strict=False)}
 
     def _write(self, content: dict[str, Any], path: Path) -> None:
         try:
@@ -108,7 +102,8 @@ class Run:
     def leave(self) -> None:
         """Write the last checkpoint: where the run ended, and the state from which a longer one goes on."""
         if self._path is not None:
-            self._write({"state": self.loop.resumable(), "params": self.params}, self._path)
+            final = self.final
+            self._write(content(self.loop, self.loop.resumable(), (final.params, final.state)), self._path)
 
     def restore(self, content: dict[str, Any]) -> None:
         """Go on from a checkpoint; the run has made no step yet."""
@@ -129,7 +124,8 @@ class Run:
         """Return how the run ended, or how it stands where it was cut short."""
         [found] = results(self.loop, self.final, [self.experiment.seed])
         if found.parameters is None:
-            found.parameters = {name: x.detach().cpu() for name, x in self.params.items()}
+            trained = trained_of(self.loop, (self.final.params, self.final.state))
+            found.parameters = {name: x.detach().cpu() for name, x in trained.items()}
         return found
 
     def unevaluated(self, verdict: Verdict) -> Result:
@@ -204,4 +200,4 @@ def close_all(sinks: Sequence[Sink], result: Result) -> None:
 
 def documented(run: Run, result: Result, blocks: list[Records]) -> Result:
     """Return the result with its records."""
-    return dataclasses.replace(result, values=last(blocks, run.experiment.values), blocks=blocks)
+    return dataclasses.replace(result, values=result.values | last(blocks, run.experiment.values), blocks=blocks)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from descend.atomic import clear_temporaries, whole
 from descend.engine.checkpoint import NAME, put
-from descend.engine.loop import Loop, of_one
+from descend.engine.loop import Loop
 from descend.engine.program import Final
 from descend.engine.result import Result
+from descend.engine.results import content
 from descend.sweeps.job import Job
 
 ENDS = "ends"
@@ -60,9 +61,8 @@ class Ends:
             self._folder.mkdir(exist_ok=True)
             state = loop.resumable()
         for run in fresh:
-            params = {name: x[place[run]] for name, x in final.params.items()}
             with whole(self._folder / waiting(run)) as file:
-                put({"state": of_one(state, place[run]), "params": params}, file)
+                put(content(loop, state, (final.params, final.state), place[run]), file)
         for run in set(before) - after:
             (self._folder / waiting(run)).unlink(missing_ok=True)
 
