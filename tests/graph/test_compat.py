@@ -351,9 +351,11 @@ def test_the_compiler_compiles_a_graph_for_example_inputs() -> None:
     assert not {aten.add.Tensor, aten.mul.Tensor} & set(seen.operators)  # one kernel makes both
 
 
-def test_the_names_of_arguments_are_known() -> None:
-    assert compat.argument_names(aten.add.Tensor) == ["self", "other", "alpha"]
-    assert "dropout_p" in compat.argument_names(aten._scaled_dot_product_flash_attention_for_cpu.default)
+def test_arguments_left_out_have_their_defaults() -> None:
+    assert compat.arguments(aten.add.Tensor, (1, 2), {}) == {"self": 1, "other": 2, "alpha": 1}
+    assert compat.arguments(aten.add.Tensor, (1,), {"alpha": 3, "other": 2}) == {"self": 1, "other": 2, "alpha": 3}
+    attention = compat.arguments(aten._scaled_dot_product_flash_attention_for_cpu.default, (), {})
+    assert attention["dropout_p"] == 0.0
 
 
 def test_a_lowered_graph_is_made_of_operators() -> None:
