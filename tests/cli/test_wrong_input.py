@@ -72,7 +72,7 @@ WRONG = {
     "rules taken away": (["~stop"], r"stop was taken away, but every run needs it"),
     "verbose for a mapping": (
         ["hydra.verbose={a: 1}"],
-        r"hydra.verbose is a mapping or .* must be true, false, or the",
+        r"is neither true, false, nor a list of the names of loggers",
     ),
     "parts for a list": (
         ["hydra.sweeper.params={optimizer.lr: 1}", "-m"],
