@@ -25,9 +25,9 @@ from descend.engine.program import MOST_ENTRIES_LAST, Recorded
 from descend.engine.step import Evaluation, LossGradients
 from descend.graph.chance import draws
 from descend.graph.code import function as carried_out
-from descend.graph.code import simplified
 from descend.graph.compat import compiler, lowerer
 from descend.graph.entries import MOST_ENTRIES, Inseparable, small
+from descend.graph.simplify import simplified
 from descend.graph.stack import runs_last, stacked
 from descend.graph.trace import tensors
 from descend.objectives.objective import Objective
