@@ -71,7 +71,7 @@ def unchanged(node: Node, new: dict[Node, Node], constants: dict[str, Tensor]) -
     if node.target in COPIES:
         return first
     if node.target is aten.where.self:
-        return chosen(node, new, constants)
+        return source_of_where(node, new, constants)
     if node.target is aten.t.default and first.target is aten.t.default:
         return first.args[0]
     alike = [x for x in sources if x.meta.get(VALUE) == value]
@@ -90,7 +90,7 @@ def unchanged(node: Node, new: dict[Node, Node], constants: dict[str, Tensor]) -
     return None
 
 
-def chosen(node: Node, new: dict[Node, Node], constants: dict[str, Tensor]) -> Node | None:
+def source_of_where(node: Node, new: dict[Node, Node], constants: dict[str, Tensor]) -> Node | None:
     """Return the input of `where` that all its entries come from, where a constant decides that; else None."""
     condition, yes, no = node.args
     if not isinstance(condition, Node) or new[condition].op != "get_attr":
