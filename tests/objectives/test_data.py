@@ -9,7 +9,11 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from descend.errors import ConfigurationError
-from descend.objectives.data import MNIST5000, BreastCancer, Dataset, Diabetes, Digits
+from descend.objectives.data.breast_cancer import BreastCancer
+from descend.objectives.data.dataset import Dataset
+from descend.objectives.data.diabetes import Diabetes
+from descend.objectives.data.digits import Digits
+from descend.objectives.data.mnist import MNIST5000
 
 ALL = [Digits(), MNIST5000(), BreastCancer(), Diabetes()]
 

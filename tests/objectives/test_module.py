@@ -17,7 +17,7 @@ from descend.engine.run import Run, run
 from descend.errors import ConfigurationError
 from descend.menu.build import build
 from descend.menu.compose import compose
-from descend.objectives.data import Digits
+from descend.objectives.data.digits import Digits
 from descend.objectives.module import Module
 from descend.objectives.modules.small_cnn import SmallCNN
 from descend.optimizers.adam import Adam

@@ -1,0 +1,165 @@
+"""Tensors and arrays in the types that training wants, and data handed over from Python."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.utils.data
+from torch import Tensor
+
+from descend.errors import ConfigurationError
+from descend.graph.chance import mixed, set_to
+from descend.objectives.data.dataset import Dataset, Examples, check_fits
+from descend.objectives.data.shuffled import Shuffled
+
+Source = tuple[Tensor, Tensor] | torch.utils.data.Dataset | torch.utils.data.DataLoader
+"""Inputs and targets, or what yields pairs of one input and one target, or of a batch of them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tensors(Shuffled):
+    """Data handed over from Python: tensors, a `torch.utils.data.Dataset`, or a `DataLoader`.
+
+    A data set is read whole into memory, once and in its own order; one of a DataLoader by its workers. What it draws
+    while it is read (an augmentation) is drawn from `split_seed`, once for all epochs. Types are those of `Arrays`.
+
+    Args:
+        train: the examples.
+        test: those for testing; None takes `test_fraction` of `train`.
+        validation: those for validation; None takes `validation_fraction` of `train`.
+        standardise: as for every data set, but off unless asked for, so that a network sees what was handed over.
+    """
+
+    train: Source
+    test: Source | None = None
+    validation: Source | None = None
+    standardise: bool = False
+
+    def load(self) -> Examples:
+        with set_to(mixed(self.split_seed), []):
+            read = [
+                None if source is None else self._read(name, source)
+                for name, source in (("train", self.train), ("validation", self.validation), ("test", self.test))
+            ]
+        return joined(self, *read)
+
+    def _read(self, name: str, source: Source) -> tuple[Tensor, Tensor]:
+        if isinstance(source, tuple | list) and len(source) == 2 and all(isinstance(x, Tensor) for x in source):
+            return as_inputs(f"{name} inputs", source[0]), as_targets(f"{name} targets", source[1])
+        if isinstance(source, torch.utils.data.Dataset | torch.utils.data.DataLoader):
+            return read_whole(name, source)
+        raise ConfigurationError(
+            f"Tensors.{name} is a {type(source).__name__}, but a pair of tensors (inputs, targets), a "
+            "torch.utils.data.Dataset or a DataLoader is needed."
+        )
+
+
+def joined(
+    dataset: Dataset,
+    train: tuple[Tensor, Tensor] | None,
+    validation: tuple[Tensor, Tensor] | None,
+    test: tuple[Tensor, Tensor] | None,
+) -> Examples:
+    """Return the examples of the parts that there are; those for training, alone, are yet to be dealt.
+
+    Raises:
+        ConfigurationError: parts differ in the shape or type of their examples; or there is a validation part, but none
+            for testing.
+    """
+    parts = [part for part in (train, validation, test) if part is not None]
+    if train is not None and len(parts) == 1:
+        return Examples(*train)
+    if train is None or test is None:
+        raise ConfigurationError(f"{dataset} comes in parts, so it needs one for training and one for testing.")
+    for i, what in enumerate(("inputs", "targets")):
+        kinds = {(tuple(part[i].shape[1:]), part[i].dtype) for part in parts}
+        if len(kinds) > 1:
+            told = " and ".join(sorted(f"{list(shape)} ({str(dtype)[6:]})" for shape, dtype in kinds))
+            raise ConfigurationError(
+                f"The {what} of one example in the parts of {dataset} have the shapes {told}; make them agree."
+            )
+    for part in parts:
+        if len(part[0]) != len(part[1]):
+            return Examples(*part)  # which is refused like any other that disagrees
+    ends = torch.tensor([0, *(0 if x is None else len(x[0]) for x in (train, validation, test))], device="cpu").cumsum(0)
+    places = [torch.arange(int(a), int(b), device="cpu") for a, b in zip(ends, ends[1:], strict=False)]
+    inputs, targets = (torch.cat([part[i] for part in parts]) for i in (0, 1))
+    return Examples(inputs, targets, (places[0], places[1], places[2]))
+
+
+def read_whole(name: str, source: torch.utils.data.Dataset | torch.utils.data.DataLoader) -> tuple[Tensor, Tensor]:
+    """Return all examples of a data set, in its own order: none is left out by a sampler or for an incomplete batch.
+
+    Raises:
+        ConfigurationError: an example is no pair of an input and a target, or they do not fit into memory.
+    """
+    given = source if isinstance(source, torch.utils.data.DataLoader) else None
+    data: Any = source if given is None else given.dataset
+    loader = torch.utils.data.DataLoader(
+        data,
+        batch_size=256 if given is None or given.batch_size is None else given.batch_size,
+        num_workers=0 if given is None else given.num_workers,
+        collate_fn=None if given is None else given.collate_fn,
+        generator=torch.Generator(device="cpu").manual_seed(0),
+    )
+    examples = len(data) if hasattr(data, "__len__") else None
+    batches: list[tuple[Tensor, Tensor]] = []
+    for batch in told(name, loader):
+        if not isinstance(batch, Sequence) or len(batch) != 2:
+            raise ConfigurationError(
+                f"An example of Tensors.{name} is a {type(batch).__name__}, but a pair (input, target) is needed; wrap "
+                "the data set in one that gives that."
+            )
+        pair = as_inputs(f"{name} inputs", batch[0]), as_targets(f"{name} targets", batch[1])
+        if not batches and examples is not None:
+            check_fits(f"Tensors.{name}", examples * (pair[0][0].numel() + pair[1][0].numel()))
+        batches.append(pair)
+    if not batches:
+        raise ConfigurationError(f"Tensors.{name} has no example.")
+    return torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches])
+
+
+def told(name: str, loader: Iterable[Any]) -> Iterable[Any]:
+    """Yield what a loader does; what the user's own data set raises is told in a sentence."""
+    try:
+        yield from loader
+    except Exception as error:
+        reason = " ".join(str(error).split()).rstrip(".")[:300]
+        raise ConfigurationError(f"Reading Tensors.{name} raised {type(error).__name__}: {reason}.") from error
+
+
+def as_inputs(name: str, values: Any) -> Tensor:
+    """Return inputs as float64, or int64 where they are whole numbers, which are taken for indices (tokens).
+
+    Bytes (uint8) are taken for pixels, and truth values for numbers: both become float64.
+
+    Raises:
+        ConfigurationError: they are no real numbers.
+    """
+    x = as_tensor(name, values)
+    return x.double() if x.is_floating_point() or x.dtype in (torch.uint8, torch.bool) else x.long()
+
+
+def as_targets(name: str, values: Any) -> Tensor:
+    """Return targets as float64, or int64 where they are whole numbers or truth values, which are taken for classes.
+
+    Raises:
+        ConfigurationError: they are no real numbers.
+    """
+    x = as_tensor(name, values)
+    return x.double() if x.is_floating_point() else x.long()
+
+
+def as_tensor(name: str, values: Any) -> Tensor:
+    """Return real numbers as a tensor on the CPU."""
+    if isinstance(values, np.ndarray):
+        if values.dtype.kind not in "fiub":
+            raise ConfigurationError(f"The {name} are of the type {values.dtype}, but real numbers are needed.")
+        wide = values.dtype.kind == "f" and values.dtype.itemsize > 8
+        return torch.from_numpy(np.array(values, dtype=np.float64 if wide else values.dtype.newbyteorder("=")))
+    if not isinstance(values, Tensor) or values.is_complex():
+        kind = values.dtype if isinstance(values, Tensor) else type(values).__name__
+        raise ConfigurationError(f"The {name} are of the type {kind}, but real numbers are needed.")
+    return values.detach().to("cpu")
