@@ -116,8 +116,8 @@ def chosen_in_vain(outer: str, inner: str) -> str:
     text = f"/{outer}.{inner}@{inner}:"
     able = [choice for choice in choices(group) if text in (group / f"{choice}.yaml").read_text(encoding="utf-8")]
     return (
-        f"{outer}.{inner} is chosen, but the {outer} takes no {inner}; these do: {', '.join(able)}. One of your own does "
-        f"where its YAML has under defaults: - {text} …"
+        f"{outer}.{inner} is chosen, but the {outer} takes no {inner}; these do: {', '.join(able)}. One of your own "
+        f"does where its YAML has under defaults: - {text} …"
     )
 
 

@@ -9,10 +9,10 @@ import numpy as np
 from torch import Tensor
 
 from descend.errors import ConfigurationError
+from descend.objectives.data.convert import as_inputs, as_targets
 from descend.objectives.data.dataset import Examples, check_fits
 from descend.objectives.data.files import check_among, listed, reading, stamp
-from descend.objectives.data.shuffled import Shuffled
-from descend.objectives.data.tensors import as_inputs, as_targets, joined
+from descend.objectives.data.shuffled import Shuffled, joined
 
 Read = Callable[[str], np.ndarray]
 
@@ -23,8 +23,8 @@ class Arrays(Shuffled):
 
     There are either two arrays, `inputs` [n, …] and `targets` [n] or [n, …]; or there are parts, `train_inputs`,
     `train_targets`, `test_inputs`, `test_targets` and, if at all, `validation_inputs` and `validation_targets`
-    (`x_train` is as good as `train_x`). Targets of whole numbers or truth values are classes, others are numbers. Inputs
-    of whole numbers are indices (tokens) and stay so, save bytes (uint8), which are pixels.
+    (`x_train` is as good as `train_x`). Targets of whole numbers or truth values are classes, others are numbers.
+    Inputs of whole numbers are indices (tokens) and stay so, save bytes (uint8), which are pixels.
 
     Args:
         path: the file or folder.

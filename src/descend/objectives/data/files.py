@@ -18,7 +18,8 @@ def stamp(path: str, folder: bool = False) -> tuple[Hashable, ...]:
     kind, other = ("folder", "file") if folder else ("file", "folder")
     if not place.exists():
         raise ConfigurationError(
-            f"objective.data.path is {path!r}, but there is no {kind} {place}; check its name, and the folder you are in."
+            f"objective.data.path is {path!r}, but there is no {kind} {place}; check its name, and the folder you are "
+            "in."
         )
     if place.is_dir() != folder:
         raise ConfigurationError(f"objective.data.path is {path!r}, but a {kind} is needed there, and it is a {other}.")

@@ -49,7 +49,7 @@ class Images(Shuffled):
     def load(self) -> Examples:
         files = [(file, i) for i, folder in enumerate(self._folders()) for file in images_in(folder)]
         if not files:
-            raise ConfigurationError(f"{self.path} has no sub-folders; put the images of each class into one of theirs.")
+            raise ConfigurationError(f"{self.path} has no sub-folders; put the images of each class into its own.")
         grey, (height, width) = self._kind([file for file, _ in files])
         channels = 1 if grey else 3
         check_fits(self.path, len(files) * channels * height * width)
@@ -68,8 +68,8 @@ class Images(Shuffled):
             with reading(file), Image.open(file) as image:
                 if image.mode[0] in "IF":
                     raise ConfigurationError(
-                        f"{file} has more than 8 bits a channel ({image.mode}), which would be lost; save it as 8 bits, "
-                        "or hand all over as arrays."
+                        f"{file} has more than 8 bits a channel ({image.mode}), which would be lost; save it as 8 "
+                        "bits, or hand all over as arrays."
                     )
                 grey = grey and image.mode in ("1", "L")
                 size = ImageOps.exif_transpose(image).size if self.size is None else (self.size, self.size)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from descend.errors import ConfigurationError
 from descend.objectives.data.dataset import Dataset, Examples
 
 
@@ -92,3 +93,36 @@ def standardised(values: Tensor, train: Tensor, numbers: Tensor | None = None) -
     if numbers is not None:
         deviation, mean = torch.where(numbers, deviation, 1.0), torch.where(numbers, mean, 0.0)
     return (values - mean) / deviation
+
+
+def joined(
+    dataset: Dataset,
+    train: tuple[Tensor, Tensor] | None,
+    validation: tuple[Tensor, Tensor] | None,
+    test: tuple[Tensor, Tensor] | None,
+) -> Examples:
+    """Return the examples of the parts that there are; those for training, alone, are yet to be dealt.
+
+    Raises:
+        ConfigurationError: parts differ in the shape or type of their examples; or there is a validation part, but none
+            for testing.
+    """
+    parts = [part for part in (train, validation, test) if part is not None]
+    if train is not None and len(parts) == 1:
+        return Examples(*train)
+    if train is None or test is None:
+        raise ConfigurationError(f"{dataset} comes in parts, so it needs one for training and one for testing.")
+    for i, what in enumerate(("inputs", "targets")):
+        kinds = {(tuple(part[i].shape[1:]), part[i].dtype) for part in parts}
+        if len(kinds) > 1:
+            told = " and ".join(sorted(f"{list(shape)} ({str(dtype)[6:]})" for shape, dtype in kinds))
+            raise ConfigurationError(
+                f"The {what} of one example in the parts of {dataset} have the shapes {told}; make them agree."
+            )
+    for part in parts:
+        if len(part[0]) != len(part[1]):
+            return Examples(*part)  # which is refused like any other that disagrees
+    sizes = [0 if part is None else len(part[0]) for part in (train, validation, test)]
+    places = torch.arange(sum(sizes), device="cpu").split(sizes)
+    inputs, targets = (torch.cat([part[i] for part in parts]) for i in (0, 1))
+    return Examples(inputs, targets, (places[0], places[1], places[2]))

@@ -95,8 +95,8 @@ class Table(Shuffled):
             return np.eye(len(levels))[codes] if self.one_hot else codes[:, None].astype(np.float64)
         if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
             raise ConfigurationError(
-                f"{column.name} of {self.path} holds {str(column.dtype).lower()} ({odd(column)!r}, say), but numbers are "
-                f"needed; put it into objective.data.categorical, or into objective.data.drop."
+                f"{column.name} of {self.path} holds {str(column.dtype).lower()} ({odd(column)!r}, say), but numbers "
+                "are needed; put it into objective.data.categorical, or into objective.data.drop."
             )
         return column.cast(pl.Float64).to_numpy()[:, None].copy()
 

@@ -1,18 +1,18 @@
-"""Tensors and arrays in the types that training wants, and data handed over from Python."""
+"""Data handed over from Python."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 import torch.utils.data
 from torch import Tensor
 
 from descend.errors import ConfigurationError
 from descend.graph.chance import mixed, set_to
-from descend.objectives.data.dataset import Dataset, Examples, check_fits
-from descend.objectives.data.shuffled import Shuffled
+from descend.objectives.data.convert import as_inputs, as_targets
+from descend.objectives.data.dataset import Examples, check_fits
+from descend.objectives.data.shuffled import Shuffled, joined
 
 Source = tuple[Tensor, Tensor] | torch.utils.data.Dataset | torch.utils.data.DataLoader
 """Inputs and targets, or what yields pairs of one input and one target, or of a batch of them."""
@@ -35,7 +35,11 @@ class Tensors(Shuffled):
     train: Source
     test: Source | None = None
     validation: Source | None = None
-    standardise: bool = False
+    standardise: bool = field(default=False, kw_only=True)
+
+    # Two are one where they are the same object: their tensors are too large to be compared.
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
 
     def load(self) -> Examples:
         with set_to(mixed(self.split_seed), []):
@@ -54,39 +58,6 @@ class Tensors(Shuffled):
             f"Tensors.{name} is a {type(source).__name__}, but a pair of tensors (inputs, targets), a "
             "torch.utils.data.Dataset or a DataLoader is needed."
         )
-
-
-def joined(
-    dataset: Dataset,
-    train: tuple[Tensor, Tensor] | None,
-    validation: tuple[Tensor, Tensor] | None,
-    test: tuple[Tensor, Tensor] | None,
-) -> Examples:
-    """Return the examples of the parts that there are; those for training, alone, are yet to be dealt.
-
-    Raises:
-        ConfigurationError: parts differ in the shape or type of their examples; or there is a validation part, but none
-            for testing.
-    """
-    parts = [part for part in (train, validation, test) if part is not None]
-    if train is not None and len(parts) == 1:
-        return Examples(*train)
-    if train is None or test is None:
-        raise ConfigurationError(f"{dataset} comes in parts, so it needs one for training and one for testing.")
-    for i, what in enumerate(("inputs", "targets")):
-        kinds = {(tuple(part[i].shape[1:]), part[i].dtype) for part in parts}
-        if len(kinds) > 1:
-            told = " and ".join(sorted(f"{list(shape)} ({str(dtype)[6:]})" for shape, dtype in kinds))
-            raise ConfigurationError(
-                f"The {what} of one example in the parts of {dataset} have the shapes {told}; make them agree."
-            )
-    for part in parts:
-        if len(part[0]) != len(part[1]):
-            return Examples(*part)  # which is refused like any other that disagrees
-    ends = torch.tensor([0, *(0 if x is None else len(x[0]) for x in (train, validation, test))], device="cpu").cumsum(0)
-    places = [torch.arange(int(a), int(b), device="cpu") for a, b in zip(ends, ends[1:], strict=False)]
-    inputs, targets = (torch.cat([part[i] for part in parts]) for i in (0, 1))
-    return Examples(inputs, targets, (places[0], places[1], places[2]))
 
 
 def read_whole(name: str, source: torch.utils.data.Dataset | torch.utils.data.DataLoader) -> tuple[Tensor, Tensor]:
@@ -128,38 +99,3 @@ def told(name: str, loader: Iterable[Any]) -> Iterable[Any]:
     except Exception as error:
         reason = " ".join(str(error).split()).rstrip(".")[:300]
         raise ConfigurationError(f"Reading Tensors.{name} raised {type(error).__name__}: {reason}.") from error
-
-
-def as_inputs(name: str, values: Any) -> Tensor:
-    """Return inputs as float64, or int64 where they are whole numbers, which are taken for indices (tokens).
-
-    Bytes (uint8) are taken for pixels, and truth values for numbers: both become float64.
-
-    Raises:
-        ConfigurationError: they are no real numbers.
-    """
-    x = as_tensor(name, values)
-    return x.double() if x.is_floating_point() or x.dtype in (torch.uint8, torch.bool) else x.long()
-
-
-def as_targets(name: str, values: Any) -> Tensor:
-    """Return targets as float64, or int64 where they are whole numbers or truth values, which are taken for classes.
-
-    Raises:
-        ConfigurationError: they are no real numbers.
-    """
-    x = as_tensor(name, values)
-    return x.double() if x.is_floating_point() else x.long()
-
-
-def as_tensor(name: str, values: Any) -> Tensor:
-    """Return real numbers as a tensor on the CPU."""
-    if isinstance(values, np.ndarray):
-        if values.dtype.kind not in "fiub":
-            raise ConfigurationError(f"The {name} are of the type {values.dtype}, but real numbers are needed.")
-        wide = values.dtype.kind == "f" and values.dtype.itemsize > 8
-        return torch.from_numpy(np.array(values, dtype=np.float64 if wide else values.dtype.newbyteorder("=")))
-    if not isinstance(values, Tensor) or values.is_complex():
-        kind = values.dtype if isinstance(values, Tensor) else type(values).__name__
-        raise ConfigurationError(f"The {name} are of the type {kind}, but real numbers are needed.")
-    return values.detach().to("cpu")
