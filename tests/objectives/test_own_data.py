@@ -1,7 +1,7 @@
 """Data of the user's own: arrays, tables, images, texts and what is handed over from Python."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,8 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_wine
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
-from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
-from torch.utils.data import Dataset as TorchDataset
+from torch import Tensor, nn, utils
+from torch.utils.data import DataLoader, IterableDataset, SubsetRandomSampler, TensorDataset
 
 import descend
 from descend.errors import ConfigurationError
@@ -251,7 +250,7 @@ def test_the_text_that_ships_with_python() -> None:
     assert split.classes == len(set(text))
 
 
-class Squares(TorchDataset):
+class Squares(utils.data.Dataset):
     def __init__(self, examples: int = 30) -> None:
         self.examples = examples
 
@@ -266,6 +265,16 @@ class Squares(TorchDataset):
         return self
 
 
+class Raising(Squares):
+    def __getitem__(self, i: int) -> tuple[Tensor, int]:
+        return torch.zeros(2), 1 // i
+
+
+class Streamed(IterableDataset):
+    def __iter__(self) -> Iterator[tuple[Tensor, int]]:
+        yield from (Squares()[i] for i in range(30))
+
+
 INPUTS = torch.arange(30.0)[:, None].expand(30, 2)
 TARGETS = torch.arange(30) % 3
 
@@ -277,8 +286,10 @@ TARGETS = torch.arange(30) % 3
         TensorDataset(INPUTS, TARGETS),
         Squares(),
         DataLoader(Squares(), batch_size=7, shuffle=True, drop_last=True, num_workers=1),
+        Streamed(),
+        DataLoader(Streamed(), batch_size=7),
     ],
-    ids=["tensors", "TensorDataset", "Dataset", "DataLoader"],
+    ids=["tensors", "TensorDataset", "Dataset", "DataLoader", "IterableDataset", "DataLoader of one"],
 )
 def test_what_is_handed_over_is_read_whole(source: Any) -> None:
     before = torch.get_rng_state()
@@ -390,7 +401,15 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "no pair": (lambda: Tensors(TensorDataset(INPUTS)), r"An example of Tensors.train is a list, but a pair"),
     "no data": (lambda: Tensors(3), r"Tensors.train is a int, but a pair of tensors"),  # type: ignore[arg-type]
     "complex": (lambda: Tensors((INPUTS * 1j, TARGETS)), r"train inputs are of the type torch.complex64, but real"),
-    "raises": (lambda: Tensors(Squares("3")), r"Reading Tensors.train raised TypeError"),  # type: ignore[arg-type]
+    "raises": (lambda: Tensors(Raising()), r"Reading Tensors.train raised ZeroDivisionError: integer division"),
+    "sampler": (
+        lambda: Tensors(DataLoader(Squares(), sampler=SubsetRandomSampler([0, 1, 2]))),
+        r"DataLoader Tensors.train chooses its examples by a SubsetRandomSampler, .* a torch.utils.data.Subset",
+    ),
+    "batches": (
+        lambda: Tensors(DataLoader(Squares(), batch_sampler=[[0, 1]])),
+        r"DataLoader Tensors.train chooses its examples by a list",
+    ),
     "empty": (lambda: Tensors(Squares(0)), r"Tensors.train has no example"),
 }
 

@@ -61,18 +61,22 @@ class Tensors(Shuffled):
 
 
 def read_whole(name: str, source: torch.utils.data.Dataset | torch.utils.data.DataLoader) -> tuple[Tensor, Tensor]:
-    """Return all examples of a data set, in its own order: none is left out by a sampler or for an incomplete batch.
+    """Return all examples of a data set, in its own order: none is left out for an incomplete batch.
 
     Raises:
-        ConfigurationError: an example is no pair of an input and a target, or they do not fit into memory.
+        ConfigurationError: an example is no pair of an input and a target, or they do not fit into memory; or a
+            DataLoader chooses among them.
     """
     given = source if isinstance(source, torch.utils.data.DataLoader) else None
     data: Any = source if given is None else given.dataset
+    if given is not None:
+        check_takes_all(name, given)
     loader = torch.utils.data.DataLoader(
         data,
-        batch_size=256 if given is None or given.batch_size is None else given.batch_size,
+        batch_size=256 if given is None else given.batch_size,
         num_workers=0 if given is None else given.num_workers,
         collate_fn=None if given is None else given.collate_fn,
+        worker_init_fn=None if given is None else given.worker_init_fn,
         generator=torch.Generator(device="cpu").manual_seed(0),
     )
     examples = len(data) if hasattr(data, "__len__") else None
@@ -90,6 +94,27 @@ def read_whole(name: str, source: torch.utils.data.Dataset | torch.utils.data.Da
     if not batches:
         raise ConfigurationError(f"Tensors.{name} has no example.")
     return torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches])
+
+
+def check_takes_all(name: str, loader: torch.utils.data.DataLoader) -> None:
+    """Require that a DataLoader takes every example of its data set once in an epoch, in batches.
+
+    Raises:
+        ConfigurationError: it has a sampler that may leave out or repeat examples, or batches of another's making.
+    """
+    if isinstance(loader.dataset, torch.utils.data.IterableDataset) and loader.batch_size is not None:
+        return
+    sampler = loader.sampler
+    random = isinstance(sampler, torch.utils.data.RandomSampler)
+    every = type(sampler) is torch.utils.data.SequentialSampler or (
+        random and not sampler.replacement and sampler.num_samples == len(sampler.data_source)
+    )
+    if loader.batch_size is None or not every:
+        kind = type(sampler if loader.batch_size is not None else loader.batch_sampler).__name__
+        raise ConfigurationError(
+            f"The DataLoader Tensors.{name} chooses its examples by a {kind}, but each is taken once in an epoch here; "
+            "hand over a torch.utils.data.Subset of the data set, or the data set itself."
+        )
 
 
 def told(name: str, loader: Iterable[Any]) -> Iterable[Any]:
