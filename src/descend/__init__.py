@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from descend.engine.experiment import Experiment
     from descend.engine.result import Result
     from descend.engine.sink import Sink
-    from descend.types import Params
+    from descend.menu.trained import Trained
 
 __all__ = ["Experiment", "load", "resume", "run", "sweep"]
 
@@ -64,8 +64,10 @@ def resume(folder: "str | Path", overrides: "Sequence[str]" = ()) -> "Result":
     return resume(folder, overrides)
 
 
-def load(folder: "str | Path") -> "Params":
-    """Return the parameters of a run by name, as its last checkpoint has them, on the CPU.
+def load(folder: "str | Path") -> "Trained":
+    """Return what a run has trained, as its last checkpoint has it, on the CPU: a dict of its parameters by name.
+
+    Of a module it is the whole state_dict, buffers included; its attribute `module` is the trained module itself.
 
     Args:
         folder: the run's, as `outputs/<day>/<time>`.
@@ -75,9 +77,9 @@ def load(folder: "str | Path") -> "Params":
     """
     from pathlib import Path
 
-    from descend.engine.checkpoint import NAME, load
+    from descend.menu.trained import Trained
 
-    return load(Path(folder) / NAME)["params"]
+    return Trained(Path(folder))
 
 
 def sweep(overrides: "Sequence[str]") -> "pl.DataFrame":

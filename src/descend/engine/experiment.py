@@ -1,6 +1,7 @@
 """An experiment: what is minimised, how, for how long, and where."""
 
 import copy
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
@@ -37,11 +38,16 @@ class Experiment:
         clip: what is done to a gradient before the optimizer sees it.
         stop: rules that end the run before `steps`.
         values: names of recorded numbers whose last ones the result carries as its `values`.
-        steps: updates to make, ≥ 0; with 0 the start is evaluated and recorded once.
+        steps: updates to make, ≥ 0; with 0 the start is evaluated and recorded once. Or a text as "10epochs", where the
+            objective learns from examples; it becomes their number.
         seed: seeds the one generator that the start and the batches are drawn from.
         dtype: `auto` (float64 for functions, float32 for nets), or the name of a floating torch dtype.
         device: `auto` (an accelerator where one is present and the problem large), or a torch device.
         threads: `auto` (by the size of the problem), or a number of CPU threads.
+        accumulate: into how many equal parts a batch is dealt, ≥ 1: their gradients are computed one after the other,
+            in the memory of one part, and averaged. A batch norm takes the statistics of each part.
+        precision: `full`, or `bf16`: the matrix products and convolutions of a training step are computed in bfloat16
+            (`torch.autocast`), the parameters, the optimizer and whatever is looked at in `dtype`, then float32.
         compile: `auto` (where it wins over the whole run), True or False.
 
     Raises:
@@ -61,11 +67,18 @@ class Experiment:
     dtype: str = "auto"
     device: str = "auto"
     threads: str | int = "auto"
+    accumulate: int = 1
+    precision: str = "full"
     compile: str | bool = "auto"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "steps", steps_of(self.steps, self.objective))
         check_number(self, "steps", at_least=0)
         check_number(self, "seed", at_least=0)
+        check_number(self, "accumulate", at_least=1)
+        self.objective.parts(None, self.accumulate)
+        if self.precision not in ("full", "bf16"):
+            raise ConfigurationError(f"precision is {self.precision!r}, but it must be full or bf16.")
         if self.optimizer.line_search and self.aggregator.uses_jacobian:
             raise ConfigurationError(
                 f"{type(self.optimizer).__name__} searches along a line, but the direction of "
@@ -97,6 +110,11 @@ class Experiment:
         """
         device = self.device_of(params)
         dtype = choose_dtype(self.dtype, self.objective.dtype, device)
+        if self.precision == "bf16" and dtype != torch.float32:
+            raise ConfigurationError(
+                f"precision is 'bf16', which lowers float32, but dtype is {str(dtype).removeprefix('torch.')}; set "
+                "dtype=float32."
+            )
         moved = {name: x.to(device=device, dtype=dtype) for name, x in params.items()}
         metrics = {name: metric for name, metric in self.metrics.items() if metric.applies(params)}
         ready = replace(self, objective=self.objective.to(dtype, device), metrics=metrics)
@@ -110,3 +128,24 @@ class Experiment:
         scaled = copy.copy(self.optimizer)
         object.__setattr__(scaled, "lr", self.optimizer.lr * factor)
         return scaled
+
+
+def steps_of(steps: int | str, objective: Objective) -> int:
+    """Return how many steps are meant by a number, or by a number of epochs as "10epochs".
+
+    Raises:
+        ConfigurationError: it is neither, or the objective has no epochs.
+    """
+    if not isinstance(steps, str):
+        return steps
+    epochs = re.fullmatch(r"(\d+(?:\.\d+)?)\s*epochs?", steps.strip())
+    if epochs is None:
+        raise ConfigurationError(
+            f"steps is {steps!r}, but it must be a whole number of steps (1000) or a number of epochs (10epochs)."
+        )
+    if objective.steps_in_epoch is None:
+        raise ConfigurationError(
+            f"steps is {steps!r}, but {type(objective).__name__} learns from no examples, so it has no epochs; give a "
+            "number of steps."
+        )
+    return round(float(epochs[1]) * objective.steps_in_epoch)

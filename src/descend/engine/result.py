@@ -27,7 +27,8 @@ class Result:
         evaluations: how often `function`, `gradient`, `hvp` and `hessian` were evaluated by the optimization.
         seconds: time in the loop alone.
         parameters: the final parameters by name: as numbers where they are at most 32 together, else as tensors on the
-            CPU. In result.json, and in the results of a sweep, many are None; the checkpoint has them: `descend.load`.
+            CPU, those of a module together with its buffers: its `load_state_dict` takes them. In result.json, and in
+            the results of a sweep, many are None; the checkpoint has them: `descend.load`.
         metrics: test metrics by name.
         values: named numbers the run was asked for.
         provenance: version, commit, torch, device, seed, command line.

@@ -77,7 +77,7 @@ def shown(params: Params) -> dict[str, Any] | None:
 
 def unevaluated(loop: Loop, verdict: Verdict, seed: int) -> Result:
     """Return how a single run stands without evaluating anything, for that may be what failed."""
-    params = {name: x[0] for name, x in loop.backend.params(loop.backend.columns([0])).items()}
+    params = {name: x[0] for name, x in loop.backend.reached(loop.backend.columns([0]))[0].items()}
     origin = provenance(loop.experiment, params, loop.threads, loop.backend.name)
     return Result(
         status=verdict.status,

@@ -27,7 +27,7 @@ from descend.errors import never_exits
 from descend.graph.chance import Chance
 from descend.graph.compat import pytree
 from descend.records import Column, Records, last
-from descend.types import Loss, Params
+from descend.types import Loss, Params, State
 
 
 class Run:
@@ -52,7 +52,6 @@ class Run:
             recording = record_experiment(self.experiment, self.names, start, batch, arrays=True)
             made = choose(recording, numbers_of_one(recording.program), beginning.origin, name=backend)
         self.loop = Loop(self.experiment, made, beginning.streams, 1, beginning.threads)
-        self._names = list(start.params)
         self._final: Final | None = None
         self._path: Path | None = None
 
@@ -87,16 +86,15 @@ class Run:
         def save(state: dict[str, Any]) -> None:
             for sink in sinks:
                 sink.save()
-            self._write({"state": state, "params": self._carried(state)}, path)
+            columns = self.loop.backend.filled(state["carry"])
+            self._write({"state": state, "params": self._trained(*self.loop.backend.reached(columns))}, path)
 
         self.loop.clock, self.loop.save = Clock(every, self.loop.step), save
         self._path = path
 
-    def _carried(self, state: dict[str, Any]) -> Params:
-        """Return the parameters of a state that goes on."""
-        if self.loop.backend.name == "python":
-            return state["carry"][0]["params"]
-        return {name: x[0] for name, x in zip(self._names, state["carry"], strict=False)}
+    def _trained(self, params: Params, state: State) -> Params:
+        """Return what is left of the one run of a stack by name."""
+        return self.experiment.objective.trained(*pytree.tree_map(lambda x: x[0], (params, state)))
 
     def _write(self, content: dict[str, Any], path: Path) -> None:
         try:
@@ -108,7 +106,8 @@ class Run:
     def leave(self) -> None:
         """Write the last checkpoint: where the run ended, and the state from which a longer one goes on."""
         if self._path is not None:
-            self._write({"state": self.loop.resumable(), "params": self.params}, self._path)
+            trained = self._trained(self.final.params, self.final.state)
+            self._write({"state": self.loop.resumable(), "params": trained}, self._path)
 
     def restore(self, content: dict[str, Any]) -> None:
         """Go on from a checkpoint; the run has made no step yet."""
@@ -129,7 +128,8 @@ class Run:
         """Return how the run ended, or how it stands where it was cut short."""
         [found] = results(self.loop, self.final, [self.experiment.seed])
         if found.parameters is None:
-            found.parameters = {name: x.detach().cpu() for name, x in self.params.items()}
+            trained = self._trained(self.final.params, self.final.state)
+            found.parameters = {name: x.detach().cpu() for name, x in trained.items()}
         return found
 
     def unevaluated(self, verdict: Verdict) -> Result:

@@ -1,8 +1,9 @@
 """The pure step: parameters and states in, parameters and states out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any, NamedTuple, Self
 
 import torch
@@ -36,10 +37,9 @@ class Carry(NamedTuple):
     step: int | Tensor
     seed: int | Tensor
 
-    @property
-    def chance(self) -> Chance:
-        """What is drawn at this step."""
-        return Chance(self.seed, self.step)
+    def chance(self, part: int = 0) -> Chance:
+        """Return what is drawn at this step, for a part of its batch."""
+        return Chance(self.seed, self.step, part)
 
 
 class Origin(NamedTuple):
@@ -75,6 +75,21 @@ class LossGradients:
         with torch.enable_grad():
             losses, state = evaluation(leaves)
         return cls(leaves, losses), state
+
+    @classmethod
+    def mean_of(cls, evaluations: Sequence["Evaluation"], params: Params) -> tuple[Self, State]:
+        """Evaluate losses on the parts of a batch in turn, the graph of one at a time; each leaves the next its state.
+
+        Returns their means, with the mean of their Jacobians.
+        """
+        state, values, rows = evaluations[0].state, [], []
+        for each in evaluations:
+            found, state = cls.of(replace(each, state=state), params)
+            values, rows = [*values, found.values], [reduce(torch.add, [*rows, found.jacobian()])]
+        mean = torch.stack(values).mean(0)
+        whole = cls(found.leaves, dict(zip(found.losses, mean.unbind(), strict=True)))
+        whole._jacobian = rows[0] / len(evaluations)
+        return whole, state
 
     def jacobian(self) -> Tensor:
         """Return the gradients of the losses as rows, shape [m, n]; a loss that no parameter moves has zeros."""
@@ -122,6 +137,7 @@ class Evaluation:
         chance: what is drawn; None leaves it to the process's own generator.
         training: whether it is evaluated as a training step does (a batch norm takes the batch's statistics, a dropout
             drops), or as it is used.
+        lowered: whether the products and convolutions of training are computed in bfloat16.
     """
 
     objective: Objective
@@ -129,6 +145,7 @@ class Evaluation:
     batch: Batch = None
     chance: Chance | None = None
     training: bool = False
+    lowered: bool = False
 
     def __call__(self, params: Params) -> tuple[Losses, State]:
         """Return the losses, in the precision of the parameters, and the objective's state after them.
@@ -136,7 +153,11 @@ class Evaluation:
         A number [] of the objective's that is given as a tensor would make float64 of a float32 loss [].
         """
         objective, dtype = self.objective.with_state(self.state), next(iter(params.values())).dtype
-        with self.chance or nullcontext():
+        device = next(iter(params.values())).device.type
+        lower = self.lowered and self.training
+        # Casts that are kept for a second use would be kept beyond the step that is recorded.
+        cast = torch.autocast(device, torch.bfloat16, cache_enabled=False) if lower else nullcontext()
+        with self.chance or nullcontext(), cast:
             found = objective.training_losses(params, self.batch) if self.training else None
             losses, state = (objective.losses(params, self.batch), self.state) if found is None else found
         return {name: loss.to(dtype) for name, loss in losses.items()}, state
@@ -207,6 +228,14 @@ class Taken(NamedTuple):
     jacobian: Tensor | None = None
 
 
+def evaluation_at(
+    experiment: Experiment, carry: Carry, batch: Batch, training: bool = False, part: int = 0
+) -> Evaluation:
+    """Return the losses of a step on a batch, or on a part of it."""
+    lowered = experiment.precision == "bf16"
+    return Evaluation(experiment.objective, carry.objective, batch, carry.chance(part), training, lowered)
+
+
 def evaluate(
     experiment: Experiment, carry: Carry, batch: Batch, training: bool, jacobian: bool = False
 ) -> tuple[Taken, State, State]:
@@ -220,8 +249,10 @@ def evaluate(
         jacobian: whether a metric will want the Jacobian. The gradient is computed as without, so that what is looked
             at does not change where the run goes.
     """
-    evaluation = Evaluation(experiment.objective, carry.objective, batch, carry.chance, training)
-    found, objective = LossGradients.of(evaluation, carry.params)
+    parts = experiment.objective.parts(batch, experiment.accumulate) if training else [batch]
+    each = [evaluation_at(experiment, carry, part, training, i) for i, part in enumerate(parts)]
+    one = len(each) == 1
+    found, objective = LossGradients.of(each[0], carry.params) if one else LossGradients.mean_of(each, carry.params)
     several, aggregator, state = len(found.losses) > 1, experiment.aggregator, carry.aggregator
     if aggregator.weighs:
         weights, state = aggregator.weights(found.values, found.jacobian, state)
@@ -244,7 +275,7 @@ def advance(
         jacobian: as for `evaluate`.
     """
     taken, aggregator, objective = evaluate(experiment, carry, batch, True, jacobian)
-    evaluation = Evaluation(experiment.objective, carry.objective, batch, carry.chance, training=True)
+    evaluation = evaluation_at(experiment, carry, batch, training=True)
     loss = count(total(evaluation, taken.weights))
     optimizer = experiment.optimizer_at(carry.step)
     found, state = make_update(optimizer, carry.params, experiment.clip(taken.gradients), carry.optimizer, loss)
@@ -260,7 +291,7 @@ def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | 
     objective = experiment.objective.with_state(before.objective)
 
     def evaluation(batch: Batch, training: bool = False) -> Evaluation:
-        return Evaluation(experiment.objective, before.objective, batch, before.chance, training)
+        return evaluation_at(experiment, before, batch, training)
 
     def on(examples: float | None) -> Total:
         chosen = batch if examples is None else objective.sample(examples)

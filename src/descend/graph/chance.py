@@ -25,16 +25,18 @@ class Chance(LightDispatchMode):
     Args:
         seed: of the run; an int, or int64 [] where it is recorded.
         step: of the run, likewise.
+        part: of the batch, where it is evaluated part by part; each draws numbers of its own.
 
     Every block begins with the first draw again: two evaluations at one step are of one function.
     """
 
-    def __init__(self, seed: int | Tensor, step: int | Tensor) -> None:
+    def __init__(self, seed: int | Tensor, step: int | Tensor, part: int = 0) -> None:
         super().__init__()
         self._seed, self._step, self._draws = seed, step, 0
+        self._first = part << 32
 
     def __enter__(self) -> Any:
-        self._draws = 0
+        self._draws = self._first
         return super().__enter__()
 
     def __torch_dispatch__(

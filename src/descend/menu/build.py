@@ -31,7 +31,7 @@ NOT_NEEDED = ("metrics", "derivatives", "tracker", "sweep", "claims", "checkpoin
 
 MOST_THREADS = 1024
 
-SETTINGS = ("steps", "seed", "dtype", "device", "threads", "compile")
+SETTINGS = ("steps", "seed", "dtype", "device", "threads", "accumulate", "precision", "compile")
 PARTS = {
     "objective": Objective,
     "optimizer": Optimizer,

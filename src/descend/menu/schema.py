@@ -53,11 +53,13 @@ class Menu:
     stop: Stop = field(default_factory=Stop)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     claims: dict[str, Claim] = field(default_factory=dict)
-    steps: int = 1000
+    steps: int | str = 1000
     seed: int = 0
     dtype: str = "auto"
     device: str = "auto"
     threads: str | int = "auto"
+    accumulate: int = 1
+    precision: str = "full"
     compile: str | bool = "auto"
 
 

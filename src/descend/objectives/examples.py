@@ -1,7 +1,7 @@
 """What learning from examples shares: a split of data, minibatches, and a fixed sample."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
 import torch
@@ -53,6 +53,10 @@ class FromExamples(Objective):
                 f"set batch_size to at most {examples}, or to null for all of them."
             )
 
+    @property
+    def steps_in_epoch(self) -> int:
+        return len(self.train_targets) // (self.batch_size or 1)
+
     @abstractmethod
     def tested(self, params: Params, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Return the test metrics on some examples by name, each of shape []."""
@@ -71,6 +75,17 @@ class FromExamples(Objective):
         if batch is None:
             return self.train_inputs, self.train_targets
         return self.train_inputs[batch], self.train_targets[batch]
+
+    def parts(self, batch: Batch, count: int) -> Sequence[Batch]:
+        if count == 1:
+            return [batch]
+        if self.batch_size is None or self.batch_size % count:
+            raise ConfigurationError(
+                f"accumulate is {count}, but a batch of {self.batch_size} examples has no {count} equal parts; choose "
+                "a batch_size that is a multiple of it."
+            )
+        every = torch.arange(len(self.train_targets), device=self.train_targets.device) if batch is None else batch
+        return every.chunk(count)
 
     def sample(self, examples: float) -> Batch:
         whole, device = len(self.train_targets), self.train_targets.device

@@ -1,8 +1,9 @@
 """A `torch.nn.Module` as it is written, learning from data."""
 
 import copy
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Self
 
 import torch
@@ -99,6 +100,16 @@ class Module(FromExamples):
         kept = {name: x.clone() for name, x in state.items()}  # a module writes into its buffers
         return functional_call(modules[training], params | kept, (inputs,)), kept
 
+    def fresh_module(self) -> nn.Module:
+        """Return a module of the caller's own, untrained, in its evaluation mode."""
+        return copy.deepcopy(self._modules[False])  # type: ignore[attr-defined]
+
+    def trained(self, params: Params, state: State) -> Params:
+        made, values = self.fresh_module(), params | state
+        for name, x in [*made.named_parameters(), *made.named_buffers()]:
+            x.data = values[name].detach().clone()
+        return dict(made.state_dict())  # which has both names of a tied parameter
+
     def _losses(self, outputs: Tensor, targets: Tensor) -> Losses:
         found = (self.loss or usual_loss)(outputs, targets)
         return found if isinstance(found, dict) else {"loss" if self.loss else usual_name(targets): found}
@@ -123,7 +134,7 @@ class Module(FromExamples):
         for x, y in zip(inputs.split(PART), targets.split(PART), strict=True):
             found = of(self.outputs(params, x)[0], y)
             parts.append({name: value * (len(y) / len(targets)) for name, value in found.items()})
-        return parts[0] if len(parts) == 1 else {name: sum_of(part[name] for part in parts) for name in parts[0]}
+        return {name: reduce(torch.add, [part[name] for part in parts]) for name in parts[0]}
 
     def tested(self, params: Params, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         def metrics(outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -175,14 +186,6 @@ def state_of(module: nn.Module) -> dict[str, Tensor]:
     frozen = ((name, x) for name, x in module.named_parameters() if not x.requires_grad)
     kept = {name: x.detach().clone() for name, x in [*module.named_buffers(), *frozen]}
     return {name: x.double() if x.is_floating_point() else x for name, x in kept.items()}
-
-
-def sum_of(values: Iterable[Tensor]) -> Tensor:
-    """Return a sum, from left to right."""
-    first, *rest = values
-    for x in rest:
-        first = first + x
-    return first
 
 
 def usual_name(targets: Tensor) -> str:

@@ -9,6 +9,7 @@ from typing import ClassVar, Self
 import torch
 from torch import Tensor
 
+from descend.errors import ConfigurationError
 from descend.graph.compat import pytree
 from descend.types import Batch, Drawing, Loss, Losses, Params, State, Total
 
@@ -76,6 +77,19 @@ class Objective(ABC):
         for batch in self.batches(generator):
             yield pytree.tree_map(lambda x: x[None] if isinstance(x, Tensor) else x, batch)
 
+    def parts(self, batch: Batch, count: int) -> Sequence[Batch]:
+        """Return a batch as `count` batches of equal size, whose gradients are averaged; only examples can be dealt.
+
+        Raises:
+            ConfigurationError: the objective has no examples, or not so many that they can be dealt equally.
+        """
+        if count > 1:
+            raise ConfigurationError(
+                f"accumulate is {count}, but {type(self).__name__} learns from no examples that could be dealt into "
+                "parts; set accumulate=1."
+            )
+        return [batch]
+
     def sample(self, examples: float) -> Batch:
         """Return a batch of so many examples, the same at every call; the whole data where it has no more."""
         return None
@@ -105,6 +119,15 @@ class Objective(ABC):
     def batch_size(self) -> int:
         """Examples in a step, from which the number of threads is chosen; 1 for a function."""
         return 1
+
+    def trained(self, params: Params, state: State) -> Params:
+        """Return what a run leaves by name, for `descend.load`: its parameters; of a module the whole state_dict."""
+        return params
+
+    @property
+    def steps_in_epoch(self) -> int | None:
+        """Steps in which every example is seen once; None where there are no examples."""
+        return None
 
     def to(self, dtype: torch.dtype, device: torch.device) -> Self:
         """Return a copy whose tensors lie on `device`, the floating ones in `dtype`."""

@@ -9,6 +9,7 @@ from descend.engine.checkpoint import NAME, put
 from descend.engine.loop import Loop, of_one
 from descend.engine.program import Final
 from descend.engine.result import Result
+from descend.graph.compat import pytree
 from descend.sweeps.job import Job
 
 ENDS = "ends"
@@ -58,11 +59,11 @@ class Ends:
         fresh = sorted(after & place.keys())
         if fresh:
             self._folder.mkdir(exist_ok=True)
-            state = loop.resumable()
+            state, trained = loop.resumable(), loop.experiment.objective.trained
         for run in fresh:
-            params = {name: x[place[run]] for name, x in final.params.items()}
+            params, own = pytree.tree_map(lambda x, i=place[run]: x[i], (final.params, final.state))
             with whole(self._folder / waiting(run)) as file:
-                put({"state": of_one(state, place[run]), "params": params}, file)
+                put({"state": of_one(state, place[run]), "params": trained(params, own)}, file)
         for run in set(before) - after:
             (self._folder / waiting(run)).unlink(missing_ok=True)
 

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, NamedTuple
 from torch import Tensor
 
 from descend.engine.program import Final
-from descend.types import Batch, Params
+from descend.types import Batch, Params, State
 
 Pattern = tuple[tuple[bool, tuple[str, ...]], ...]
 """For each step of a block: whether its losses are recorded, and the metrics due at it."""
@@ -69,8 +69,8 @@ class Backend(ABC):
         """Return the carry of these runs as a list of tensors [runs, …] (or other things of one run)."""
 
     @abstractmethod
-    def params(self, columns: list[Any]) -> Params:
-        """Return the parameters that such a carry holds, [runs, …] each."""
+    def reached(self, columns: list[Any]) -> tuple[Params, State]:
+        """Return the parameters and the objective's state that such a carry holds, [runs, …] each."""
 
     @abstractmethod
     def place(self, columns: list[Any]) -> None:

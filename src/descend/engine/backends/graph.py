@@ -16,7 +16,7 @@ from descend.graph.compat import pytree
 from descend.graph.many import VECTORS
 from descend.graph.stack import carried_out, stacked
 from descend.graph.trace import tensors
-from descend.types import Batch, Params
+from descend.types import Batch, Params, State
 
 LARGE = 2**22
 """Bytes. Where one evaluation of a run takes so much, calling its parts costs little beside what they compute, and less
@@ -230,8 +230,9 @@ class GraphBackend(Backend):
             found.append(x.index_select(axis, index).movedim(axis, 0))
         return found
 
-    def params(self, columns: list[Any]) -> Params:
-        return self.program.first.tree(columns).params
+    def reached(self, columns: list[Any]) -> tuple[Params, State]:
+        carry = self.program.first.tree(columns)
+        return carry.params, carry.objective
 
     def place(self, columns: list[Any]) -> None:
         self.carry = self._placed(columns)

@@ -15,7 +15,7 @@ from descend.engine.program import Final, finished
 from descend.engine.step import Carry, Origin, start
 from descend.graph.compat import pytree
 from descend.graph.trace import refill, tensors
-from descend.types import Batch, Loss, Params
+from descend.types import Batch, Loss, Params, State
 
 
 class Counted(NamedTuple):
@@ -74,8 +74,9 @@ class PythonBackend(Backend):
     def columns(self, places: Sequence[int]) -> list[Any]:
         return [self.carry]
 
-    def params(self, columns: list[Any]) -> Params:
-        return {name: x[None] for name, x in columns[0].carry.params.items()}
+    def reached(self, columns: list[Any]) -> tuple[Params, State]:
+        carry = columns[0].carry
+        return pytree.tree_map(lambda x: x[None], (carry.params, carry.objective))
 
     def place(self, columns: list[Any]) -> None:
         [self.carry] = columns

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 from descend.atomic import remove, whole
 from descend.engine.checkpoint import BEFORE, NAME, load
-from descend.engine.experiment import Experiment
+from descend.engine.experiment import Experiment, steps_of
 from descend.engine.result import Result
 from descend.engine.run import Run
 from descend.errors import ConfigurationError
@@ -82,7 +82,7 @@ def resumed(folder: Path, overrides: Sequence[str]) -> tuple[Run, DictConfig, in
         if content is None:
             return Run(experiment), config, 0
         check_goes_on(content["state"], folder)
-        check_longer(experiment, int(before.steps), content["state"], folder)
+        check_longer(experiment, steps_of(before.steps, experiment.objective), content["state"], folder)
         run = Run(experiment, content["state"]["backend"])
         run.restore(content)
     return run, config, int(min(run.loop.step, run.loop.endings.stops[0]))

@@ -1,0 +1,62 @@
+"""What a run has trained, read from its folder."""
+
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor, nn
+
+from descend.engine.checkpoint import NAME
+from descend.engine.checkpoint import load as load_checkpoint
+from descend.errors import ConfigurationError
+from descend.menu.build import build
+from descend.objectives.module import Module
+from descend.objectives.objective import Objective
+
+
+class Trained(dict[str, Tensor]):
+    """The parameters of a run by name, on the CPU; of a module its whole state_dict, buffers included.
+
+    Args:
+        folder: the run's.
+
+    Raises:
+        ConfigurationError: it has no checkpoint that can be read.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(load_checkpoint(folder / NAME)["params"])
+        self._folder = folder
+
+    @property
+    def objective(self) -> Objective:
+        """The run's objective, made anew from the configuration in its folder, on the CPU in the run's precision.
+
+        Raises:
+            ConfigurationError: the configuration is not there, or its class cannot be imported from here.
+        """
+        place = self._folder / ".hydra"
+        if not (place / "config.yaml").exists():
+            raise ConfigurationError(f"{place} has no config.yaml, so it is not known which objective the run had.")
+        config, own = OmegaConf.load(place / "config.yaml"), OmegaConf.load(place / "overrides.yaml")
+        made = build(config, [str(override) for override in own]).objective  # type: ignore[arg-type]
+        dtype = next((x.dtype for x in self.values() if x.is_floating_point()), torch.float64)
+        return made.to(dtype, torch.device("cpu"))
+
+    @property
+    def module(self) -> nn.Module:
+        """The trained module, made anew, its buffers as training left them, in its evaluation mode.
+
+        Raises:
+            ConfigurationError: the run trained no module; see `objective`, too.
+        """
+        objective = self.objective
+        if not isinstance(objective, Module):
+            raise ConfigurationError(
+                f"The run in {self._folder} trained a {type(objective).__name__}, which is no module; its parameters "
+                "are the items of what load returns."
+            )
+        dtype = next(x.dtype for x in self.values() if x.is_floating_point())
+        made = objective.fresh_module().to(dtype)
+        made.load_state_dict(self)
+        return made
