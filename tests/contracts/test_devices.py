@@ -13,7 +13,6 @@ from typing import Any
 import pytest
 import torch
 from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves, tree_map
 
@@ -68,7 +67,7 @@ def experiment(*overrides: str) -> Experiment:
 
 
 def part(group: str, choice: str) -> Any:
-    return instantiate(OmegaConf.load(FOLDER / group / f"{choice}.yaml"), _convert_="all")
+    return instantiate(compose([f"{group}={choice}"])[group], _convert_="all")
 
 
 def batchable(group: str) -> list[str]:
