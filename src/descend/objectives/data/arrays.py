@@ -12,7 +12,7 @@ from descend.errors import ConfigurationError
 from descend.objectives.data.convert import as_inputs, as_targets
 from descend.objectives.data.dataset import Examples, check_fits
 from descend.objectives.data.files import check_among, listed, reading, stamp
-from descend.objectives.data.shuffled import Shuffled, joined
+from descend.objectives.data.shuffled import Shuffled, of_parts
 
 Read = Callable[[str], np.ndarray]
 
@@ -48,7 +48,8 @@ class Arrays(Shuffled):
         place = Path(self.path).expanduser()
         with reading(self.path):
             if place.is_dir():
-                return self._taken([file.stem for file in place.glob("*.npy")], lambda name: mapped(place, name))
+                names = [file.stem for file in place.glob("*.npy")]
+                return self._taken(names, lambda name: np.load(place / f"{name}.npy", mmap_mode="r"))
             if not zipfile.is_zipfile(place):
                 raise ConfigurationError(
                     f"{self.path} is no .npz file; write one by numpy.savez({place.stem + '.npz'!r}, "
@@ -64,7 +65,7 @@ class Arrays(Shuffled):
             for field, name in (("inputs", self.inputs), ("targets", self.targets)):
                 check_among(self.path, "array", name, sorted(names), field)
             return Examples(*self._pair(self.inputs, self.targets, read))
-        return joined(self, *(self._part(part, names, read) for part in ("train", "validation", "test")))
+        return of_parts(self, *(self._part(part, names, read) for part in ("train", "validation", "test")))
 
     def _has_parts(self, names: list[str]) -> bool:
         return f"train_{self.inputs}" in names or f"{self.inputs}_train" in names
@@ -89,8 +90,3 @@ class Arrays(Shuffled):
             check_fits(f"{name} of {self.path}", array.size)
             found.append(convert(f"{name} of {self.path}", array))
         return found[0], found[1]
-
-
-def mapped(folder: Path, name: str) -> np.ndarray:
-    """Return an array of a folder, whose numbers stay in the file until they are asked for."""
-    return np.load(folder / f"{name}.npy", mmap_mode="r")

@@ -95,7 +95,7 @@ def standardised(values: Tensor, train: Tensor, numbers: Tensor | None = None) -
     return (values - mean) / deviation
 
 
-def joined(
+def of_parts(
     dataset: Dataset,
     train: tuple[Tensor, Tensor] | None,
     validation: tuple[Tensor, Tensor] | None,

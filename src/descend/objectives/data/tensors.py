@@ -12,9 +12,9 @@ from descend.errors import ConfigurationError
 from descend.graph.chance import mixed, set_to
 from descend.objectives.data.convert import as_inputs, as_targets
 from descend.objectives.data.dataset import Examples, check_fits
-from descend.objectives.data.shuffled import Shuffled, joined
+from descend.objectives.data.shuffled import Shuffled, of_parts
 
-Source = tuple[Tensor, Tensor] | torch.utils.data.Dataset | torch.utils.data.DataLoader
+Handed = tuple[Tensor, Tensor] | torch.utils.data.Dataset | torch.utils.data.DataLoader
 """Inputs and targets, or what yields pairs of one input and one target, or of a batch of them."""
 
 
@@ -32,9 +32,9 @@ class Tensors(Shuffled):
         standardise: as for every data set, but off unless asked for, so that a network sees what was handed over.
     """
 
-    train: Source
-    test: Source | None = None
-    validation: Source | None = None
+    train: Handed
+    test: Handed | None = None
+    validation: Handed | None = None
     standardise: bool = field(default=False, kw_only=True)
 
     # Two are one where they are the same object: their tensors are too large to be compared.
@@ -47,9 +47,9 @@ class Tensors(Shuffled):
                 None if source is None else self._read(name, source)
                 for name, source in (("train", self.train), ("validation", self.validation), ("test", self.test))
             ]
-        return joined(self, *read)
+        return of_parts(self, *read)
 
-    def _read(self, name: str, source: Source) -> tuple[Tensor, Tensor]:
+    def _read(self, name: str, source: Handed) -> tuple[Tensor, Tensor]:
         if isinstance(source, tuple | list) and len(source) == 2 and all(isinstance(x, Tensor) for x in source):
             return as_inputs(f"{name} inputs", source[0]), as_targets(f"{name} targets", source[1])
         if isinstance(source, torch.utils.data.Dataset | torch.utils.data.DataLoader):
