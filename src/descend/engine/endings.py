@@ -44,8 +44,12 @@ class Endings:
         """Whether a rule looks at the total of every step."""
         return self._watches is not None
 
-    def suspects(self, runs: np.ndarray, summaries: Sequence[Summary]) -> np.ndarray:
-        """Return which of `runs` may have ended in these steps, [runs]; note the lowest totals of the others."""
+    def suspects(self, runs: np.ndarray, summaries: Sequence[Summary], over: np.ndarray) -> np.ndarray:
+        """Return which of `runs` may have ended in these steps, [runs]; note the lowest totals of the others.
+
+        Args:
+            over: the step at which the patience with a run's metric ended, or -1, [runs].
+        """
         lowest = host(torch.stack([s.lowest for s in summaries]).amin(0))
         ended = ~torch.stack([s.finite for s in summaries]).all(0).cpu().numpy()
         if self._rules.value is not None:
@@ -55,24 +59,40 @@ class Endings:
             ended |= host(torch.stack(norms).amin(0)) <= self._rules.gradient_norm
         if self.every_step:
             ended[:] = True
+        ended |= over >= 0
         before = self.ended[runs]
         going = ~ended & ~before
         self.best[runs[going]] = np.minimum(self.best[runs[going]], lowest[going])
         return ended & ~before
 
     def judge(
-        self, runs: np.ndarray, steps: np.ndarray, totals: np.ndarray, losses: np.ndarray, norms: np.ndarray | None
+        self,
+        runs: np.ndarray,
+        steps: np.ndarray,
+        totals: np.ndarray,
+        losses: np.ndarray,
+        norms: np.ndarray | None,
+        over: np.ndarray,
     ) -> np.ndarray:
-        """Look at each run's totals and ‖gradient‖ [k, runs], losses [k, runs, m]; return where each ended, or -1."""
+        """Return where each run ended, or -1.
+
+        Args:
+            totals, norms: each run's total and ‖gradient‖ at these steps, [k, runs]; losses [k, runs, m].
+            over: as for `suspects`; later steps are not looked at.
+        """
         stops = np.full(len(runs), -1)
         for i, run in enumerate(runs):
             watch = Watch(self.best[run]) if self._watches is None else self._watches[run]
-            norm = None if norms is None else norms[:, i]
-            verdict = self._rules.first(steps, totals[:, i], norm, watch)
+            k = len(steps) if over[i] < 0 else int(over[i] - steps[0]) + 1
+            norm = None if norms is None else norms[:k, i]
+            verdict = self._rules.first(steps[:k], totals[:k, i], norm, watch)
             self.best[run] = watch.best
             if verdict is not None:
-                self._verdicts[run] = with_loss_named(verdict, self._by_name(losses[verdict.step - steps[0], i]))
-                stops[i] = verdict.step
+                verdict = with_loss_named(verdict, self._by_name(losses[verdict.step - steps[0], i]))
+            elif over[i] >= 0:
+                verdict = self._rules.out_of_patience(int(over[i]))
+            if verdict is not None:
+                self._verdicts[run], stops[i] = verdict, verdict.step
         return stops
 
     def end(self, runs: np.ndarray, step: int, status: str | None = None, reason: str = "") -> None:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from descend.engine.backends.backend import Backend, Pattern, Summary
+from descend.engine.best import Best
 from descend.engine.block import due
 from descend.engine.checkpoint import Clock, Every, Saver
 from descend.engine.endings import Endings
@@ -19,6 +20,7 @@ from descend.engine.gather import gathered, host
 from descend.engine.placement import computing
 from descend.engine.program import Final
 from descend.engine.streams import Streams
+from descend.metrics.test_metrics import TestMetrics
 from descend.records import Column
 from descend.types import Batch
 
@@ -65,6 +67,7 @@ class Loop:
         seconds: time spent in them.
         at: which run stands at each place of the stack, int64; ended runs leave it when they are half of it.
         endings: how they ended.
+        best: where each was best, where a rule names the metric that decides.
         interrupted: whether it ended because `stopping` asked for it.
     """
 
@@ -82,6 +85,7 @@ class Loop:
     seconds: float = 0.0
     at: np.ndarray = field(init=False)
     endings: Endings = field(init=False)
+    best: Best | None = field(init=False, default=None)
     interrupted: bool = field(init=False, default=False)
     _resumable: dict[str, Any] | None = None
     _kept: list[tuple[np.ndarray, list]] = field(default_factory=list)
@@ -92,6 +96,10 @@ class Loop:
         self.endings = Endings(self.experiment.stop, self.backend.names, self.runs)
         self._period = math.lcm(self.stride, *(metric.every for metric in self.experiment.metrics.values()))
         self._draws = self.streams.example() is not None
+        if self.experiment.stop.metric is not None:
+            self.best = Best(self.experiment.stop, self.runs)
+        tests = {n: x.every for n, x in self.experiment.metrics.items() if self.best and isinstance(x, TestMetrics)}
+        self._tests = tests
 
     def __iter__(self) -> Iterator[Rows]:
         unit, blocks = self.backend.together, 1
@@ -126,6 +134,8 @@ class Loop:
         if self.backend.aligned:  # when checkpoints are written must not change which steps a program makes
             unit = self.backend.together
             most, left = -(-most // unit) * unit, left - left % unit or left
+        elif self._tests:  # what may be the best is where a block begins, and need not be made again
+            most = min(most, *(every - self.step % every for every in self._tests.values()))
         return min(most, left)
 
     def _block(self, size: int) -> Rows:
@@ -138,16 +148,20 @@ class Loop:
             self.backend.carry = before  # Ctrl-C inside a block leaves the run where the block began
             raise
         rows = self._rows(summaries, pattern, step)
-        suspects = self.endings.suspects(self.at, summaries)
+        over = np.full(len(self.at), -1) if (best := self._metric(rows)) is None else best[0].over(self.at, best[1])
+        stops = self._judged(before, step, batches, summaries, pattern, over)
+        ended = np.where(self.endings.ended[self.at], 0, stops)
+        better = np.full(len(self.at), -1) if best is None else best[0].look(self.at, best[1], ended)
         self._look_for_stalls(step, size, rows)
         self.step += size
         self.progress(size * len(self.at))
-        if suspects.any():
-            after = self.backend.carry
-            self._find_ends(np.flatnonzero(suspects), before, step, batches, summaries, pattern)
-            self.backend.carry = after
-            self._drop_ended()
+        self._revisit(before, step, batches, stops, better)
         return rows
+
+    def _metric(self, rows: Rows) -> tuple[Best, Column] | None:
+        """Return where runs were best, and what a block recorded of the metric that decides, if it did."""
+        column = rows.columns.get(self.experiment.stop.metric or "")
+        return None if self.best is None or column is None else (self.best, column)
 
     def _look_for_stalls(self, step: int, size: int, rows: Rows) -> None:
         values = rows.columns.get("value")
@@ -162,7 +176,10 @@ class Loop:
         if at not in self._patterns:
             recorded = [(step + i) % self.stride == 0 for i in range(size)]
             names = due(self.experiment, step, size)
-            self._patterns[at] = tuple((kept, own if kept else ()) for kept, own in zip(recorded, names, strict=True))
+            self._patterns[at] = tuple(
+                (kept, own if kept else tuple(name for name in own if name in self._tests))
+                for kept, own in zip(recorded, names, strict=True)
+            )
         return self._patterns[at]
 
     def _rows(self, summaries: Sequence[Summary], pattern: Pattern, step: int) -> Rows:
@@ -177,36 +194,58 @@ class Loop:
                 found |= {f"loss/{name}": Column(steps, joined[:, :, i]) for i, name in enumerate(self.backend.names)}
         return Rows(found | gathered(offset(summaries), step), self.at)
 
-    def _find_ends(
+    def _judged(
         self,
-        places: np.ndarray,
         before: object,
         step: int,
         batches: Sequence[Batch],
         summaries: Sequence[Summary],
         pattern: Pattern,
-    ) -> None:
-        """Judge the suspects by every step's values, and keep the carry of each that ended as it was at its end."""
+        over: np.ndarray,
+    ) -> np.ndarray:
+        """Return for each run the step of this block at which it ended, or -1; the suspects are judged step by step."""
+        found, suspects = np.full(len(self.at), -1), self.endings.suspects(self.at, summaries, over)
+        if not suspects.any():
+            return found
+        places, after = np.flatnonzero(suspects), self.backend.carry
         if not all(recorded for recorded, _ in pattern):
             self.backend.carry = before
             summaries = self.backend.advance(batches, ((True, ()),) * len(batches))
+            self.backend.carry = after
         totals = np.concatenate([host(s.totals) for s in summaries])[:, places]
         losses = [host(s.losses) for s in summaries if s.losses is not None]
         norms = [host(s.norms) for s in summaries if s.norms is not None]
-        stops = self.endings.judge(
+        found[places] = self.endings.judge(
             self.at[places],
             np.arange(step, step + len(batches)),
             totals,
             np.concatenate(losses)[:, places] if losses else totals[:, :, None],
             np.concatenate(norms)[:, places] if norms else None,
+            over[places],
         )
-        self.backend.carry, made = before, 0
-        for stop in np.unique(stops[stops >= 0]) - step:
-            if stop > made:
-                self.backend.advance(batches[made:stop], ((False, ()),) * (stop - made))
-            made = stop
-            runs = self.at[places[stops == step + stop]]
-            self._keep(runs, step + int(stop), self._columns(runs))
+        return found
+
+    def _revisit(
+        self, before: object, step: int, batches: Sequence[Batch], stops: np.ndarray, better: np.ndarray
+    ) -> None:
+        """Make the steps of a block again up to those at which runs ended or were best, and keep where they stood."""
+        wanted = np.unique(np.concatenate([stops[stops >= 0], better[better >= 0]]))
+        if not wanted.size:
+            return
+        after, made = self.backend.carry, 0
+        self.backend.carry = before
+        for at in (wanted - step).tolist():
+            if at > made:
+                self.backend.advance(batches[made:at], ((False, ()),) * (at - made))
+            made = at
+            ended, best = self.at[stops == step + at], self.at[better == step + at]
+            if best.size and self.best is not None:
+                self.best.keep(best, self.backend.reached(self._columns(best)))
+            if ended.size:
+                self._keep(ended, step + at, self._columns(ended))
+        self.backend.carry = after
+        if (stops >= 0).any():
+            self._drop_ended()
 
     def _columns(self, runs: np.ndarray) -> list:
         return self.backend.columns(np.flatnonzero(np.isin(self.at, runs)).tolist())
@@ -262,6 +301,7 @@ class Loop:
             "carry": self.backend.plain(self._columns(self.at)) if self.at.size else [],
             "kept": [(runs.tolist(), self.backend.plain(gathered)) for runs, gathered in self._kept],
             "endings": self.endings.state(),
+            "best": None if self.best is None else self.best.state(),
         }
 
     def resumable(self) -> dict[str, Any]:
@@ -280,13 +320,20 @@ class Loop:
             self.backend.place(self.backend.filled(state["carry"]))
         self._kept = [(np.array(runs, np.int64), self.backend.filled(columns)) for runs, columns in state["kept"]]
         self.endings.restore(state["endings"])
+        if self.best is not None:
+            self.best.restore(state["best"], self.streams.device)
         if self._draws:
             self.streams.skip(self.step)
 
     def finish(self) -> Final:
         """Evaluate every run where it ended; tensors [runs, …]."""
         with computing(self.threads, self.streams.device):
-            return self.backend.finish(self.ends())
+            final = self.backend.finish(self.ends())
+        if self.best is not None and self.experiment.stop.metric in final.observed:
+            self.best.look_at_ends(
+                host(final.observed[self.experiment.stop.metric]), self.endings.stops, (final.params, final.state)
+            )
+        return final
 
 
 def of_one(state: dict[str, Any], run: int) -> dict[str, Any]:
@@ -304,13 +351,18 @@ def of_one(state: dict[str, Any], run: int) -> dict[str, Any]:
         "carry": [] if ended else own,
         "kept": [([0], own)] if ended else [],
         "endings": only(state["endings"], run),
+        "best": only(state["best"], run),
     }
 
 
 def only(state: Any, run: int) -> Any:
-    """Return of what is kept for each run of a stack, in lists, that of one run."""
+    """Return of what is kept for each run of a stack, in lists and tensors [runs, …], that of one run."""
     if isinstance(state, dict):
         return {name: only(x, run) for name, x in state.items()}
+    if isinstance(state, tuple):
+        return tuple(only(x, run) for x in state)
+    if isinstance(state, Tensor):
+        return state[run : run + 1]
     return [state[run]] if isinstance(state, list) else state
 
 

@@ -7,12 +7,13 @@ from typing import Any
 import numpy as np
 
 from descend.engine.gather import host
-from descend.engine.loop import Loop
+from descend.engine.loop import Loop, of_one
 from descend.engine.program import Final
 from descend.engine.provenance import provenance
 from descend.engine.result import Result
 from descend.engine.stopping import Verdict
-from descend.types import Params
+from descend.graph.compat import pytree
+from descend.types import Params, State
 
 MOST_PARAMETERS = 32
 """Results carry the parameters themselves only where a person would read them."""
@@ -32,6 +33,8 @@ def results(loop: Loop, final: Final, seeds: Sequence[int]) -> tuple[Result, ...
     params = {name: x.tolist() for name, x in final.params.items()} if shown(some) else {}
     tested = {name: host(x).tolist() for name, x in final.tested.items()}
     asked = {name: host(final.observed[name]) for name in loop.experiment.values if name in final.observed}
+    if loop.best is not None:
+        asked |= {f"best/{loop.experiment.stop.metric}": loop.best.value, "best/step": loop.best.step}
     origin = provenance(loop.experiment, some, loop.threads, loop.backend.name)
     columns, names = loop.ends(), loop.backend.names
     return tuple(
@@ -93,3 +96,19 @@ def unevaluated(loop: Loop, verdict: Verdict, seed: int) -> Result:
         metrics={},
         provenance=origin | {"seed": seed, "stacked": loop.runs},
     )
+
+
+def content(loop: Loop, state: dict[str, Any], points: tuple[Params, State], run: int = 0) -> dict[str, Any]:
+    """Return what the checkpoint of one run of a loop holds: its state, and what it leaves by name.
+
+    Args:
+        state: of the loop, from which it goes on.
+        points: the parameters and the objective's state of every run, [runs, …].
+    """
+    best = None if loop.best is None or loop.best.points is None else trained_of(loop, loop.best.points, run)
+    return {"state": of_one(state, run), "params": trained_of(loop, points, run), "best": best}
+
+
+def trained_of(loop: Loop, points: tuple[Params, State], run: int = 0) -> Params:
+    """Return what one run of a loop leaves by name."""
+    return loop.experiment.objective.trained(*pytree.tree_map(lambda x: x[run], points))

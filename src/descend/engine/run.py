@@ -18,7 +18,7 @@ from descend.engine.loop import Loop, Rows
 from descend.engine.placement import computing
 from descend.engine.program import Final
 from descend.engine.result import Result
-from descend.engine.results import recorded_at_the_end, results, unevaluated
+from descend.engine.results import content, recorded_at_the_end, results, trained_of, unevaluated
 from descend.engine.sink import Sink
 from descend.engine.step import Evaluation, total
 from descend.engine.stopping import Verdict
@@ -27,7 +27,7 @@ from descend.errors import never_exits
 from descend.graph.chance import Chance
 from descend.graph.compat import pytree
 from descend.records import Column, Records, last
-from descend.types import Loss, Params, State
+from descend.types import Loss, Params
 
 
 class Run:
@@ -87,14 +87,10 @@ class Run:
             for sink in sinks:
                 sink.save()
             columns = self.loop.backend.filled(state["carry"])
-            self._write({"state": state, "params": self._trained(*self.loop.backend.reached(columns))}, path)
+            self._write(content(self.loop, state, self.loop.backend.reached(columns)), path)
 
         self.loop.clock, self.loop.save = Clock(every, self.loop.step), save
         self._path = path
-
-    def _trained(self, params: Params, state: State) -> Params:
-        """Return what is left of the one run of a stack by name."""
-        return self.experiment.objective.trained(*pytree.tree_map(lambda x: x[0], (params, state)))
 
     def _write(self, content: dict[str, Any], path: Path) -> None:
         try:
@@ -106,8 +102,8 @@ class Run:
     def leave(self) -> None:
         """Write the last checkpoint: where the run ended, and the state from which a longer one goes on."""
         if self._path is not None:
-            trained = self._trained(self.final.params, self.final.state)
-            self._write({"state": self.loop.resumable(), "params": trained}, self._path)
+            final = self.final
+            self._write(content(self.loop, self.loop.resumable(), (final.params, final.state)), self._path)
 
     def restore(self, content: dict[str, Any]) -> None:
         """Go on from a checkpoint; the run has made no step yet."""
@@ -128,7 +124,7 @@ class Run:
         """Return how the run ended, or how it stands where it was cut short."""
         [found] = results(self.loop, self.final, [self.experiment.seed])
         if found.parameters is None:
-            trained = self._trained(self.final.params, self.final.state)
+            trained = trained_of(self.loop, (self.final.params, self.final.state))
             found.parameters = {name: x.detach().cpu() for name, x in trained.items()}
         return found
 
@@ -204,4 +200,4 @@ def close_all(sinks: Sequence[Sink], result: Result) -> None:
 
 def documented(run: Run, result: Result, blocks: list[Records]) -> Result:
     """Return the result with its records."""
-    return dataclasses.replace(result, values=last(blocks, run.experiment.values), blocks=blocks)
+    return dataclasses.replace(result, values=result.values | last(blocks, run.experiment.values), blocks=blocks)

@@ -82,7 +82,9 @@ class LossGradients:
 
         Returns their means, with the mean of their Jacobians.
         """
-        state, values, rows = evaluations[0].state, [], []
+        state = evaluations[0].state
+        values: list[Tensor] = []
+        rows: list[Tensor] = []
         for each in evaluations:
             found, state = cls.of(replace(each, state=state), params)
             values, rows = [*values, found.values], [reduce(torch.add, [*rows, found.jacobian()])]

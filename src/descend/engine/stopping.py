@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from descend.checks import check_number
+from descend.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,14 @@ class Stopping:
         seconds: finished once the loop has run this long (looked at between blocks of steps).
         plateau: finished once the lowest total has not fallen for this many steps.
         plateau_tolerance: a fall counts when it is larger than this fraction of the lowest total's size.
+        metric: a test metric by its recorded name, as `validation/accuracy`; the parameters that had its best value are
+            kept beside the last ones.
+        mode: which values of it are better: `max`, `min`, or `auto`, the highest of an accuracy and the lowest of all
+            others.
+        patience: finished once `metric` has not got better for this many steps.
+
+    Raises:
+        ConfigurationError: a value is none of these.
     """
 
     gradient_norm: float | None = None
@@ -43,6 +52,9 @@ class Stopping:
     seconds: float | None = None
     plateau: int | None = None
     plateau_tolerance: float = 1e-4
+    metric: str | None = None
+    mode: str = "auto"
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         for name, bounds in {
@@ -50,10 +62,23 @@ class Stopping:
             "value": {},
             "seconds": {"above": 0},
             "plateau": {"at_least": 1},
+            "patience": {"at_least": 1},
         }.items():
             if getattr(self, name) is not None:
                 check_number(self, name, **bounds)
         check_number(self, "plateau_tolerance", at_least=0)
+        if self.mode not in ("auto", "max", "min"):
+            raise ConfigurationError(f"stop.mode is {self.mode!r}, but it must be auto, max or min.")
+        if self.metric is None and (self.patience is not None or self.mode != "auto"):
+            given = "stop.mode" if self.patience is None else "stop.patience"
+            raise ConfigurationError(
+                f"{given} is given, but no metric that it is for; name one, as stop.metric=test/accuracy."
+            )
+
+    @property
+    def highest(self) -> bool:
+        """Whether the highest value of `metric` is the best."""
+        return self.mode == "max" or (self.mode == "auto" and "accuracy" in (self.metric or ""))
 
     def first(self, steps: np.ndarray, values: np.ndarray, norms: np.ndarray | None, watch: Watch) -> Verdict | None:
         """Return the verdict at the first step where a rule holds, or None.
@@ -71,6 +96,10 @@ class Stopping:
         seen = values if verdict is None else values[steps <= verdict.step]
         watch.best = min(watch.best, float(seen[np.isfinite(seen)].min(initial=math.inf)))
         return verdict
+
+    def out_of_patience(self, step: int) -> Verdict:
+        """Return the verdict of a run whose metric has not got better for too long at `step`."""
+        return Verdict("finished", f"{self.metric} has not got better for {self.patience} steps", step)
 
     def any_reached(self, value: float, norm: float) -> bool:
         """Tell whether a single value or gradient norm ends a run."""

@@ -17,7 +17,7 @@ from descend.engine.stopping import Stopping
 from descend.errors import ConfigurationError, never_exits
 from descend.menu.compose import about
 from descend.menu.fields import check_fields, fields, named_parts, part_classes, short, unknown
-from descend.menu.schema import Checkpoint, Menu
+from descend.menu.schema import Checkpoint, Evaluate, Menu
 from descend.menu.values import resolved, wanted
 from descend.metrics.metric import Metric
 from descend.objectives.objective import Objective
@@ -26,7 +26,7 @@ from descend.optimizers.optimizer import Optimizer
 from descend.output.sinks.trackers import Tracker
 from descend.schedules.schedule import Schedule
 
-NOT_NEEDED = ("metrics", "derivatives", "tracker", "sweep", "claims", "checkpoint")
+NOT_NEEDED = ("metrics", "derivatives", "tracker", "sweep", "claims", "checkpoint", "evaluate")
 """What a run can do without."""
 
 MOST_THREADS = 1024
@@ -62,6 +62,7 @@ def build(config: DictConfig, overrides: list[str]) -> Experiment:
     stop = checked_fields("stop", Stopping, table("stop", given))
     settings = checked_fields("", Menu, {name: given[name] for name in SETTINGS})
     check_op(config, given, overrides)
+    check_evaluate(config, given, overrides)
     if isinstance(settings["threads"], int) and settings["threads"] > MOST_THREADS:
         raise ConfigurationError(f"threads is {settings['threads']:,}, but torch takes {MOST_THREADS:,} at most.")
     if settings["compile"] not in ("auto", True, False):
@@ -82,6 +83,21 @@ def check_op(config: DictConfig, given: Mapping[str, Any], overrides: list[str])
         raise ConfigurationError(
             f"{short(asked[0])} is given, but the objective takes no op; choose one that does, as digits_mlp or "
             "op_at_point, or leave it away."
+        )
+
+
+def check_evaluate(config: DictConfig, given: Mapping[str, Any], overrides: list[str]) -> None:
+    """Require that what `evaluate` asks for is right, and that a metric takes it.
+
+    Raises:
+        ConfigurationError: naming the field, or the override that would have no effect.
+    """
+    checked_fields("evaluate", Evaluate, table("evaluate", given))
+    asked = [text for text in overrides if about(text, "evaluate")]
+    if asked and "${evaluate" not in str(OmegaConf.to_container(config.metrics, resolve=False)):
+        raise ConfigurationError(
+            f"{short(asked[0])} is given, but the metrics hold no test_metrics that would take it; choose "
+            "metrics=default, or leave it away."
         )
 
 

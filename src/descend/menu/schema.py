@@ -16,6 +16,16 @@ class Stop:
     seconds: float | None = None
     plateau: int | None = None
     plateau_tolerance: float = 1e-4
+    metric: str | None = None
+    mode: str = "auto"
+    patience: int | None = None
+
+
+@dataclass
+class Evaluate:
+    """Every how many steps the objective's test metrics are computed; the metric `test_metrics` takes it."""
+
+    every: int = 100
 
 
 @dataclass
@@ -51,6 +61,7 @@ class Menu:
     tracker: Any = MISSING
     sweep: Any = MISSING
     stop: Stop = field(default_factory=Stop)
+    evaluate: Evaluate = field(default_factory=Evaluate)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     claims: dict[str, Claim] = field(default_factory=dict)
     steps: int | str = 1000

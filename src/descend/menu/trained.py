@@ -19,13 +19,20 @@ class Trained(dict[str, Tensor]):
 
     Args:
         folder: the run's.
+        best: whether those are wanted that had the best value of `stop.metric`, not the last.
 
     Raises:
-        ConfigurationError: it has no checkpoint that can be read.
+        ConfigurationError: it has no checkpoint that can be read, or kept no best.
     """
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(load_checkpoint(folder / NAME)["params"])
+    def __init__(self, folder: Path, best: bool = False) -> None:
+        found = load_checkpoint(folder / NAME)["best" if best else "params"]
+        if found is None:
+            raise ConfigurationError(
+                f"The run in {folder} kept no best parameters, for stop.metric named no metric; set it, as "
+                "stop.metric=test/accuracy."
+            )
+        super().__init__(found)
         self._folder = folder
 
     @property

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from descend.atomic import clear_temporaries, whole
 from descend.engine.checkpoint import NAME, put
-from descend.engine.loop import Loop, of_one
+from descend.engine.loop import Loop
 from descend.engine.program import Final
 from descend.engine.result import Result
-from descend.graph.compat import pytree
+from descend.engine.results import content
 from descend.sweeps.job import Job
 
 ENDS = "ends"
@@ -59,11 +59,10 @@ class Ends:
         fresh = sorted(after & place.keys())
         if fresh:
             self._folder.mkdir(exist_ok=True)
-            state, trained = loop.resumable(), loop.experiment.objective.trained
+            state = loop.resumable()
         for run in fresh:
-            params, own = pytree.tree_map(lambda x, i=place[run]: x[i], (final.params, final.state))
             with whole(self._folder / waiting(run)) as file:
-                put({"state": of_one(state, place[run]), "params": trained(params, own)}, file)
+                put(content(loop, state, (final.params, final.state), place[run]), file)
         for run in set(before) - after:
             (self._folder / waiting(run)).unlink(missing_ok=True)
 

@@ -1,5 +1,6 @@
 """The Custom Scalars page of a run with several losses, read back by TensorBoard's own plugin data."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -38,3 +39,24 @@ def test_several_losses_are_laid_side_by_side_once(tmp_path: Path, result: Resul
 @pytest.mark.parametrize("names", [["value"], ["value", "gradient/norm"]])
 def test_one_loss_has_no_such_page(tmp_path: Path, names: list[str], result: Result) -> None:
     assert layout(tmp_path, names, result) is None
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (["value", "test/cross_entropy"], {"cross_entropy": "value$|(test|validation)/cross_entropy$"}),
+        (["value", "validation/accuracy", "test/accuracy"], {"accuracy": "(test|validation)/accuracy$"}),
+        (["loss/a", "loss/b", "test/a"], {"a": "loss/a$|(test|validation)/a$"}),
+    ],
+)
+def test_training_and_test_curves_share_a_chart(
+    tmp_path: Path, result: Result, names: list[str], expected: dict[str, str]
+) -> None:
+    found = layout(tmp_path, names, result)
+    assert found is not None
+    first = found.category[0]
+    assert first.title == "training and test"
+    patterns = {chart.title: chart.multiline.tag[0] for chart in first.chart}
+    assert patterns == expected
+    for tag in (name for name in names if name.split("/")[-1] in expected):
+        assert any(re.match(pattern, tag) for pattern in patterns.values())

@@ -1,4 +1,7 @@
-"""What TensorBoard's Custom Scalars page lays side by side where a run has several losses."""
+"""What TensorBoard's Custom Scalars page lays side by side: training and test curves, and several losses."""
+
+import re
+from collections.abc import Collection, Mapping
 
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
@@ -6,7 +9,7 @@ from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
 from tensorboard.plugins.custom_scalar import layout_pb2
 
-CHARTS = {
+LOSSES = {
     "losses": "loss/.*",
     "weights": "weight/.*",
     "cosines of the gradients": "cosine/.*",
@@ -14,16 +17,43 @@ CHARTS = {
     "norms of the gradients": "loss_gradient/norm/.*",
     "Pareto stationarity": "pareto/.*",
 }
-"""The title of each chart, and the pattern of the names that are lines in it."""
+"""Where a run has several losses: the title of each chart, and the pattern of the names that are lines in it."""
 
 
-def losses_layout() -> Summary.Value:
-    """Return the page: one category with a chart for each pattern."""
-    charts = [
-        layout_pb2.Chart(title=title, multiline=layout_pb2.MultilineChartContent(tag=[pattern]))
-        for title, pattern in CHARTS.items()
-    ]
-    layout = layout_pb2.Layout(category=[layout_pb2.Category(title="several losses", chart=charts)])
+def layout(names: Collection[str]) -> Summary.Value | None:
+    """Return the page for what a run records, a category of charts for each reason to have one; None without any."""
+    several = any(name.startswith("loss/") for name in names)
+    categories = {"training and test": charts_of_tests(names), "several losses": LOSSES if several else {}}
+    shown = [category(title, charts) for title, charts in categories.items() if charts]
+    if not shown:
+        return None
     metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="custom_scalars"))
-    text = TensorProto(dtype=DT_STRING, string_val=[layout.SerializeToString()], tensor_shape=TensorShapeProto())
+    page = layout_pb2.Layout(category=shown)
+    text = TensorProto(dtype=DT_STRING, string_val=[page.SerializeToString()], tensor_shape=TensorShapeProto())
     return Summary.Value(tag="custom_scalars__config__", metadata=metadata, tensor=text)
+
+
+def charts_of_tests(names: Collection[str]) -> dict[str, str]:
+    """Return a chart for each test metric: its lines on test and validation data, and that of the same training loss.
+
+    Where there is one loss, it is recorded as `value`.
+    """
+    tested = {name.split("/", 1)[1] for name in names if name.startswith(("test/", "validation/"))}
+    losses = {name.removeprefix("loss/") for name in names if name.startswith("loss/")}
+    charts = {}
+    for name in sorted(tested):
+        a_share = name.startswith(("accuracy", "error"))  # which no training loss is
+        training = [f"loss/{name}"] if name in losses else [] if losses or a_share else ["value"]
+        charts[name] = "|".join(f"{tag}$" for tag in [*training, f"(test|validation)/{re.escape(name)}"])
+    return charts
+
+
+def category(title: str, charts: Mapping[str, str]) -> layout_pb2.Category:
+    """Return a category with a chart for each title and pattern."""
+    return layout_pb2.Category(
+        title=title,
+        chart=[
+            layout_pb2.Chart(title=name, multiline=layout_pb2.MultilineChartContent(tag=[pattern]))
+            for name, pattern in charts.items()
+        ],
+    )

@@ -13,7 +13,7 @@ from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 from descend.atomic import clear_temporaries
 from descend.output.sinks import hparams
 from descend.output.sinks.event_file import EventFile, event_files, keep_before
-from descend.output.sinks.layout import losses_layout
+from descend.output.sinks.layout import layout
 from descend.records import Column, Records
 
 if TYPE_CHECKING:
@@ -60,8 +60,8 @@ class TensorBoard:
 
     def write(self, records: Records) -> None:
         began, now = self._written, time.time()
-        if not self._laid_out and any(name.startswith("loss/") for name in records.scalars):
-            self._add(0, [losses_layout()])
+        if not self._laid_out and (page := layout(records.scalars)) is not None:
+            self._add(0, [page])
             self._laid_out = True
         for names, steps, table in _groups(records.scalars):
             event = Event(summary=Summary(value=[Summary.Value(tag=name) for name in names]))
