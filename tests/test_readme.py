@@ -31,10 +31,11 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def own_modules(folder: Path) -> None:
-    """Put the README's own objective and optimizer where their commands expect them."""
-    for code in PYTHON:
-        if code in MODULES:
-            (folder / code.split()[1]).write_text(code)
+    """Put the README's own objective and optimizer, and its data, where their commands expect them."""
+    for code in MODULES:
+        (folder / code.split()[1]).write_text(code)
+        if code.startswith("# make_"):
+            exec(compile(code, "README.md", "exec"), {})
 
 
 def test_the_readme_has_commands() -> None:
