@@ -11,6 +11,7 @@ import pytest
 QUIET = ["metrics=none", "derivatives=none", "tracker=none"]
 NET = ["objective=digits_mlp_small", "objective.batch_size=16"]
 ARRAYS = ["objective.data=arrays", "objective.data.path=data.npz"]
+TABLE = ["objective.data=table", "objective.data.path=data.csv"]
 
 
 @pytest.fixture
@@ -19,7 +20,7 @@ def data(here: Path) -> Path:
     np.savez("data.npz", inputs=rng.random((60, 4)), targets=np.arange(60) % 3)
     np.savez("other.npz", inputs=rng.random((60, 5)), targets=np.arange(60) % 2)
     np.savez("nan.npz", inputs=np.full((60, 4), np.nan), targets=np.arange(60) % 3)
-    pl.DataFrame({"size": rng.random(60), "kind": ["a", "b"] * 30}).write_csv("data.csv")
+    pl.DataFrame({"age": rng.random(60), "size": rng.random(60), "kind": ["a", "b"] * 30}).write_csv("data.csv")
     Path("short.txt").write_text("Too short.")
     return here
 
@@ -54,40 +55,26 @@ def test_a_sweep_over_data(descend, data: Path) -> None:
 
 
 WRONG = {
-    "no path": (
-        ["objective.data=arrays"],
-        r"objective.data.path has no value, and none is known that is right; set it",
-    ),
+    "no path": (["objective.data=arrays"], r"objective.data.path has no value, and none is known that is right"),
     "kind": (["objective.data=arays"], r"objective.data=arays does not exist: .*arrays.* Did you mean 'arrays'\?"),
     "field": ([*ARRAYS, "objective.data.inptus=x"], r"objective.data.inptus does not exist.*Did you mean 'inputs'\?"),
     "type": ([*ARRAYS, "objective.data.standardise=3"], r"standardise is 3, but Arrays expects true or false there"),
     "objective": (["objective=rosenbrock", "objective.data=digits"], r"objective takes no data; these do: .*module"),
     "file": (["objective.data=arrays", "objective.data.path=date.npz"], r"there is no file .*date.npz; check its name"),
-    "nan": (
-        ["objective.data=arrays", "objective.data.path=nan.npz"],
-        r"240 of the 240 numbers in the inputs of nan.npz",
-    ),
+    "nan": (["objective.data=arrays", "objective.data.path=nan.npz"], r"240 of the 240 numbers in the inputs of nan"),
     "column": (
-        ["objective.data=table", "objective.data.path=data.csv", "objective.data.target=kinds"],
-        r"target names 'kinds', but data.csv has the columns size, kind. Did you mean 'kind'\?",
+        [*TABLE, "objective.data.target=kinds"],
+        r"target names 'kinds', but data.csv has the columns age, size, kind. Did you mean 'kind'\?",
+    ),
+    "numbers for classes": (
+        [*TABLE, "objective.data.target=age", "objective.data.drop=[kind]"],
+        r"data.csv has numbers for targets, but Classification needs classes",
     ),
     "text": (
         ["objective=module", "objective.data=text", "objective.data.path=short.txt"],
         r"short.txt has 10 characters, but 2 windows of context=64 need 129; give it a longer text",
     ),
-    "numbers for classes": (
-        [
-            "objective.data=table",
-            "objective.data.path=data.csv",
-            "objective.data.target=size",
-            "objective.data.drop=[kind]",
-        ],
-        r"data.csv has no column but the target size",
-    ),
-    "in a sweep": (
-        ["-m", "objective.data=digits,arays"],
-        r"objective.data=arays does not exist: .*Did you mean 'arrays'",
-    ),
+    "in a sweep": (["-m", "objective.data=digits,arays"], r"objective.data=arays does not exist: .*Did you mean 'arra"),
 }
 
 
