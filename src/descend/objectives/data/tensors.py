@@ -105,10 +105,9 @@ def check_takes_all(name: str, loader: torch.utils.data.DataLoader) -> None:
     if isinstance(loader.dataset, torch.utils.data.IterableDataset) and loader.batch_size is not None:
         return
     sampler = loader.sampler
-    random = isinstance(sampler, torch.utils.data.RandomSampler)
-    every = type(sampler) is torch.utils.data.SequentialSampler or (
-        random and not sampler.replacement and sampler.num_samples == len(sampler.data_source)
-    )
+    every = type(sampler) is torch.utils.data.SequentialSampler
+    if isinstance(sampler, torch.utils.data.RandomSampler):
+        every = not sampler.replacement and sampler.num_samples == len(sampler.data_source)
     if loader.batch_size is None or not every:
         kind = type(sampler if loader.batch_size is not None else loader.batch_sampler).__name__
         raise ConfigurationError(
