@@ -3,7 +3,7 @@
 import copy
 import dataclasses
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -19,21 +19,32 @@ def as_tensors(tree: Any) -> Any:
 
 
 def numbers(method: Any) -> Iterator[tuple[Leaf, float]]:
-    """The fields annotated float, and the elements of those that are tuples of them."""
+    """The fields annotated float, the elements of those that are tuples of them, and those of methods inside it."""
     for field in dataclasses.fields(method):
         value = getattr(method, field.name)
-        if isinstance(value, tuple):
-            yield from (((field.name, i), item) for i, item in enumerate(value))
+        inside = value if isinstance(value, Mapping) else {None: value}
+        if all(map(dataclasses.is_dataclass, inside.values())):
+            for name, part in inside.items():
+                place = (field.name,) if name is None else (field.name, name)
+                yield from (((*place, *leaf), x) for leaf, x in numbers(part))
+        elif isinstance(value, tuple):
+            yield from (((field.name, i), item) for i, item in enumerate(value) if not isinstance(item, str))
         elif float in (hint := typing.get_type_hints(type(method))[field.name], *typing.get_args(hint)):
             yield (field.name,), value
 
 
 def at(method: Any, numbers: dict[Leaf, Any], checked: bool = False) -> Any:
     """A copy with other numbers: as its constructor takes them, or as a sweep puts tensors there, without checks."""
-    fields = {leaf[0]: getattr(method, leaf[0]) for leaf in numbers}
-    for (name, *index), value in numbers.items():
-        old = fields[name]
-        fields[name] = tuple(value if i == index[0] else item for i, item in enumerate(old)) if index else value
+    if () in numbers:
+        return numbers[()]
+    inner: dict[Any, dict[Leaf, Any]] = {}
+    for (first, *rest), value in numbers.items():
+        inner.setdefault(first, {})[tuple(rest)] = value
+    if isinstance(method, tuple):
+        return tuple(at(item, inner[i]) if i in inner else item for i, item in enumerate(method))
+    if isinstance(method, Mapping):
+        return method | {name: at(method[name], own, checked) for name, own in inner.items()}
+    fields = {name: at(getattr(method, name), own, checked) for name, own in inner.items()}
     if checked:
         return dataclasses.replace(method, **fields)
     changed = copy.copy(method)
@@ -44,8 +55,4 @@ def at(method: Any, numbers: dict[Leaf, Any], checked: bool = False) -> Any:
 
 def stated_in_tensors(method: Any) -> Any:
     """A copy with every number a 0-d float64 tensor, those of methods inside it too."""
-    changed = at(method, as_tensors(dict(numbers(method))))
-    for field in dataclasses.fields(method):
-        if dataclasses.is_dataclass(inside := getattr(method, field.name)):
-            object.__setattr__(changed, field.name, stated_in_tensors(inside))
-    return changed
+    return at(method, as_tensors(dict(numbers(method))))

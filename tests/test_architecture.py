@@ -29,7 +29,7 @@ FILES = sorted(SOURCE.rglob("*.py"))
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 LAYERS = [
-    {"types", "errors", "scalars", "vectors", "checks", "records", "atomic", "memory", "devices"},
+    {"types", "errors", "scalars", "vectors", "checks", "records", "atomic", "memory", "devices", "kinds"},
     {"graph"},
     {"ops", "derivatives", "schedules"},
     {"objectives", "aggregators", "optimizers", "metrics"},
@@ -42,7 +42,7 @@ LAYERS = [
 ]
 GROUND = LAYERS[0]
 SIDEWAYS = {
-    *(("checks", "errors"), ("vectors", "types"), ("memory", "devices")),
+    *(("checks", "errors"), ("vectors", "types"), ("memory", "devices"), ("kinds", "types")),
     *(("aggregators", "optimizers"), ("metrics", "aggregators")),
 }
 READ_BY_METRICS = GROUND | {"graph", "derivatives", "aggregators"}

@@ -20,6 +20,7 @@ COMMANDS = [
 ]
 PYTHON = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 MODULES = [code for code in PYTHON if re.match(r"# \w+\.py\n", code)]
+CONFIGURATIONS = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
 
 
 def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -30,12 +31,14 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-def own_modules(folder: Path) -> None:
-    """Put the README's own objective and optimizer, and its data, where their commands expect them."""
-    for code in MODULES:
-        (folder / code.split()[1]).write_text(code)
-        if code.startswith("# make_"):
-            exec(compile(code, "README.md", "exec"), {})
+def own_files(folder: Path) -> None:
+    """Put the README's own modules, configurations and data where its commands expect them."""
+    for text in [*MODULES, *CONFIGURATIONS]:
+        path = folder / text.split()[1]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        if path.name.startswith("make_"):
+            exec(compile(text, "README.md", "exec"), {})
 
 
 def test_the_readme_has_commands() -> None:
@@ -49,7 +52,7 @@ ELSEWHERE = {"python run.py": "test_default_run_reaches_97_percent", "python run
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ELSEWHERE])
 def test_command_runs(command: str, descend, here: Path) -> None:
     """In this process, which spares importing torch each time."""
-    own_modules(here)
+    own_files(here)
     done = descend(*shlex.split(command)[2:])
     if "device=cuda" in command and not torch.cuda.is_available():
         assert done.code == 2

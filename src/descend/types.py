@@ -50,7 +50,7 @@ class Observation:
         previous: the gradients of the step before; zeros at the first.
         previous_losses: the raw losses of the step before; at the first, those of the start over the whole data.
         update: new minus old parameters, or None at the end of a run, where no update follows.
-        lr: the learning rate after the schedule.
+        lr: the learning rate after the schedule; by group, where groups of parameters have their own.
         loss: the function λ·losses of the parameters on this batch, λ held fixed.
         total: returns the total on so many examples, always the same ones, or on this batch for None.
         jacobian: returns the gradients of the single losses, shape [m, n]; computed when called, if it was not.
@@ -66,7 +66,7 @@ class Observation:
     previous: Params
     previous_losses: Losses
     update: Params | None
-    lr: float | Tensor
+    lr: float | Tensor | dict[str, float | Tensor]
     loss: Loss
     total: Callable[[float | None], Total]
     jacobian: Callable[[], Tensor]

@@ -93,7 +93,7 @@ def run(optimizer: Any, schedule: Any, clip: Any, dtype: torch.dtype, traced: bo
     with torch.no_grad():
         for i in range(STEPS):
             step = torch.tensor(i, dtype=torch.int64, device="cpu") if traced else i
-            now = at(optimizer, {("lr",): optimizer.lr * schedule.factor(step, STEPS)})
+            now = optimizer.scaled(schedule.factor(step, STEPS))
             params, state = now.step(params, clip(gradients(params)), state, loss)
     return params, state
 

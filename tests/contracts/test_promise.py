@@ -41,8 +41,8 @@ STACKS = {
         "styblinski_tang", "three_hump_camel", "wood", "zakharov", "zdt1",
     },
     "optimizer": {
-        "adadelta", "adagrad", "adam", "adamax", "adamw", "asgd", "gradient_descent", "lion", "momentum", "nadam",
-        "nesterov", "newton", "radam", "rmsprop", "rprop", "sgd",
+        "adadelta", "adagrad", "adam", "adamax", "adamw", "asgd", "gradient_descent", "groups", "lion", "momentum",
+        "nadam", "nesterov", "newton", "radam", "rmsprop", "rprop", "sgd",
     },
     "aggregator": {
         "aligned_mtl", "dual_proj", "dwa", "famo", "geometric_mean", "gradnorm", "imtl_g", "mean", "min_norm", "pcgrad",
@@ -121,6 +121,12 @@ def test_optimizer(optimizer: str) -> None:
     check(["objective=himmelblau", f"optimizer={optimizer}", RATES, *QUIET], seeds="")
     if optimizer != "newton":
         check([*SMALL_NET, f"optimizer={optimizer}", RATES, *QUIET], 10)
+
+
+@pytest.mark.parametrize("number", ["rest.optimizer.lr", "vectors.optimizer.eps", "rest.optimizer.weight_decay"])
+def test_a_number_of_a_group(number: str) -> None:
+    own = [*SMALL_NET, "optimizer=groups", f"optimizer.groups.{number}=0.01,0.002", "schedule=cosine", *QUIET]
+    check(own, 10)
 
 
 @pytest.mark.parametrize("aggregator", sorted(STACKS["aggregator"]))

@@ -10,6 +10,7 @@ from hydra.utils import instantiate
 from descend.engine.flat import ALIGNED, VECTOR, VectorLayout, begin_state, make_update, takes_vector
 from descend.menu.compose import compose
 from descend.optimizers.adam import Adam
+from descend.optimizers.groups import Groups
 from descend.optimizers.optimizer import Optimizer
 from descend.types import Loss, Params, State
 
@@ -32,6 +33,7 @@ ENTRYWISE = {
     "sgd": {"weight_decay": 0.1},
 }
 BY_PARAMETER = {"adam_then_lbfgs", "newton", "newton_cg", "torch"}
+BY_GROUP = {"groups"}
 SHAPES = {"weight": (7, 11), "bias": (7,), "scale": (), "kernel": (3, 2, 5)}
 
 
@@ -51,7 +53,7 @@ def menu() -> set[str]:
 
 
 def test_every_optimizer_of_the_menu_is_named(menu: set[str]) -> None:
-    assert menu == {*ENTRYWISE, *BY_PARAMETER}
+    assert menu == {*ENTRYWISE, *BY_PARAMETER, *BY_GROUP}
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -82,6 +84,21 @@ def test_each_parameter_begins_at_an_aligned_address_with_zeros_between() -> Non
         assert all(x.equal(params[name]) for name, x in parts.items())
         assert all(x.storage_offset() * x.element_size() % ALIGNED == 0 for x in parts.values())
         assert vector.abs().sum().item() == pytest.approx(sum(x.abs().sum().item() for x in params.values()))
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+def test_a_vector_for_each_group_gives_the_bits_that_single_parameters_give(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(4)
+    params = {f"{layer}.{name}": x for layer in "ab" for name, x in drawn(dtype, generator).items()}
+    params |= {f"more.{name}": x.repeat(65) for name, x in params.items() if x.dim() == 1}
+    optimizer = Groups()
+    alone, own, state = params, optimizer.begin(params, 0), begin_state(optimizer, params, 0)
+    assert all(VECTOR in each for each in state.values())
+    for _ in range(8):
+        gradients = {name: torch.randn(x.shape, dtype=dtype, generator=generator) for name, x in params.items()}
+        alone, own = optimizer.step(alone, gradients, own, no_loss)
+        params, state = make_update(optimizer, params, gradients, state, no_loss)
+        assert all(x.equal(params[name]) for name, x in alone.items())
 
 
 @dataclass(frozen=True)

@@ -124,6 +124,7 @@ CASES = {
     "python, closures": ["objective=breast_cancer_logistic", "optimizer=torch", "optimizer.name=LBFGS"],
     "python, batches": [*SMALL_NET, "optimizer=torch", "optimizer.name=Adafactor", "optimizer.lr=0.01"],
     "network": SMALL_NET,
+    "groups": [*SMALL_NET, "optimizer=groups"],
     "float32 function": [*ROSENBROCK, "dtype=float32"],
     "two losses": [*TWO_LOSSES, "aggregator=famo", "metrics=losses"],
     "schedule": [*ROSENBROCK, "schedule=one_cycle"],
@@ -181,8 +182,9 @@ def test_killed_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 MEMBERS = {
     "optimizer": {
-        "adadelta", "adagrad", "adam", "adam_then_lbfgs", "adamax", "adamw", "asgd", "gradient_descent", "lion",
-        "momentum", "nadam", "nesterov", "newton", "newton_cg", "radam", "rmsprop", "rprop", "sgd", "torch",
+        "adadelta", "adagrad", "adam", "adam_then_lbfgs", "adamax", "adamw", "asgd", "gradient_descent",
+        "groups", "lion", "momentum", "nadam", "nesterov", "newton", "newton_cg", "radam", "rmsprop", "rprop", "sgd",
+        "torch",
     },
     "aggregator": {
         "aligned_mtl", "cagrad", "dual_proj", "dwa", "famo", "geometric_mean", "gradnorm", "imtl_g", "mean", "min_norm",

@@ -1,6 +1,5 @@
 """An experiment: what is minimised, how, for how long, and where."""
 
-import copy
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -110,10 +109,10 @@ class Experiment:
     def placed(self, params: Params) -> tuple[Self, Params, int]:
         """Return the experiment with its objective's tensors in their place, the parameters likewise, and threads.
 
-        Metrics that do not apply to such parameters are left out.
+        The optimizer is told of the parameters' kinds. Metrics that do not apply to such parameters are left out.
 
         Raises:
-            ConfigurationError: the device or dtype named is not to be had.
+            ConfigurationError: the device or dtype named is not to be had, or the optimizer refuses the parameters.
         """
         device = self.device_of(params)
         dtype = choose_dtype(self.dtype, self.objective.dtype, device)
@@ -124,7 +123,8 @@ class Experiment:
             )
         moved = {name: x.to(device=device, dtype=dtype) for name, x in params.items()}
         metrics = {name: metric for name, metric in self.metrics.items() if metric.applies(params)}
-        ready = replace(self, objective=self.objective.to(dtype, device), metrics=metrics)
+        optimizer = self.optimizer.suited(moved, self.objective.kinds(moved))
+        ready = replace(self, objective=self.objective.to(dtype, device), optimizer=optimizer, metrics=metrics)
         return ready, moved, choose_threads(self.threads, self.objective.batch_size * numel(params))
 
     def optimizer_at(self, step: "int | torch.Tensor") -> Optimizer:
@@ -132,9 +132,7 @@ class Experiment:
         factor = self.schedule.factor(step, self.steps)
         if isinstance(factor, float) and factor == 1.0:
             return self.optimizer
-        scaled = copy.copy(self.optimizer)
-        object.__setattr__(scaled, "lr", self.optimizer.lr * factor)
-        return scaled
+        return self.optimizer.scaled(factor)
 
 
 def steps_of(steps: int | str, objective: Objective) -> int:

@@ -1,7 +1,8 @@
 """The parameters laid end to end, for optimizers that treat every entry alike: one operation in place of many.
 
 A network has dozens of parameters. A rule that looks at each entry by itself gives the same numbers, to the bit,
-whether it is given them one by one or all in one vector; but one operation costs less than dozens.
+whether it is given them one by one or all in one vector; but one operation costs less than dozens. Groups of parameters
+have a vector each.
 """
 
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from descend.optimizers.groups import Groups
 from descend.optimizers.optimizer import Optimizer
 from descend.types import Loss, Params, State
 
@@ -68,6 +70,8 @@ def takes_vector(optimizer: Optimizer, params: Params) -> bool:
 
 def begin_state(optimizer: Optimizer, params: Params, seed: int) -> State:
     """Return an optimizer's state before the first step; where it takes a vector, that holds the vector, too."""
+    if isinstance(optimizer, Groups):
+        return optimizer.begun(params, seed, begin_state)
     if not takes_vector(optimizer, params):
         return optimizer.begin(params, seed)
     vector = VectorLayout.of(params).joined(params)
@@ -78,6 +82,8 @@ def make_update(
     optimizer: Optimizer, params: Params, gradients: Params, state: State, loss: Loss
 ) -> tuple[Params, State]:
     """Make a step of the optimizer whose state `begin_state` gave."""
+    if isinstance(optimizer, Groups):
+        return optimizer.update(params, gradients, state, loss, make_update)
     if not takes_vector(optimizer, params):
         return optimizer.step(params, gradients, state, loss)
     layout = VectorLayout.of(params)

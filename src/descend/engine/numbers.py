@@ -11,7 +11,8 @@ from torch import Tensor
 from descend.engine.experiment import Experiment
 
 Leaf = tuple[str | int, ...]
-"""Where a number stands in an experiment: attribute names and tuple indices, such as ("optimizer", "betas", 0)."""
+"""Where a number stands in an experiment: names of attributes and in mappings, and tuple indices, such as
+("optimizer", "betas", 0)."""
 
 PARTS = ("objective", "optimizer", "schedule", "clip", "aggregator")
 
@@ -41,6 +42,9 @@ def _numbers(place: Leaf, owner: Any) -> Iterator[tuple[Leaf, float]]:
         value, here = getattr(owner, field.name), (*place, field.name)
         if dataclasses.is_dataclass(value):
             yield from _numbers(here, value)
+        elif isinstance(value, Mapping):
+            for name, item in value.items():
+                yield from _numbers((*here, name), item)
         elif isinstance(value, tuple | list) and _of_floats(hints[field.name]):
             yield from (((*here, i), float(item)) for i, item in enumerate(value))
         elif _is_number(value) and float in (hints[field.name], *typing.get_args(hints[field.name])):
@@ -61,6 +65,8 @@ def _replaced(owner: Any, leaf: Leaf, value: float | Tensor) -> Any:
     name, *rest = leaf
     if isinstance(name, int):
         return type(owner)(_replaced(item, tuple(rest), value) if i == name else item for i, item in enumerate(owner))
+    if isinstance(owner, Mapping):
+        return {**owner, name: _replaced(owner[name], tuple(rest), value)}
     changed = copy.copy(owner)
     object.__setattr__(changed, name, _replaced(getattr(owner, name), tuple(rest), value))
     return changed

@@ -313,7 +313,7 @@ def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | 
         previous=before.gradients,
         previous_losses=dict(zip(taken.names, before.losses.unbind(), strict=True)),
         update=update,
-        lr=experiment.optimizer_at(before.step).lr,
+        lr=experiment.optimizer_at(before.step).rates,
         loss=total(evaluation(batch), taken.weights),
         total=on,
         jacobian=jacobian,

@@ -217,6 +217,7 @@ def checked_fields(path: str, target: Any, given: dict[str, Any]) -> dict[str, A
         ConfigurationError: see `check_fields`.
     """
     hints = fields(target) or {}
+    given = {name: with_class(f"{path}.{name}", value, hints.get(name, Any)) for name, value in given.items()}
     converted = {name: wanted(value, hints.get(name, Any)) for name, value in given.items()}
     check_fields(path, target, converted)
     for name, value in converted.items():
@@ -225,6 +226,18 @@ def checked_fields(path: str, target: Any, given: dict[str, Any]) -> dict[str, A
         for inner, part in value.items() if named_parts(hint) and isinstance(value, Mapping) else ():
             check_part(f"{path}.{name}.{inner}", part, named_parts(hint))
     return converted
+
+
+def with_class(path: str, value: Any, hint: Any) -> Any:
+    """Return parts of any name with the class of those that name none, where a single class can stand there."""
+    kinds = named_parts(hint)
+    if len(kinds) != 1 or inspect.isabstract(kinds[0]) or not isinstance(value, Mapping):
+        return value
+    known = {"_target_": f"{kinds[0].__module__}.{kinds[0].__qualname__}"}
+    bare = {name for name, part in value.items() if isinstance(part, Mapping) and "_target_" not in part}
+    return {
+        name: checked_node(f"{path}.{name}", known | part) if name in bare else part for name, part in value.items()
+    }
 
 
 def check_part(path: str, value: Any, kinds: tuple[type, ...]) -> None:

@@ -14,6 +14,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
 from descend.errors import ConfigurationError
 from descend.graph.chance import mixed, set_to
+from descend.kinds import usual_kinds
 from descend.objectives.data.dataset import Dataset
 from descend.objectives.examples import FromExamples
 from descend.types import Batch, Loss, Losses, Params, State, Total
@@ -82,6 +83,10 @@ class Module(FromExamples):
 
     def init(self, generator: torch.Generator) -> Params:
         return self.start_and_state(generator)[0]
+
+    def kinds(self, params: Params) -> dict[str, str]:
+        """Return the kinds: embeddings and norms by torch's layers, all others by name and shape."""
+        return usual_kinds(params) | kinds_by_layer(self._modules[False], params)  # type: ignore[attr-defined]
 
     def with_state(self, state: State) -> Self:
         found = copy.copy(self)
@@ -179,6 +184,22 @@ class Module(FromExamples):
         wrong = [f"{key!r} has shape {list(x.shape)}" for key, x in losses.items() if x.dim()]
         if wrong:
             raise ConfigurationError(f"A loss is one number, but {wrong[0]}; take its mean.")
+
+
+NORMS = (
+    *(nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm),
+    *(nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d),
+)
+EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
+
+
+def kinds_by_layer(module: nn.Module, params: Params) -> dict[str, str]:
+    """Return the kinds of those parameters that normalisations and embeddings hold, shared ones included."""
+    found: dict[str, str] = {}
+    for layer, kind in ((EMBEDDINGS, "embedding"), (NORMS, "norm")):
+        held = [x for part in module.modules() if isinstance(part, layer) for x in part.parameters(recurse=False)]
+        found |= {name: kind for name, x in module.named_parameters() if name in params and any(x is y for y in held)}
+    return found
 
 
 def state_of(module: nn.Module) -> dict[str, Tensor]:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from descend.errors import ConfigurationError
 from descend.graph.compat import pytree
+from descend.kinds import usual_kinds
 from descend.types import Batch, Drawing, Loss, Losses, Params, State, Total
 
 
@@ -44,6 +45,10 @@ class Objective(ABC):
         The state is a dict of tensors by name; by default there is none.
         """
         return self.init(generator), {}
+
+    def kinds(self, params: Params) -> dict[str, str]:
+        """Return the kind of each parameter, by which groups choose; by default what its name and shape tell."""
+        return usual_kinds(params)
 
     def with_state(self, state: State) -> Self:
         """Return the objective with this state, which its other methods may read; by default there is none."""

@@ -1,10 +1,13 @@
 """The contract of an optimizer: one update, as a pure function."""
 
+import copy
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 from descend.checks import check_number
+from descend.scalars import Scalar
 from descend.types import Loss, Params, State
 
 
@@ -50,6 +53,25 @@ class Optimizer(ABC):
         once for all, so a batchable one, which does the same at every step, states them here.
         """
         return {}
+
+    @property
+    def rates(self) -> Scalar | dict[str, Scalar]:
+        """The learning rate; by group, where groups of parameters have their own."""
+        return self.lr
+
+    def scaled(self, factor: Scalar) -> Self:
+        """Return a copy whose learning rates are so many times those of this one; a schedule asks for it."""
+        changed = copy.copy(self)
+        object.__setattr__(changed, "lr", self.lr * factor)
+        return changed
+
+    def suited(self, params: Params, kinds: Mapping[str, str]) -> Self:
+        """Return the optimizer for parameters of these kinds, see `descend.kinds`; most treat all alike.
+
+        Raises:
+            ConfigurationError: it cannot optimize such parameters.
+        """
+        return self
 
     @abstractmethod
     def init(self, params: Params) -> State:

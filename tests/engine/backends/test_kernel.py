@@ -48,7 +48,8 @@ TAKEN = {
         six_hump_camel sphere square_and_cube styblinski_tang three_hump_camel wood zakharov
     """,
     "optimizer": """
-        adadelta adagrad adam adamax adamw asgd gradient_descent lion momentum nadam nesterov radam rmsprop rprop sgd
+        adadelta adagrad adam adamax adamw asgd gradient_descent groups lion momentum nadam nesterov radam rmsprop rprop
+        sgd
     """,
     "schedule": "constant cosine exponential one_cycle step warmup",
     "clip": "none norm value",

@@ -14,10 +14,13 @@ class Stability(CurvaturePart):
 
     `curvature/edge` is 2/η, to be seen beside `curvature/top/0`; `curvature/sharpness_times_lr` is η λ₁, 2 at the edge,
     above which plain gradient descent on a quadratic diverges (Cohen et al., "Gradient descent on neural networks
-    typically occurs at the edge of stability", ICLR 2021). Momentum and preconditioning move that edge.
+    typically occurs at the edge of stability", ICLR 2021). Momentum and preconditioning move that edge. Groups of
+    parameters with learning rates of their own have no such edge.
     """
 
     def __call__(self, seen: Seen) -> dict[str, Tensor]:
-        top = seen.spectrum.top.values[0]
-        rate = torch.as_tensor(seen.observation.lr, dtype=top.dtype, device=top.device)
+        top, lr = seen.spectrum.top.values[0], seen.observation.lr
+        if isinstance(lr, dict):
+            return {}
+        rate = torch.as_tensor(lr, dtype=top.dtype, device=top.device)
         return {"curvature/edge": 2 / rate, "curvature/sharpness_times_lr": rate * top}
