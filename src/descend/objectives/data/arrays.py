@@ -11,7 +11,7 @@ from torch import Tensor
 from descend.errors import ConfigurationError
 from descend.objectives.data.convert import as_inputs, as_targets
 from descend.objectives.data.dataset import Examples, check_fits
-from descend.objectives.data.files import check_among, listed, reading, stamp
+from descend.objectives.data.files import check_among, enumerated, reading, stamp
 from descend.objectives.data.shuffled import Shuffled, of_parts
 
 Read = Callable[[str], np.ndarray]
@@ -76,7 +76,7 @@ class Arrays(Shuffled):
             inputs, targets = join.format(self.inputs), join.format(self.targets)
             if inputs in names and targets not in names:
                 raise ConfigurationError(
-                    f"{self.path} has {inputs}, but no {targets}: it has the arrays {listed(sorted(names))}; name the "
+                    f"{self.path} has {inputs}, but no {targets}: it has the arrays {enumerated(sorted(names))}; name the "
                     "targets by objective.data.targets."
                 )
             if inputs in names:

@@ -56,12 +56,12 @@ def check_among(path: object, kind: str, name: str, known: Collection[str], fiel
         return
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     raise ConfigurationError(
-        f"objective.data.{field} names {name!r}, but {path} has the {kind}s {listed(known)}."
+        f"objective.data.{field} names {name!r}, but {path} has the {kind}s {enumerated(known)}."
         + (f" Did you mean {close[0]!r}?" if close else f" Name one by objective.data.{field}.")
     )
 
 
-def listed(names: Collection[str], most: int = 20) -> str:
+def enumerated(names: Collection[str], most: int = 20) -> str:
     """Return names as a sentence has them, not all of very many."""
     shown = ", ".join(list(names)[:most])
     return f"{shown}… ({len(names)})" if len(names) > most else shown or "none"
