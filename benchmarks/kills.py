@@ -138,7 +138,7 @@ def left_by_sweep(folder: Path) -> tuple[dict[str, Any], Counter[Any]]:
 
 def parameters(path: Path) -> dict[str, bytes]:
     """Return the bytes of the parameters in a checkpoint."""
-    return {name: x.numpy().tobytes() for name, x in torch.load(path, weights_only=True)["params"].items()}
+    return {name: x.numpy().tobytes() for name, x in torch.load(path, weights_only=True)["trained"]["last"].items()}
 
 
 def compare(found: Found, folder: Path, expected: tuple[dict[str, Any], Counter[Any]], sweep: bool) -> None:

@@ -64,23 +64,24 @@ def resume(folder: "str | Path", overrides: "Sequence[str]" = ()) -> "Result":
     return resume(folder, overrides)
 
 
-def load(folder: "str | Path", best: bool = False) -> "Trained":
+def load(folder: "str | Path", which: str = "last") -> "Trained":
     """Return what a run has trained, as its last checkpoint has it, on the CPU: a dict of its parameters by name.
 
     Of a module it is the whole state_dict, buffers included; its attribute `module` is the trained module itself.
 
     Args:
         folder: the run's, as `outputs/<day>/<time>`.
-        best: whether the parameters are wanted that had the best value of `stop.metric`, not the last.
+        which: `last`; `best`, which had the best value of `stop.metric`; or an average by its name (`ema`,
+            `swa`).
 
     Raises:
-        ConfigurationError: there is no checkpoint that can be read, or it has no best parameters.
+        ConfigurationError: there is no checkpoint that can be read, or it kept nothing of that name.
     """
     from pathlib import Path
 
     from descend.menu.trained import Trained
 
-    return Trained(Path(folder), best)
+    return Trained(Path(folder), which)
 
 
 def sweep(overrides: "Sequence[str]") -> "pl.DataFrame":

@@ -71,7 +71,7 @@ def test_the_files_agree(descend) -> None:
     assert values["step"].to_list() == list(range(21))
     assert values["value"][-1] == found["value"]
     checkpoint = torch.load(done.folder / "checkpoint.pt", weights_only=True)
-    assert checkpoint["params"]["x"].tolist() == found["parameters"]["x"]
+    assert checkpoint["trained"]["last"]["x"].tolist() == found["parameters"]["x"]
     assert yaml.safe_load((done.folder / ".hydra/config.yaml").read_text())["optimizer"]["lr"] == 1e-4
     assert found["provenance"]["command"][1:] == [*QUICK, "optimizer=sgd", "optimizer.lr=1e-4", "seed=3"]
 

@@ -52,7 +52,7 @@ def test_a_run_ends_when_patience_does_and_keeps_the_best(descend: Command) -> N
     assert (result["status"], result["steps"]) == ("finished", over)
     assert result["reason"] == "test/accuracy has not got better for 21 steps"
     assert result["values"] == {"best/step": best, "best/test/accuracy": seen["value"].max()}
-    trained, last = package.load("patient", best=True), package.load("patient")
+    trained, last = package.load("patient", "best"), package.load("patient")
     assert float(trained.objective.evaluate(dict(trained))["accuracy"]) == seen["value"].max()
     assert not all(x.equal(last[name]) for name, x in trained.items())
 
@@ -68,8 +68,8 @@ def test_a_sweep_ends_and_keeps_what_each_run_does_alone(descend: Command, compi
         alone = f"alone{result['provenance']['seed']}"
         descend(*own, f"seed={result['provenance']['seed']}", f"hydra.run.dir={alone}")
         assert {k: told(alone)[0][k] for k in COMPARED} == {k: result[k] for k in COMPARED}
-        single = package.load(alone, best=True)
-        assert all(x.equal(single[name]) for name, x in package.load(folder, best=True).items())
+        single = package.load(alone, "best")
+        assert all(x.equal(single[name]) for name, x in package.load(folder, "best").items())
 
 
 def test_thinned_curves_do_not_change_where_a_run_ends() -> None:
@@ -90,7 +90,7 @@ def test_where_a_run_ends_counts_too(descend: Command) -> None:
     folder = descend(*FAST, "stop.metric=test/accuracy", "steps=9", "evaluate.every=1000").folder
     result, _ = told(folder)
     assert result["values"] == {"best/test/accuracy": result["metrics"]["accuracy"], "best/step": 9}
-    assert all(x.equal(package.load(folder)[name]) for name, x in package.load(folder, best=True).items())
+    assert all(x.equal(package.load(folder)[name]) for name, x in package.load(folder, "best").items())
 
 
 @pytest.mark.parametrize(
@@ -135,5 +135,5 @@ def test_what_cannot_decide_is_refused(descend: Command, overrides: list[str], s
 
 def test_that_no_best_was_kept_is_said(descend: Command) -> None:
     folder = descend(*FAST, "steps=3").folder
-    with pytest.raises(ConfigurationError, match="kept no best parameters"):
-        package.load(folder, best=True)
+    with pytest.raises(ConfigurationError, match="kept last, but 'best' is asked for"):
+        package.load(folder, "best")

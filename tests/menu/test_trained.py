@@ -47,7 +47,7 @@ def test_kept_runs_of_a_sweep_hold_the_buffers_too(descend: Command) -> None:
 
 def test_checkpoints_on_the_way_hold_the_buffers_too(descend: Command) -> None:
     folder = descend(*NETWORK, "steps=7", "checkpoint.every=2").folder
-    before = torch.load(folder / "checkpoint.before.pt", weights_only=True)["params"]
+    before = torch.load(folder / "checkpoint.before.pt", weights_only=True)["trained"]["last"]
     assert before.keys() == package.load(folder).keys()
     assert next(x for name, x in before.items() if name.endswith("num_batches_tracked")) == 6
 

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from descend.engine.step import Standing
 from descend.engine.stopping import Stopping
 from descend.graph.compat import pytree
 from descend.records import Column
-from descend.types import Params, State
 
 
 class Best:
-    """The best value of each run's metric so far, and the parameters and the objective's state that had it.
+    """The best value of each run's metric so far, and where it stood then.
 
     Args:
         rules: name the metric, and which way is better.
@@ -23,7 +23,7 @@ class Best:
     Attributes:
         value: the best value of each, [runs]; NaN before the first.
         step: where it was found, int64 [runs]; -1 before the first.
-        points: parameters and state there, tensors [runs, …]; None before the first.
+        standing: of each there, tensors [runs, …]; None before the first.
     """
 
     def __init__(self, rules: Stopping, runs: int) -> None:
@@ -31,7 +31,7 @@ class Best:
         self._sign = -1.0 if rules.highest else 1.0
         self.value = np.full(runs, np.nan)
         self.step = np.full(runs, -1, np.int64)
-        self.points: tuple[Params, State] | None = None
+        self.standing: Standing | None = None
 
     def over(self, runs: np.ndarray, column: Column) -> np.ndarray:
         """Return for each run the step at which its metric, [k, runs], has not got better for too long, or -1."""
@@ -66,32 +66,33 @@ class Best:
     def _better(self, value: float, best: float) -> bool:
         return not math.isnan(value) and (math.isnan(best) or self._sign * value < self._sign * best)
 
-    def keep(self, runs: np.ndarray, points: tuple[Params, State]) -> None:
+    def keep(self, runs: np.ndarray, standing: Standing) -> None:
         """Keep where runs stand now, tensors [runs, …], as their best."""
-        if self.points is None:
+        if self.standing is None:
             many = len(self.value)
-            self.points = pytree.tree_map(lambda x: x[:1].expand(many, *x.shape[1:]).clone(), points)
+            self.standing = pytree.tree_map(lambda x: x[:1].expand(many, *x.shape[1:]).clone(), standing)
         index = torch.from_numpy(runs)
 
         def replaced(kept: Tensor, x: Tensor) -> Tensor:
             return kept.index_copy(0, index.to(kept.device), x)  # a new tensor: a checkpoint may still hold this one
 
-        self.points = pytree.tree_map(replaced, self.points, points)
+        self.standing = pytree.tree_map(replaced, self.standing, standing)
 
-    def look_at_ends(self, values: np.ndarray, steps: np.ndarray, points: tuple[Params, State]) -> None:
+    def look_at_ends(self, values: np.ndarray, steps: np.ndarray, standing: Standing) -> None:
         """Take in the metric where the runs ended, [runs], and where they stand there."""
         found = enumerate(values.tolist())
         better = np.array([run for run, value in found if self._better(value, self.value[run])], np.int64)
         if better.size:
             self.value[better], self.step[better] = values[better], steps[better]
             index = torch.from_numpy(better)
-            self.keep(better, pytree.tree_map(lambda x: x[index.to(x.device)], points))
+            self.keep(better, pytree.tree_map(lambda x: x[index.to(x.device)], standing))
 
     def state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps: plain numbers and tensors."""
-        return {"value": self.value.tolist(), "step": self.step.tolist(), "points": self.points or ()}
+        return {"value": self.value.tolist(), "step": self.step.tolist(), "standing": tuple(self.standing or ())}
 
     def restore(self, state: dict[str, Any], device: torch.device) -> None:
         """Take up what `state` gave; the runs go on on this device."""
         self.value, self.step = np.array(state["value"], np.float64), np.array(state["step"], np.int64)
-        self.points = pytree.tree_map(lambda x: x.to(device), tuple(state["points"])) or None
+        kept = pytree.tree_map(lambda x: x.to(device), state["standing"])
+        self.standing = Standing(*kept) if kept else None

@@ -14,11 +14,10 @@ from descend.derivatives.directional import taylor
 from descend.derivatives.graph import complete, explained
 from descend.devices import is_failure, is_out_of_memory
 from descend.engine.experiment import Experiment
-from descend.engine.step import Evaluation, LossGradients, Origin, total
+from descend.engine.step import Evaluation, LossGradients, Origin, Standing, start, total
 from descend.errors import ConfigurationError, Exited, never_exits
 from descend.graph.chance import Chance
-from descend.metrics.test_metrics import recorded_name
-from descend.objectives.objective import Objective
+from descend.metrics.metric import name_of_test
 from descend.types import Params
 
 TORCH = Path(torch.__file__).parent
@@ -86,23 +85,24 @@ def examine_start(experiment: Experiment, origin: Origin) -> tuple[tuple[str, ..
         if infinite is None and not torch.isfinite(gradient).all():
             infinite = f"The gradient of {objective} in {name!r} is not finite at the start; choose another start."
     if experiment.stop.metric is not None:
-        check_metric(experiment.stop.metric, experiment.objective.with_state(origin.objective), origin.params)
+        check_metric(experiment, origin, experiment.stop.metric)
     if infinite is None:
         check_orders(experiment, origin, gradients, torch.ones_like(found.values))
     return tuple(found.losses), infinite
 
 
-def check_metric(name: str, objective: Objective, params: Params) -> None:
-    """Require that the objective has the test metric which is to decide.
+def check_metric(experiment: Experiment, origin: Origin, name: str) -> None:
+    """Require that there is the test metric which is to decide.
 
     Raises:
-        ConfigurationError: it has others, or none.
+        ConfigurationError: there are others, or none.
     """
     with torch.no_grad():
-        there = sorted(map(recorded_name, objective.evaluate(params)))
+        standing = Standing.of(experiment, start(experiment, origin))
+        there = sorted(map(name_of_test, standing.tested(experiment.objective)))
     if name not in there:
         has = f"the test metrics {', '.join(there)}; name one of them" if there else "no test metrics"
-        raise ConfigurationError(f"stop.metric is {name!r}, but {type(objective).__name__} has {has}.")
+        raise ConfigurationError(f"stop.metric is {name!r}, but {type(experiment.objective).__name__} has {has}.")
 
 
 def gradients_at(found: LossGradients, objective: str) -> Params:

@@ -14,7 +14,6 @@ from descend.engine.placement import choose_device, choose_dtype, choose_threads
 from descend.engine.stopping import Stopping
 from descend.errors import ConfigurationError
 from descend.metrics.metric import Metric
-from descend.metrics.test_metrics import TestMetrics
 from descend.objectives.objective import Objective
 from descend.optimizers.adam import Adam
 from descend.optimizers.clipping import Clipping, NoClipping
@@ -85,8 +84,7 @@ class Experiment:
                 f"{type(self.aggregator).__name__} is not the gradient of one function, so there is no line to search: "
                 "use an optimizer without a line search (adam), or an aggregator of fixed weights (sum, weighted)."
             )
-        tests = any(isinstance(metric, TestMetrics) for metric in self.metrics.values())
-        if self.stop.metric is not None and not tests:
+        if self.stop.metric is not None and not any(metric.tests for metric in self.metrics.values()):
             raise ConfigurationError(
                 f"stop.metric is {self.stop.metric!r}, but no metric of the experiment computes test metrics; add "
                 "TestMetrics, which metrics=default has."

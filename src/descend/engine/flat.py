@@ -90,3 +90,13 @@ def make_update(
     found, own = optimizer.step({VECTOR: state[VECTOR]}, {VECTOR: layout.joined(gradients)}, state["state"], loss)
     vector = found[VECTOR].to(state[VECTOR].dtype)
     return layout.split(vector), {VECTOR: vector, "state": own}
+
+
+def point_reported(optimizer: Optimizer, params: Params, state: State) -> Params:
+    """Return the point that a run is judged by, from a state that `begin_state` or `make_update` gave."""
+    if not optimizer.elsewhere:
+        return params
+    if not takes_vector(optimizer, params):
+        return optimizer.reported(params, state)
+    layout = VectorLayout.of(params)
+    return layout.split(optimizer.reported({VECTOR: layout.joined(params)}, state["state"])[VECTOR])

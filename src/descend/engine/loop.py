@@ -20,7 +20,6 @@ from descend.engine.gather import gathered, host
 from descend.engine.placement import computing
 from descend.engine.program import Final
 from descend.engine.streams import Streams
-from descend.metrics.test_metrics import TestMetrics
 from descend.records import Column
 from descend.types import Batch
 
@@ -98,7 +97,7 @@ class Loop:
         self._draws = self.streams.example() is not None
         if self.experiment.stop.metric is not None:
             self.best = Best(self.experiment.stop, self.runs)
-        tests = {n: x.every for n, x in self.experiment.metrics.items() if self.best and isinstance(x, TestMetrics)}
+        tests = {n: x.every for n, x in self.experiment.metrics.items() if self.best and x.tests}
         self._tests = tests
 
     def __iter__(self) -> Iterator[Rows]:
@@ -240,7 +239,7 @@ class Loop:
             made = at
             ended, best = self.at[stops == step + at], self.at[better == step + at]
             if best.size and self.best is not None:
-                self.best.keep(best, self.backend.reached(self._columns(best)))
+                self.best.keep(best, self.backend.standing(self._columns(best), best.tolist()))
             if ended.size:
                 self._keep(ended, step + at, self._columns(ended))
         self.backend.carry = after
@@ -331,7 +330,7 @@ class Loop:
             final = self.backend.finish(self.ends())
         if self.best is not None and self.experiment.stop.metric in final.observed:
             self.best.look_at_ends(
-                host(final.observed[self.experiment.stop.metric]), self.endings.stops, (final.params, final.state)
+                host(final.observed[self.experiment.stop.metric]), self.endings.stops, final.standing
             )
         return final
 

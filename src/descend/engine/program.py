@@ -6,6 +6,7 @@ graph.
 """
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
@@ -15,13 +16,13 @@ from descend.aggregators.stationarity import comparable, is_stationary
 from descend.engine.block import measure
 from descend.engine.experiment import Experiment
 from descend.engine.numbers import Leaf, numbers_of, with_leaves
-from descend.engine.step import Carry, Origin, Taken, advance, evaluate, lift, observe, start, uncounted
+from descend.engine.step import Carry, Origin, Standing, Taken, advance, evaluate, lift, observe, start, uncounted
 from descend.errors import Untraceable
 from descend.graph.code import simplified
 from descend.graph.recorder import VALUE, Value, depends
 from descend.graph.stack import runs_last
 from descend.graph.trace import refill, tensors, trace
-from descend.types import Batch, Params, State
+from descend.types import Batch
 from descend.vectors import norm
 
 Numbers = dict[Leaf, Tensor]
@@ -49,14 +50,13 @@ class Found(NamedTuple):
 
 
 class Final(NamedTuple):
-    """Where a run ended: its parameters and its objective's state, and what was found there over the whole data.
+    """Where a run ended, and what was found there over the whole data.
 
     `stationary` tells whether no direction lowers every loss there, bool []; it is asked where the aggregator looks at
     the single gradients, too.
     """
 
-    params: Params
-    state: State
+    standing: Standing
     total: Tensor
     losses: Tensor
     weights: Tensor
@@ -67,18 +67,20 @@ class Final(NamedTuple):
 
 
 def finished(experiment: Experiment, carry: Carry, names: Iterable[str]) -> Final:
-    """Evaluate the last parameters of one run over the whole data, with the metrics of these names."""
+    """Evaluate where one run stands over the whole data, with the metrics of these names."""
+    standing = Standing.of(experiment, carry)
+    carry = carry._replace(params=standing.params)
     taken, _, _ = evaluate(experiment, carry, None, False, experiment.aggregator.uses_jacobian)
     rows = taken.jacobian if comparable(taken.names) else None
     observation = observe(experiment, carry, taken, None, None)
+    observation = replace(observation, evaluate=lambda: standing.tested(experiment.objective))
     return Final(
-        carry.params,
-        carry.objective,
+        standing,
         torch.dot(taken.weights, taken.values),
         taken.values,
         taken.weights,
         norm(taken.gradients),
-        experiment.objective.with_state(carry.objective).evaluate(carry.params),
+        standing.tested(experiment.objective),
         measure(experiment, names, observation),
         torch.zeros_like(taken.values[0], dtype=torch.bool) if rows is None else is_stationary(rows),
     )

@@ -11,9 +11,10 @@ from descend.engine.loop import Loop, of_one
 from descend.engine.program import Final
 from descend.engine.provenance import provenance
 from descend.engine.result import Result
+from descend.engine.step import Standing
 from descend.engine.stopping import Verdict
 from descend.graph.compat import pytree
-from descend.types import Params, State
+from descend.types import Params
 
 MOST_PARAMETERS = 32
 """Results carry the parameters themselves only where a person would read them."""
@@ -29,8 +30,8 @@ def results(loop: Loop, final: Final, seeds: Sequence[int]) -> tuple[Result, ...
     values, losses, norms = host(final.total), host(final.losses), host(final.norm)
     verdicts = loop.endings.verdicts(values, losses, norms)
     stationary = final.stationary.tolist()
-    some = {name: x[0] for name, x in final.params.items()}
-    params = {name: x.tolist() for name, x in final.params.items()} if shown(some) else {}
+    some = {name: x[0] for name, x in final.standing.params.items()}
+    params = {name: x.tolist() for name, x in final.standing.params.items()} if shown(some) else {}
     tested = {name: host(x).tolist() for name, x in final.tested.items()}
     asked = {name: host(final.observed[name]) for name in loop.experiment.values if name in final.observed}
     if loop.best is not None:
@@ -80,7 +81,7 @@ def shown(params: Params) -> dict[str, Any] | None:
 
 def unevaluated(loop: Loop, verdict: Verdict, seed: int) -> Result:
     """Return how a single run stands without evaluating anything, for that may be what failed."""
-    params = {name: x[0] for name, x in loop.backend.reached(loop.backend.columns([0]))[0].items()}
+    params = {name: x[0] for name, x in loop.backend.standing(loop.backend.columns([0]), [0]).params.items()}
     origin = provenance(loop.experiment, params, loop.threads, loop.backend.name)
     return Result(
         status=verdict.status,
@@ -98,17 +99,21 @@ def unevaluated(loop: Loop, verdict: Verdict, seed: int) -> Result:
     )
 
 
-def content(loop: Loop, state: dict[str, Any], points: tuple[Params, State], run: int = 0) -> dict[str, Any]:
+def content(loop: Loop, state: dict[str, Any], standing: Standing, run: int = 0) -> dict[str, Any]:
     """Return what the checkpoint of one run of a loop holds: its state, and what it leaves by name.
 
     Args:
         state: of the loop, from which it goes on.
-        points: the parameters and the objective's state of every run, [runs, …].
+        standing: of every run, [runs, …].
     """
-    best = None if loop.best is None or loop.best.points is None else trained_of(loop, loop.best.points, run)
-    return {"state": of_one(state, run), "params": trained_of(loop, points, run), "best": best}
+    left = trained_of(loop, standing, run)
+    if loop.best is not None and loop.best.standing is not None:
+        left["best"] = trained_of(loop, loop.best.standing, run)["last"]
+    return {"state": of_one(state, run), "trained": left}
 
 
-def trained_of(loop: Loop, points: tuple[Params, State], run: int = 0) -> Params:
-    """Return what one run of a loop leaves by name."""
-    return loop.experiment.objective.trained(*pytree.tree_map(lambda x: x[run], points))
+def trained_of(loop: Loop, standing: Standing, run: int = 0) -> dict[str, Params]:
+    """Return what one run of a loop leaves by name: of its last parameters, and of each point beside them."""
+    own: Standing = pytree.tree_map(lambda x: x[run], standing)
+    points = {"last": own.params, **own.beside}
+    return {name: loop.experiment.objective.trained(params, own.state) for name, params in points.items()}

@@ -58,13 +58,13 @@ class Run:
     @property
     def params(self) -> Params:
         """The parameters where the run stands."""
-        return {name: x[0] for name, x in self.final.params.items()}
+        return {name: x[0] for name, x in self.final.standing.params.items()}
 
     @property
     def loss(self) -> Loss:
         """The total over the whole data as a function of the parameters, at the weights of the end."""
         final = self.final
-        state = pytree.tree_map(lambda x: x[0], final.state)
+        state = pytree.tree_map(lambda x: x[0], final.standing.state)
         chance = Chance(self.experiment.seed, int(self.loop.endings.stops[0]))
         evaluation = Evaluation(self.experiment.objective, state, chance=chance)
         return total(evaluation, final.weights[0])
@@ -87,7 +87,7 @@ class Run:
             for sink in sinks:
                 sink.save()
             columns = self.loop.backend.filled(state["carry"])
-            self._write(content(self.loop, state, self.loop.backend.reached(columns)), path)
+            self._write(content(self.loop, state, self.loop.backend.standing(columns, [0])), path)
 
         self.loop.clock, self.loop.save = Clock(every, self.loop.step), save
         self._path = path
@@ -102,8 +102,7 @@ class Run:
     def leave(self) -> None:
         """Write the last checkpoint: where the run ended, and the state from which a longer one goes on."""
         if self._path is not None:
-            final = self.final
-            self._write(content(self.loop, self.loop.resumable(), (final.params, final.state)), self._path)
+            self._write(content(self.loop, self.loop.resumable(), self.final.standing), self._path)
 
     def restore(self, content: dict[str, Any]) -> None:
         """Go on from a checkpoint; the run has made no step yet."""
@@ -124,7 +123,7 @@ class Run:
         """Return how the run ended, or how it stands where it was cut short."""
         [found] = results(self.loop, self.final, [self.experiment.seed])
         if found.parameters is None:
-            trained = trained_of(self.loop, (self.final.params, self.final.state))
+            trained = trained_of(self.loop, self.final.standing)["last"]
             found.parameters = {name: x.detach().cpu() for name, x in trained.items()}
         return found
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from descend.engine.experiment import Experiment
-from descend.engine.flat import begin_state, make_update
+from descend.engine.flat import begin_state, make_update, point_reported
 from descend.graph.chance import Chance
 from descend.graph.compat import pytree
 from descend.objectives.objective import Objective
@@ -184,7 +184,7 @@ def start(experiment: Experiment, origin: Origin) -> Carry:
     return Carry(
         params=params,
         optimizer=begin_state(experiment.optimizer, params, experiment.seed),
-        aggregator=experiment.aggregator.init(values, tuple(losses)),
+        aggregator=experiment.aggregator.begin(values, tuple(losses), experiment.seed),
         objective=origin.objective,
         gradients={name: torch.zeros_like(x) for name, x in params.items()},
         losses=values,
@@ -286,6 +286,41 @@ def advance(
     return Carry(params, state, aggregator, objective, taken.gradients, taken.values, carry.step + 1, carry.seed), taken
 
 
+class Standing(NamedTuple):
+    """Where a run stands, as it is judged and left.
+
+    Attributes:
+        params: the parameters that are reported.
+        state: the objective's.
+        beside: other points by name, an average of the parameters, say.
+    """
+
+    params: Params
+    state: State
+    beside: dict[str, Params]
+
+    @classmethod
+    def of(cls, experiment: Experiment, carry: Carry) -> "Standing":
+        """Return where a carry stands."""
+        optimizer = experiment.optimizer
+        params = point_reported(optimizer, carry.params, carry.optimizer)
+        return cls(params, carry.objective, optimizer.beside(carry.params, carry.optimizer))
+
+    def tested(self, objective: Objective) -> dict[str, Tensor]:
+        """Return the objective's test metrics; of a point beside they have its name: `ema_accuracy`."""
+        own = objective.with_state(self.state)
+        found = own.evaluate(self.params)
+        for name, params in self.beside.items():
+            found |= {named_beside(metric, name): x for metric, x in own.evaluate(params).items()}
+        return found
+
+
+def named_beside(metric: str, name: str) -> str:
+    """Return the name of a test metric at a point beside: of `test_error` it is `test_ema_error`."""
+    kind = next((kind for kind in ("test_", "validation_") if metric.startswith(kind)), "")
+    return f"{kind}{name}_{metric.removeprefix(kind)}"
+
+
 def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | None, batch: Batch) -> Observation:
     """Return what metrics may look at: the point `before`, what was found there, and the update, if one followed."""
     update = None if after is None else {name: after.params[name] - x for name, x in before.params.items()}
@@ -317,6 +352,6 @@ def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | 
         loss=total(evaluation(batch), taken.weights),
         total=on,
         jacobian=jacobian,
-        evaluate=lambda: objective.evaluate(before.params),
+        evaluate=lambda: Standing.of(experiment, before).tested(experiment.objective),
         directed=not experiment.aggregator.weighs,
     )

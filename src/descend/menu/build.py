@@ -17,16 +17,17 @@ from descend.engine.stopping import Stopping
 from descend.errors import ConfigurationError, never_exits
 from descend.menu.compose import about
 from descend.menu.fields import check_fields, fields, named_parts, part_classes, short, unknown
-from descend.menu.schema import Checkpoint, Evaluate, Menu
+from descend.menu.schema import Checkpoint, Evaluating, Menu
 from descend.menu.values import resolved, wanted
 from descend.metrics.metric import Metric
 from descend.objectives.objective import Objective
 from descend.optimizers.clipping import Clipping
 from descend.optimizers.optimizer import Optimizer
+from descend.optimizers.wrappers.wrapper import Wrapper
 from descend.output.sinks.trackers import Tracker
 from descend.schedules.schedule import Schedule
 
-NOT_NEEDED = ("metrics", "derivatives", "tracker", "sweep", "claims", "checkpoint", "evaluate")
+NOT_NEEDED = ("metrics", "derivatives", "tracker", "sweep", "claims", "checkpoint", "evaluate", "wrap")
 """What a run can do without."""
 
 MOST_THREADS = 1024
@@ -54,6 +55,10 @@ def build(config: DictConfig, overrides: list[str]) -> Experiment:
     """
     given = as_plain(config)
     parts = {group: make(group, retargeted(group, given[group], overrides), base) for group, base in PARTS.items()}
+    for name, node in table("wrap", given).items():
+        if node:
+            wrapper = make(f"wrap.{name}", retargeted(f"wrap.{name}", node, overrides), Wrapper)
+            parts["optimizer"] = dataclasses.replace(wrapper, inner=parts["optimizer"])
     nodes = {f"metrics.{name}": node for name, node in table("metrics", given).items()}
     # `order` is no metric: the others refer to it.
     asked = {name: node for name, node in table("derivatives", given).items() if name != "order"}
@@ -92,7 +97,7 @@ def check_evaluate(config: DictConfig, given: Mapping[str, Any], overrides: list
     Raises:
         ConfigurationError: naming the field, or the override that would have no effect.
     """
-    checked_fields("evaluate", Evaluate, table("evaluate", given))
+    checked_fields("evaluate", Evaluating, table("evaluate", given))
     asked = [text for text in overrides if about(text, "evaluate")]
     if asked and "${evaluate" not in str(OmegaConf.to_container(config.metrics, resolve=False)):
         raise ConfigurationError(

@@ -14,6 +14,8 @@ from descend.menu.source import check_folders
 
 FOR_SWEEPS = ("sweep", "hydra.sweep", "hydra.sweeper", "hydra.launcher", "hydra/sweeper", "hydra/launcher")
 FOR_RUNS = ("hydra.run",)
+LISTS = "wrap"
+"""The group of which several choices are made, in their order."""
 
 
 def parse(overrides: Sequence[str]) -> list[Override]:
@@ -40,7 +42,7 @@ def check_places(overrides: Sequence[Override], sweeps: bool) -> None:
             check_folders([Path(str(x).removeprefix("file://")) for x in value if not str(x).startswith("pkg:")])
         if each.is_sweep_override() and inside(key, ("sweep", "hydra")):
             raise ConfigurationError(f"{text} would sweep over how the sweep itself is made; give {key} one value.")
-        if not each.is_sweep_override() and isinstance(value, list) and (FOLDER / key).is_dir():
+        if not each.is_sweep_override() and isinstance(value, list) and key != LISTS and (FOLDER / key).is_dir():
             raise ConfigurationError(f"{text} gives the group {key} a list, but one choice is made of it; name one.")
         place = placed(each)
         other = seen.setdefault(place, each)

@@ -22,7 +22,7 @@ class Stop:
 
 
 @dataclass
-class Evaluate:
+class Evaluating:
     """Every how many steps the objective's test metrics are computed; the metric `test_metrics` takes it."""
 
     every: int = 100
@@ -54,6 +54,7 @@ class Menu:
     op: Any = MISSING
     derivatives: Any = None
     optimizer: Any = MISSING
+    wrap: Any = None
     schedule: Any = MISSING
     clip: Any = MISSING
     aggregator: Any = MISSING
@@ -61,7 +62,7 @@ class Menu:
     tracker: Any = MISSING
     sweep: Any = MISSING
     stop: Stop = field(default_factory=Stop)
-    evaluate: Evaluate = field(default_factory=Evaluate)
+    evaluate: Evaluating = field(default_factory=Evaluating)
     checkpoint: Checkpoint = field(default_factory=Checkpoint)
     claims: dict[str, Claim] = field(default_factory=dict)
     steps: int | str = 1000

@@ -19,20 +19,20 @@ class Trained(dict[str, Tensor]):
 
     Args:
         folder: the run's.
-        best: whether those are wanted that had the best value of `stop.metric`, not the last.
+        which: `last`; `best`, which had the best value of `stop.metric`; or the name of an average (`ema`, `swa`).
 
     Raises:
-        ConfigurationError: it has no checkpoint that can be read, or kept no best.
+        ConfigurationError: it has no checkpoint that can be read, or kept none of that name.
     """
 
-    def __init__(self, folder: Path, best: bool = False) -> None:
-        found = load_checkpoint(folder / NAME)["best" if best else "params"]
-        if found is None:
+    def __init__(self, folder: Path, which: str = "last") -> None:
+        kept = load_checkpoint(folder / NAME)["trained"]
+        if which not in kept:
             raise ConfigurationError(
-                f"The run in {folder} kept no best parameters, for stop.metric named no metric; set it, as "
-                "stop.metric=test/accuracy."
+                f"The run in {folder} kept {', '.join(kept)}, but {which!r} is asked for; the best is kept with "
+                "stop.metric=test/accuracy, say, and an average with wrap=ema or wrap=swa."
             )
-        super().__init__(found)
+        super().__init__(kept[which])
         self._folder = folder
 
     @property

@@ -22,10 +22,13 @@ class Metric(ABC):
     Attributes:
         batchable: whether it is made of tensor operations alone, so that it can be traced and stacked over runs.
         arrays: whether its values are more than numbers (histograms): only a single run computes them.
+        tests: whether its values are the objective's test metrics, by the names of `name_of_test`; a stopping rule may
+            look at them.
         uses_jacobian: whether it looks at the gradients of the single losses; a step at which it is due keeps them.
     """
 
     batchable: ClassVar[bool] = True
+    tests: ClassVar[bool] = False
     uses_jacobian: ClassVar[bool] = False
     arrays: ClassVar[bool] = False
 
@@ -54,3 +57,9 @@ class Metric(ABC):
         The names depend on nothing but the names of the losses, the names and shapes of the parameters, and on whether
         an update follows.
         """
+
+
+def name_of_test(name: str) -> str:
+    """Return the name under which a test metric of an objective is recorded: `accuracy` as `test/accuracy`."""
+    kind = "validation" if name.startswith("validation_") else "test"
+    return f"{kind}/{name.removeprefix(f'{kind}_')}"

@@ -85,6 +85,15 @@ class Optimizer(ABC):
         """Return the point that a run is judged by, where that is another than the one whose gradient a step takes."""
         return params
 
+    def beside(self, params: Params, state: State) -> dict[str, Params]:
+        """Return other points by name that are evaluated beside the parameters, an average of them, say."""
+        return {}
+
+    @property
+    def elsewhere(self) -> bool:
+        """Whether `reported` or `beside` have other points than the parameters."""
+        return False
+
     @abstractmethod
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
         """Return new parameters and state; nothing passed in is changed.

@@ -62,7 +62,7 @@ class Ends:
             state = loop.resumable()
         for run in fresh:
             with whole(self._folder / waiting(run)) as file:
-                put(content(loop, state, (final.params, final.state), place[run]), file)
+                put(content(loop, state, final.standing, place[run]), file)
         for run in set(before) - after:
             (self._folder / waiting(run)).unlink(missing_ok=True)
 

@@ -7,7 +7,8 @@ from typing import Any, ClassVar, NamedTuple
 from torch import Tensor
 
 from descend.engine.program import Final
-from descend.types import Batch, Params, State
+from descend.engine.step import Standing
+from descend.types import Batch
 
 Pattern = tuple[tuple[bool, tuple[str, ...]], ...]
 """For each step of a block: whether its losses are recorded, and the metrics due at it."""
@@ -69,8 +70,8 @@ class Backend(ABC):
         """Return the carry of these runs as a list of tensors [runs, …] (or other things of one run)."""
 
     @abstractmethod
-    def reached(self, columns: list[Any]) -> tuple[Params, State]:
-        """Return the parameters and the objective's state that such a carry holds, [runs, …] each."""
+    def standing(self, columns: list[Any], runs: Sequence[int]) -> Standing:
+        """Return where these runs of the stack stand, whose carry the columns are, tensors [runs, …]."""
 
     @abstractmethod
     def place(self, columns: list[Any]) -> None:

@@ -9,14 +9,14 @@ from torch import Tensor
 from descend.engine.backends.backend import Backend, Pattern, Summary
 from descend.engine.evaluations import Evaluations
 from descend.engine.program import Final, Found, Program, Recorded, finished, seen
-from descend.engine.step import Carry, Origin
+from descend.engine.step import Carry, Origin, Standing
 from descend.errors import Untraceable
 from descend.graph.code import function, parts, simplified
 from descend.graph.compat import pytree
 from descend.graph.many import VECTORS
 from descend.graph.stack import carried_out, stacked
 from descend.graph.trace import tensors
-from descend.types import Batch, Params, State
+from descend.types import Batch
 
 LARGE = 2**22
 """Bytes. Where one evaluation of a run takes so much, calling its parts costs little beside what they compute, and less
@@ -230,9 +230,15 @@ class GraphBackend(Backend):
             found.append(x.index_select(axis, index).movedim(axis, 0))
         return found
 
-    def reached(self, columns: list[Any]) -> tuple[Params, State]:
+    def standing(self, columns: list[Any], runs: Sequence[int]) -> Standing:
         carry = self.program.first.tree(columns)
-        return carry.params, carry.objective
+        if not self.program.experiment.optimizer.elsewhere:
+            return Standing(carry.params, carry.objective, {})
+        found = []
+        for place, run in enumerate(runs):
+            one = pytree.tree_map(lambda x, place=place: x[place], carry)
+            found.append(Standing.of(self.program.of_run(self._all, run), one))
+        return pytree.tree_map(lambda *x: torch.stack(x), *found)
 
     def place(self, columns: list[Any]) -> None:
         self.carry = self._placed(columns)

@@ -12,10 +12,10 @@ from descend.engine.block import take
 from descend.engine.evaluations import Evaluations
 from descend.engine.experiment import Experiment
 from descend.engine.program import Final, finished
-from descend.engine.step import Carry, Origin, start
+from descend.engine.step import Carry, Origin, Standing, start
 from descend.graph.compat import pytree
 from descend.graph.trace import refill, tensors
-from descend.types import Batch, Loss, Params, State
+from descend.types import Batch, Loss
 
 
 class Counted(NamedTuple):
@@ -74,9 +74,8 @@ class PythonBackend(Backend):
     def columns(self, places: Sequence[int]) -> list[Any]:
         return [self.carry]
 
-    def reached(self, columns: list[Any]) -> tuple[Params, State]:
-        carry = columns[0].carry
-        return pytree.tree_map(lambda x: x[None], (carry.params, carry.objective))
+    def standing(self, columns: list[Any], runs: Sequence[int]) -> Standing:
+        return pytree.tree_map(lambda x: x[None], Standing.of(self._experiment, columns[0].carry))
 
     def place(self, columns: list[Any]) -> None:
         [self.carry] = columns

@@ -1,0 +1,1 @@
+"""What can be laid around any optimizer: averages of the weights, look-ahead, sharpness-aware gradients, …"""
