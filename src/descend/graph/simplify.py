@@ -46,9 +46,10 @@ def simplified(graph: GraphModule) -> GraphModule:
         copy = made.node_copy(node, lambda x: new[x])
         if copy.target in VIEWS:  # a copy that is left out may have been what made a view of its input possible
             copy.target = aten.reshape.default
-        if copy.target is aten.stack.default and len(copy.all_input_nodes) == len(copy.args[0]) == 1:
-            dim = arguments(copy.target, copy.args, copy.kwargs)["dim"]
-            copy.target, copy.args, copy.kwargs = aten.unsqueeze.default, (copy.args[0][0], dim), {}
+        if copy.target is aten.stack.default:
+            given = arguments(copy.target, copy.args, copy.kwargs)
+            if len(given["tensors"]) == 1:
+                copy.target, copy.args, copy.kwargs = aten.unsqueeze.default, (*given["tensors"], given["dim"]), {}
         if copy.op == "get_attr":
             constants[str(copy.target)] = getattr(graph, str(copy.target))
         elif found := constant(copy, constants) or told_apart(copy, constants):
@@ -110,9 +111,13 @@ def told_apart(node: Node, constants: dict[str, Tensor]) -> list[Tensor]:
     source: Any = node.args[0]
     while isinstance(source, Node) and source.target in SAME_ENTRIES:
         source = source.args[0]
-    if not isinstance(source, Node) or source.target is not aten.index.Tensor or source.args[0].op != "get_attr":
+    if not isinstance(source, Node) or source.target is not aten.index.Tensor:
         return []
-    found = COMPARISONS[node.target](constants[str(source.args[0].target)], node.args[1])
+    picked_from: Any = source.args[0]
+    if picked_from.op != "get_attr":
+        return []
+    bound: Any = node.args[1]
+    found = COMPARISONS[node.target](constants[str(picked_from.target)], bound)
     if not found.numel() or bool(found.any()) != bool(found.all()):
         return []
     return [found.reshape(-1)[0].expand(node.meta[VALUE].shape)]
