@@ -38,7 +38,7 @@ class Module(FromExamples):
 
     Args:
         module: makes the module, a class say: each run's is made from the run's seed. Or a module, from whose present
-            parameters every run starts.
+            parameters every run starts. A partial whose `classes` is None is told how many classes the data have.
         data: the examples.
         loss: (outputs, targets) -> a number, or a dict of several by name. None takes the cross-entropy where targets
             are whole numbers, with the classes on the last axis of the outputs or on the second, and the mean squared
@@ -49,7 +49,7 @@ class Module(FromExamples):
         ConfigurationError: the module cannot take the examples, or has nothing to train.
     """
 
-    module: Callable[[], nn.Module] | nn.Module
+    module: Callable[..., nn.Module] | nn.Module
     data: Dataset
     loss: Callable[[Tensor, Tensor], Tensor | Losses] | None = None
     batch_size: int | None = 64  # type: ignore[assignment]  # an int once made
@@ -66,8 +66,9 @@ class Module(FromExamples):
         """Return a module of its own, its parameters drawn from this seed."""
         if isinstance(self.module, nn.Module):
             return copy.deepcopy(self.module)
+        told = {"classes": self.data.classes} if asks_for_classes(self.module) else {}
         with set_to(mixed(seed), []):
-            made = self.module()
+            made = self.module(**told)
         if not isinstance(made, nn.Module):
             raise ConfigurationError(
                 f"objective.module makes a {type(made).__name__}, but a torch.nn.Module is needed; name its class by "
@@ -184,6 +185,11 @@ class Module(FromExamples):
         wrong = [f"{key!r} has shape {list(x.shape)}" for key, x in losses.items() if x.dim()]
         if wrong:
             raise ConfigurationError(f"A loss is one number, but {wrong[0]}; take its mean.")
+
+
+def asks_for_classes(module: Callable[..., nn.Module]) -> bool:
+    """Tell whether a partial leaves open how many classes there are."""
+    return getattr(module, "keywords", {}).get("classes", 0) is None
 
 
 NORMS = (
