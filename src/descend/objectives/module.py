@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.nn import functional
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
+from descend.checks import check_number
 from descend.errors import ConfigurationError
 from descend.graph.chance import mixed, set_to
 from descend.kinds import usual_kinds
@@ -21,10 +22,6 @@ from descend.types import Batch, Loss, Losses, Params, State, Total
 
 PART = 1024
 """Examples that are evaluated at a time where no step is made: memory for more is not to be had for every network."""
-
-MOST_WHOLE = 8192
-"""Training examples over which the start and the end are evaluated, evenly spread over all; those of a larger set take
-longer than the training."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +41,8 @@ class Module(FromExamples):
             are whole numbers, with the classes on the last axis of the outputs or on the second, and the mean squared
             error where they are not.
         batch_size: see `FromExamples`.
+        most_evaluated: training examples over which the start and the end are evaluated, evenly spread over all; those
+            of a larger set take longer than the training.
 
     Raises:
         ConfigurationError: the module cannot take the examples, or has nothing to train.
@@ -53,9 +52,11 @@ class Module(FromExamples):
     data: Dataset
     loss: Callable[[Tensor, Tensor], Tensor | Losses] | None = None
     batch_size: int | None = 64  # type: ignore[assignment]  # an int once made
+    most_evaluated: int = 8192
 
     def __post_init__(self) -> None:
         self.take_split()
+        check_number(self, "most_evaluated", at_least=1)
         trained = self._made(0)
         object.__setattr__(self, "_modules", {True: trained.train(), False: copy.deepcopy(trained).eval()})
         check_module(trained)
@@ -128,8 +129,8 @@ class Module(FromExamples):
     def losses(self, params: Params, batch: Batch) -> Losses:
         if batch is None:
             every = len(self.train_targets)
-            spread = torch.arange(min(every, MOST_WHOLE), device=self.train_targets.device)
-            batch = spread * every // len(spread) if every > MOST_WHOLE else None
+            spread = torch.arange(min(every, self.most_evaluated), device=self.train_targets.device)
+            batch = spread * every // len(spread) if every > self.most_evaluated else None
         return self._over(params, *self.examples(batch), self._losses)
 
     def _over(
