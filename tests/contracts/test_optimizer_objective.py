@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from networks import TOY, toy
 from torch.utils._pytree import tree_map
 
 from descend.engine.experiment import Experiment
@@ -27,7 +28,8 @@ from descend.types import Params
 
 STEPS = 5
 LENGTH = 1e-3
-COSTLY = ("mnist_mlp", "digits_cnn", "digits_mlp_small", "digits_two_tasks", "module")
+COSTLY = ("mnist_mlp", "digits_cnn", "digits_mlp_small", "digits_two_tasks", "module", "auto_mpg_mlp", *TOY)
+COSTLY += ("mnist1d_cnn", "mnist1d_logistic", "mnist1d_mlp", "deep_quadratic", "noisy_quadratic")
 LEFT_OUT = ("mnist_cnn",)
 SAMPLED = ("adam", "sgd")
 # The eigenvalues of 17,226 × 17,226 entries: refused.
@@ -50,7 +52,7 @@ PAIRS = [
 
 @functools.cache
 def part(group: str, choice: str) -> Objective | Optimizer:
-    overrides = [*QUIET, f"{group}={choice}"]
+    overrides = [*QUIET, f"{group}={choice}", *toy(choice)]
     return getattr(build(compose(overrides), overrides), group)
 
 

@@ -76,8 +76,8 @@ class Arrays(Shuffled):
             inputs, targets = join.format(self.inputs), join.format(self.targets)
             if inputs in names and targets not in names:
                 raise ConfigurationError(
-                    f"{self.path} has {inputs}, but no {targets}: it has the arrays {enumerated(sorted(names))}; name the "
-                    "targets by objective.data.targets."
+                    f"{self.path} has {inputs}, but no {targets}: it has the arrays {enumerated(sorted(names))}; name "
+                    "the targets by objective.data.targets."
                 )
             if inputs in names:
                 return self._pair(inputs, targets, read)

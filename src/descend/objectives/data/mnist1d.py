@@ -14,8 +14,8 @@ from descend.objectives.data.shuffled import Shuffled, of_parts
 class MNIST1D(Shuffled):
     """5,000 curves of 40 points, each a digit's template that was moved, scaled, sheared and made noisy; 10 classes.
 
-    Greydanus & Kobak, "Scaling down deep learning with MNIST-1D" (2024), made by the authors' package with its own seed:
-    the data set of the paper. Its 4,000 training and 1,000 test examples are kept, whatever `test_fraction`.
+    Greydanus & Kobak, "Scaling down deep learning with MNIST-1D" (2024), made by the authors' package with its own
+    seed: the data set of the paper. Its 4,000 training and 1,000 test examples are kept, whatever `test_fraction`.
 
     Args:
         standardise: as for every data set, but off unless asked for, because the package has scaled them already.
@@ -26,12 +26,12 @@ class MNIST1D(Shuffled):
     def load(self) -> Examples:
         from mnist1d.data import get_dataset_args, make_dataset
 
-        before = random.getstate(), np.random.get_state()  # the package seeds both
+        before = random.getstate(), np.random.get_state()  # noqa: NPY002  # the package seeds both
         try:
             found = make_dataset(get_dataset_args())
         finally:
             random.setstate(before[0])
-            np.random.set_state(before[1])
+            np.random.set_state(before[1])  # noqa: NPY002
         train, test = (
             (torch.from_numpy(found[f"x{part}"]), torch.from_numpy(found[f"y{part}"])) for part in ("", "_test")
         )

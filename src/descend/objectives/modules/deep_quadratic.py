@@ -9,8 +9,8 @@ class DeepQuadratic(nn.Module):
     """The factor of ½ (θ − x)ᵀQ(θ − x) in 100 dimensions: outputs √Λ R (θ − x), where Q = RᵀΛR; θ starts at 1.
 
     Of the eigenvalues 90 lie between 0 and 1 and 10 between 30 and 60, as Chaudhari et al., "Entropy-SGD" (2017), found
-    them in networks. Schneider, Balles & Hennig, "DeepOBS: a deep learning optimizer benchmark suite" (2019): Λ and R are
-    drawn as there, from NumPy's RandomState(42).
+    them in networks. Schneider, Balles & Hennig, "DeepOBS: a deep learning optimizer benchmark suite" (2019): Λ and R
+    are drawn as there, from NumPy's RandomState(42).
     """
 
     def __init__(self) -> None:

@@ -5,9 +5,6 @@ import math
 import torch
 from torch import Tensor, nn
 
-DEVIATION = 0.02
-"""Standard deviation of a weight at the start: Radford et al., "Improving language understanding" (2018)."""
-
 
 class Attention(nn.Module):
     """Attention of several heads, each position to all positions, or to itself and those before it.
@@ -68,10 +65,13 @@ class Block(nn.Module):
 
 
 def draw(module: nn.Module, depth: int) -> None:
-    """Draw all weights as GPT-2 has them: normal; what is added to the path past the blocks by 1/√(2 depth) smaller."""
+    """Draw the weights as nanoGPT does: normal, of deviation 0.02, or 0.02/√(2d) where they add to what passes blocks.
+
+    Radford et al., "Language models are unsupervised multitask learners" (2019): d is the depth, the number of blocks.
+    """
     for name, part in module.named_modules():
         if isinstance(part, nn.Linear | nn.Embedding):
             added = name.endswith(("attention.out", "narrow"))
-            nn.init.normal_(part.weight, std=DEVIATION / math.sqrt(2 * depth) if added else DEVIATION)
+            nn.init.normal_(part.weight, std=0.02 / math.sqrt(2 * depth) if added else 0.02)
         if isinstance(part, nn.Linear) and part.bias is not None:
             nn.init.zeros_(part.bias)

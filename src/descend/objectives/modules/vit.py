@@ -1,9 +1,8 @@
 """A small vision transformer."""
 
-import torch
 from torch import Tensor, nn
 
-from descend.objectives.modules.transformer import DEVIATION, Block, draw
+from descend.objectives.modules.transformer import Block, draw
 
 
 class ViT(nn.Module):
@@ -36,7 +35,7 @@ class ViT(nn.Module):
         if side % patch:
             raise ValueError(f"side is {side}, but it must be a multiple of patch, {patch}")
         self.patches = nn.Conv2d(channels, width, patch, stride=patch)
-        self.places = nn.Parameter(DEVIATION * torch.randn((side // patch) ** 2, width))
+        self.places = nn.Embedding((side // patch) ** 2, width)
         blocks = (Block(width, heads, causal=False, bias=True, dropout=dropout) for _ in range(depth))
         self.blocks = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(width)
@@ -45,5 +44,5 @@ class ViT(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Return [n, classes] for pictures [n, channels, side, side]."""
-        x = self.patches(pictures).flatten(start_dim=2).transpose(1, 2) + self.places
+        x = self.patches(pictures).flatten(start_dim=2).transpose(1, 2) + self.places.weight
         return self.last(self.norm(self.blocks(x)).mean(dim=1))
