@@ -32,15 +32,16 @@ RATES = "optimizer.lr=0.001,0.003"
 
 STACKS = {
     "objective": {
-        "ackley", "auto_mpg_mlp", "beale", "bohachevsky", "booth", "branch", "branin", "breast_cancer_logistic", "cagrad_toy", "char_gpt",
-        "cubic", "deep_quadratic", "detached", "diabetes_linear", "diabetes_ridge", "digits_cnn", "digits_mlp", "digits_mlp_small",
-        "digits_two_tasks", "dixon_price", "dtlz2", "easom", "expression", "fonseca_fleming", "freudenstein_roth",
-        "goldstein_price", "griewank", "himmelblau", "levy", "loop", "matyas", "mccormick", "michalewicz",
-        "mnist1d_cnn", "mnist1d_gru", "mnist1d_logistic", "mnist1d_mlp",
-        "mnist_autoencoder", "mnist_cnn", "mnist_mlp", "mnist_resnet", "mnist_vit", "module", "noisy_quadratic", "op_at_point", "op_on_vector", "parabola", "pinn/beam", "pinn/burgers",
-        "pinn/heat", "pinn/helmholtz", "pinn/kdv", "pinn/poisson", "plane", "powell_singular", "quadratic", "rastrigin",
-        "rosenbrock", "schwefel", "sine_plus_cosine", "six_hump_camel", "sphere", "square_and_cube",
-        "styblinski_tang", "three_hump_camel", "wood", "zakharov", "zdt1",
+        "ackley", "auto_mpg_mlp", "beale", "bohachevsky", "booth", "branch", "branin", "breast_cancer_logistic",
+        "cagrad_toy", "char_gpt", "cubic", "deep_quadratic", "detached", "diabetes_linear", "diabetes_ridge",
+        "digits_cnn", "digits_mlp", "digits_mlp_small", "digits_two_tasks", "dixon_price", "dtlz2", "easom",
+        "expression", "fonseca_fleming", "freudenstein_roth", "goldstein_price", "griewank", "himmelblau", "levy",
+        "loop", "matyas", "mccormick", "michalewicz", "mnist1d_cnn", "mnist1d_gru", "mnist1d_logistic", "mnist1d_mlp",
+        "mnist_autoencoder", "mnist_cnn", "mnist_mlp", "mnist_resnet", "mnist_vit", "module", "noisy_quadratic",
+        "op_at_point", "op_on_vector", "parabola", "pinn/beam", "pinn/burgers", "pinn/heat", "pinn/helmholtz",
+        "pinn/kdv", "pinn/poisson", "plane", "powell_singular", "quadratic", "rastrigin", "rosenbrock", "schwefel",
+        "sine_plus_cosine", "six_hump_camel", "sphere", "square_and_cube", "styblinski_tang", "three_hump_camel",
+        "wood", "zakharov", "zdt1",
     },
     "optimizer": {
         "adadelta", "adagrad", "adam", "adamax", "adamw", "asgd", "gradient_descent", "groups", "lion", "momentum",
