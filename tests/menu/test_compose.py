@@ -59,7 +59,7 @@ RUNS = [
 GROUPS = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir() and folder.name != "experiment")
 BUILT_ON_OTHERS = {
     *(("derivatives", "third"), ("metrics", "curvature"), ("schedule", "warmup"), ("tracker", "all")),
-    *(("sweep", "random"), ("sweep", "sobol")),
+    *(("sweep", "random"), ("sweep", "sobol"), ("optimizer", "groups")),
 }
 
 
@@ -101,7 +101,7 @@ NO_DATA = ["objective.data=arrys", "objective.data.pth=a"]
 
 
 @pytest.mark.parametrize(
-    "wrong", ["optimizer.lrr=1", "steps=many", "nothing=1", "objective.dim.x=1", "optimizer.lr={", *NO_DATA]
+    "wrong", ["optimizer.lrr=1", "seed=many", "nothing=1", "objective.dim.x=1", "optimizer.lr={", *NO_DATA]
 )
 def test_what_is_wrong_is_told_as_by_hydra(wrong: str) -> None:
     with pytest.raises((HydraException, OmegaConfBaseException)) as expected:
