@@ -5,8 +5,8 @@ TOY = {
         "objective.module.depth=2",
         "objective.module.width=8",
         "objective.module.heads=2",
-        "objective.data.context=4",
-        "objective.data.test_fraction=0.0001",
+        "objective.data.context=16",
+        "objective.data.test_fraction=0.0005",
     ],
     "mnist_resnet": ["objective.module.widths=[2,4]"],
     "mnist_vit": [

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from networks import toy
 from torch import Tensor
 
 from descend.engine.backends import c_program, choose, kernel
@@ -160,7 +161,7 @@ def overrides_of(group: str, choice: str) -> list[str]:
     own = EXPRESSION if choice == "expression" else [f"{group}={choice}"]
     if choice == "log1mexp":  # of negative numbers only
         own = [*own, "objective.start={x: -0.7}"]
-    return [*TRIED_ON[group], *own, *QUIET]
+    return [*TRIED_ON[group], *own, *toy(choice), *QUIET]
 
 
 @pytest.mark.parametrize("group", TRIED_ON)
