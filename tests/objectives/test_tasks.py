@@ -15,7 +15,6 @@ from descend.menu.compose import compose
 from descend.objectives.data.auto_mpg import AutoMPG
 from descend.objectives.data.mnist1d import MNIST1D
 from descend.objectives.data.quadratic_points import QuadraticPoints
-from descend.objectives.data.text import Text
 from descend.objectives.module import Module
 from descend.objectives.modules.deep_quadratic import DeepQuadratic, draw_rotation
 from descend.objectives.modules.gpt import GPT
@@ -39,13 +38,13 @@ def test_mnist1d_is_the_data_set_of_its_authors_and_leaves_the_generators_alone(
     assert (random.random(), np.random.rand()) == expected  # noqa: NPY002
     np.testing.assert_allclose(
         split.train_inputs[0, :4],
-        [-0.3320056673693902, -0.4719103656557236, -0.778697076293495, -1.0097408265367047],
-        rtol=1e-12,
+        [-0.332005667369, -0.471910365655, -0.778697076293, -1.009740826537],
+        rtol=1e-10,
     )
     np.testing.assert_allclose(
         split.test_inputs[-1, -4:],
-        [0.4472328851428726, 0.6598756470890784, 0.8777343497528006, 1.193151836835276],
-        rtol=1e-12,
+        [0.447232885142, 0.659875647089, 0.877734349752, 1.193151836835],
+        rtol=1e-10,
     )
     assert split.train_targets[:12].tolist() == [2, 6, 4, 5, 6, 6, 6, 0, 3, 1, 6, 9]
     assert split.test_targets[:12].tolist() == [2, 6, 3, 9, 4, 3, 1, 9, 5, 2, 0, 7]
@@ -118,11 +117,9 @@ def test_a_gpt_has_the_characters_and_the_context_of_its_text(tmp_path) -> None:
 
 
 def test_a_gpt_starts_with_the_loss_of_a_guess() -> None:
-    split = Text().split()
-    network = GPT(classes=split.classes)
-    outputs, targets = network(split.test_inputs[:8]), split.test_targets[:8]
-    loss = nn.functional.cross_entropy(outputs.flatten(end_dim=-2), targets.flatten())
-    assert float(loss.detach()) == pytest.approx(math.log(split.classes), rel=0.03)
+    tokens, targets = torch.randint(103, (2, 8, 64), generator=torch.Generator().manual_seed(0))
+    loss = nn.functional.cross_entropy(GPT(classes=103)(tokens).flatten(end_dim=-2), targets.flatten())
+    assert float(loss.detach()) == pytest.approx(math.log(103), rel=0.03)
 
 
 def test_a_gpt_has_as_many_weights_as_the_formula_says() -> None:
