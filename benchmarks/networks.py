@@ -1,7 +1,7 @@
 """Networks of one's own: a step against the same loop in PyTorch by hand and in Lightning; stacked against one by one.
 
-All on one thread, in CPU time, in turn; medians of the pairs. Setting up (imports, data, start) is outside on all sides;
-a look at the test part every hundred steps, and at the end one over the training part, too, is inside.
+All on one thread, in CPU time, in turn; medians of the pairs. Setting up (imports, data, start) is outside on all
+sides; a look at the test part every hundred steps, and at the end one over the training part, too, is inside.
 
     pip install -c constraints.txt lightning    # its rows are left out where it is not there
     python benchmarks/networks.py [rounds] [steps]
