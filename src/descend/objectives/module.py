@@ -58,7 +58,7 @@ class Module(FromExamples):
         self.take_split()
         check_number(self, "most_evaluated", at_least=1)
         trained = self._made(0)
-        object.__setattr__(self, "_modules", {True: trained.train(), False: copy.deepcopy(trained).eval()})
+        object.__setattr__(self, "_modules", {True: trained.train(), False: for_evaluation(trained)})
         check_module(trained)
         object.__setattr__(self, "_state", state_of(trained))
         self._check_outputs()
@@ -109,7 +109,7 @@ class Module(FromExamples):
 
     def fresh_module(self) -> nn.Module:
         """Return a module of the caller's own, untrained, in its evaluation mode."""
-        return copy.deepcopy(self._modules[False])  # type: ignore[attr-defined]
+        return copy.deepcopy(self._modules[True]).eval()  # type: ignore[attr-defined]
 
     def trained(self, params: Params, state: State) -> Params:
         made, values = self.fresh_module(), params | state
@@ -186,6 +186,18 @@ class Module(FromExamples):
         wrong = [f"{key!r} has shape {list(x.shape)}" for key, x in losses.items() if x.dim()]
         if wrong:
             raise ConfigurationError(f"A loss is one number, but {wrong[0]}; take its mean.")
+
+
+def for_evaluation(module: nn.Module) -> nn.Module:
+    """Return a copy in its evaluation mode, of which derivatives can be taken.
+
+    Recurrent layers keep what a gradient needs in training mode alone, which is the same but for their dropout.
+    """
+    made = copy.deepcopy(module).eval()
+    for part in made.modules():
+        if isinstance(part, nn.RNNBase):
+            part.train().dropout = 0.0
+    return made
 
 
 def asks_for_classes(module: Callable[..., nn.Module]) -> bool:
