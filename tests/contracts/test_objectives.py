@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 from hydra.utils import instantiate
+from networks import toy
 from omegaconf import OmegaConf
 from scipy.optimize import minimize
 from torch import Tensor
@@ -46,8 +47,8 @@ def made(name: str) -> Objective:
 
 
 def node(name: str) -> Any:
-    """The node of a choice as the menu composes it, its data included."""
-    return compose([f"objective={name}"]).objective
+    """The node of a choice as the menu composes it, its data included; of a large network the toy."""
+    return compose([f"objective={name}", *toy(name)]).objective
 
 
 def seeded(seed: int) -> torch.Generator:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from networks import TOY, toy
 from torch.utils._pytree import tree_map
 
 from descend.engine.experiment import Experiment
@@ -23,11 +24,12 @@ from descend.menu.build import build
 from descend.menu.compose import compose
 from descend.objectives.objective import Objective
 from descend.optimizers.optimizer import Optimizer
-from descend.types import Params
+from descend.types import Params, State
 
 STEPS = 5
 LENGTH = 1e-3
-COSTLY = ("mnist_mlp", "digits_cnn", "digits_mlp_small", "digits_two_tasks", "module")
+COSTLY = ("mnist_mlp", "digits_cnn", "digits_mlp_small", "digits_two_tasks", "module", "auto_mpg_mlp", *TOY)
+COSTLY += ("mnist1d_cnn", "mnist1d_logistic", "mnist1d_mlp", "deep_quadratic", "noisy_quadratic")
 LEFT_OUT = ("mnist_cnn",)
 SAMPLED = ("adam", "sgd")
 # The eigenvalues of 17,226 × 17,226 entries: refused.
@@ -50,7 +52,7 @@ PAIRS = [
 
 @functools.cache
 def part(group: str, choice: str) -> Objective | Optimizer:
-    overrides = [*QUIET, f"{group}={choice}"]
+    overrides = [*QUIET, f"{group}={choice}", *toy(choice)]
     return getattr(build(compose(overrides), overrides), group)
 
 
@@ -60,8 +62,15 @@ def start(choice: str) -> tuple[Params, Params]:
     experiment, params, _ = Experiment(part("objective", choice)).placed(
         part("objective", choice).init(torch.Generator().manual_seed(0))
     )
-    found = LossGradients.of(Evaluation(experiment.objective), params)[0]
+    found = LossGradients.of(Evaluation(experiment.objective, beginning(choice)), params)[0]
     return params, found.combined(torch.ones_like(found.values))
+
+
+def beginning(choice: str) -> State:
+    """The state that an objective starts from, in its own precision."""
+    objective = part("objective", choice)
+    _, state = objective.start_and_state(torch.Generator().manual_seed(0))
+    return {name: x.to(objective.dtype) if x.is_floating_point() else x for name, x in state.items()}
 
 
 def careful(optimizer: Optimizer, choice: str) -> Optimizer:
@@ -69,7 +78,8 @@ def careful(optimizer: Optimizer, choice: str) -> Optimizer:
     params, gradients = start(choice)
     once = replace(optimizer, lr=LENGTH)
     objective = part("objective", choice).to(next(iter(params.values())).dtype, torch.device("cpu"))
-    loss = total(Evaluation(objective), torch.ones(len(objective.losses(params, None)), dtype=objective.dtype))
+    evaluation = Evaluation(objective, beginning(choice))
+    loss = total(evaluation, torch.ones(len(objective.losses(params, None)), dtype=objective.dtype))
     with torch.no_grad():
         after, _ = once.step(params, gradients, once.init(params), loss)
     moved = max(float((after[name] - x).abs().max()) for name, x in params.items())
@@ -96,9 +106,7 @@ def test_a_few_small_steps_lower_the_loss(optimizer: str, objective: str) -> Non
         assert torch.equal(x, kept[name])
         assert (run.params[name].dtype, run.params[name].shape) == (x.dtype, x.shape)
     if any(g.abs().max() > 0 for g in gradients.values()):
-        begun, state = (
-            Evaluation(run.experiment.objective, training=True),
-            tree_map(lambda x: x[0], run.final.standing.state),
-        )
+        begun = Evaluation(run.experiment.objective, beginning(objective), training=True)
+        state = tree_map(lambda x: x[0], run.final.standing.state)
         ended = Evaluation(run.experiment.objective, state, training=True)
         assert summed(ended, run.params) < summed(begun, params)

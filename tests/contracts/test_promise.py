@@ -11,6 +11,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 import torch
+from networks import TOY, toy
 
 import descend
 from descend import menu
@@ -31,14 +32,16 @@ RATES = "optimizer.lr=0.001,0.003"
 
 STACKS = {
     "objective": {
-        "ackley", "beale", "bohachevsky", "booth", "branch", "branin", "breast_cancer_logistic", "cagrad_toy",
-        "cubic", "detached", "diabetes_linear", "diabetes_ridge", "digits_cnn", "digits_mlp", "digits_mlp_small",
-        "digits_two_tasks", "dixon_price", "dtlz2", "easom", "expression", "fonseca_fleming", "freudenstein_roth",
-        "goldstein_price", "griewank", "himmelblau", "levy", "loop", "matyas", "mccormick", "michalewicz",
-        "mnist_cnn", "mnist_mlp", "module", "op_at_point", "op_on_vector", "parabola", "pinn/beam", "pinn/burgers",
-        "pinn/heat", "pinn/helmholtz", "pinn/kdv", "pinn/poisson", "plane", "powell_singular", "quadratic", "rastrigin",
-        "rosenbrock", "schwefel", "sine_plus_cosine", "six_hump_camel", "sphere", "square_and_cube",
-        "styblinski_tang", "three_hump_camel", "wood", "zakharov", "zdt1",
+        "ackley", "auto_mpg_mlp", "beale", "bohachevsky", "booth", "branch", "branin", "breast_cancer_logistic",
+        "cagrad_toy", "char_gpt", "cubic", "deep_quadratic", "detached", "diabetes_linear", "diabetes_ridge",
+        "digits_cnn", "digits_mlp", "digits_mlp_small", "digits_two_tasks", "dixon_price", "dtlz2", "easom",
+        "expression", "fonseca_fleming", "freudenstein_roth", "goldstein_price", "griewank", "himmelblau", "levy",
+        "loop", "matyas", "mccormick", "michalewicz", "mnist1d_cnn", "mnist1d_gru", "mnist1d_logistic", "mnist1d_mlp",
+        "mnist_autoencoder", "mnist_cnn", "mnist_mlp", "mnist_resnet", "mnist_vit", "module", "noisy_quadratic",
+        "op_at_point", "op_on_vector", "parabola", "pinn/beam", "pinn/burgers", "pinn/heat", "pinn/helmholtz",
+        "pinn/kdv", "pinn/poisson", "plane", "powell_singular", "quadratic", "rastrigin", "rosenbrock", "schwefel",
+        "sine_plus_cosine", "six_hump_camel", "sphere", "square_and_cube", "styblinski_tang", "three_hump_camel",
+        "wood", "zakharov", "zdt1",
     },
     "optimizer": {
         "adadelta", "adagrad", "adam", "adamax", "adamw", "asgd", "gradient_descent", "groups", "lion", "momentum",
@@ -61,7 +64,7 @@ ONE_BY_ONE = {
 }
 
 # One of a kind, at a hundred times the cost: few steps, or held by another that is built of the same operations.
-HEAVY = {"mnist_mlp", "digits_cnn", "pinn/poisson", "digits_two_tasks"}
+HEAVY = {"mnist_mlp", "digits_cnn", "pinn/poisson", "digits_two_tasks", *TOY, "mnist1d_cnn", "mnist1d_mlp"}
 HELD_BY_ANOTHER = {"mnist_cnn", "pinn/beam", "pinn/burgers", "pinn/heat", "pinn/helmholtz", "pinn/kdv"}
 
 
@@ -113,7 +116,7 @@ def test_every_member_is_named(family: str) -> None:
 def test_objective(objective: str) -> None:
     steps = 3 if objective in HEAVY else 30 if objective.startswith(("digits", "mnist")) else 200
     rates = "optimizer.lr=0.00001,0.00003"
-    check([f"objective={objective}", "optimizer=sgd", rates, *QUIET], steps)
+    check([f"objective={objective}", *toy(objective), "optimizer=sgd", rates, *QUIET], steps)
 
 
 @pytest.mark.parametrize("optimizer", sorted(STACKS["optimizer"]))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from networks import toy
 from stacks import hold
 
 from descend import menu
@@ -36,7 +37,7 @@ def marked(names: Iterable[str]) -> list[Any]:
 
 @pytest.mark.parametrize("objective", marked(choices("objective")))
 def test_objective(objective: str, tmp_path: Path) -> None:
-    hold([f"objective={objective}", "optimizer=sgd", "optimizer.lr=0.00001", *QUIET], tmp_path)
+    hold([f"objective={objective}", *toy(objective), "optimizer=sgd", "optimizer.lr=0.00001", *QUIET], tmp_path)
 
 
 @pytest.mark.parametrize("optimizer", choices("optimizer"))

@@ -7,6 +7,7 @@ here too, so that a number that reaches a step by another way than its own field
 import dataclasses
 import functools
 import types
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,6 +32,8 @@ def same(a: Any, b: Any, seen: set[tuple[int, int]] | None = None) -> bool:
     seen = seen | {(id(a), id(b))}
     if isinstance(a, Tensor):
         return a.dtype == b.dtype and a.shape == b.shape and torch.equal(a, b)
+    if isinstance(a, weakref.ref):  # which compares what it refers to, tensors even
+        return same(a(), b(), seen)
     if isinstance(a, np.ndarray):
         return bool(np.array_equal(a, b))
     if isinstance(a, float):

@@ -12,6 +12,7 @@ from torch.func import functional_call
 from torch.nn import functional
 from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 
+from descend.checks import check_number
 from descend.errors import ConfigurationError
 from descend.graph.chance import mixed, set_to
 from descend.kinds import usual_kinds
@@ -21,10 +22,6 @@ from descend.types import Batch, Loss, Losses, Params, State, Total
 
 PART = 1024
 """Examples that are evaluated at a time where no step is made: memory for more is not to be had for every network."""
-
-MOST_WHOLE = 8192
-"""Training examples over which the start and the end are evaluated, evenly spread over all; those of a larger set take
-longer than the training."""
 
 
 @dataclass(frozen=True)
@@ -38,26 +35,30 @@ class Module(FromExamples):
 
     Args:
         module: makes the module, a class say: each run's is made from the run's seed. Or a module, from whose present
-            parameters every run starts.
+            parameters every run starts. A partial whose `classes` is None is told how many classes the data have.
         data: the examples.
         loss: (outputs, targets) -> a number, or a dict of several by name. None takes the cross-entropy where targets
             are whole numbers, with the classes on the last axis of the outputs or on the second, and the mean squared
             error where they are not.
         batch_size: see `FromExamples`.
+        most_evaluated: training examples over which the start and the end are evaluated, evenly spread over all; those
+            of a larger set take longer than the training.
 
     Raises:
         ConfigurationError: the module cannot take the examples, or has nothing to train.
     """
 
-    module: Callable[[], nn.Module] | nn.Module
+    module: Callable[..., nn.Module] | nn.Module
     data: Dataset
     loss: Callable[[Tensor, Tensor], Tensor | Losses] | None = None
     batch_size: int | None = 64  # type: ignore[assignment]  # an int once made
+    most_evaluated: int = 8192
 
     def __post_init__(self) -> None:
         self.take_split()
+        check_number(self, "most_evaluated", at_least=1)
         trained = self._made(0)
-        object.__setattr__(self, "_modules", {True: trained.train(), False: copy.deepcopy(trained).eval()})
+        object.__setattr__(self, "_modules", {True: trained.train(), False: for_evaluation(trained)})
         check_module(trained)
         object.__setattr__(self, "_state", state_of(trained))
         self._check_outputs()
@@ -66,8 +67,9 @@ class Module(FromExamples):
         """Return a module of its own, its parameters drawn from this seed."""
         if isinstance(self.module, nn.Module):
             return copy.deepcopy(self.module)
+        told = {"classes": self.data.classes} if asks_for_classes(self.module) else {}
         with set_to(mixed(seed), []):
-            made = self.module()
+            made = self.module(**told)
         if not isinstance(made, nn.Module):
             raise ConfigurationError(
                 f"objective.module makes a {type(made).__name__}, but a torch.nn.Module is needed; name its class by "
@@ -107,7 +109,7 @@ class Module(FromExamples):
 
     def fresh_module(self) -> nn.Module:
         """Return a module of the caller's own, untrained, in its evaluation mode."""
-        return copy.deepcopy(self._modules[False])  # type: ignore[attr-defined]
+        return copy.deepcopy(self._modules[True]).eval()  # type: ignore[attr-defined]
 
     def trained(self, params: Params, state: State) -> Params:
         made, values = self.fresh_module(), params | state
@@ -127,8 +129,8 @@ class Module(FromExamples):
     def losses(self, params: Params, batch: Batch) -> Losses:
         if batch is None:
             every = len(self.train_targets)
-            spread = torch.arange(min(every, MOST_WHOLE), device=self.train_targets.device)
-            batch = spread * every // len(spread) if every > MOST_WHOLE else None
+            spread = torch.arange(min(every, self.most_evaluated), device=self.train_targets.device)
+            batch = spread * every // len(spread) if every > self.most_evaluated else None
         return self._over(params, *self.examples(batch), self._losses)
 
     def _over(
@@ -184,6 +186,23 @@ class Module(FromExamples):
         wrong = [f"{key!r} has shape {list(x.shape)}" for key, x in losses.items() if x.dim()]
         if wrong:
             raise ConfigurationError(f"A loss is one number, but {wrong[0]}; take its mean.")
+
+
+def for_evaluation(module: nn.Module) -> nn.Module:
+    """Return a copy in its evaluation mode, of which derivatives can be taken.
+
+    Recurrent layers keep what a gradient needs in training mode alone, which is the same but for their dropout.
+    """
+    made = copy.deepcopy(module).eval()
+    for part in made.modules():
+        if isinstance(part, nn.RNNBase):
+            part.train().dropout = 0.0
+    return made
+
+
+def asks_for_classes(module: Callable[..., nn.Module]) -> bool:
+    """Tell whether a partial leaves open how many classes there are."""
+    return getattr(module, "keywords", {}).get("classes", 0) is None
 
 
 NORMS = (

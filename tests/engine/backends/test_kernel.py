@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from networks import toy
 from torch import Tensor
 
 from descend.engine.backends import c_program, choose, kernel
@@ -69,6 +70,9 @@ NOT_TAKEN = {
         **dict.fromkeys(["breast_cancer_logistic", "diabetes_linear", "diabetes_ridge"], LARGE),
         **dict.fromkeys(["digits_cnn", "digits_mlp", "digits_mlp_small", "digits_two_tasks"], DRAWS),
         **dict.fromkeys(["mnist_cnn", "mnist_mlp", "module"], DRAWS),
+        **dict.fromkeys(["mnist1d_cnn", "mnist1d_gru", "mnist1d_logistic", "mnist1d_mlp"], DRAWS),
+        **dict.fromkeys(["mnist_autoencoder", "mnist_resnet", "mnist_vit"], DRAWS),
+        **dict.fromkeys(["auto_mpg_mlp", "char_gpt", "deep_quadratic", "noisy_quadratic"], DRAWS),
         **dict.fromkeys([f"pinn/{name}" for name in ("beam", "burgers", "heat", "helmholtz", "kdv", "poisson")], LARGE),
     },
     "optimizer": {"newton": EIGENVECTORS, **dict.fromkeys(["adam_then_lbfgs", "newton_cg", "torch"], CALLED)},
@@ -157,7 +161,7 @@ def overrides_of(group: str, choice: str) -> list[str]:
     own = EXPRESSION if choice == "expression" else [f"{group}={choice}"]
     if choice == "log1mexp":  # of negative numbers only
         own = [*own, "objective.start={x: -0.7}"]
-    return [*TRIED_ON[group], *own, *QUIET]
+    return [*TRIED_ON[group], *own, *toy(choice), *QUIET]
 
 
 @pytest.mark.parametrize("group", TRIED_ON)

@@ -1,6 +1,6 @@
 """Handwritten digits: a part of MNIST."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -23,3 +23,18 @@ class MNIST5000(Shuffled):
         table = np.loadtxt(DATA_PATH, delimiter=",")
         images = torch.tensor(table[:, :-1], dtype=torch.float64, device="cpu").reshape(-1, 1, 28, 28)
         return Examples(images, torch.tensor(table[:, -1], dtype=torch.int64, device="cpu"))
+
+
+@dataclass(frozen=True)
+class MNISTPixels(Shuffled):
+    """The same images as inputs and as targets, to be reconstructed: [n, 784], from 0, blank, to 1.
+
+    Args:
+        standardise: as for every data set, but off unless asked for, so that a sigmoid can give the targets.
+    """
+
+    standardise: bool = field(default=False, kw_only=True)
+
+    def load(self) -> Examples:
+        pixels = MNIST5000(standardise=False).load().inputs.flatten(start_dim=1) / 255
+        return Examples(pixels, pixels)

@@ -1,0 +1,51 @@
+"""A small language model."""
+
+import torch
+from torch import Tensor, nn
+
+from descend.objectives.modules.transformer import Block, draw
+
+
+class GPT(nn.Module):
+    """A decoder-only transformer, whose last layer is its embedding.
+
+    Radford et al., "Language models are unsupervised multitask learners" (2019), by default in the size that nanoGPT
+    (github.com/karpathy/nanoGPT) trains on a CPU, without biases as there.
+
+    Args:
+        classes: how many tokens there are; None is filled in by `Module`, from its data.
+        context: most tokens of an input.
+        depth: blocks.
+        width, heads, dropout: see `Block`.
+    """
+
+    def __init__(
+        self,
+        classes: int | None = None,
+        context: int = 64,
+        depth: int = 4,
+        width: int = 128,
+        heads: int = 4,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        if classes is None:
+            raise ValueError("classes is None, which is for descend.objectives.module.Module to fill in")
+        self.context = context
+        self.tokens, self.places = nn.Embedding(classes, width), nn.Embedding(context, width)
+        self.dropout = nn.Dropout(dropout)
+        blocks = (Block(width, heads, causal=True, bias=False, dropout=dropout) for _ in range(depth))
+        self.blocks = nn.Sequential(*blocks)
+        self.norm = nn.LayerNorm(width, bias=False)
+        self.last = nn.Linear(width, classes, bias=False)
+        self.last.weight = self.tokens.weight
+        draw(self, depth)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Return the scores of the next token, [n, length, classes], for tokens [n, length]."""
+        length = tokens.shape[1]
+        if length > self.context:
+            raise ValueError(f"inputs have {length} tokens, but context is {self.context}")
+        places = torch.arange(length, dtype=torch.int64, device=tokens.device)
+        x = self.dropout(self.tokens(tokens) + self.places(places))
+        return self.last(self.norm(self.blocks(x)))

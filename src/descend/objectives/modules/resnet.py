@@ -1,0 +1,64 @@
+"""A small residual network."""
+
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+
+from torch import Tensor, nn
+
+Activation = Callable[[Tensor], Tensor]
+
+
+class Residual(nn.Module):
+    """Two 3 × 3 convolutions with batch norms, and a path past them: a 1 × 1 convolution where shapes change.
+
+    Args:
+        before: channels of the inputs.
+        channels: of the outputs; where there are others than before, height and width are halved.
+        activation: applied elementwise, Tensor -> Tensor of the same shape.
+    """
+
+    def __init__(self, before: int, channels: int, activation: Activation) -> None:
+        super().__init__()
+        stride = 1 if channels == before else 2
+        self.first = nn.Conv2d(before, channels, 3, stride, padding=1, bias=False)
+        self.second = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm1, self.norm2 = nn.BatchNorm2d(channels), nn.BatchNorm2d(channels)
+        self.past: nn.Module = nn.Identity()
+        if stride > 1:
+            self.past = nn.Sequential(nn.Conv2d(before, channels, 1, stride, bias=False), nn.BatchNorm2d(channels))
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return [n, channels, …] for [n, before, …]."""
+        inner = self.activation(self.norm1(self.first(x)))
+        return self.activation(self.norm2(self.second(inner)) + self.past(x))
+
+
+class ResNet(nn.Module):
+    """A convolution and residual blocks, whose outputs are averaged over all places before the last layer.
+
+    He, Zhang, Ren & Sun, "Deep residual learning for image recognition" (2016), section 4.2, with projections (B) where
+    shapes change: of one block for each width, 8 layers deep.
+
+    Args:
+        classes: how many numbers come out.
+        widths: channels, those of the first convolution and the first stage first.
+        blocks: residual blocks of each width.
+        activation: applied elementwise, Tensor -> Tensor of the same shape.
+        channels: of the pictures.
+    """
+
+    def __init__(
+        self, classes: int, widths: Sequence[int], blocks: int, activation: Activation, channels: int = 1
+    ) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(channels, widths[0], 3, padding=1, bias=False)
+        self.norm, self.activation = nn.BatchNorm2d(widths[0]), activation
+        depths = [width for width in widths for _ in range(blocks)]
+        self.blocks = nn.Sequential(*(Residual(a, b, activation) for a, b in pairwise([widths[0], *depths])))
+        self.last = nn.Linear(widths[-1], classes)
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Return [n, classes] for pictures [n, channels, height, width]."""
+        x = self.blocks(self.activation(self.norm(self.first(pictures))))
+        return self.last(x.mean(dim=(2, 3)))
