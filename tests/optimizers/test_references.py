@@ -24,6 +24,8 @@ from descend.optimizers.muon import Muon
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.schedule_free_adamw import ScheduleFreeAdamW
 from descend.optimizers.schedule_free_sgd import ScheduleFreeSGD
+from descend.optimizers.shampoo import Shampoo
+from descend.optimizers.soap import SOAP
 from descend.types import Params
 
 STEPS = 12
@@ -82,6 +84,11 @@ def without_a_second_epsilon() -> AbstractContextManager[Any]:
     return patch.object(BaseOptimizer, "apply_ams_bound", staticmethod(root_plus))
 
 
+def float64_for_float32() -> AbstractContextManager[Any]:
+    """pytorch_optimizer decomposes matrices in float32."""
+    return patch.object(torch, "float32", torch.float64)
+
+
 def one_by_one(method: type[torch.optim.Optimizer]) -> Twin:
     """The reference takes our names; its form for single tensors."""
     return lambda params, options: method(params, **options, foreach=False)
@@ -99,6 +106,17 @@ def muon_of_kernels(params: list[Tensor], options: dict[str, Any]) -> torch.opti
     return pytorch_optimizer.Muon([{"params": params, "use_muon": True, **given}])
 
 
+def soap(params: list[Tensor], options: dict[str, Any]) -> torch.optim.Optimizer:
+    own = {"precondition_frequency": "every", "max_precondition_dim": "largest"}
+    given = {name: options[own.get(name, name)] for name in ("lr", "betas", "eps", "weight_decay", *own)}
+    return pytorch_optimizer.SOAP(params, **given)
+
+
+def shampoo(params: list[Tensor], options: dict[str, Any]) -> torch.optim.Optimizer:
+    options = {"lr": options["lr"], "weight_decay": options["weight_decay"], "matrix_eps": options["eps"]}
+    return pytorch_optimizer.Shampoo(params, **options)
+
+
 muon = {
     "lr": lr,
     "momentum": momentum,
@@ -109,6 +127,12 @@ muon = {
 }
 
 CASES = {
+    "SOAP, pytorch_optimizer.SOAP": Case(
+        SOAP, soap, family | {"every": st.integers(1, 5), "largest": st.sampled_from([4, 100])}, float64_for_float32
+    ),
+    "Shampoo, pytorch_optimizer.Shampoo": Case(
+        Shampoo, shampoo, {"lr": lr, "weight_decay": weight_decay, "eps": st.floats(1e-3, 1e-1), "every": st.just(1)}
+    ),
     "Muon, torch.optim.Muon": Case(Muon, torch_muon, muon | {"eps": eps}, without_bfloat16, ("matrix", "tall")),
     "Muon, pytorch_optimizer.Muon": Case(
         Muon, muon_of_kernels, muon, newton_schulz_in_float64, ("kernel", "matrix", "tall")
