@@ -32,11 +32,13 @@ def run(command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def own_files(folder: Path) -> None:
-    """Put the README's own modules and configurations where its commands expect them."""
+    """Put the README's own modules, configurations and data where its commands expect them."""
     for text in [*MODULES, *CONFIGURATIONS]:
         path = folder / text.split()[1]
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
+        if path.name.startswith("make_"):
+            exec(compile(text, "README.md", "exec"), {})
 
 
 def test_the_readme_has_commands() -> None:

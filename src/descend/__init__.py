@@ -9,20 +9,24 @@
 [0.001, 0.01]
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import polars as pl
+    from torch import Tensor, nn
 
     from descend.engine.experiment import Experiment
     from descend.engine.result import Result
     from descend.engine.sink import Sink
     from descend.menu.trained import Trained
+    from descend.objectives.data.tensors import Source
+    from descend.objectives.module import Module
+    from descend.types import Losses
 
-__all__ = ["Experiment", "load", "resume", "run", "sweep"]
+__all__ = ["Experiment", "load", "module", "resume", "run", "sweep"]
 
 
 def run(what: "Experiment | Sequence[str]", sinks: "Sequence[Sink]" = ()) -> "Result":
@@ -62,6 +66,34 @@ def resume(folder: "str | Path", overrides: "Sequence[str]" = ()) -> "Result":
     from descend.menu.commands.resume import resume
 
     return resume(folder, overrides)
+
+
+def module(
+    net: "nn.Module | Callable[[], nn.Module]",
+    loss: "Callable[[Tensor, Tensor], Tensor | Losses] | None",
+    train: "Source",
+    test: "Source | None" = None,
+    validation: "Source | None" = None,
+    batch_size: int | None = 64,
+) -> "Module":
+    """Return the objective of a module that learns from data, for an `Experiment`.
+
+    Args:
+        net: the module, from whose present parameters every run starts and which is never changed; or what makes one,
+            from each run's seed.
+        loss: (outputs, targets) -> a number, or several by name; None: cross-entropy, or mean squared error of floats.
+        train: inputs and targets, two tensors; or a `torch.utils.data.Dataset` or `DataLoader`, read into memory once.
+        test: those for testing; None takes a fifth of `train`.
+        validation: those for validation, if any; `test` is needed, too, then.
+        batch_size: examples in a step, whatever a DataLoader has; None takes all at every step.
+
+    Raises:
+        ConfigurationError: the module or the loss cannot take the data; the sentence says why.
+    """
+    from descend.objectives.data.tensors import Tensors
+    from descend.objectives.module import Module
+
+    return Module(net, Tensors(train, test, validation), loss, batch_size)
 
 
 def load(folder: "str | Path", which: str = "last") -> "Trained":

@@ -19,6 +19,7 @@ from descend.aggregators.torchjd_aggregator import TorchJD, find_methods
 from descend.engine.experiment import Experiment
 from descend.engine.run import run
 from descend.errors import ConfigurationError
+from descend.graph.chance import mixed
 from descend.metrics.conflict import Conflict
 from descend.metrics.decrease import Decrease
 from descend.metrics.derivative_norms import DerivativeNorms
@@ -182,7 +183,7 @@ def test_every_name_works_as_torchjd_does_step_after_step(name: str) -> None:
         torch.save(state, buffer)
         buffer.seek(0)
         state = torch.load(buffer, weights_only=True)
-        torch.manual_seed(step)
+        torch.manual_seed(mixed(0, step))
         if not ours.weighs:
             assert torch.equal(found, live(rows))
         elif isinstance(live, aggregation.Aggregator):
@@ -201,6 +202,19 @@ def test_methods_that_draw_do_so_anew_at_each_step() -> None:
     assert not torch.equal(first, second)
 
 
+def test_what_is_drawn_is_the_runs_own() -> None:
+    """The start is the same for every seed: where they end apart, the draws do it."""
+
+    def ended(seed: int) -> float:
+        experiment = Experiment(
+            Three(), GradientDescent(lr=0.05), TorchJD("Random"), steps=3, seed=seed, dtype="float64"
+        )
+        return run(experiment).value
+
+    assert ended(0) == ended(0)
+    assert ended(0) != ended(1)
+
+
 @pytest.mark.parametrize("name", ["NashMTL", "FAMO", "UPGard", "Aggregator"])
 def test_names_that_cannot_be_used_are_answered_with_those_that_can(name: str) -> None:
     with pytest.raises(ConfigurationError, match=f"TorchJD.name is {name!r}.* AlignedMTL, CAGrad.*; use one of these"):
@@ -217,14 +231,14 @@ def test_a_run_goes_where_torchjds_own_direction_leads(name: str, arguments: dic
     for step in range(30):
         leaf = x.clone().requires_grad_()
         rows = torch.stack([torch.autograd.grad(loss, leaf)[0] for loss in Three().losses({"x": leaf}, None).values()])
-        torch.manual_seed(step)
+        torch.manual_seed(mixed(0, step))
         x = x - 0.05 * live(rows)
     assert found.parameters["x"] == pytest.approx(x.tolist(), rel=1e-12)
     assert found.value == pytest.approx(sum(found.losses.values()), rel=1e-14)
     shown = found.records.filter(step=0)
     assert shown.filter(name="weight/a")["value"].item() == 1.0
     assert -1 <= shown.filter(name="direction_cosine/a")["value"].item() <= 1
-    torch.manual_seed(30)
+    torch.manual_seed(mixed(0, 30))
     leaf = x.clone().requires_grad_()
     rows = torch.stack([torch.autograd.grad(loss, leaf)[0] for loss in Three().losses({"x": leaf}, None).values()])
     assert found.gradient_norm == pytest.approx(float(live(rows).norm()), rel=1e-9)

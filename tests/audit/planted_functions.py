@@ -1,4 +1,4 @@
-"""Sixty functions of x [3] for the audit: thirty whose derivatives are right, thirty with a fault planted.
+"""Functions of x [3] for the audit: as many whose derivatives are right as with a fault planted.
 
 Each returns a scalar. `RIGHT` are to be called right in some sense, whatever is unusual about them; `FAULTY` are to be
 accused, from the order given on.
@@ -132,8 +132,90 @@ RIGHT: dict[str, Scalar] = {
     "a network": small_network(),
     "attention": softmax_attention,
     "cumulative sums": lambda x: x.cumsum(0).exp().sum() + x.cumprod(0).sum(),
+    "a billionth": lambda x: 1e-9 * sin(3 * x).square().sum(),
+    "a table in NumPy": lambda x: by_pieces(x).sum(),
+    "a hook that hands on what it got": hooked(lambda x: x.cos().prod(), lambda gradient: gradient.clone()),
+    "Functions of Functions": lambda x: Cube.apply(x).sum(),
+    "half precision for a log": lambda x: (x.half().sum().item(), sin(x).sum())[1],
     "cancelling terms": lambda x: (100 * x).sin().sum() - (100 * x).sin().sum() + x.square().sum(),
 }
+
+
+class Cube(torch.autograd.Function):
+    """x³, whose derivative is made of a Function, too."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx, gradient):
+        return 3 * gradient * Square.apply(*ctx.saved_tensors, 1.0)
+
+
+class Square(torch.autograd.Function):
+    """x², whose second derivative is `third` times what it should be."""
+
+    @staticmethod
+    def forward(ctx, x, third):
+        ctx.save_for_backward(x)
+        ctx.third = third
+        return x.square()
+
+    @staticmethod
+    def backward(ctx, gradient):
+        (x,) = ctx.saved_tensors
+        return gradient * (2 * x.detach() + 2 * ctx.third * (x - x.detach())), None
+
+
+class CubeOff(Cube):
+    @staticmethod
+    def backward(ctx, gradient):
+        return 3 * gradient * Square.apply(*ctx.saved_tensors, 1.1)
+
+
+def by_pieces(x: Tensor) -> Tensor:
+    """A table looked up in NumPy, whose pieces are straight: its slope is that of the piece."""
+
+    class Looked(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            at, heights = np.array([-1.0, 0.0, 1.0, 2.0]), np.array([1.0, 0.5, 2.0, -1.0])
+            piece = np.searchsorted(at, x.detach().numpy()) - 1
+            slopes = (np.diff(heights) / np.diff(at))[piece]
+            ctx.slopes = torch.from_numpy(slopes)
+            return torch.from_numpy(heights[piece] + slopes * (x.detach().numpy() - at[piece]))
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * ctx.slopes
+
+    return Looked.apply(x)
+
+
+def reversed_gradient(x: Tensor) -> Tensor:
+    """A hook that turns round the gradient of one entry, deep inside."""
+    hidden = torch.tanh(torch.outer(x, straight))
+    hidden.register_hook(lambda gradient: torch.cat([gradient[:2], -gradient[2:]]))
+    return hidden.square().sum()
+
+
+def recast_output(x: Tensor) -> Tensor:
+    """A backward from an output that was rounded to float32 on its way: off by 1e-8."""
+
+    class Exp(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            value = x.exp()
+            ctx.save_for_backward(value.float())
+            return value
+
+        @staticmethod
+        def backward(ctx, gradient):
+            return gradient * ctx.saved_tensors[0].double()
+
+    return Exp.apply(x).sum()
 
 
 def cubed_with(slope: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -276,6 +358,11 @@ FAULTY: dict[str, tuple[int, Scalar]] = {
     "a derivative kept on the context": (2, lambda x: faulty.DerivativeOnContext.apply(x).sin().sum()),
     "a derivative detached": (2, lambda x: faulty.DetachedBackward.apply(x).sum()),
     "a derivative by NumPy": (2, lambda x: faulty.NumpyInBackward.apply(x).sum()),
+    "a billionth, a hundredth off": (1, lambda x: 1e-9 * op(torch.sin, lambda x: 1.01 * torch.cos(x))(3 * x).sum()),
+    "NumPy within NumPy": (1, lambda x: numpy_sin(numpy_wrong(x)).sum()),
+    "a hook that turns one entry round": (1, reversed_gradient),
+    "an output kept in float32": (1, recast_output),
+    "a third order a tenth off": (3, lambda x: CubeOff.apply(x).sum()),
     "the third order alone": (3, lambda x: ThirdOrder.apply(x).sum()),
     "another third order alone": (3, lambda x: OtherThirdOrder.apply(x).sum()),
 }

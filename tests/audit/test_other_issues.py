@@ -120,6 +120,27 @@ def test_183604_is_not_there() -> None:
     assert found.tolist() == [3.0, -1.0, 6.0]  # 2 (x + 1)
 
 
+class _SecondOnly(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, a: Tensor, b: Tensor, c: Tensor) -> Tensor:
+        return a + 2 * b + 3 * c
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[None, Tensor, Tensor]:
+        return None, 2 * gradient, 3 * gradient
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # dynamo looks at it after a break
+def test_181146_is_not_there() -> None:
+    """The same tensor thrice, and a backward with nothing for the first place."""
+    x = torch.tensor([0.5, -1.5, 2.0], requires_grad=True)
+    for backend in ("eager", "inductor"):
+        torch._dynamo.reset()
+        made = torch.compile(lambda x: _SecondOnly.apply(x, x, x).sum(), backend=backend)
+        (found,) = torch.autograd.grad(made(x), x)
+        assert found.tolist() == [5.0, 5.0, 5.0]
+
+
 def test_180642_is_not_there() -> None:
     x = torch.tensor([0.5, -1.5, 2.0], requires_grad=True)
     made = torch.compile(lambda x: (3 * _InPlace.apply(x)).sum(), backend="inductor")

@@ -14,7 +14,7 @@ from descend.audit.known_faults import KNOWN_FAULTS, KnownFault
 from descend.audit.torch_faults import conventions
 from descend.menu.commands import audit as command
 
-LATER = ("#92075", "#76185", "#192985")
+LATER = ("#92075", "#76185", "#104040", "#192985", "#192521", "#196702", "#196703", "#196705")
 SOUGHT = ("#192540", "#193279", "#196682", "#196694", "#196695", "#196696", "#196698", "#196699", "#196700", "#196701")
 
 

@@ -21,6 +21,7 @@ from torch.autograd import gradcheck, gradgradcheck
 from torch.overrides import TorchFunctionMode
 from traced import graph_of
 
+from descend.menu.compose import compose
 from descend.objectives.expression import Expression
 from descend.objectives.objective import Objective
 from descend.objectives.test_function import TestFunction
@@ -45,7 +46,8 @@ def made(name: str) -> Objective:
 
 
 def node(name: str) -> Any:
-    return OmegaConf.load(FOLDER / f"{name}.yaml")
+    """The node of a choice as the menu composes it, its data included."""
+    return compose([f"objective={name}"]).objective
 
 
 def seeded(seed: int) -> torch.Generator:

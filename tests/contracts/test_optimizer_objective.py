@@ -96,6 +96,6 @@ def test_a_few_small_steps_lower_the_loss(optimizer: str, objective: str) -> Non
         assert torch.equal(x, kept[name])
         assert (run.params[name].dtype, run.params[name].shape) == (x.dtype, x.shape)
     if any(g.abs().max() > 0 for g in gradients.values()):
-        begun, state = Evaluation(run.experiment.objective, training=True), tree_map(lambda x: x[0], run.final.state)
+        begun, state = Evaluation(run.experiment.objective, training=True), tree_map(lambda x: x[0], run.final.standing.state)
         ended = Evaluation(run.experiment.objective, state, training=True)
         assert summed(ended, run.params) < summed(begun, params)

@@ -14,7 +14,7 @@ import descend as package
 from descend.engine.experiment import Experiment
 from descend.engine.run import Run
 from descend.errors import ConfigurationError
-from descend.objectives.data import Digits
+from descend.objectives.data.digits import Digits
 from descend.objectives.module import Module
 from descend.objectives.rosenbrock import Rosenbrock
 from descend.optimizers.sgd import SGD

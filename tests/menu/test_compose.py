@@ -47,6 +47,11 @@ RUNS = [
     ["metrics=curvature", "metrics.curvature.budget=0.5"],
     ["hydra.run.dir=somewhere", "hydra.job.name=x", "seed=1"],
     ["hydra/sweeper=basic", "seed=1"],
+    ["objective.data=mnist"],
+    ["objective=digits_mlp", "objective.data=arrays", "objective.data.path=a.npz"],
+    ["objective.data=text", "objective.data.context=8", "objective=module", "optimizer=sgd"],
+    ["objective=mnist_mlp", "objective.data.split_seed=3", "+objective.data.extra=1"],
+    ["objective=himmelblau"],
     ["stop.value=null", "stop.gradient_norm=1e-8", "dtype=float32", "compile=true", "threads=2"],
     ["dtype='float32'", 'device="cpu"', "stop.seconds=1.5"],
 ]
@@ -54,7 +59,7 @@ RUNS = [
 GROUPS = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir() and folder.name != "experiment")
 BUILT_ON_OTHERS = {
     *(("derivatives", "third"), ("metrics", "curvature"), ("schedule", "warmup"), ("tracker", "all")),
-    *(("sweep", "random"), ("sweep", "sobol")),
+    *(("sweep", "random"), ("sweep", "sobol"), ("optimizer", "groups")),
 }
 
 
@@ -73,7 +78,8 @@ def test_it_is_hydras(overrides: Sequence[str]) -> None:
 
 def test_every_choice_that_stands_alone_is_hydras() -> None:
     """All choices of all groups at once, each at a place of its own: to compose them one by one takes a minute."""
-    places = {(group, choice): f"{group}_{i}" for group in GROUPS for i, choice in enumerate(choices(FOLDER / group))}
+    every = [(group, choice) for group in GROUPS for choice in choices(FOLDER / group)]
+    places = {pair: f"place_{i}" for i, pair in enumerate(every)}
     config = composed([f"+{group}@op.{place}={choice}" for (group, choice), place in places.items()], with_hydra=False)
     found = {key: standing_alone(*key) for key in places}
     assert {key for key, node in found.items() if node is None} == BUILT_ON_OTHERS
@@ -91,7 +97,12 @@ def test_in_any_order(overrides: list[str], count: int) -> None:
     assert plain(compose(chosen, with_hydra=True)) == plain(composed(chosen, with_hydra=True))
 
 
-@pytest.mark.parametrize("wrong", ["optimizer.lrr=1", "steps=many", "nothing=1", "objective.dim.x=1", "optimizer.lr={"])
+NO_DATA = ["objective.data=arrys", "objective.data.pth=a"]
+
+
+@pytest.mark.parametrize(
+    "wrong", ["optimizer.lrr=1", "seed=many", "nothing=1", "objective.dim.x=1", "optimizer.lr={", *NO_DATA]
+)
 def test_what_is_wrong_is_told_as_by_hydra(wrong: str) -> None:
     with pytest.raises((HydraException, OmegaConfBaseException)) as expected:
         composed([wrong], with_hydra=False)
@@ -100,15 +111,24 @@ def test_what_is_wrong_is_told_as_by_hydra(wrong: str) -> None:
     assert str(found.value) == sentence(expected.value)
 
 
+def test_data_for_an_objective_that_takes_none() -> None:
+    with pytest.raises(ConfigurationError, match=r"the objective takes no data; these do: .*digits_mlp.*module"):
+        compose(["objective=rosenbrock", "objective.data=arrays"])
+
+
 def test_hydra_composes_once_for_many_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     compose(["objective=booth", "seed=0"])
     monkeypatch.setattr("descend.menu.patch.composed", None)
+    compose(["objective=module", "objective.data=text"])
     found = [compose(["objective=booth", f"seed={i}", f"optimizer.lr={i + 1}"]) for i in range(5)]
     assert [config.seed for config in found] == [0, 1, 2, 3, 4]
     assert [config.optimizer.lr for config in found] == [1, 2, 3, 4, 5]
 
 
-@pytest.mark.parametrize("override", ["+optimizer.new=1", "~clip", "hydra.job.chdir=true", "optimizer={lr: 1}"])
+@pytest.mark.parametrize(
+    "override",
+    ["+optimizer.new=1", "~clip", "hydra.job.chdir=true", "optimizer={lr: 1}", "objective.data={split_seed: 1}"],
+)
 def test_what_is_more_than_values_is_left_to_hydra(override: str, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[Sequence[str]] = []
 

@@ -3,7 +3,10 @@
 import math
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pytest
+from PIL import Image
 
 import descend
 from descend import menu
@@ -31,7 +34,9 @@ def groups(*without: str) -> list[str]:
 
 
 # Trackers write and sweeps run many: their own tests run them. An experiment sets its own steps.
-RUNNABLE = [(group, choice) for group in groups("tracker", "sweep", "experiment") for choice in choices(group)]
+# Data need an objective that takes them, and most a file.
+OTHERS = ("tracker", "sweep", "experiment", "objective.data")
+RUNNABLE = [(group, choice) for group in groups(*OTHERS) for choice in choices(group)]
 
 
 def test_the_menu_is_there() -> None:
@@ -60,6 +65,43 @@ def test_it_makes_three_steps(group: str, choice: str) -> None:
 def test_metrics_of_a_net(choice: str) -> None:
     group = "metrics" if choice in choices("metrics") and choice != "none" else "derivatives"
     assert descend.run([*SMALL, *NET, f"{group}={choice}"]).status == "finished"
+
+
+def own_files(here: Path) -> None:
+    """A file of the user's for each kind of data that wants one."""
+    rng = np.random.default_rng(0)
+    np.savez("data.npz", inputs=rng.random((40, 3)), targets=np.arange(40) % 2)
+    pl.DataFrame({"a": rng.random(40), "b": np.arange(40) % 3, "kind": ["x", "y"] * 20}).write_csv("data.csv")
+    for name in ("cats", "dogs"):
+        (here / "photos" / name).mkdir(parents=True)
+        for i in range(20):
+            Image.fromarray(rng.integers(0, 256, (4, 4, 3), dtype=np.uint8)).save(f"photos/{name}/{i}.png")
+    (here / "words.py").write_text(
+        "from torch import nn\ndef words():\n    return nn.Sequential(nn.Embedding(103, 4), nn.Linear(4, 103))\n"
+    )
+
+
+PATHS = {
+    "arrays": ["objective.data.path=data.npz"],
+    "table": ["objective.data.path=data.csv", "objective.data.target=kind", "objective.data.categorical=[b]"],
+    "images": ["objective.data.path=photos"],
+}
+FEW = ["objective.batch_size=16", "metrics=none", "derivatives=none", "steps=3"]
+
+
+@pytest.mark.parametrize("choice", choices("objective.data"))
+def test_data_make_three_steps(choice: str, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    own_files(here)
+    monkeypatch.syspath_prepend(here)
+    learner = {
+        "diabetes": ["objective=diabetes_linear"],
+        "text": ["objective=module", "objective.module._target_=words.words", "objective.data.context=8"],
+    }
+    fields = [*learner.get(choice, NET), f"objective.data={choice}", *PATHS.get(choice, [])]
+    result = descend.run([*FEW, *fields, "objective.data.validation_fraction=0.2"])
+    assert result.steps == 3
+    assert math.isfinite(result.value)
+    assert {"validation_error", "error"} <= result.metrics.keys()
 
 
 @pytest.mark.parametrize("choice", choices("tracker"))

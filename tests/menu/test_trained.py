@@ -10,7 +10,7 @@ from torch import nn
 import descend as package
 from descend.engine.experiment import Experiment
 from descend.errors import ConfigurationError
-from descend.objectives.data import Digits
+from descend.objectives.data.digits import Digits
 from descend.objectives.module import Module
 from descend.objectives.modules.small_cnn import SmallCNN
 

@@ -23,7 +23,7 @@ from descend.metrics.curvature.size import Size
 from descend.metrics.curvature.spread import Spread, histogram_of
 from descend.metrics.curvature.stability import Stability
 from descend.objectives.classification import Classification
-from descend.objectives.data import Digits
+from descend.objectives.data.digits import Digits
 from descend.objectives.networks import MLP
 from descend.ops.tanh import Tanh
 from descend.types import Observation, Params, Total

@@ -17,7 +17,7 @@ from descend.engine.run import Run, run
 from descend.errors import ConfigurationError
 from descend.menu.build import build
 from descend.menu.compose import compose
-from descend.objectives.data import Digits
+from descend.objectives.data.digits import Digits
 from descend.objectives.module import Module
 from descend.objectives.modules.small_cnn import SmallCNN
 from descend.optimizers.adam import Adam
@@ -117,7 +117,7 @@ def test_training_equals_a_loop_written_by_hand(name: str) -> None:
         pass
     assert made.loop.backend.name == "graph"
     expected = by_hand(module, experiment)
-    state = {name: x[0] for name, x in made.final.state.items()}
+    state = {name: x[0] for name, x in made.final.standing.state.items()}
     for key, x in {**dict(expected.named_parameters()), **dict(expected.named_buffers())}.items():
         found = made.params[key] if key in made.params else state[key]
         torch.testing.assert_close(found, x.detach(), rtol=1e-10, atol=1e-10)
@@ -175,7 +175,7 @@ def test_what_a_run_leaves_gives_the_trained_module_back(tmp_path: Path) -> None
     for _ in made:
         pass
     trained = SmallCNN(channels=2)
-    trained.load_state_dict(made.params | {name: x[0] for name, x in made.final.state.items()})
+    trained.load_state_dict(made.params | {name: x[0] for name, x in made.final.standing.state.items()})
     with torch.no_grad():
         right = trained.eval()(objective.test_inputs.float()).argmax(1) == objective.test_targets
     assert float(right.float().mean()) == pytest.approx(made.result().metrics["accuracy"], abs=1e-7)

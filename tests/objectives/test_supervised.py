@@ -11,7 +11,9 @@ from sklearn.metrics import accuracy_score, log_loss, mean_squared_error, r2_sco
 
 from descend.errors import ConfigurationError
 from descend.objectives.classification import Classification
-from descend.objectives.data import BreastCancer, Diabetes, Digits
+from descend.objectives.data.breast_cancer import BreastCancer
+from descend.objectives.data.diabetes import Diabetes
+from descend.objectives.data.digits import Digits
 from descend.objectives.networks import MLP
 from descend.objectives.regression import Regression
 from descend.objectives.supervised import Supervised

@@ -6,7 +6,8 @@ import torch
 from sklearn.metrics import accuracy_score, log_loss
 
 from descend.errors import ConfigurationError
-from descend.objectives.data import Diabetes, Digits
+from descend.objectives.data.diabetes import Diabetes
+from descend.objectives.data.digits import Digits
 from descend.objectives.networks import MLP
 from descend.objectives.two_tasks import TwoTasks
 

@@ -20,7 +20,7 @@ from descend.engine.run import Run
 from descend.errors import ConfigurationError
 from descend.kinds import usual_kinds
 from descend.metrics.learning_rate import LearningRate
-from descend.objectives.data import Digits
+from descend.objectives.data.digits import Digits
 from descend.objectives.module import Module
 from descend.objectives.networks import CNN, MLP
 from descend.optimizers.adam import Adam

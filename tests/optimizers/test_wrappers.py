@@ -20,7 +20,7 @@ from descend.errors import ConfigurationError
 from descend.menu import FOLDER, choices
 from descend.menu.build import build
 from descend.menu.compose import compose
-from descend.objectives.data import Digits
+from descend.objectives.data.digits import Digits
 from descend.objectives.module import Module
 from descend.optimizers.adam import Adam
 from descend.optimizers.adamw import AdamW

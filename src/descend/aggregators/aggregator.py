@@ -43,6 +43,10 @@ class Aggregator(ABC):
         """
         return {}
 
+    def begin(self, losses: Tensor, names: tuple[str, ...], seed: int) -> State:
+        """Return the state before the first step of a run with this seed, for methods that draw; others have `init`."""
+        return self.init(losses, names)
+
     @abstractmethod
     def weights(self, losses: Tensor, jacobian: Callable[[], Tensor], state: State) -> tuple[Tensor, State]:
         """Return the weights λ, shape [m], and the new state.

@@ -14,6 +14,7 @@ from descend.aggregators.torchjd_extra import import_torchjd, weigh
 from descend.aggregators.torchjd_memory import recall, remembered
 from descend.devices import is_failure
 from descend.errors import ConfigurationError
+from descend.graph.chance import mixed, set_to
 from descend.types import State
 
 # Their directions take some entries from one gradient and some from another: no weights of the losses give them.
@@ -24,7 +25,7 @@ ENTRY_BY_ENTRY = ("GradDrop", "TrimmedMean")
 class TorchJD(Aggregator):
     """λ as a torchjd aggregator or weighting chooses it from G or J, or the gradient of a torchjd scalarizer.
 
-    Methods that draw take their numbers from a counter in the state; what a method remembers is in the state too. MoDo
+    What a method draws depends on the run's seed and the step alone; what it remembers is in the state. MoDo
     and SDMGrad are given G of one batch, where their papers draw two: on the whole data, which is the same twice, that
     is their method; on batches it lacks their guarantee. GradDrop and TrimmedMean choose entry by entry: they have a
     direction and no weights.
@@ -69,7 +70,7 @@ class TorchJD(Aggregator):
         return self.name not in ENTRY_BY_ENTRY
 
     def init(self, losses: Tensor, names: tuple[str, ...]) -> State:
-        state = {"step": 0, "memory": {}}
+        state = {"seed": 0, "step": 0, "memory": {}}
         some = torch.eye(len(losses), dtype=torch.float64, device="cpu")  # any gradients will do, to try their number
         combine = self.weights if self.weighs else self.direction
         try:
@@ -83,6 +84,9 @@ class TorchJD(Aggregator):
             ) from error
         return state
 
+    def begin(self, losses: Tensor, names: tuple[str, ...], seed: int) -> State:
+        return self.init(losses, names) | {"seed": seed}
+
     def weights(self, losses: Tensor, jacobian: Callable[[], Tensor], state: State) -> tuple[Tensor, State]:
         return self._called(lambda method: weights_by(method, losses, jacobian), state)
 
@@ -94,10 +98,9 @@ class TorchJD(Aggregator):
         """Return what the method gives, its memory and its draws those of the state, and the new state."""
         method = copy.deepcopy(self.method)
         recall(method, state["memory"])
-        with torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(state["step"])  # that of the CPU, where torchjd computes: no GPU's
+        with set_to(mixed(state["seed"], state["step"]), devices=[]):  # the CPU's, where torchjd computes: no GPU's
             result = found(method)
-        return result, {"step": state["step"] + 1, "memory": remembered(method, self.method)}
+        return result, state | {"step": state["step"] + 1, "memory": remembered(method, self.method)}
 
 
 def weights_by(method: Any, losses: Tensor, jacobian: Callable[[], Tensor]) -> Tensor:

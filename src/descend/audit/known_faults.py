@@ -138,6 +138,16 @@ def _with_a_zero(s: Tensor) -> Tensor:
     return torch.stack([s[0], s[1], s[0] - 0.3, s[1] + s[2], s[2] * s[0]])
 
 
+def _scattered_product(s: Tensor) -> Tensor:
+    """Two factors go to the first entry: (s₀ + 2)(sin s₀ + 3)(sin s₁ + 3), and one to the third."""
+    places = torch.tensor([0, 0, 2], device=s.device)
+    return _weighted(torch.scatter_reduce(s + 2, 0, places, torch.sin(s) + 3, "prod"))
+
+
+def _cumulated(s: Tensor) -> Tensor:
+    return _weighted(torch.logcumsumexp(torch.cat([s - 400, s]), 0))
+
+
 def _normed_weight(s: Tensor) -> Tensor:
     rows = _rows(s)
     return torch.exp(rows * fused_weight_norm(rows, 1 + rows[:, :1], 0)).sum()
@@ -352,8 +362,44 @@ KNOWN_FAULTS = (
         examples={"cumprod": lambda s: _weighted(torch.cumprod(_with_a_zero(s), 0))},
     ),
     KnownFault(
-        "the second derivative of sinc is NaN at 0 by every route of torch's; descend.derivatives has its power series",
+        "the derivative of scatter_reduce by prod is 0 by forward mode, as if nothing depended on the parameters",
+        "pytorch#196702",
+        order=1,
+        routes=NESTED_FORWARD,
+        examples={"scatter_reduce": _scattered_product},
+    ),
+    KnownFault(
+        "the second derivative of scatter_reduce by prod is wrong wherever forward mode takes part",
+        "pytorch#196702",
+        order=2,
+        routes=(*FORWARD_LAST, "func.jacfwd over func.jacrev", *FORWARD_FIRST),
+        examples={"scatter_reduce": _scattered_product},
+    ),
+    KnownFault(
+        "the first derivative of logcumsumexp is wrong by forward mode where entries are far apart",
+        "pytorch#196705",
+        order=1,
+        routes=NESTED_FORWARD,
+        examples={"logcumsumexp": _cumulated},
+    ),
+    KnownFault(
+        "the second derivative of det is NaN by func, and in a trace, where singular values are equal",
+        "pytorch#192521",
+        order=2,
+        routes=("nested func.vjp", *VMAPPED_REVERSE, *FORWARD_LAST, *TRACED),
+        examples={"_linalg_det": lambda s: torch.linalg.det(torch.diag(s - _AT + 1))},
+    ),
+    KnownFault(
+        "the second derivative of logaddexp is NaN, by every route of torch's, where one argument is 710 above the "
+        "other (89 in float32); descend.derivatives computes it otherwise",
         "",
+        order=2,
+        routes=(*REVERSE, *VMAPPED_REVERSE, *FORWARD_LAST, *FORWARD_FIRST, *BATCHED),
+        examples={"logaddexp": lambda s: torch.logaddexp(s, 800 - s).sum()},
+    ),
+    KnownFault(
+        "the second derivative of sinc is NaN at 0 by every route of torch's; descend.derivatives has its power series",
+        "pytorch#196703",
         order=2,
         routes=(*REVERSE, *VMAPPED_REVERSE, *FORWARD_LAST, *FORWARD_FIRST, *BATCHED),
         examples={"sinc": lambda s: torch.sinc(s - 0.3).sum()},
@@ -376,7 +422,7 @@ KNOWN_FAULTS = (
     KnownFault(
         "the second derivative through a backward that uses what forward computed on its way is wrong: what was kept "
         "counts as a constant; compute it anew in backward, or return it as an output",
-        "pytorch#76185",
+        "pytorch#76185, #104040",
         order=2,
         routes=("nested autograd.grad", "nested autograd.grad (is_grads_batched)", *TRACED),
         examples={CUSTOM: lambda s: _Keeps.apply(s).sum()},

@@ -9,6 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from descend.engine.experiment import Experiment
+from descend.engine.sameness import cached_properties
 
 Leaf = tuple[str | int, ...]
 """Where a number stands in an experiment: names of attributes and in mappings, and tuple indices, such as
@@ -68,5 +69,7 @@ def _replaced(owner: Any, leaf: Leaf, value: float | Tensor) -> Any:
     if isinstance(owner, Mapping):
         return {**owner, name: _replaced(owner[name], tuple(rest), value)}
     changed = copy.copy(owner)
+    for derived in cached_properties(type(owner)):  # made of the number that is replaced, maybe
+        vars(changed).pop(derived, None)
     object.__setattr__(changed, name, _replaced(getattr(owner, name), tuple(rest), value))
     return changed

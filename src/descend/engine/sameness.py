@@ -41,10 +41,37 @@ def same(a: Any, b: Any, seen: set[tuple[int, int]] | None = None) -> bool:
         return len(a) == len(b) and all(same(x, y, seen) for x, y in zip(a, b, strict=True))
     if callable(a) and isinstance(a, types.FunctionType | types.MethodType | functools.partial):
         return same_function(a, b, seen)
-    state = vars(a) if hasattr(a, "__dict__") else None
-    if state or dataclasses.is_dataclass(a):
-        return same(state, vars(b), seen)
+    if (state := kept(a)) is not None:
+        return same(state, kept(b), seen)
     return bool(a == b)
+
+
+def kept(owner: Any) -> dict[str, Any] | None:
+    """Return what an object keeps by name, in slots too; None where it is a value, which can be compared itself.
+
+    What a `cached_property` was asked for is left out: it is made anew of the rest.
+    """
+    slots = [slot for kind in type(owner).__mro__ for slot in slots_of(kind)]
+    state = {name: getattr(owner, name) for name in slots if hasattr(owner, name)} | dict(
+        getattr(owner, "__dict__", {})
+    )
+    for name in cached_properties(type(owner)):
+        state.pop(name, None)
+    return state if state or dataclasses.is_dataclass(owner) else None
+
+
+def slots_of(kind: type) -> tuple[str, ...]:
+    """Return the names of a class's own slots; those that are private as Python keeps them."""
+    slots = vars(kind).get("__slots__", ())
+    private = f"_{kind.__name__.lstrip('_')}"
+    every = (slots,) if isinstance(slots, str) else tuple(slots)
+    return tuple(private + x if x.startswith("__") and not x.endswith("__") else x for x in every)
+
+
+def cached_properties(kind: type) -> tuple[str, ...]:
+    """Return the names of a class's cached properties."""
+    every = {name: x for base in reversed(kind.__mro__) for name, x in vars(base).items()}
+    return tuple(name for name, x in every.items() if isinstance(x, functools.cached_property))
 
 
 def same_function(a: Any, b: Any, seen: set[tuple[int, int]]) -> bool:

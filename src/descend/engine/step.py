@@ -184,7 +184,7 @@ def start(experiment: Experiment, origin: Origin) -> Carry:
     return Carry(
         params=params,
         optimizer=begin_state(experiment.optimizer, params, experiment.seed),
-        aggregator=experiment.aggregator.init(values, tuple(losses)),
+        aggregator=experiment.aggregator.begin(values, tuple(losses), experiment.seed),
         objective=origin.objective,
         gradients={name: torch.zeros_like(x) for name, x in params.items()},
         losses=values,

@@ -7,9 +7,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.errors import ConfigCompositionException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException, ValidationError
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+    ValidationError,
+)
 
 from descend.errors import ConfigurationError
 from descend.menu import FOLDER, choices
@@ -26,6 +32,10 @@ EXTRAS = {
     "submitit_slurm": "submitit",
 }
 """Hydra's launchers, each with the extra of descend that installs it."""
+
+
+INNER = re.compile(r"Could not override '(?P<outer>\w+)\.(?P<inner>\w+)'\. No match")
+"""What Hydra says of a choice inside another choice's node, as `objective.data=digits`, where there is none."""
 
 
 def sentence(error: BaseException) -> str:
@@ -55,6 +65,10 @@ def known(error: BaseException) -> str | None:
         return str(error)
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return missing(error.missing_cfg_file, error.options or ())
+    if isinstance(error, MissingMandatoryValue) and error.full_key:
+        return f"{error.full_key} has no value, and none is known that is right; set it: {error.full_key}=…"
+    if isinstance(error, ConfigCompositionException) and (inner := INNER.match(str(error))):
+        return chosen_in_vain(inner["outer"], inner["inner"])
     if isinstance(error, ConfigAttributeError | ConfigKeyError) and error.full_key:
         return no_such_field(error)
     if isinstance(error, ValidationError) and error.full_key:
@@ -94,6 +108,17 @@ def missing(file: str, options: Sequence[str]) -> str:
         return unknown(f"The group {group}", group, group_names(), "the menu has the groups")
     known = {*options, *(choices(FOLDER / group) if (FOLDER / group).is_dir() else ())}
     return unknown(f"{group}={choice}", choice, known, f"the group {group} has the choices")
+
+
+def chosen_in_vain(outer: str, inner: str) -> str:
+    """Return a sentence on a choice that is made inside the node of another, which makes none there."""
+    group = FOLDER / outer
+    text = f"/{outer}.{inner}@{inner}:"
+    able = [choice for choice in choices(group) if text in (group / f"{choice}.yaml").read_text(encoding="utf-8")]
+    return (
+        f"{outer}.{inner} is chosen, but the {outer} takes no {inner}; these do: {', '.join(able)}. One of your own "
+        f"does where its YAML has under defaults: - {text} …"
+    )
 
 
 def no_such_field(error: OmegaConfBaseException) -> str:

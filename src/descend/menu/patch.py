@@ -1,14 +1,15 @@
 """Composing the menu by patching what Hydra once composed, which takes a hundredth of its time."""
 
 import pickle
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache, lru_cache
+from typing import Any
 
 from hydra._internal.config_loader_impl import get_overrides_dirname
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, OverrideType
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from descend.menu import FOLDER, choices
@@ -30,15 +31,41 @@ def parsed(override: str) -> Override:
 
 @cache
 def standing_alone(group: str, choice: str) -> DictConfig | None:
-    """Return what a choice makes of its group's node.
+    """Return what a choice makes of its group's node, its inner choices as it has them.
 
     None where that is for Hydra: there is none of that name, it builds on others, or it goes elsewhere.
+    """
+    inner = inner_choices(group, choice)
+    if inner is None:
+        return None
+    nodes = {key.removeprefix(f"{group}."): standing_alone(key, own) for key, own in inner.items()}
+    own: Any = OmegaConf.to_container(OmegaConf.load(FOLDER / group / f"{choice}.yaml"))
+    own.pop("defaults", None)
+    return None if None in nodes.values() or nodes.keys() & own.keys() else OmegaConf.create({**nodes, **own})
+
+
+@cache
+def inner_choices(group: str, choice: str) -> Mapping[str, str] | None:
+    """Return what a choice chooses inside its node, by the key of its group: {"objective.data": "digits"}.
+
+    None where there is none of that name, or it builds on others or goes elsewhere.
     """
     if choice not in choices(FOLDER / group):
         return None
     text = (FOLDER / group / f"{choice}.yaml").read_text(encoding="utf-8")
     node = OmegaConf.create(text)
-    return node if isinstance(node, DictConfig) and "defaults" not in node and "# @package" not in text else None
+    if not isinstance(node, DictConfig) or "# @package" in text:
+        return None
+    found = {}
+    for default in node.get("defaults", []):
+        if not isinstance(default, DictConfig):
+            return None
+        [(key, own)] = default.items()
+        inner, _, package = str(key).partition("@")
+        if inner != f"/{group}.{package}":
+            return None
+        found[inner[1:]] = own
+    return found
 
 
 def patched(overrides: Sequence[str], with_hydra: bool, source: Source = MENU) -> DictConfig | None:
@@ -73,21 +100,37 @@ def patched(overrides: Sequence[str], with_hydra: bool, source: Source = MENU) -
 
 
 def grafts(overrides: Sequence[Override]) -> dict[str, str]:
-    """Return the choice of each group, if choices that stand alone are all that there is; else nothing."""
+    """Return the choice of each group, if choices that stand alone are all that there is; else nothing.
+
+    A choice inside another's node comes after it.
+    """
     if not all(map(is_choice, overrides)):
         return {}
     chosen = {override.key_or_group: str(override.value()) for override in overrides}
-    return {} if any(standing_alone(*pair) is None for pair in chosen.items()) else chosen
+    if any(standing_alone(*pair) is None for pair in chosen.items()):
+        return {}
+    return dict(sorted(chosen.items(), key=lambda pair: pair[0].count(".")))
 
 
 @lru_cache
 def grafted(chosen: tuple[tuple[str, str], ...], with_hydra: bool, source: Source) -> bytes:
-    """Return the menu with these choices of its groups, each of which stands alone, as bytes to copy it from."""
-    config = pickle.loads(pickled((), with_hydra, source))
-    for group, choice in chosen:
-        config[group] = standing_alone(group, choice)
-        if with_hydra:
-            config.hydra.runtime.choices[group] = choice
+    """Return the menu with these choices of its groups, each of which stands alone, as bytes to copy it from.
+
+    Raises:
+        HydraException: a choice is made inside a node that has none there.
+    """
+    config = pickle.loads(pickled((), True, source))
+    made = config.hydra.runtime.choices
+    with open_dict(config):
+        for group, choice in chosen:
+            if group not in made:
+                return pickled(tuple(f"{key}={value}" for key, value in chosen), with_hydra, source)  # Hydra refuses it
+            for inner in [key for key in made if key.startswith(f"{group}.")]:
+                del made[inner]
+            made.update({group: choice, **(inner_choices(group, choice) or {})})
+            OmegaConf.update(config, group, standing_alone(group, choice), merge=False)
+        if not with_hydra:
+            del config["hydra"]
     return pickle.dumps(config)
 
 

@@ -17,7 +17,7 @@ class Classification(Supervised):
     def __post_init__(self) -> None:
         if self.data.classes == 0:
             raise ConfigurationError(
-                f"{type(self.data).__name__} has numbers for targets, but Classification needs classes: "
+                f"{self.data} has numbers for targets, but Classification needs classes: "
                 "choose a data set with classes, or descend.objectives.regression.Regression."
             )
         super().__post_init__()

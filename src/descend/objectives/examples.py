@@ -1,5 +1,6 @@
 """What learning from examples shares: a split of data, minibatches, and a fixed sample."""
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
@@ -8,9 +9,9 @@ from torch import Tensor
 
 from descend.checks import check_number
 from descend.errors import ConfigurationError
-from descend.objectives.data import Dataset
+from descend.objectives.data.dataset import Dataset
 from descend.objectives.objective import Objective
-from descend.types import Batch
+from descend.types import Batch, Params
 
 
 class FromExamples(Objective):
@@ -20,12 +21,15 @@ class FromExamples(Objective):
         data: the examples.
         batch_size: examples in a step, drawn without replacement within each epoch; an epoch's last examples, too few
             for a batch, are left out of it, so that every batch has one shape. None takes all examples at every step.
-        train_inputs, train_targets, test_inputs, test_targets: the split, as `Split` has it.
+        train_inputs, train_targets, validation_inputs, validation_targets, test_inputs, test_targets: the split, as
+            `Split` has it.
     """
 
     dtype: ClassVar[torch.dtype] = torch.float32
     train_inputs: ClassVar[Tensor]
     train_targets: ClassVar[Tensor]
+    validation_inputs: ClassVar[Tensor]
+    validation_targets: ClassVar[Tensor]
     test_inputs: ClassVar[Tensor]
     test_targets: ClassVar[Tensor]
     data: Dataset
@@ -36,21 +40,35 @@ class FromExamples(Objective):
         Raises:
             ConfigurationError: a batch has no example, or more than there are.
         """
-        for name, tensor in vars(self.data.split()).items():
-            object.__setattr__(self, name, tensor)
+        for name, value in vars(self.data.split()).items():
+            if isinstance(value, Tensor):
+                object.__setattr__(self, name, value)
         examples = len(self.train_targets)
         batch_size = examples if self.batch_size is None else self.batch_size
         object.__setattr__(self, "batch_size", batch_size)
         check_number(self, "batch_size", at_least=1)
         if batch_size > examples:
             raise ConfigurationError(
-                f"batch_size is {batch_size}, but {type(self.data).__name__} has {examples} training examples: "
+                f"batch_size is {batch_size}, but {self.data} has {examples} training examples: "
                 f"set batch_size to at most {examples}, or to null for all of them."
             )
 
     @property
     def steps_in_epoch(self) -> int:
         return len(self.train_targets) // (self.batch_size or 1)
+
+    @abstractmethod
+    def tested(self, params: Params, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """Return the test metrics on some examples by name, each of shape []."""
+
+    def evaluate(self, params: Params) -> dict[str, Tensor]:
+        """Return the metrics of the test part, and after them those of the validation part, if there is one."""
+        with torch.no_grad():
+            found = self.tested(params, self.test_inputs, self.test_targets)
+            if not len(self.validation_targets):
+                return found
+            validated = self.tested(params, self.validation_inputs, self.validation_targets)
+        return found | {f"validation_{name.removeprefix('test_')}": value for name, value in validated.items()}
 
     def examples(self, batch: Batch) -> tuple[Tensor, Tensor]:
         """Return the inputs and targets of a batch."""

@@ -15,7 +15,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from descend.errors import ConfigurationError
 from descend.graph.chance import mixed, set_to
 from descend.kinds import usual_kinds
-from descend.objectives.data import Dataset
+from descend.objectives.data.dataset import Dataset
 from descend.objectives.examples import FromExamples
 from descend.types import Batch, Loss, Losses, Params, State, Total
 
@@ -141,13 +141,12 @@ class Module(FromExamples):
             parts.append({name: value * (len(y) / len(targets)) for name, value in found.items()})
         return {name: reduce(torch.add, [part[name] for part in parts]) for name in parts[0]}
 
-    def evaluate(self, params: Params) -> dict[str, Tensor]:
-        def tested(outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+    def tested(self, params: Params, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        def metrics(outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
             found = {f"test_{name}": x for name, x in self._losses(outputs, targets).items()}
             return accuracies(outputs, targets) | found
 
-        with torch.no_grad():
-            return self._over(params, self.test_inputs, self.test_targets, tested)
+        return self._over(params, inputs, targets, metrics)
 
     def composed(self, loss: Loss, weights: Tensor, batch: Batch) -> Total:
         inputs, targets = self.examples(batch)

@@ -21,7 +21,7 @@ class Regression(Supervised):
     def __post_init__(self) -> None:
         if self.data.classes > 0:
             raise ConfigurationError(
-                f"{type(self.data).__name__} has classes for targets, but Regression needs numbers: "
+                f"{self.data} has classes for targets, but Regression needs numbers: "
                 "choose a data set with numbers, or descend.objectives.classification.Classification."
             )
         super().__post_init__()

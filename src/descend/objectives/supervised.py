@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from descend.checks import check_number
-from descend.objectives.data import Dataset
+from descend.objectives.data.dataset import Dataset
 from descend.objectives.examples import FromExamples
 from descend.objectives.networks import Network
 from descend.scalars import cast
@@ -24,9 +24,6 @@ class Supervised(FromExamples):
         batch_size: examples in a step, drawn without replacement within each epoch; an epoch's last examples, too few
             for a batch, are left out of it, so that every batch has one shape. None takes all examples at every step.
         l2: λ ≥ 0 of a second loss λ/2 Σ w² over the weights, biases and scales left out; at 0 there is no such loss.
-
-    Attributes:
-        train_inputs, train_targets, test_inputs, test_targets: the split, as `Split` has it.
     """
 
     data: Dataset
@@ -71,6 +68,5 @@ class Supervised(FromExamples):
 
         return Total(loss, lambda params: self.network(params, inputs), outer)
 
-    def evaluate(self, params: Params) -> dict[str, Tensor]:
-        with torch.no_grad():
-            return self.metrics(self.network(params, self.test_inputs), self.test_targets)
+    def tested(self, params: Params, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        return self.metrics(self.network(params, inputs), targets)

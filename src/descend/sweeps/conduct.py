@@ -14,6 +14,7 @@ from descend.errors import ConfigurationError, Untraceable
 from descend.sweeps.aside import Aside
 from descend.sweeps.batch import Checkpoints, all_failed, device_of, run_group, run_serially
 from descend.sweeps.ends import Ends
+from descend.sweeps.hidden import check_fields_alone
 from descend.sweeps.job import Chunk, Group
 from descend.sweeps.plan import Plan, built
 from descend.sweeps.progress import SweepBar
@@ -110,9 +111,11 @@ def group_chunks(
     Args:
         alone: how many runs of the whole plan are known to go by themselves, by the reason; 0 once that was said.
     """
+    build = partial(built, source=plan.source)
     if group.serial is None:
         done: set[int] = set()
         try:
+            check_fields_alone(group, build)
             memory = settings.budget(device_of(group), plan.processes)
             for chunk in run_group(group, memory, plan.stride, bar.advance, checkpoints):
                 done |= {job.index for job in chunk.jobs}
@@ -130,4 +133,4 @@ def group_chunks(
     alone[reason] = 0
     if count:
         print(f"descend: {count} run{'s go' if count > 1 else ' goes'} one after the other: {reason}.", file=sys.stderr)
-    yield from run_serially(group, partial(built, source=plan.source), bar.advance, checkpoints)
+    yield from run_serially(group, build, bar.advance, checkpoints)

@@ -5,6 +5,7 @@ import math
 import mpmath
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from descend.derivatives import derivative, derivative_tensor, hessian, taylor
@@ -35,6 +36,66 @@ def test_every_order_is_mpmaths(name: str, order: int) -> None:
     found = derivative(function, order)(torch.tensor(points, dtype=torch.float64)).detach()
     far = {"rtol": 1e-8} if name in ("i0", "i1", "i0e", "i1e") else {"rtol": 1e-11}  # beyond 6 by torch's own formulas
     torch.testing.assert_close(found, torch.tensor(expected, dtype=torch.float64), atol=1e-13, **far)
+
+
+def _sigma(x: mpmath.mpf) -> mpmath.mpf:
+    return 1 / (1 + mpmath.exp(-x))
+
+
+def _pair(x: Tensor) -> Tensor:
+    return torch.stack([x, -x])
+
+
+FAR_OUT = {
+    "logsigmoid": (F.logsigmoid, lambda x: mpmath.log(_sigma(x)), 1e-300),
+    "logaddexp": (lambda x: torch.logaddexp(x, 1 - x), lambda x: mpmath.log(mpmath.exp(x) + mpmath.exp(1 - x)), 1e-300),
+    "logaddexp2": (lambda x: torch.logaddexp2(x, -x), lambda x: mpmath.log(2**x + 2**-x, 2), 1e-300),
+    "logcumsumexp": (lambda x: torch.logcumsumexp(_pair(x), 0)[1], lambda x: mpmath.log(2 * mpmath.cosh(x)), 1e-300),
+    "log_ndtr": (torch.special.log_ndtr, lambda x: mpmath.log(mpmath.ncdf(x)), 1e-15),
+    "mish": (F.mish, lambda x: x * mpmath.tanh(mpmath.log1p(mpmath.exp(x))), 1e-15),
+}
+
+
+@pytest.mark.parametrize("name", FAR_OUT)
+def test_second_derivatives_far_out_are_mpmaths(name: str) -> None:
+    """Torch gives 0 or NaN for some: what it divides by, or multiplies with, is rounded to infinity or to 1."""
+    function, exact, small = FAR_OUT[name]
+    points = [-800.0, -40.0, -1.1, -0.9, 0.0, 0.3, 40.0, 100.0, 800.0]
+    with mpmath.workdps(400):
+        expected = [float(mpmath.taylor(exact, mpmath.mpf(x), 2)[2] * 2) for x in points]
+    x = torch.tensor(points, dtype=torch.float64)
+    found = {
+        "Hessian": hessian(lambda p: function(p["x"]).sum(), {"x": x}).diagonal(),
+        "Taylor": expand(function, x, torch.ones_like(x), 2)[2] * 2,
+        "nested": derivative(function, 2)(x).detach(),
+    }
+    for values in found.values():
+        torch.testing.assert_close(values, torch.tensor(expected, dtype=torch.float64), rtol=1e-9, atol=small)
+    single = hessian(lambda p: function(p["x"]).sum(), {"x": x.float()}).diagonal()
+    torch.testing.assert_close(single.double(), torch.tensor(expected, dtype=torch.float64), rtol=1e-3, atol=1e-6)
+
+
+def test_mish_in_place_still_writes() -> None:
+    """The definition that stands in for it does not, so that torch's own is called."""
+
+    def loss(params: dict[str, Tensor]) -> Tensor:
+        y = 1.0 * params["x"]
+        F.mish(y, inplace=True)
+        return y.square().sum()
+
+    apart = hessian(lambda p: F.mish(p["x"]).square().sum(), {"x": X})
+    torch.testing.assert_close(hessian(loss, {"x": X}), apart)
+
+
+@pytest.mark.parametrize(
+    "function", [torch.special.i0e, torch.lgamma, torch.digamma, lambda x: torch.atan2(x, torch.ones_like(x))]
+)
+def test_rounding_in_float32_is_no_reason_to_refuse(function) -> None:
+    x = torch.tensor([30.0, 40.0, 100.0])
+    single, double = (
+        expand(function, x.to(dtype), torch.ones(3, dtype=dtype), 3) for dtype in (x.dtype, torch.float64)
+    )
+    torch.testing.assert_close(single[:3].double(), double[:3], rtol=1e-3, atol=1e-6)
 
 
 def test_logcumsumexp_is_that_of_single_sums() -> None:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from descend.derivatives.series.elementwise import logaddexp
 from descend.derivatives.series.rules import decomposition, functions_named
 
 
@@ -31,8 +32,8 @@ def gelu(x: Tensor, approximate: str = "none") -> Tensor:
 
 @decomposition(*functions_named("logsigmoid"))
 def logsigmoid(x: Tensor) -> Tensor:
-    """−softplus(−x)."""
-    return -F.softplus(-x, threshold=math.inf)
+    """−log(1 + e^(−x))."""
+    return -logaddexp(-x, 0.0)
 
 
 @decomposition(*functions_named("mish"))

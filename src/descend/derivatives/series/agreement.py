@@ -25,7 +25,8 @@ def require_agreement(name: str, values: Callable[[Tensor], Any], found: Any, or
     """Raise ConfigurationError where coefficients [m, *shape] are not those of the function that has `values`(t).
 
     A polynomial is put through values at Chebyshev's points within each of three radii. Its coefficients count where
-    those of two radii agree far better with each other than with what was found; where they don't nothing is said.
+    those of two radii agree far better with each other than with what was found, and rounding of the values accounts
+    for no more; where they don't nothing is said.
     """
     rows = [y for y in pytree.tree_leaves(found) if isinstance(y, Tensor) and y.is_floating_point()]
     if all(len(y) == 1 for y in rows):
@@ -45,8 +46,13 @@ def require_agreement(name: str, values: Callable[[Tensor], Any], found: Any, or
                 )
 
 
-def _coefficients(values: Callable[[Tensor], Any], like: list[Tensor], radius: float, order: int) -> list[Tensor]:
-    """Of every output, the first order + 1 coefficients of the polynomial through its values within a radius."""
+def _coefficients(
+    values: Callable[[Tensor], Any], like: list[Tensor], radius: float, order: int
+) -> list[tuple[Tensor, Tensor]]:
+    """Of every output, the first order + 1 coefficients of the polynomial through its values within a radius.
+
+    Beside each stands by how much it may be off because the values are rounded.
+    """
     degree = order + MORE
     points = np.cos((2 * np.arange(degree + 1) + 1) * np.pi / (2 * degree + 2))
     inverse = np.linalg.inv(np.vander(points, increasing=True))[: order + 1]
@@ -55,16 +61,21 @@ def _coefficients(values: Callable[[Tensor], Any], like: list[Tensor], radius: f
     at = [torch.full((), radius * each, dtype=first.dtype, device=first.device) for each in points]
     tables = [[y for y in pytree.tree_leaves(values(t)) if isinstance(y, Tensor) and y.is_floating_point()] for t in at]
     weights = torch.as_tensor(inverse, dtype=first.dtype, device=first.device)
-    return [torch.tensordot(weights.to(column[0]), torch.stack(column), 1) for column in zip(*tables, strict=True)]
+    found = []
+    for column in zip(*tables, strict=True):
+        rows, own = torch.stack(column), weights.to(column[0])
+        rounding = torch.finfo(rows.dtype).eps * torch.tensordot(own.abs(), rows.abs(), 1)
+        found.append((torch.tensordot(own, rows, 1), rounding))
+    return found
 
 
-def _first_wrong(found: Tensor, estimates: list[Tensor], order: int) -> int | None:
+def _first_wrong(found: Tensor, estimates: list[tuple[Tensor, Tensor]], order: int) -> int | None:
     """The lowest order at which an entry is wrong, if any."""
     missing = order + 1 - len(found)
     found = torch.cat([found, found.new_zeros(missing, *found.shape[1:])]) if missing else found
     wrong = torch.zeros_like(found, dtype=torch.bool)
-    for coarse, fine in pairwise(estimates):
-        known = (coarse - fine).abs()
+    for (coarse, rounding), (fine, _) in pairwise(estimates):
+        known = torch.maximum((coarse - fine).abs(), rounding)
         size = torch.maximum(coarse.abs(), found.abs().nan_to_num(nan=0.0, posinf=0.0))
         off = (found - coarse).abs().nan_to_num(nan=torch.inf)
         wrong |= (off > CERTAIN * known) & (off > SHARE * size) & known.isfinite()

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from descend.derivatives.series import elementary
@@ -81,8 +80,15 @@ def hypot(a: Tensor, b: Tensor) -> Tensor:
 
 @decomposition(*functions_named("logaddexp"))
 def logaddexp(a: Tensor, b: Tensor) -> Tensor:
-    """log(eᵃ + eᵇ)."""
-    return a + F.softplus(b - a, threshold=math.inf)
+    """log(eᵃ + eᵇ), the greater of both and what the other adds: no e is raised to a positive number."""
+    above = a > b
+    return torch.where(above, a, b) + torch.log1p(torch.exp(torch.where(above, b - a, a - b)))
+
+
+@decomposition(*functions_named("logaddexp2"))
+def logaddexp2(a: Tensor, b: Tensor) -> Tensor:
+    """log₂(2ᵃ + 2ᵇ)."""
+    return logaddexp(math.log(2) * a, math.log(2) * b) / math.log(2)
 
 
 @primitive(*functions_named("softplus"))

@@ -59,7 +59,8 @@ class _Replaced(TorchFunctionMode):
         kwargs = kwargs or {}
         if not torch.is_grad_enabled():
             self._refuse_power_iteration(func, args, kwargs)
-        result = self._others.get(func, func)(*args, **kwargs)
+        other = func if kwargs.get("inplace") else self._others.get(func, func)
+        result = other(*args, **kwargs)
         if func is torch.mv and not torch.is_grad_enabled() and _differentiated(args[0]):
             self._images.append(result)
         return result

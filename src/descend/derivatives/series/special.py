@@ -13,6 +13,8 @@ import torch
 from torch import Tensor
 
 from descend.derivatives.series import elementary
+from descend.derivatives.series.activations import logsigmoid, mish
+from descend.derivatives.series.elementwise import logaddexp, logaddexp2
 from descend.derivatives.series.fallback import differentiate_nested
 from descend.derivatives.series.fused import FROM_THE_SECOND
 from descend.derivatives.series.rules import decomposition, functions_named, primitive
@@ -22,7 +24,7 @@ Definition = Callable[[Tensor], Tensor]
 
 TERMS = 32
 """Of a power series: within its limit the rest is below rounding."""
-BESSEL_LIMIT, SINC_LIMIT, ERFCX_LIMIT = 6.0, 1.0, 1.5
+BESSEL_LIMIT, SINC_LIMIT, ERFCX_LIMIT, TAIL_LIMIT = 6.0, 1.0, 1.5, -1.0
 FRACTIONS = 300
 """Of the continued fraction of erfcx: at 1.5 the rest, and its first ten derivatives, are below rounding."""
 
@@ -119,10 +121,24 @@ def logcumsumexp(x: Tensor, dim: int) -> Tensor:
         return x
     x, back = x.movedim(dim, 0), 1
     while back < x.shape[0]:
-        x = torch.cat([x[:back], torch.logaddexp(x[back:], x[:-back])])
+        x = torch.cat([x[:back], logaddexp(x[back:], x[:-back])])
         back *= 2
     return x.movedim(0, dim)
 
 
-for definition in (sinc, erfcx, logcumsumexp):
+@decomposition(*functions_named("log_ndtr"))
+def log_ndtr(x: Tensor) -> Tensor:
+    """log Φ(x); below −1 as −x²/2 + log(erfcx(−x/√2) / 2), in which nothing cancels."""
+
+    def tail(x: Tensor) -> Tensor:
+        return torch.log(0.5 * erfcx(-math.sqrt(0.5) * x)) - 0.5 * x * x
+
+    def body(x: Tensor) -> Tensor:
+        return torch.log1p(-0.5 * torch.erfc(math.sqrt(0.5) * x))
+
+    below = x < TAIL_LIMIT
+    return torch.where(below, tail(torch.where(below, x, TAIL_LIMIT)), body(torch.where(below, TAIL_LIMIT, x)))
+
+
+for definition in (sinc, erfcx, logcumsumexp, log_ndtr, logaddexp, logaddexp2, logsigmoid, mish):
     FROM_THE_SECOND.update(dict.fromkeys(functions_named(definition.__name__), definition))

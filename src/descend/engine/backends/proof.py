@@ -9,6 +9,7 @@ from torch import Tensor
 
 from descend.devices import is_failure
 from descend.engine.block import take
+from descend.engine.experiment import Experiment
 from descend.engine.program import Program
 from descend.engine.step import Carry, Origin, uncounted
 from descend.errors import Untraceable
@@ -29,7 +30,7 @@ def check_faithful(program: Program, origin: Origin, batch: Batch) -> None:
     Raises:
         Untraceable: they differ.
     """
-    if own_alone(program):
+    if own_alone(program.experiment):
         return
     moved = origin._replace(params={name: x * 1.0625 + 0.03125 for name, x in origin.params.items()})
     numbers, experiment = program.numbers, program.experiment
@@ -46,9 +47,8 @@ def check_faithful(program: Program, origin: Origin, batch: Batch) -> None:
             raise Untraceable("its values pass through NumPy or Python, or chance, where recording cannot follow")
 
 
-def own_alone(program: Program) -> bool:
+def own_alone(experiment: Experiment) -> bool:
     """Tell whether all of an experiment is descend's own, whose contracts are tested."""
-    experiment = program.experiment
     parts = [experiment.objective, experiment.optimizer, experiment.aggregator, experiment.schedule, experiment.clip]
     return all(home(x).split(".")[0] in TRUSTED for part in parts for x in parts_within(part))
 

@@ -1,0 +1,187 @@
+"""The contract of a data set: examples in three parts, scaled by those for training alone."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Hashable
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+from descend.checks import check_number
+from descend.errors import ConfigurationError
+from descend.memory import free_bytes
+
+COPIES = 3
+"""How often an input is in memory at most while a split is made: as it was read, scaled, and in its part."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Training, validation and test examples; the validation part is empty where none was asked for.
+
+    Inputs are float64 [n, features], [n, channels, height, width] or of any other shape, or int64 where they are
+    indices (tokens). Targets are int64 classes or float64 values, [n] or [n, …].
+
+    Attributes:
+        classes: number of classes, or 0 where targets are numbers.
+    """
+
+    train_inputs: Tensor
+    train_targets: Tensor
+    validation_inputs: Tensor
+    validation_targets: Tensor
+    test_inputs: Tensor
+    test_targets: Tensor
+    classes: int
+
+
+@dataclass(frozen=True)
+class Examples:
+    """All examples of a data set on the CPU, as they were read; inputs and targets as `Split` has them.
+
+    Attributes:
+        parts: the places of the examples for training, validation and testing, where the data say it themselves.
+        numbers: which columns of a table are numbers, bool [features], where the others are never scaled.
+        classes: number of classes, where it is not told by the largest target.
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    parts: tuple[Tensor, Tensor, Tensor] | None = None
+    numbers: Tensor | None = None
+    classes: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dataset(ABC):
+    """Examples in three parts. Whatever reads a file of the user's says in one sentence what is wrong with it.
+
+    Args:
+        test_fraction: share of the examples kept for testing, in (0, 1).
+        validation_fraction: share kept for validation, in [0, 1); at 0 there is no such part.
+    """
+
+    test_fraction: float = 0.2
+    validation_fraction: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_number(self, "test_fraction", above=0, below=1)
+        check_number(self, "validation_fraction", at_least=0, below=1)
+        if self.test_fraction + self.validation_fraction >= 1:
+            raise ConfigurationError(
+                f"test_fraction {self.test_fraction} and validation_fraction {self.validation_fraction} leave nothing "
+                "for training; make their sum less than 1."
+            )
+
+    def __str__(self) -> str:
+        return type(self).__name__
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, or 0 where the target is a number."""
+        return self.split().classes
+
+    @abstractmethod
+    def load(self) -> Examples:
+        """Return all examples."""
+
+    @abstractmethod
+    def dealt(self, examples: Examples) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the places of the examples for training, validation and testing, int64."""
+
+    @abstractmethod
+    def scaled(self, examples: Examples, train: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the inputs and targets of all examples, scaled by those at the places `train` alone."""
+
+    def version(self) -> Hashable:
+        """Return what changes when the files change that the examples are read from."""
+        return ()
+
+    def split(self) -> Split:
+        """Return the scaled split, made once in a process and shared: don't write into its tensors.
+
+        Raises:
+            ConfigurationError: the examples cannot be read or learnt from; the sentence says why.
+        """
+        return _split(self, self.version())
+
+
+@lru_cache(maxsize=8)
+def _split(dataset: Dataset, version: Hashable) -> Split:
+    examples = dataset.load()
+    check_examples(dataset, examples)
+    parts = dataset.dealt(examples)
+    check_parts(dataset, parts)
+    inputs, targets = dataset.scaled(examples, parts[0])
+    (train, validation, test), classes = parts, examples.classes
+    if classes is None:
+        classes = 0 if targets.is_floating_point() else int(targets.max()) + 1
+    return Split(
+        *(inputs[train], targets[train]),
+        *(inputs[validation], targets[validation]),
+        *(inputs[test], targets[test]),
+        classes=classes,
+    )
+
+
+def check_examples(dataset: Dataset, examples: Examples) -> None:
+    """Require examples that can be learnt from: as many inputs as targets, finite, of more than one class.
+
+    Raises:
+        ConfigurationError: naming what is wrong, and where it is first.
+    """
+    inputs, targets = examples.inputs, examples.targets
+    if inputs.dim() == 0 or targets.dim() == 0 or len(inputs) != len(targets):
+        raise ConfigurationError(
+            f"{dataset} has inputs of shape {list(inputs.shape)} and targets of shape {list(targets.shape)}, but the "
+            "first number of both is that of the examples; make them agree."
+        )
+    for name, values in (("inputs", inputs), ("targets", targets)):
+        wrong = ~values.isfinite() if values.is_floating_point() else torch.zeros_like(values, dtype=torch.bool)
+        if wrong.any():
+            raise ConfigurationError(
+                f"{int(wrong.sum()):,} of the {values.numel():,} numbers in the {name} of {dataset} are nan or "
+                f"infinite, the first at {wrong.nonzero()[0].tolist()}; fill them in, or leave their examples out."
+            )
+    if targets.is_floating_point() or not targets.numel():
+        return
+    least, largest = int(targets.min()), int(targets.max())
+    if least < 0:
+        raise ConfigurationError(
+            f"The targets of {dataset} are whole numbers, so they are classes, but one is {least}; number the classes "
+            "from 0, or make floats of targets that are numbers."
+        )
+    if least == largest:
+        raise ConfigurationError(
+            f"All {len(targets):,} examples of {dataset} have the target {least}, so there is nothing to tell apart; "
+            "give it examples of another class."
+        )
+
+
+def check_parts(dataset: Dataset, parts: tuple[Tensor, Tensor, Tensor]) -> None:
+    """Require at least one example in each part that is asked for.
+
+    Raises:
+        ConfigurationError: naming the part that is empty.
+    """
+    asked = (True, dataset.validation_fraction > 0, True)
+    for name, part, needed in zip(("training", "validation", "test"), parts, asked, strict=True):
+        if needed and not len(part):
+            raise ConfigurationError(
+                f"{dataset} has {sum(map(len, parts)):,} examples, which leaves none for the {name} part; give it more."
+            )
+
+
+def check_fits(name: object, entries: int, entry: int = 8 * COPIES) -> None:
+    """Require memory for so many numbers, each of which takes `entry` bytes while a split is made.
+
+    Raises:
+        ConfigurationError: with the bytes that are needed, and those that are free.
+    """
+    free = free_bytes(torch.device("cpu"))
+    if entries * entry > free:
+        raise ConfigurationError(
+            f"{name} needs {entries * entry / 1e9:,.2f} GB of memory for its {entries:,} numbers, but "
+            f"{free / 1e9:,.2f} GB are free; take fewer examples, or smaller ones."
+        )

@@ -1,0 +1,99 @@
+"""A folder of images, with a folder for each class."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from descend.checks import check_number
+from descend.errors import ConfigurationError
+from descend.objectives.data.dataset import Examples, check_fits
+from descend.objectives.data.files import reading, stamp
+from descend.objectives.data.shuffled import Shuffled
+
+
+@dataclass(frozen=True)
+class Images(Shuffled):
+    """The images in the sub-folders of a folder, one for each class, in the order of their names.
+
+    Inputs are [n, channels, height, width]: one channel where all images are grey, else red, green and blue, without
+    transparency; turned as their camera says. Not standardised, they are in [0, 1]. Files whose names begin with a dot
+    are left out.
+
+    Args:
+        path: the folder.
+        size: height and width to which every image is scaled; None takes them as they are, all of one size.
+    """
+
+    path: str
+    size: int | None = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.size is not None:
+            check_number(self, "size", at_least=1)
+
+    def __str__(self) -> str:
+        return self.path
+
+    def version(self) -> Hashable:
+        """A folder's time changes with the names in it: an image is replaced in place without being noticed."""
+        return (stamp(self.path, folder=True), *(stamp(str(folder), folder=True) for folder in self._folders()))
+
+    def _folders(self) -> list[Path]:
+        every = Path(self.path).expanduser().iterdir()
+        return sorted(each for each in every if each.is_dir() and not each.name.startswith("."))
+
+    def load(self) -> Examples:
+        files = [(file, i) for i, folder in enumerate(self._folders()) for file in images_in(folder)]
+        if not files:
+            raise ConfigurationError(f"{self.path} has no sub-folders; put the images of each class into its own.")
+        grey, (height, width) = self._kind([file for file, _ in files])
+        channels = 1 if grey else 3
+        check_fits(self.path, len(files) * channels * height * width)
+        pixels = np.empty((len(files), height, width, channels))
+        for i, (file, _) in enumerate(files):
+            pixels[i] = self._pixels(file, grey, (width, height)).reshape(height, width, channels) / 255
+        classes = torch.tensor([i for _, i in files], dtype=torch.int64, device="cpu")
+        return Examples(torch.from_numpy(pixels).movedim(3, 1).contiguous(), classes)
+
+    def _kind(self, files: list[Path]) -> tuple[bool, tuple[int, int]]:
+        """Return whether all images are grey, and the height and width of each."""
+        from PIL import Image, ImageOps
+
+        sizes, grey = dict[tuple[int, int], Path](), True
+        for file in files:
+            with reading(file), Image.open(file) as image:
+                if image.mode[0] in "IF":
+                    raise ConfigurationError(
+                        f"{file} has more than 8 bits a channel ({image.mode}), which would be lost; save it as 8 "
+                        "bits, or hand all over as arrays."
+                    )
+                grey = grey and image.mode in ("1", "L")
+                size = ImageOps.exif_transpose(image).size if self.size is None else (self.size, self.size)
+                sizes.setdefault(size, file)
+        if len(sizes) > 1:
+            told = " and ".join(f"{file} has {width} × {height}" for (width, height), file in list(sizes.items())[:2])
+            raise ConfigurationError(f"{told} pixels, but all need one size; set objective.data.size.")
+        [(width, height)] = sizes
+        return grey, (height, width)
+
+    def _pixels(self, file: Path, grey: bool, size: tuple[int, int]) -> np.ndarray:
+        """Return the pixels of an image, 0 to 255."""
+        from PIL import Image, ImageOps
+
+        with reading(file), Image.open(file) as image:
+            turned = ImageOps.exif_transpose(image)
+            plain = turned.convert("L" if grey else "RGBA" if turned.mode == "P" else "RGB")
+            plain = plain if grey else plain.convert("RGB")
+            return np.asarray(plain if plain.size == size else plain.resize(size, Image.Resampling.BILINEAR))
+
+
+def images_in(folder: Path) -> list[Path]:
+    """Return the files of a class."""
+    files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
+    if not files:
+        raise ConfigurationError(f"{folder} has no image; put those of its class there, or take the folder away.")
+    return files

@@ -1,0 +1,81 @@
+"""Whether a number reaches a step by its own field alone: a class of the user's may keep it where nobody looks.
+
+A global, an attribute of the class, or a value kept when it was first asked for is the same for all runs of a group. So
+a few runs of a group make two steps as they would in it and as their own overrides build them, before it is stacked.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from descend.devices import is_failure
+from descend.engine.backends.proof import own_alone
+from descend.engine.block import take
+from descend.engine.experiment import Experiment
+from descend.engine.numbers import with_leaves
+from descend.engine.placement import computing
+from descend.engine.step import start, uncounted
+from descend.engine.streams import Beginning, begin
+from descend.errors import Untraceable, never_exits
+from descend.graph.trace import tensors
+from descend.sweeps.job import Group
+
+STEPS = 2
+"""What a method keeps from step to step counts from the second one on."""
+
+ROUNDING = 16
+"""Two ways to the same numbers may round apart by so many units in the last place of the greatest."""
+
+
+@never_exits()
+def check_fields_alone(group: Group, build: Callable[[Sequence[str]], Experiment]) -> None:
+    """Compare runs of a group with what their overrides build: the first, and for each number one where it differs.
+
+    Raises:
+        Untraceable: one of them is another.
+    """
+    if own_alone(group.template):
+        return
+    template, placed = replace(group.template, metrics={}), None
+    differing = (next((i for i, x in enumerate(column) if x != column[0]), 0) for column in group.numbers.values())
+    for place in dict.fromkeys([0, *differing]):
+        one = begin(template, [group.seeds[place]], [group.objectives[place]], own=False)
+        placed = placed or one.experiment  # it may keep from the first run on what it was asked for
+        numbers = {leaf: column[place] for leaf, column in group.numbers.items()} if place else {}
+        in_it = after(with_leaves(placed, numbers), one)
+        own = replace(build(group.jobs[place].overrides), metrics={})  # only now: to make it may change what is kept
+        one = begin(own, [own.seed], [own.objective], own=False)
+        alone = after(one.experiment, one)
+        if alone is not None and (in_it is None or not alike(in_it, alone)):
+            raise Untraceable("a number reaches its step by another way than its field, or chance does")
+
+
+def after(experiment: Experiment, one: Beginning) -> list[Tensor] | None:
+    """Return all that a run carries on after its first steps, or None where they raise: the run itself will say how."""
+    try:
+        with computing(one.threads, one.streams.device), torch.no_grad():
+            carry = start(experiment, one.origin.of_run(0))
+            batches = [one.streams.draw() for _ in range(STEPS)]
+            carry, _ = take(experiment, carry, batches, ((),) * STEPS, uncounted)
+    except Exception as error:  # a user's own code may raise anything
+        if is_failure(error):
+            raise
+        return None
+    return tensors(carry)
+
+
+def alike(found: Sequence[Tensor], right: Sequence[Tensor]) -> bool:
+    """Tell whether tensors are the same but for rounding."""
+    return len(found) == len(right) and all(close(x, y) for x, y in zip(found, right, strict=True))
+
+
+def close(found: Tensor, right: Tensor) -> bool:
+    """Tell whether two tensors are the same but for rounding."""
+    if found.shape != right.shape or found.dtype != right.dtype:
+        return False
+    if not right.is_floating_point() or not right.numel():
+        return torch.equal(found, right)
+    apart = ROUNDING * torch.finfo(right.dtype).eps * float(right.abs().nan_to_num(0.0, 0.0).amax())
+    return torch.allclose(found, right, rtol=0.0, atol=apart, equal_nan=True)
