@@ -30,10 +30,12 @@ ENTRYWISE = {
     "radam": {"weight_decay": 0.1},
     "rmsprop": {"momentum": 0.5, "centered": True},
     "rprop": {},
+    "schedule_free_adamw": {"weight_decay": 0.1},
+    "schedule_free_sgd": {"weight_decay": 0.1},
     "sgd": {"weight_decay": 0.1},
 }
-BY_PARAMETER = {"adam_then_lbfgs", "newton", "newton_cg", "torch"}
-BY_GROUP = {"groups"}
+BY_PARAMETER = {"adam_then_lbfgs", "newton", "newton_cg", "shampoo", "soap", "torch"}
+BY_GROUP = {"groups", "muon"}
 SHAPES = {"weight": (7, 11), "bias": (7,), "scale": (), "kernel": (3, 2, 5)}
 
 

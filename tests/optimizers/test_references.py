@@ -95,9 +95,9 @@ def one_by_one(method: type[torch.optim.Optimizer]) -> Twin:
 
 
 def torch_muon(params: list[Tensor], options: dict[str, Any]) -> torch.optim.Optimizer:
-    own = {"ns_steps": "iterations", "adjust_lr_fn": "match_rms_adamw"}
-    given = {name: options[own.get(name, name)] for name in ("lr", "momentum", "weight_decay", "nesterov", "eps", *own)}
-    return torch.optim.Muon(params, **given | {"adjust_lr_fn": given["adjust_lr_fn"] and "match_rms_adamw" or None})
+    same = {name: options[name] for name in ("lr", "momentum", "weight_decay", "nesterov", "eps")}
+    adjust = "match_rms_adamw" if options["match_rms_adamw"] else "original"
+    return torch.optim.Muon(params, **same, ns_steps=options["iterations"], adjust_lr_fn=adjust)
 
 
 def muon_of_kernels(params: list[Tensor], options: dict[str, Any]) -> torch.optim.Optimizer:

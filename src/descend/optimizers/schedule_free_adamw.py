@@ -18,7 +18,7 @@ class ScheduleFreeAdamW(ScheduleFree):
     """v ← β₂v + (1−β₂)g², d = g / (√v̂ + ε) + λy, then z ← z − γd, x ← (1 − c) x + c z, y ← (1 − β₁) z + β₁ x.
 
     g is the gradient at y, v̂ = v/(1−β₂ᵗ), and c as in `ScheduleFree`. Defazio et al., "The Road Less Scheduled"
-    (NeurIPS 2024), Algorithm 1. The defaults are those of the authors' code, facebookresearch/schedule_free, with r = 0.
+    (NeurIPS 2024), Algorithm 1. The defaults are those of the authors' code, facebookresearch/schedule_free, at r = 0.
 
     Args:
         lr: learning rate γ, > 0; its decay is not needed, a warm-up may be.

@@ -24,7 +24,7 @@ class Shampoo(Optimizer):
 
     Gupta, Koren & Singer, "Shampoo: Preconditioned Stochastic Tensor Optimization" (ICML 2018), Algorithm 2; of a long
     dimension the diagonal alone is kept, as in section 5 there. ε and the learning rate are pytorch_optimizer's
-    defaults; the roots are taken every ten steps, as SOAP's bases are, because each costs more than a step.
+    defaults. Roots that are taken seldom make large steps in directions that no gradient had when they were taken.
 
     Args:
         lr: learning rate, > 0.
@@ -37,7 +37,7 @@ class Shampoo(Optimizer):
     lr: float = 1e-3
     eps: float = 1e-6
     weight_decay: float = 0.0
-    every: int = 10
+    every: int = 1
     largest: int = 1200
 
     def __post_init__(self) -> None:

@@ -57,7 +57,8 @@ class SOAP(Optimizer):
 
     def init(self, params: Params) -> State:
         def squares() -> dict[str, tuple[Tensor, ...]]:
-            return {name: tuple(x.new_zeros(x.shape[i], x.shape[i]) for i in self.axes(x)) for name, x in params.items()}
+            sizes = {name: [x.shape[axis] for axis in self.axes(x)] for name, x in params.items()}
+            return {name: tuple(params[name].new_zeros(n, n) for n in own) for name, own in sizes.items()}
 
         return {
             "first": {name: torch.zeros_like(x) for name, x in params.items()},

@@ -49,7 +49,7 @@ TAKEN = {
     """,
     "optimizer": """
         adadelta adagrad adam adamax adamw asgd gradient_descent groups lion momentum nadam nesterov radam rmsprop rprop
-        sgd
+        schedule_free_adamw schedule_free_sgd sgd soap
     """,
     "schedule": "constant cosine exponential one_cycle step warmup",
     "clip": "none norm value",
@@ -62,7 +62,7 @@ TAKEN = {
 }
 # By name: what it does not take, and why. One that is taken some day is to be moved up.
 LARGE, DRAWS = "a tensor of more than 16 entries", "batches"
-EIGENVECTORS, SOFTMAX, CALLED = "_linalg_eigh", "_softmax", "is not made of tensor operations alone"
+SELDOM, EIGENVECTORS, SOFTMAX, CALLED = "seldom", "_linalg_eigh", "_softmax", "is not made of tensor operations alone"
 NOT_TAKEN = {
     "objective": {
         **dict.fromkeys(["griewank", "zdt1"], LARGE),  # of 30 and more dimensions
@@ -71,7 +71,12 @@ NOT_TAKEN = {
         **dict.fromkeys(["mnist_cnn", "mnist_mlp", "module"], DRAWS),
         **dict.fromkeys([f"pinn/{name}" for name in ("beam", "burgers", "heat", "helmholtz", "kdv", "poisson")], LARGE),
     },
-    "optimizer": {"newton": EIGENVECTORS, **dict.fromkeys(["adam_then_lbfgs", "newton_cg", "torch"], CALLED)},
+    "optimizer": {
+        "newton": EIGENVECTORS,
+        "muon": DRAWS,
+        "shampoo": SELDOM,
+        **dict.fromkeys(["adam_then_lbfgs", "newton_cg", "torch"], CALLED),
+    },
     "schedule": {},
     "clip": {},
     "aggregator": {
@@ -154,6 +159,8 @@ def assert_same(backends: Backends, due: tuple[str, ...] = (), rtol: float = 1e-
 
 
 def overrides_of(group: str, choice: str) -> list[str]:
+    if choice == "muon":  # it takes a matrix among the parameters
+        return ["objective=digits_mlp_small", f"optimizer={choice}", *QUIET]
     own = EXPRESSION if choice == "expression" else [f"{group}={choice}"]
     if choice == "log1mexp":  # of negative numbers only
         own = [*own, "objective.start={x: -0.7}"]
