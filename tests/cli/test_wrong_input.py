@@ -29,7 +29,10 @@ WRONG = {
     "field of a tracker": (["+tracker.tensorboard.flush=3"], r"flush does not exist.*'flush_seconds'"),
     "type of a field": (["optimizer.lr=fast"], r"optimizer.lr is 'fast', but Adam expects a number"),
     "type of a list": (["objective.network.hidden=[8,x]"], r"hidden is \[8, 'x'\], but MLP expects a list"),
-    "type of a setting": (["steps=many"], r"steps is 'many', but it must be a whole number of steps .* or a number of epochs"),
+    "type of a setting": (
+        ["steps=many"],
+        r"steps is 'many', but it must be a whole number of steps .* or a number of epochs",
+    ),
     "fraction of a step": (["steps=1.5"], r"steps: Value '1.5' of type 'float' is incompatible.*int"),
     "learning rate below 0": (["optimizer.lr=-1"], r"Adam.lr is -1, but it must be above 0"),
     "learning rate nan": (["optimizer.lr=nan"], r"optimizer.lr is nan, but it must be a finite number"),

@@ -38,7 +38,7 @@ ON_ALL = ("adam", "sgd", "newton", "newton_cg", "torch")
 # Two numbers, a vector, two losses, a longer vector, a single layer with data, a network with batches.
 OF_EACH_KIND = ("plane", "rosenbrock", "fonseca_fleming", "zdt1", "diabetes_ridge", "digits_mlp")
 # They take a matrix among the parameters, and say so where there is none.
-OF_MATRICES = ("muon",)
+OF_MATRICES = ("muon", "normuon")
 MATRICES = ("breast_cancer_logistic", "diabetes_linear", "diabetes_ridge", "digits_mlp")
 # The eigenvalues of 17,226 × 17,226 entries: refused.
 REFUSED = {("newton", "digits_mlp")}

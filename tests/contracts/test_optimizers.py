@@ -23,6 +23,7 @@ from descend.menu.compose import compose
 from descend.optimizers.adamw import AdamW
 from descend.optimizers.groups import ParameterGroup
 from descend.optimizers.muon import Muon
+from descend.optimizers.normuon import NorMuon
 from descend.optimizers.optimizer import Optimizer
 from descend.types import Params
 
@@ -41,8 +42,13 @@ PRESETS = {
     "momentum": {"momentum": 0.9},
     "nesterov": {"momentum": 0.9, "nesterov": True},
     "muon": apart(Muon()),
+    "normuon": apart(NorMuon()),
 }
 STEPS = 8  # past the step at which RAdam changes its form
+
+# Numbers that may be negative, or none at all.
+NEGATIVE = {("adafactor", "beta2_decay"), ("polyak", "optimum"), ("stochastic_polyak", "optimum")}
+NONE = {("torch", "lr"), ("groups", "lr"), ("muon", "lr"), ("normuon", "lr"), ("adafactor", "eps", 0)}
 
 # Their rate is for gradients that are smaller: here it would be too long a step.
 SMALLER = {"schedule_free_sgd": 0.05}
@@ -58,6 +64,8 @@ FORMS: dict[str, list[dict[str, Any]]] = {
     "nadam": [{"decoupled_weight_decay": True, "weight_decay": 0.1}],
     "radam": [{"decoupled_weight_decay": True, "weight_decay": 0.1}],
     "asgd": [{"t0": 2.0}],
+    "ademamix": [{"warmup": 4}],
+    "barzilai_borwein": [{"long": False}],
     "soap": [{"every": 2}],
     "shampoo": [{"every": 2, "largest": 1}],
     "torch": [{"name": "LBFGS"}, {"name": "AdamW", "options": {"amsgrad": True}}],
@@ -299,8 +307,8 @@ def run_together(optimizer: Optimizer, swept: dict[Leaf, list[float]], params: P
 def test_refuses_a_wrong_number_and_names_its_field(choice: str, wrong: Any) -> None:
     optimizer = build(choice)
     for leaf, _ in numbers(optimizer):
-        if wrong is None and leaf == ("lr",) and choice in ("torch", "groups", "muon"):
-            continue  # None takes the default of the class that the adapter wraps, or leaves each group its own
+        if (choice, *leaf) in (NONE if wrong is None else NEGATIVE if wrong == -1 else ()):
+            continue
         field = next(name for name in reversed(leaf) if isinstance(name, str))
         with pytest.raises(ConfigurationError, match=rf"\.{field}\b.*\.$"):
             at(optimizer, {leaf: wrong}, checked=True)

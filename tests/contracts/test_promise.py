@@ -30,7 +30,7 @@ TWO_LOSSES = ["objective=fonseca_fleming"]
 RATES = "optimizer.lr=0.001,0.003"
 
 # They take a matrix among the parameters, and have groups with rates of their own.
-OF_MATRICES = {"muon": "optimizer.groups.matrices.optimizer.lr=0.001,0.003"}
+OF_MATRICES = dict.fromkeys(("muon", "normuon"), "optimizer.groups.matrices.optimizer.lr=0.001,0.003")
 
 STACKS = {
     "objective": {
@@ -44,9 +44,10 @@ STACKS = {
         "styblinski_tang", "three_hump_camel", "wood", "zakharov", "zdt1",
     },
     "optimizer": {
-        "adadelta", "adagrad", "adam", "adamax", "adamw", "asgd", "gradient_descent", "groups", "lion", "momentum",
-        "muon", "nadam", "nesterov", "newton", "radam", "rmsprop", "rprop", "schedule_free_adamw", "schedule_free_sgd",
-        "sgd", "shampoo", "soap",
+        "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ademamix", "adopt", "asgd",
+        "barzilai_borwein", "came", "dadapt_adam", "gradient_descent", "groups", "lamb", "lars", "lion", "mars",
+        "momentum", "muon", "nadam", "nesterov", "newton", "normuon", "polyak", "prodigy", "radam", "rmsprop", "rprop",
+        "schedule_free_adamw", "schedule_free_sgd", "sgd", "shampoo", "signum", "soap", "stochastic_polyak",
     },
     "aggregator": {
         "aligned_mtl", "dual_proj", "dwa", "famo", "geometric_mean", "gradnorm", "imtl_g", "mean", "min_norm", "pcgrad",

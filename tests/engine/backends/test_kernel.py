@@ -48,8 +48,9 @@ TAKEN = {
         six_hump_camel sphere square_and_cube styblinski_tang three_hump_camel wood zakharov
     """,
     "optimizer": """
-        adadelta adagrad adam adamax adamw asgd gradient_descent groups lion momentum nadam nesterov radam rmsprop rprop
-        schedule_free_adamw schedule_free_sgd sgd soap
+        adabelief adadelta adafactor adagrad adam adamax adamw ademamix adopt asgd barzilai_borwein came dadapt_adam
+        gradient_descent groups lamb lars lion mars momentum nadam nesterov polyak prodigy radam rmsprop rprop
+        schedule_free_adamw schedule_free_sgd sgd signum soap stochastic_polyak
     """,
     "schedule": "constant cosine exponential one_cycle step warmup",
     "clip": "none norm value",
@@ -73,7 +74,7 @@ NOT_TAKEN = {
     },
     "optimizer": {
         "newton": EIGENVECTORS,
-        "muon": DRAWS,
+        **dict.fromkeys(["muon", "normuon"], DRAWS),
         "shampoo": SELDOM,
         **dict.fromkeys(["adam_then_lbfgs", "newton_cg", "torch"], CALLED),
     },
@@ -159,7 +160,7 @@ def assert_same(backends: Backends, due: tuple[str, ...] = (), rtol: float = 1e-
 
 
 def overrides_of(group: str, choice: str) -> list[str]:
-    if choice == "muon":  # it takes a matrix among the parameters
+    if choice in ("muon", "normuon"):  # it takes a matrix among the parameters
         return ["objective=digits_mlp_small", f"optimizer={choice}", *QUIET]
     own = EXPRESSION if choice == "expression" else [f"{group}={choice}"]
     if choice == "log1mexp":  # of negative numbers only
