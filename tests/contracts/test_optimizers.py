@@ -65,7 +65,7 @@ FORMS: dict[str, list[dict[str, Any]]] = {
     "radam": [{"decoupled_weight_decay": True, "weight_decay": 0.1}],
     "asgd": [{"t0": 2.0}],
     "ademamix": [{"warmup": 4}],
-    "barzilai_borwein": [{"long": False}],
+    "barzilai_borwein": [{"long": True}],
     "soap": [{"every": 2}],
     "shampoo": [{"every": 2, "largest": 1}],
     "torch": [{"name": "LBFGS"}, {"name": "AdamW", "options": {"amsgrad": True}}],

@@ -13,7 +13,7 @@ from descend.vectors import dot
 
 @dataclass(frozen=True)
 class BarzilaiBorwein(Optimizer):
-    """x ← x − α g with α = sᵀs / sᵀy, or sᵀy / yᵀy, where s = x − x' and y = g − g' since the step before.
+    """x ← x − α g with α = sᵀy / yᵀy, or sᵀs / sᵀy, where s = x − x' and y = g − g' since the step before.
 
     Barzilai & Borwein, "Two-point step size gradient methods" (IMA J. Numer. Anal. 8, 1988), equations 5 and 6. In one
     dimension it is the secant method. α is `lr` at the first step, and where sᵀy is not above 0. It is for the whole
@@ -21,11 +21,11 @@ class BarzilaiBorwein(Optimizer):
 
     Args:
         lr: the first step in gradients, > 0; a schedule multiplies it, and no other step.
-        long: take sᵀs / sᵀy, which is never below the other.
+        long: take sᵀs / sᵀy, which is never the shorter, and jumps far where a direction is nearly flat.
     """
 
     lr: float = 1e-3
-    long: bool = True
+    long: bool = False
 
     def init(self, params: Params) -> State:
         return {

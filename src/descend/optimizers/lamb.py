@@ -43,4 +43,4 @@ class LAMB(MomentMethod):
 def trust(x: Tensor, update: Tensor) -> Tensor:
     """Return ‖x‖ / ‖update‖, [], or 1 where one of them is 0."""
     own, other = torch.linalg.vector_norm(x), torch.linalg.vector_norm(update)
-    return torch.where((own > 0) & (other > 0), own / other, 1)
+    return torch.where(own > 0, torch.where(other > 0, own / other, 1), 1)

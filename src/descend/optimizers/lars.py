@@ -56,5 +56,5 @@ def scaled_by_norms(gradient: Tensor, x: Tensor, trust: Scalar, weight_decay: Sc
     """Return η ‖x‖ / (‖g‖ + λ‖x‖) · (g + λx)."""
     own, other = torch.linalg.vector_norm(x), torch.linalg.vector_norm(gradient)
     below = add_scaled(other, own, weight_decay)
-    factor = torch.where((own > 0) & (below > 0), cast(trust, own) * own / below, 1)
+    factor = torch.where(own > 0, torch.where(below > 0, cast(trust, own) * own / below, 1), 1)
     return scaled(add_scaled(gradient, x, weight_decay), factor)

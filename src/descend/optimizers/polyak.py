@@ -18,7 +18,7 @@ class Polyak(Optimizer):
     """x ← x − lr · (f(x) − f*) / ‖g‖² · g: for lr = 1 the step to where a line along −g would reach f*.
 
     Polyak, "Minimization of unsmooth functionals" (USSR Comput. Math. Math. Phys. 9, 1969). It needs the least value
-    f*; a step costs a further evaluation of f.
+    f*, and gradients that no clipping has shortened; a step costs a further evaluation of f.
 
     Args:
         lr: a factor of the step, > 0; below 2 it converges on convex functions.
