@@ -82,7 +82,8 @@ def module(
         net: the module, from whose present parameters every run starts and which is never changed; or what makes one,
             from each run's seed.
         loss: (outputs, targets) -> a number, or several by name; None: cross-entropy, or mean squared error of floats.
-        train: inputs and targets, two tensors; or a `torch.utils.data.Dataset` or `DataLoader`, read into memory once.
+        train: inputs and targets, two tensors; or a `torch.utils.data.Dataset` or `DataLoader`. Read into memory once
+            where they fit; else while the run goes, by the DataLoader's workers, which needs `test`.
         test: those for testing; None takes a fifth of `train`.
         validation: those for validation, if any; `test` is needed, too, then.
         batch_size: examples in a step, whatever a DataLoader has; None takes all at every step.
@@ -90,10 +91,10 @@ def module(
     Raises:
         ConfigurationError: the module or the loss cannot take the data; the sentence says why.
     """
-    from descend.objectives.data.tensors import Tensors
+    from descend.objectives.data.streamed import in_memory_or_streamed
     from descend.objectives.module import Module
 
-    return Module(net, Tensors(train, test, validation), loss, batch_size)
+    return Module(net, in_memory_or_streamed(train, test, validation), loss, batch_size)
 
 
 def load(folder: "str | Path", which: str = "last") -> "Trained":

@@ -31,7 +31,7 @@ WRONG = {
     "type of a list": (["objective.network.hidden=[8,x]"], r"hidden is \[8, 'x'\], but MLP expects a list"),
     "type of a setting": (
         ["steps=many"],
-        r"steps is 'many', but it must be a whole number of steps .* or a number of epochs",
+        r"steps is 'many', but it must be a whole number of steps",
     ),
     "fraction of a step": (["steps=1.5"], r"steps: Value '1.5' of type 'float' is incompatible.*int"),
     "learning rate below 0": (["optimizer.lr=-1"], r"Adam.lr is -1, but it must be above 0"),

@@ -22,6 +22,7 @@ from pytorch_optimizer.optimizer.utils.matrix import zero_power_via_newton_schul
 from torch import Tensor
 from torch.nn import functional
 
+from descend.engine.flat import begin_state, make_update, point_reported
 from descend.errors import ConfigurationError
 from descend.kinds import usual_kinds
 from descend.optimizers.adabelief import AdaBelief
@@ -31,6 +32,7 @@ from descend.optimizers.adopt import ADOPT
 from descend.optimizers.barzilai_borwein import BarzilaiBorwein
 from descend.optimizers.came import CAME
 from descend.optimizers.dadapt_adam import DAdaptAdam
+from descend.optimizers.groups import Groups, ParameterGroup
 from descend.optimizers.lamb import LAMB
 from descend.optimizers.lars import LARS
 from descend.optimizers.mars import MARS
@@ -41,6 +43,7 @@ from descend.optimizers.polyak import Polyak
 from descend.optimizers.prodigy import Prodigy
 from descend.optimizers.schedule_free_adamw import ScheduleFreeAdamW
 from descend.optimizers.schedule_free_sgd import ScheduleFreeSGD
+from descend.optimizers.sgd import SGD
 from descend.optimizers.shampoo import Shampoo
 from descend.optimizers.signum import Signum
 from descend.optimizers.soap import SOAP
@@ -438,3 +441,20 @@ def test_a_method_of_matrices_says_so() -> None:
     for method in (Muon(), NorMuon()):
         with pytest.raises(ConfigurationError, match=r"matrices.*vector has shape \[7\].*by groups"):
             method.suited(START, usual_kinds(START))
+
+
+def test_groups_report_the_average_of_a_schedule_free_group() -> None:
+    """The others' parameters are reported as they are, also where the engine hands a group one vector."""
+    start = {name: torch.cat([x.flatten()] * 9) for name, x in START.items()}
+    free, plain = ScheduleFreeSGD(lr=0.1), SGD(lr=0.1)
+    groups = Groups(groups={"free": ParameterGroup(free, names="[mt]*"), "plain": ParameterGroup(plain)})
+    assert groups.elsewhere
+    params, state = start, begin_state(groups, start, 0)
+    alone = {name: start[name] for name in ("matrix", "tall")}
+    own = free.init(alone)
+    for _ in range(3):
+        params, state = make_update(groups, params, params, state, no_loss)
+        alone, own = free.step(alone, alone, own, no_loss)
+    reported = point_reported(groups, params, state)
+    for name, x in params.items():
+        assert torch.equal(reported[name], own["average"][name] if name in alone else x)

@@ -44,7 +44,12 @@ class EpochSource:
         return pytree.tree_map(lambda x: x[low:high] if isinstance(x, Tensor) else x, self._epoch)
 
     def skip(self, batches: int) -> None:
-        """Use up batches."""
+        """Use up batches; without drawing them, where the objective's epochs can do that."""
+        if hasattr(self._epochs, "skip") and batches:
+            left = batches_of(self._epoch) - self._at
+            self._at += min(left, batches)
+            self._epochs.skip(max(0, batches - left))
+            return
         while batches:
             made = min(batches, self.left())
             self._at += made

@@ -10,6 +10,7 @@ from torch import Tensor
 from descend.checks import check_number
 from descend.errors import ConfigurationError
 from descend.objectives.data.dataset import Dataset
+from descend.objectives.data.streamed import Streamed
 from descend.objectives.objective import Objective
 from descend.types import Batch, Params
 
@@ -43,7 +44,12 @@ class FromExamples(Objective):
         for name, value in vars(self.data.split()).items():
             if isinstance(value, Tensor):
                 object.__setattr__(self, name, value)
-        examples = len(self.train_targets)
+        examples = self.training_examples
+        if self.batch_size is None and isinstance(self.data, Streamed):
+            raise ConfigurationError(
+                f"batch_size is null, but the {examples:,} training examples are read while the run goes, batch by "
+                "batch; give their number in a batch."
+            )
         batch_size = examples if self.batch_size is None else self.batch_size
         object.__setattr__(self, "batch_size", batch_size)
         check_number(self, "batch_size", at_least=1)
@@ -54,8 +60,13 @@ class FromExamples(Objective):
             )
 
     @property
+    def training_examples(self) -> int:
+        """How many examples there are to train on."""
+        return len(self.data) if isinstance(self.data, Streamed) else len(self.train_targets)
+
+    @property
     def steps_in_epoch(self) -> int:
-        return len(self.train_targets) // (self.batch_size or 1)
+        return self.training_examples // (self.batch_size or 1)
 
     @abstractmethod
     def tested(self, params: Params, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
@@ -74,6 +85,10 @@ class FromExamples(Objective):
         """Return the inputs and targets of a batch."""
         if batch is None:
             return self.train_inputs, self.train_targets
+        if isinstance(batch, tuple):  # read while the run goes
+            inputs, targets = batch
+            like = self.train_inputs, self.train_targets
+            return inputs.to(like[0].dtype), targets.to(like[1].dtype)
         return self.train_inputs[batch], self.train_targets[batch]
 
     def parts(self, batch: Batch, count: int) -> Sequence[Batch]:
@@ -84,6 +99,8 @@ class FromExamples(Objective):
                 f"accumulate is {count}, but a batch of {self.batch_size} examples has no {count} equal parts; choose "
                 "a batch_size that is a multiple of it."
             )
+        if isinstance(batch, tuple):
+            return list(zip(*(x.chunk(count) for x in batch), strict=True))
         every = torch.arange(len(self.train_targets), device=self.train_targets.device) if batch is None else batch
         return every.chunk(count)
 
@@ -96,9 +113,18 @@ class FromExamples(Objective):
 
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
         for epoch in self.epochs(generator):
-            yield from [None] if epoch is None else epoch.unbind()
+            if isinstance(epoch, tuple):
+                yield from zip(*(x.unbind() for x in epoch), strict=True)
+            else:
+                yield from [None] if epoch is None else epoch.unbind()
 
     def epochs(self, generator: torch.Generator) -> Iterator[Batch]:
+        if isinstance(self.data, Streamed):
+            return self.data.epochs(generator, self.batch_size or 1)
+        return self._orders(generator)
+
+    def _orders(self, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield the numbers of the examples in the batches of each epoch, int64 [batches, size]."""
         examples, size = len(self.train_targets), self.batch_size or 1
         while size == examples:
             yield None

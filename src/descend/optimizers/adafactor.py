@@ -73,11 +73,13 @@ class Adafactor(Optimizer):
             g = gradients[name]
             square, first = g * g, torch.finfo(x.dtype).eps if self.eps[0] is None else self.eps[0]
             if x.dim() > 1:
-                rows = after["rows"][name] = lerp(state["rows"][name], square.mean(-1, keepdim=True), weight)
-                columns = after["columns"][name] = lerp(state["columns"][name], square.mean(-2, keepdim=True), weight)
+                rows = after["rows"][name] = interpolated(state["rows"][name], square.mean(-1, keepdim=True), weight)
+                columns = after["columns"][name] = interpolated(
+                    state["columns"][name], square.mean(-2, keepdim=True), weight
+                )
                 square = rows * columns / torch.maximum(rows.mean(-2, keepdim=True), cast(first, x))
             else:
-                square = after["second"][name] = lerp(state["second"][name], square, weight)
+                square = after["second"][name] = interpolated(state["second"][name], square, weight)
             update = g * torch.maximum(square, cast(first * first, x)).rsqrt()
             scale = torch.maximum(rms(params[name]), cast(self.eps[1], x))
             shortened = (rms(update) / cast(self.d, x)).clamp(min=1)
@@ -85,7 +87,7 @@ class Adafactor(Optimizer):
         return new, after
 
 
-def lerp(average: Tensor, new: Tensor, weight: Tensor) -> Tensor:
+def interpolated(average: Tensor, new: Tensor, weight: Tensor) -> Tensor:
     """(1 − weight) · average + weight · new."""
     return torch.lerp(average, new, cast(weight, new))
 

@@ -12,7 +12,7 @@ from descend.scalars import Scalar, cast
 from descend.types import Params
 
 
-def number(value: float, params: Params) -> Tensor:
+def state_number(value: float, params: Params) -> Tensor:
     """A number of the state that is a tensor from the start, float64 [], where the parameters are."""
     return torch.tensor(value, dtype=torch.float64, device=next(iter(params.values())).device)
 

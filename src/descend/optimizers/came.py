@@ -52,8 +52,8 @@ class CAME(Optimizer):
     def init(self, params: Params) -> State:
         return {
             "momentum": {name: torch.zeros_like(x) for name, x in params.items()},
-            "square": {name: zeros(x) for name, x in params.items()},
-            "deviation": {name: zeros(x) for name, x in params.items() if x.dim() > 1},
+            "square": {name: factored_zeros(x) for name, x in params.items()},
+            "deviation": {name: factored_zeros(x) for name, x in params.items() if x.dim() > 1},
         }
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
@@ -73,7 +73,7 @@ class CAME(Optimizer):
         return new, {"momentum": momentum, "square": square, "deviation": deviation}
 
 
-def zeros(x: Tensor) -> tuple[Tensor, ...]:
+def factored_zeros(x: Tensor) -> tuple[Tensor, ...]:
     """Return zeros for the averages by rows and by columns; of a vector or number, for the average itself."""
     return (
         (x.new_zeros(x.shape[:-1]), x.new_zeros(x.shape[:-2] + x.shape[-1:]))

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from descend.checks import check_number
-from descend.optimizers.arithmetic import moving_average, moving_square, number, root_plus, scaled
+from descend.optimizers.arithmetic import moving_average, moving_square, root_plus, scaled, state_number
 from descend.optimizers.moments import MomentMethod
 from descend.optimizers.weight_decay import decayed
 from descend.scalars import larger, real, root
@@ -42,8 +42,8 @@ class DAdaptAdam(MomentMethod):
         zeros = {name: torch.zeros_like(x) for name, x in params.items()}
         return {
             **{part: {name: x.clone() for name, x in zeros.items()} for part in ("first", "second", "sum")},
-            "d": number(1.0, params) * self.d0,
-            "numerator": number(0.0, params),
+            "d": state_number(1.0, params) * self.d0,
+            "numerator": state_number(0.0, params),
         }
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from descend.checks import check_number
-from descend.optimizers.arithmetic import add_quotient, add_scaled, number, root_plus, scaled
+from descend.optimizers.arithmetic import add_quotient, add_scaled, root_plus, scaled, state_number
 from descend.optimizers.moments import MomentMethod
 from descend.optimizers.weight_decay import decayed
 from descend.scalars import larger, ratio, real, root
@@ -46,8 +46,8 @@ class Prodigy(MomentMethod):
         return {
             "start": {name: x.clone() for name, x in params.items()},
             **{part: {name: x.clone() for name, x in zeros.items()} for part in ("first", "second", "sum")},
-            "d": number(1.0, params) * self.d0,
-            "numerator": number(0.0, params),
+            "d": state_number(1.0, params) * self.d0,
+            "numerator": state_number(0.0, params),
         }
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from descend.checks import check_number
-from descend.optimizers.arithmetic import add_scaled, number
+from descend.optimizers.arithmetic import add_scaled, state_number
 from descend.optimizers.optimizer import Optimizer
 from descend.scalars import Scalar, cast, larger
 from descend.types import Params, State
@@ -37,8 +37,8 @@ class ScheduleFree(Optimizer):
         return {
             "base": {name: x.clone() for name, x in params.items()},
             "average": {name: x.clone() for name, x in params.items()},
-            "largest": number(0.0, params),
-            "total": number(0.0, params),
+            "largest": state_number(0.0, params),
+            "total": state_number(0.0, params),
         }
 
     def reported(self, params: Params, state: State) -> Params:

@@ -48,7 +48,9 @@ class Shampoo(Optimizer):
             check_number(self, name, at_least=1)
 
     def init(self, params: Params) -> State:
-        statistics = {name: tuple(self.identity(x, axis) for axis in axes(x)) for name, x in params.items()}
+        statistics = {
+            name: tuple(self.identity(x, axis) for axis in preconditioned_axes(x)) for name, x in params.items()
+        }
         roots = {name: tuple(torch.zeros_like(x) for x in own) for name, own in statistics.items()}
         return {"statistics": statistics, "roots": roots, "step": 0.0}
 
@@ -66,7 +68,7 @@ class Shampoo(Optimizer):
             g, old = torch.atleast_1d(gradients[name]), state["statistics"][name]
             own = statistics[name] = tuple(
                 s + (gram_of(g, axis) if s.dim() > 1 else squares_of(g, axis))
-                for axis, s in zip(axes(x), old, strict=True)
+                for axis, s in zip(preconditioned_axes(x), old, strict=True)
             )
             exponent = -1 / (2 * len(own))
             roots[name] = seldom(partial(powers, exponent), due, state["roots"][name], cast(self.eps, x), *own)
@@ -74,7 +76,7 @@ class Shampoo(Optimizer):
         return new, {"statistics": statistics, "roots": roots, "step": state["step"] + 1}
 
 
-def axes(x: Tensor) -> range:
+def preconditioned_axes(x: Tensor) -> range:
     """Return the dimensions of a parameter; a number [] has one, of a single entry."""
     return range(max(1, x.dim()))
 
@@ -92,10 +94,10 @@ def powers(exponent: float, *tensors: Tensor) -> tuple[Tensor, ...]:
         tensors: what the powers were before, of which only the number counts; the least eigenvalue []; the matrices.
     """
     count = len(tensors) // 2
-    return tuple(power_of(x, exponent, tensors[count]) for x in tensors[count + 1 :])
+    return tuple(matrix_power(x, exponent, tensors[count]) for x in tensors[count + 1 :])
 
 
-def power_of(x: Tensor, exponent: float, least: Tensor) -> Tensor:
+def matrix_power(x: Tensor, exponent: float, least: Tensor) -> Tensor:
     """Return a matrix [n, n], or a diagonal [n], to a power, its eigenvalues taken for `least` where rounded below."""
     if x.dim() == 1:
         return (exponent * torch.maximum(x, least).log()).exp()

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from descend.checks import check_number, check_pair
 from descend.graph.seldom import seldom
-from descend.optimizers.arithmetic import add_scaled, moving_average, moving_square, number, root_plus
+from descend.optimizers.arithmetic import add_scaled, moving_average, moving_square, root_plus, state_number
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.weight_decay import decayed
 from descend.scalars import ratio, real, root
@@ -65,8 +65,8 @@ class SOAP(Optimizer):
             "second": {name: torch.zeros_like(x) for name, x in params.items()},
             "grams": squares(),
             "bases": squares(),
-            "power1": number(1.0, params),
-            "power2": number(1.0, params),
+            "power1": state_number(1.0, params),
+            "power2": state_number(1.0, params),
             "step": 0.0,
         }
 

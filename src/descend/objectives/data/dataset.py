@@ -173,14 +173,19 @@ def check_parts(dataset: Dataset, parts: tuple[Tensor, Tensor, Tensor]) -> None:
             )
 
 
+def fits(entries: int, entry: int = 8 * COPIES) -> bool:
+    """Tell whether there is memory for so many numbers; see `check_fits`."""
+    return entries * entry <= free_bytes(torch.device("cpu"))
+
+
 def check_fits(name: object, entries: int, entry: int = 8 * COPIES) -> None:
     """Require memory for so many numbers, each of which takes `entry` bytes while a split is made.
 
     Raises:
         ConfigurationError: with the bytes that are needed, and those that are free.
     """
-    free = free_bytes(torch.device("cpu"))
-    if entries * entry > free:
+    if not fits(entries, entry):
+        free = free_bytes(torch.device("cpu"))
         raise ConfigurationError(
             f"{name} needs {entries * entry / 1e9:,.2f} GB of memory for its {entries:,} numbers, but "
             f"{free / 1e9:,.2f} GB are free; take fewer examples, or smaller ones."
