@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from descend.graph.compat import LightDispatchMode, OpOverload, arguments, pytree, writes
-from descend.graph.recorder import RECORDING, as_one_node, unrecorded
+from descend.graph.recorder import RECORDING, OneCall, as_one_node, unrecorded
 
 BITS = 2**64 - 1
 
@@ -59,7 +59,7 @@ class Chance(LightDispatchMode):
         return target
 
 
-class Draw:
+class Draw(OneCall):
     """One operation that draws, as a function of a run's seed, its step, and the tensors it is given.
 
     Args:
