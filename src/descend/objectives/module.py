@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import reduce
 from typing import Self
@@ -59,6 +60,8 @@ class Module(FromExamples):
         check_number(self, "most_evaluated", at_least=1)
         trained = self._made(0)
         object.__setattr__(self, "_modules", {True: trained.train(), False: for_evaluation(trained)})
+        # oneDNN's LSTM can be neither recorded nor differentiated twice.
+        object.__setattr__(self, "_fused", not any(isinstance(part, nn.LSTM) for part in trained.modules()))
         check_module(trained)
         object.__setattr__(self, "_state", state_of(trained))
         self._check_outputs()
@@ -105,7 +108,8 @@ class Module(FromExamples):
         """Return what the module gives for inputs [n, …], and its buffers afterwards."""
         modules, state = self._modules, self._state  # type: ignore[attr-defined]
         kept = {name: x.clone() for name, x in state.items()}  # a module writes into its buffers
-        return functional_call(modules[training], params | kept, (inputs,)), kept
+        with nullcontext() if self._fused else torch.backends.mkldnn.flags(enabled=False):  # type: ignore[attr-defined]
+            return functional_call(modules[training], params | kept, (inputs,)), kept
 
     def fresh_module(self) -> nn.Module:
         """Return a module of the caller's own, untrained, in its evaluation mode."""
