@@ -16,6 +16,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from descend.checks import check_number
 from descend.errors import ConfigurationError
 from descend.graph.chance import mixed, set_to
+from descend.graph.compat import without_onednn
 from descend.kinds import usual_kinds
 from descend.objectives.data.dataset import Dataset
 from descend.objectives.examples import FromExamples
@@ -108,7 +109,7 @@ class Module(FromExamples):
         """Return what the module gives for inputs [n, …], and its buffers afterwards."""
         modules, state = self._modules, self._state  # type: ignore[attr-defined]
         kept = {name: x.clone() for name, x in state.items()}  # a module writes into its buffers
-        with nullcontext() if self._fused else torch.backends.mkldnn.flags(enabled=False):  # type: ignore[attr-defined]
+        with nullcontext() if self._fused else without_onednn():  # type: ignore[attr-defined]
             return functional_call(modules[training], params | kept, (inputs,)), kept
 
     def fresh_module(self) -> nn.Module:
