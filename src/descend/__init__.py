@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from descend.engine.result import Result
     from descend.engine.sink import Sink
     from descend.menu.trained import Trained
-    from descend.objectives.data.tensors import Source
+    from descend.objectives.data.tensors import Handed
     from descend.objectives.module import Module
     from descend.types import Losses
 
@@ -71,9 +71,9 @@ def resume(folder: "str | Path", overrides: "Sequence[str]" = ()) -> "Result":
 def module(
     net: "nn.Module | Callable[[], nn.Module]",
     loss: "Callable[[Tensor, Tensor], Tensor | Losses] | None",
-    train: "Source",
-    test: "Source | None" = None,
-    validation: "Source | None" = None,
+    train: "Handed",
+    test: "Handed | None" = None,
+    validation: "Handed | None" = None,
     batch_size: int | None = 64,
 ) -> "Module":
     """Return the objective of a module that learns from data, for an `Experiment`.

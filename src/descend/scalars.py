@@ -37,6 +37,16 @@ def at_least(x: Scalar, bound: float) -> Tensor:
     return real(x).clamp(min=bound)
 
 
+def larger(x: Scalar, y: Scalar) -> Tensor:
+    """max(x, y)."""
+    return torch.maximum(real(x), real(y))
+
+
+def smaller(x: Scalar, y: Scalar) -> Tensor:
+    """min(x, y)."""
+    return torch.minimum(real(x), real(y))
+
+
 def cosine(x: Scalar) -> Tensor:
     """cos x, x in radians."""
     return real(x).cos()

@@ -16,6 +16,11 @@ def dot(left: Params, right: Params) -> Tensor:
     return torch.stack([torch.dot(x.flatten(), right[name].flatten()) for name, x in left.items()]).sum()
 
 
+def total_size(params: Params) -> Tensor:
+    """Return ‖params‖₁ over all parameters, shape []."""
+    return torch.stack([x.abs().sum() for x in params.values()]).sum()
+
+
 def quotient(a: Tensor, b: Tensor) -> Tensor:
     """Return a / b, and 0 where b is 0: so the cosine with a vector that is zero is."""
     return torch.where(b == 0, torch.zeros_like(a), a / b)

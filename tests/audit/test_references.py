@@ -9,6 +9,7 @@ from torch import Tensor
 
 from descend.audit.arithmetic import Untranslated
 from descend.audit.audit import audit
+from descend.audit.conclusion import conclusion
 from descend.audit.differences import finite_differences
 from descend.audit.exact import symbolic, thirty_digits
 from descend.audit.interpreter import forward_graph
@@ -140,6 +141,38 @@ def test_detach_is_taken_for_design() -> None:
     assert rows["descend.derivatives.gradient"] == "right, with constants"
     assert "held to those of the function in which that is a constant" in report.table()
     assert "test_references.py, line" in report.table()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: (x.detach().mean(), x.sin().sum())[1],
+        lambda x: (x - x.detach().max()).exp().sum().log() + x.detach().max(),
+    ],
+    ids=["a mean kept for a log", "a stable logsumexp"],
+)
+def test_a_detach_that_the_value_does_not_depend_on_is_no_constant(function) -> None:
+    generator = torch.Generator().manual_seed(0)
+    report = audit(lambda p: function(p["x"]), [{"x": X}], 1, generator=generator, backend=None)
+    rows = {row.route: row.verdict for row in report.rows}
+    assert rows["descend.derivatives.gradient"] == rows["nested func.jvp"] == "right"
+    assert "holds constant" not in report.table()
+
+
+def test_a_route_that_raises_is_called_so() -> None:
+    """Torch has no forward derivative of fused attention; nothing else is the matter with it."""
+
+    def attention(p: dict[str, Tensor]) -> Tensor:
+        x = p["x"].reshape(1, 1, 3, 1)
+        return F.scaled_dot_product_attention(x, x, x).square().sum()
+
+    report = audit(attention, [{"x": X}], 1, generator=torch.Generator().manual_seed(0), backend=None)
+    verdicts = {row.route: row.verdict for row in report.rows}
+    assert verdicts["nested func.jvp"] == verdicts["nested func.jacfwd"] == "raises"
+    assert verdicts["descend.engine: recorded graph"] == verdicts["make_fx of autograd.grad"] == "right"
+    assert "wrong" not in verdicts.values()
+    assert report.exit_code == 0
+    assert "Every derivative that descend itself takes is right" in conclusion([report])
 
 
 def test_traced_and_compiled_is_a_route() -> None:

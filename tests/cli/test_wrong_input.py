@@ -73,8 +73,14 @@ WRONG = {
     "rules for a number": (["stop=3"], r"stop: .*3"),
     "setting taken away": (["~steps"], r"steps was taken away, but every run needs it"),
     "rules taken away": (["~stop"], r"stop was taken away, but every run needs it"),
-    "verbose for a mapping": (["hydra.verbose={a: 1}"], r"cannot be composed: AssertionError: assert .*isinstance"),
-    "parts for a list": (["hydra.sweeper.params={optimizer.lr: 1}", "-m"], r"hydra.sweeper.params"),
+    "verbose for a mapping": (
+        ["hydra.verbose={a: 1}"],
+        r"is neither true, false, nor a list of the names of loggers",
+    ),
+    "parts for a list": (
+        ["hydra.sweeper.params={optimizer.lr: 1}", "-m"],
+        r"given a mapping.* as optimizer.lr=0.01,0.1",
+    ),
     "tracker that is none": (["tracker.parquet={_target_: os.getcwd}"], r"a tracker is a class with the methods write"),
     "tracker made at once": (
         ["tracker.parquet._partial_=false"],

@@ -4,6 +4,10 @@ The steps are made small by scaling the learning rate so that the first update m
 length: every update rule here is proportional to it. MNIST and convolutions are sampled, one adaptive and one plain
 method on each, because a single step on them costs as much as all else together; the convolutions on MNIST make their
 three steps in the test of the menu alone.
+
+An optimizer sees of an objective its gradients, and of what shapes they are. So these methods are tried on all
+objectives: `ON_ALL`, one of each kind of what else they see; and all methods on `OF_EACH_KIND`, one objective of each
+kind of shape. The other pairs are slow: `pytest -n 0 -m slow tests/contracts/test_optimizer_objective.py`.
 """
 
 import functools
@@ -32,6 +36,12 @@ COSTLY = ("mnist_mlp", "digits_cnn", "digits_mlp_small", "digits_two_tasks", "mo
 COSTLY += ("mnist1d_cnn", "mnist1d_logistic", "mnist1d_mlp", "deep_quadratic", "noisy_quadratic")
 LEFT_OUT = ("mnist_cnn",)
 SAMPLED = ("adam", "sgd")
+ON_ALL = ("adam", "sgd", "newton", "newton_cg", "torch")
+# Two numbers, a vector, two losses, a longer vector, a single layer with data, a network with batches.
+OF_EACH_KIND = ("plane", "rosenbrock", "fonseca_fleming", "zdt1", "diabetes_ridge", "digits_mlp")
+# They take a matrix among the parameters, and say so where there is none.
+OF_MATRICES = ("muon", "normuon")
+MATRICES = ("breast_cancer_logistic", "diabetes_linear", "diabetes_ridge", "digits_mlp")
 # The eigenvalues of 17,226 × 17,226 entries: refused.
 REFUSED = {("newton", "digits_mlp")}
 QUIET = ["metrics=none", "derivatives=none"]
@@ -41,12 +51,21 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in Path(FOLDER / group).glob("*.yaml"))
 
 
+def applies(optimizer: str, objective: str) -> bool:
+    matrices = optimizer not in OF_MATRICES or objective in MATRICES
+    return matrices and (optimizer, objective) not in REFUSED
+
+
+def marks(optimizer: str, objective: str) -> list[pytest.MarkDecorator]:
+    return [] if optimizer in ON_ALL or objective in OF_EACH_KIND else [pytest.mark.slow]
+
+
 PAIRS = [
-    pytest.param(optimizer, objective, id=f"{optimizer}-{objective}")
+    pytest.param(optimizer, objective, id=f"{optimizer}-{objective}", marks=marks(optimizer, objective))
     for objective in choices("objective")
     for optimizer in choices("optimizer")
     if objective not in LEFT_OUT and (objective not in COSTLY or optimizer in SAMPLED)
-    if (optimizer, objective) not in REFUSED
+    if applies(optimizer, objective)
 ]
 
 
@@ -76,14 +95,21 @@ def beginning(choice: str) -> State:
 def careful(optimizer: Optimizer, choice: str) -> Optimizer:
     """Return the optimizer with a learning rate that makes its first update short."""
     params, gradients = start(choice)
-    once = replace(optimizer, lr=LENGTH)
+    once = of_rate(optimizer, LENGTH)
     objective = part("objective", choice).to(next(iter(params.values())).dtype, torch.device("cpu"))
     evaluation = Evaluation(objective, beginning(choice))
     loss = total(evaluation, torch.ones(len(objective.losses(params, None)), dtype=objective.dtype))
     with torch.no_grad():
         after, _ = once.step(params, gradients, once.init(params), loss)
     moved = max(float((after[name] - x).abs().max()) for name, x in params.items())
-    return replace(once, lr=LENGTH * LENGTH / moved) if moved > LENGTH else once
+    return once.scaled(LENGTH / moved) if moved > LENGTH else once
+
+
+def of_rate(optimizer: Optimizer, lr: float) -> Optimizer:
+    """Return the optimizer with this learning rate; of groups with rates of their own, with the largest so."""
+    rates = optimizer.rates
+    largest = max(rates.values()) if isinstance(rates, dict) else rates
+    return replace(optimizer, lr=lr) if largest is None else optimizer.scaled(lr / largest)
 
 
 def summed(evaluation: Evaluation, params: Params) -> float:

@@ -30,6 +30,9 @@ SMALL_NET = ["objective=digits_mlp", "objective.network.hidden=[8]", "objective.
 TWO_LOSSES = ["objective=fonseca_fleming"]
 RATES = "optimizer.lr=0.001,0.003"
 
+# They take a matrix among the parameters, and have groups with rates of their own.
+OF_MATRICES = dict.fromkeys(("muon", "normuon"), "optimizer.groups.matrices.optimizer.lr=0.001,0.003")
+
 STACKS = {
     "objective": {
         "ackley", "auto_mpg_mlp", "beale", "bohachevsky", "booth", "branch", "branin", "breast_cancer_logistic",
@@ -44,8 +47,10 @@ STACKS = {
         "wood", "zakharov", "zdt1",
     },
     "optimizer": {
-        "adadelta", "adagrad", "adam", "adamax", "adamw", "asgd", "gradient_descent", "groups", "lion", "momentum",
-        "nadam", "nesterov", "newton", "radam", "rmsprop", "rprop", "sgd",
+        "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ademamix", "adopt", "asgd",
+        "barzilai_borwein", "came", "dadapt_adam", "gradient_descent", "groups", "lamb", "lars", "lion", "mars",
+        "momentum", "muon", "nadam", "nesterov", "newton", "normuon", "polyak", "prodigy", "radam", "rmsprop", "rprop",
+        "schedule_free_adamw", "schedule_free_sgd", "sgd", "shampoo", "signum", "soap", "stochastic_polyak",
     },
     "aggregator": {
         "aligned_mtl", "dual_proj", "dwa", "famo", "geometric_mean", "gradnorm", "imtl_g", "mean", "min_norm", "pcgrad",
@@ -121,9 +126,11 @@ def test_objective(objective: str) -> None:
 
 @pytest.mark.parametrize("optimizer", sorted(STACKS["optimizer"]))
 def test_optimizer(optimizer: str) -> None:
-    check(["objective=himmelblau", f"optimizer={optimizer}", RATES, *QUIET], seeds="")
+    own = [f"optimizer={optimizer}", OF_MATRICES.get(optimizer, RATES), *QUIET]
+    if optimizer not in OF_MATRICES:
+        check(["objective=himmelblau", *own], seeds="")
     if optimizer != "newton":
-        check([*SMALL_NET, f"optimizer={optimizer}", RATES, *QUIET], 10)
+        check([*SMALL_NET, *own], 10)
 
 
 @pytest.mark.parametrize("number", ["rest.optimizer.lr", "vectors.optimizer.eps", "rest.optimizer.weight_decay"])

@@ -66,10 +66,30 @@ def test_no_step_copies_or_waits(problem: list[str], monkeypatch: pytest.MonkeyP
     assert every[0] == every[1]
 
 
-def test_runs_add_no_launches(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of 32 runs and of 64: lengths that are no multiple of 32 are filled up, which takes a launch or two."""
+SWEPT = ["seed=1,2", "optimizer.lr=0.001,0.002"]
+BETAS = "optimizer.betas=[0.8,0.99],[0.9,0.999]"
+
+
+def per_step(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], float]:
+    """Return the launches of a step by operation and line: of two more steps, by two."""
     every = []
-    for seeds in ("seed=range(0,32)", "seed=range(0,64)"):
+    for steps in (2, 4):
         with monkeypatch.context() as patch:
-            every.append(sum(counts([*NET, seeds], 3, patch).launches.values()))
-    assert every[0] == every[1]
+            every.append(counts(overrides, steps, patch).launches)
+    few, many = every
+    return {place: (n - few[place]) / 2 for place, n in many.items() if n != few[place]}
+
+
+@pytest.mark.parametrize(
+    ("swept", "most"),
+    [([], 48), (SWEPT, 49), ([*SWEPT, BETAS], 49)],
+    ids=["alone", "rates and seeds swept", "betas too"],
+)
+def test_a_step_of_adam_launches_few_kernels(swept: list[str], most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = per_step(["objective=digits_mlp", *swept], monkeypatch)
+    assert sum(found.values()) <= most, found
+
+
+def test_runs_add_no_launches(monkeypatch: pytest.MonkeyPatch) -> None:
+    few, many = (per_step([*NET, seeds], monkeypatch) for seeds in ("seed=range(0,32)", "seed=range(0,64)"))
+    assert few == many

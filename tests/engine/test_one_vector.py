@@ -16,11 +16,14 @@ from descend.types import Loss, Params, State
 
 # By name: one that stops being entrywise, or becomes so, is to be looked at.
 ENTRYWISE = {
+    "adabelief": {"weight_decay": 0.1},
     "adadelta": {"weight_decay": 0.1},
     "adagrad": {"lr_decay": 0.1},
     "adam": {"amsgrad": True, "weight_decay": 0.1},
     "adamax": {"weight_decay": 0.1},
     "adamw": {"weight_decay": 0.1},
+    "ademamix": {"weight_decay": 0.1, "warmup": 4},
+    "adopt": {"weight_decay": 0.1},
     "asgd": {"t0": 2.0},
     "gradient_descent": {},
     "lion": {"weight_decay": 0.1},
@@ -30,10 +33,16 @@ ENTRYWISE = {
     "radam": {"weight_decay": 0.1},
     "rmsprop": {"momentum": 0.5, "centered": True},
     "rprop": {},
+    "schedule_free_adamw": {"weight_decay": 0.1},
+    "schedule_free_sgd": {"weight_decay": 0.1},
     "sgd": {"weight_decay": 0.1},
+    "signum": {"weight_decay": 0.1},
 }
-BY_PARAMETER = {"adam_then_lbfgs", "newton", "newton_cg", "torch"}
-BY_GROUP = {"groups"}
+BY_PARAMETER = {
+    *("adafactor", "adam_then_lbfgs", "barzilai_borwein", "came", "dadapt_adam", "lamb", "lars", "mars", "newton"),
+    *("newton_cg", "polyak", "prodigy", "shampoo", "soap", "stochastic_polyak", "torch"),
+}
+BY_GROUP = {"groups", "muon", "normuon"}
 SHAPES = {"weight": (7, 11), "bias": (7,), "scale": (), "kernel": (3, 2, 5)}
 
 

@@ -182,9 +182,11 @@ def test_killed_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 MEMBERS = {
     "optimizer": {
-        "adadelta", "adagrad", "adam", "adam_then_lbfgs", "adamax", "adamw", "asgd", "gradient_descent",
-        "groups", "lion", "momentum", "nadam", "nesterov", "newton", "newton_cg", "radam", "rmsprop", "rprop", "sgd",
-        "torch",
+        "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adam_then_lbfgs", "adamax", "adamw", "ademamix",
+        "adopt", "asgd", "barzilai_borwein", "came", "dadapt_adam", "gradient_descent", "groups", "lamb", "lars",
+        "lion", "mars", "momentum", "muon", "nadam", "nesterov", "newton", "newton_cg", "normuon", "polyak", "prodigy",
+        "radam", "rmsprop", "rprop", "schedule_free_adamw", "schedule_free_sgd", "sgd", "shampoo", "signum", "soap",
+        "stochastic_polyak", "torch",
     },
     "aggregator": {
         "aligned_mtl", "cagrad", "dual_proj", "dwa", "famo", "geometric_mean", "gradnorm", "imtl_g", "mean", "min_norm",
@@ -207,6 +209,8 @@ def test_every_member_is_named(family: str) -> None:
 def test_every_member(family: str, member: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one_by_one(monkeypatch)
     problem = TWO_LOSSES if family == "aggregator" else ["objective=himmelblau", "compile=false"]
+    if member in ("muon", "normuon"):  # it takes a matrix among the parameters
+        problem = SMALL_NET
     check(tmp_path, [*problem, f"{family}={member}", *QUIET, "steps=9"], [6])
 
 

@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from descend.engine.experiment import Experiment
 from descend.engine.run import Run, run
-from descend.graph.chance import Chance, mixed
+from descend.graph.chance import Chance, Draw, draws, mixed
+from descend.graph.recorder import record
 from descend.metrics.gradient_norm import GradientNorm
 from descend.objectives.objective import Objective
 from descend.optimizers.sgd import SGD
@@ -65,6 +66,19 @@ def test_a_generator_of_ones_own_is_left_alone() -> None:
     with Chance(1, 1):
         found = torch.rand(3, generator=generator)
     assert found.equal(torch.rand(3, generator=torch.Generator().manual_seed(7)))
+
+
+@pytest.mark.parametrize(("chance", "drawn"), [(0.0, False), (0.5, True)])
+def test_attention_draws_only_where_it_drops_entries(chance: float, drawn: bool) -> None:
+    """Dispatch leaves out arguments that are at their defaults, as the chance of 0 is."""
+
+    def attended(x: Tensor) -> list[Tensor]:
+        with Chance(1, 1):
+            return [functional.scaled_dot_product_attention(x, x, x, dropout_p=chance)]
+
+    graph = record(attended, [torch.rand(1, 1, 3, 2)])
+    assert any(isinstance(node.target, Draw) for node in graph.graph.nodes) == drawn
+    assert not any(draws(node.target, node.args, node.kwargs) for node in graph.graph.nodes)
 
 
 def test_mixing_is_that_of_splitmix64() -> None:

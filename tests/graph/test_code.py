@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from descend.graph.code import function, last_uses, reused, simplified
+from descend.graph.code import function, last_uses, reused
 from descend.graph.recorder import record
+from descend.graph.simplify import simplified
 
 GENERATOR = torch.Generator().manual_seed(5)
 X, Y = (torch.randn(64, 64, generator=GENERATOR) for _ in range(2))

@@ -351,9 +351,11 @@ def test_the_compiler_compiles_a_graph_for_example_inputs() -> None:
     assert not {aten.add.Tensor, aten.mul.Tensor} & set(seen.operators)  # one kernel makes both
 
 
-def test_the_names_of_arguments_are_known() -> None:
-    assert compat.argument_names(aten.add.Tensor) == ["self", "other", "alpha"]
-    assert "dropout_p" in compat.argument_names(aten._scaled_dot_product_flash_attention_for_cpu.default)
+def test_arguments_left_out_have_their_defaults() -> None:
+    assert compat.arguments(aten.add.Tensor, (1, 2), {}) == {"self": 1, "other": 2, "alpha": 1}
+    assert compat.arguments(aten.add.Tensor, (1,), {"alpha": 3, "other": 2}) == {"self": 1, "other": 2, "alpha": 3}
+    attention = compat.arguments(aten._scaled_dot_product_flash_attention_for_cpu.default, (), {})
+    assert attention["dropout_p"] == 0.0
 
 
 def test_a_lowered_graph_is_made_of_operators() -> None:
@@ -407,3 +409,10 @@ def test_every_name_has_a_test() -> None:
     names |= {ast.unparse(node.targets[0]) for node in defined.body if isinstance(node, ast.Assign)}
     names |= {ast.unparse(node.target) for node in defined.body if isinstance(node, ast.AnnAssign)}
     assert names <= {ast.unparse(node).removeprefix("compat.") for node in ast.walk(used)}
+
+
+def test_onednn_is_left_out_inside_alone() -> None:
+    before = torch.backends.mkldnn.is_available() and torch._C._get_mkldnn_enabled()
+    with compat.without_onednn():
+        assert not torch._C._get_mkldnn_enabled()
+    assert torch._C._get_mkldnn_enabled() == before

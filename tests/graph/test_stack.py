@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from descend.graph import calls
-from descend.graph.code import function, simplified
+from descend.graph.code import function
 from descend.graph.layouts import STEADY, STEADY_POWERS
 from descend.graph.many import VECTORS
+from descend.graph.simplify import simplified
 from descend.graph.stack import stacked
 from descend.graph.trace import trace
 

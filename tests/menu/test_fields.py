@@ -121,4 +121,4 @@ def test_what_cannot_be_known_is_let_through() -> None:
 def test_the_nearest_name_only_where_one_is_near() -> None:
     assert unknown("a.b", "zzz", ["rate", "count"], "a has") == "a.b does not exist: a has count, rate."
     assert unknown("a.b", "cuont", ["rate", "count"], "a has").endswith("Did you mean 'count'?")
-    assert unknown("a.b", "x", [], "a has") == "a.b does not exist: a has none."
+    assert unknown("a.b", "x", [], "a has") == "a.b does not exist: nothing can be set there."

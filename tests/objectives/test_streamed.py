@@ -108,7 +108,7 @@ def test_a_run_that_goes_on_reads_nothing_twice(tmp_path: Path) -> None:
 def test_what_fits_is_held_in_memory_and_what_does_not_is_streamed(monkeypatch: pytest.MonkeyPatch) -> None:
     loader = DataLoader(OneByOne(), batch_size=32, num_workers=1)
     assert isinstance(descend.module(nn.Linear(64, 10), None, loader, TEST).data, Tensors)
-    monkeypatch.setattr(streamed, "fits", lambda entries: False)
+    monkeypatch.setattr(streamed, "has_room", lambda entries: False)
     made = descend.module(nn.Linear(64, 10), None, loader, TEST)
     assert isinstance(made.data, Streamed)
     assert made.data.workers == 1

@@ -23,10 +23,11 @@ from descend.engine.backends.proof import agree
 from descend.engine.backends.source import KernelStep
 from descend.engine.program import MOST_ENTRIES_LAST, Recorded
 from descend.engine.step import Evaluation, LossGradients
+from descend.graph.chance import draws
 from descend.graph.code import function as carried_out
-from descend.graph.code import simplified
 from descend.graph.compat import compiler, lowerer
 from descend.graph.entries import MOST_ENTRIES, Inseparable, small
+from descend.graph.simplify import simplified
 from descend.graph.stack import runs_last, stacked
 from descend.graph.trace import tensors
 from descend.objectives.objective import Objective
@@ -134,7 +135,7 @@ def _require_followed(asked: Wanted, recorded: Recorded, first: int) -> None:
     an audit is to find it.
     """
     nodes = recorded.graph.graph.nodes
-    if any(torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()) for node in nodes):
+    if any(draws(node.target, node.args, node.kwargs) for node in nodes):
         raise NotTaken(f"{STRAYED}; {PYTHON}")
     moved, run = _neighbours(asked.at)[0], carried_out(recorded.graph)
     try:

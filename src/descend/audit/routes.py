@@ -22,6 +22,7 @@ from descend.derivatives.flat import ravel
 from descend.derivatives.gradient import gradient
 from descend.derivatives.hessian import hessian
 from descend.derivatives.tensors import derivative_tensor
+from descend.graph.chance import draws
 from descend.graph.compat import forget_compiled
 
 Transform = Callable[[Function], Function]
@@ -88,7 +89,7 @@ def _graph(function: Restricted, order: int, s: Tensor) -> fx.GraphModule:
     """The derivative traced at s, so that autograd itself runs."""
     graph = make_fx(NESTED_REVERSE.build(function, order))(s.detach())
     for node in graph.graph.nodes:
-        if torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ()):
+        if draws(node.target, node.args, node.kwargs):
             raise RuntimeError(f"{node.target} draws random numbers, and its trace would draw others at every call")
     return graph
 

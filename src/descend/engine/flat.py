@@ -96,6 +96,8 @@ def point_reported(optimizer: Optimizer, params: Params, state: State) -> Params
     """Return the point that a run is judged by, from a state that `begin_state` or `make_update` gave."""
     if not optimizer.elsewhere:
         return params
+    if isinstance(optimizer, Groups):
+        return optimizer.found(params, state, point_reported)
     if not takes_vector(optimizer, params):
         return optimizer.reported(params, state)
     layout = VectorLayout.of(params)

@@ -18,8 +18,8 @@ from descend.engine.experiment import Experiment
 from descend.engine.numbers import Leaf, numbers_of, with_leaves
 from descend.engine.step import Carry, Origin, Standing, Taken, advance, evaluate, lift, observe, start, uncounted
 from descend.errors import Untraceable
-from descend.graph.code import simplified
 from descend.graph.recorder import VALUE, Value, depends
+from descend.graph.simplify import simplified
 from descend.graph.stack import runs_last
 from descend.graph.trace import refill, tensors, trace
 from descend.types import Batch

@@ -6,15 +6,15 @@ state of its own, and the generator is set back. Recorded, it is one node, whose
 run draws the same numbers alone, in any stack, after a resume, and whatever is looked at.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from descend.graph.compat import LightDispatchMode, OpOverload, argument_names, pytree, writes
-from descend.graph.recorder import RECORDING, as_one_node, unrecorded
+from descend.graph.compat import LightDispatchMode, OpOverload, arguments, pytree, writes
+from descend.graph.recorder import RECORDING, OneCall, as_one_node, unrecorded
 
 BITS = 2**64 - 1
 
@@ -43,7 +43,7 @@ class Chance(LightDispatchMode):
         self, func: OpOverload, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if torch.Tag.nondeterministic_seeded not in func.tags or draws_nothing(func, args, kwargs):
+        if not draws(func, args, kwargs):
             return func(*args, **kwargs)
         if kwargs.get("generator") is not None:
             return func(*args, **kwargs)  # the caller keeps a generator of his own
@@ -59,7 +59,7 @@ class Chance(LightDispatchMode):
         return target
 
 
-class Draw:
+class Draw(OneCall):
     """One operation that draws, as a function of a run's seed, its step, and the tensors it is given.
 
     Args:
@@ -91,11 +91,13 @@ class Draw:
             return self._op(*args, **kwargs)
 
 
-def draws_nothing(op: OpOverload, args: tuple, kwargs: dict[str, Any]) -> bool:
-    """Tell whether an operation that may drop entries is told to drop none."""
-    given = dict(zip(argument_names(op), args, strict=False)) | kwargs
-    chances = [x for name, x in given.items() if name in ("dropout_p", "dropout")]
-    return bool(chances) and not any(chances)
+def draws(op: Any, args: tuple, kwargs: Mapping[str, Any]) -> bool:
+    """Tell whether a call draws random numbers; an operation that may drop entries draws none where it drops none."""
+    if torch.Tag.nondeterministic_seeded not in getattr(op, "tags", ()):
+        return False
+    given = arguments(op, args, kwargs)
+    chances = [given[name] for name in ("dropout_p", "dropout") if name in given]
+    return not chances or any(chances)
 
 
 @contextmanager

@@ -1,7 +1,6 @@
-"""A graph made smaller, and made into a Python function that carries it out.
+"""A graph as a Python function that carries it out, with as little around each operation as there can be.
 
-Small steps are bound by what Python does around each operation, not by the operation. So nothing is computed twice or
-copied for nothing, and what is left is called with as little around it as there can be.
+Small steps are bound by what Python does around each operation, not by the operation.
 """
 
 import operator
@@ -11,26 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
-from torch.fx.node import map_arg
 
 from descend.graph.compat import OpOverload, bare, lazy_graph_module
-from descend.graph.operations import SHAPES
 from descend.graph.recorder import VALUE, Value, drop_unused, returned
 
 aten = torch.ops.aten
-
-# In a graph that writes nothing in place, what they return is their input.
-COPIES = {
-    aten.alias.default, aten.clone.default, aten.detach.default, aten.lift_fresh.default, aten.lift_fresh_copy.default,
-}  # fmt: skip
-
-VIEWS = {aten.view.default, aten._unsafe_view.default}
-
-# They change the shape alone.
-RESHAPES = {
-    aten.view.default, aten._unsafe_view.default, aten.reshape.default, aten.expand.default, aten.squeeze.default,
-    aten.squeeze.dim, aten.squeeze.dims, aten.contiguous.default,
-}  # fmt: skip
 
 # They return memory of their own, which is contiguous.
 MADE = {aten.bmm.default, aten.mm.default, aten.addmm.default, aten.baddbmm.default, aten.cat.default}
@@ -49,125 +33,8 @@ INTO = {
 LEAST_REUSED = 1024
 """Numbers: the memory of fewer costs less than what it takes to ask for it."""
 
-MOST_CONSTANT = 4096
-"""Constants of more numbers are not looked at, nor computed ahead."""
-
 Compiled = Callable[..., list[Tensor]]
 """Carries out a graph: flat tensors in, flat tensors out."""
-
-
-def simplified(graph: GraphModule) -> GraphModule:
-    """Return the graph without operations that return what they are given, constants computed, equals made once."""
-    made = Graph()
-    constants: dict[str, Tensor] = {}
-    new: dict[Node, Node] = {}
-    known: dict[Any, Node] = {}
-    for node in graph.graph.nodes:
-        same = unchanged(node, new, constants) if node.op == "call_function" else None
-        if same is not None:
-            new[node] = new[same]
-            continue
-        copy = made.node_copy(node, lambda x: new[x])
-        if copy.target in VIEWS:  # a copy that is left out may have been what made a view of its input possible
-            copy.target = aten.reshape.default
-        if copy.op == "get_attr":
-            constants[str(copy.target)] = getattr(graph, str(copy.target))
-        elif found := constant(copy, constants):
-            copy = replaced(made, copy, found[0], constants)
-        key = signature(copy)
-        if key is not None and key in known:
-            made.erase_node(copy)
-        new[node] = copy if key is None else known.setdefault(key, copy)
-    drop_unused(made)
-    return lazy_graph_module(constants, made)
-
-
-def unchanged(node: Node, new: dict[Node, Node], constants: dict[str, Tensor]) -> Node | None:
-    """Return the input that an operation returns as it is, or None."""
-    sources = node.all_input_nodes
-    value = node.meta.get(VALUE)
-    if not sources or not isinstance(value, Value):
-        return None
-    first: Any = node.args[0]
-    if node.target in COPIES:
-        return first
-    if node.target is aten.t.default and first.target is aten.t.default:
-        return first.args[0]
-    alike = [x for x in sources if x.meta.get(VALUE) == value]
-    if not alike:
-        return None
-    if node.target in RESHAPES or (node.target is aten._to_copy.default and not set(node.kwargs) - {"dtype"}):
-        return first if first in alike else None
-    if node.target is aten.pow.Tensor_Scalar and node.args[1] == 1:
-        return first
-    if node.target is aten.mul.Tensor and len(sources) == 2:
-        one, other = sources
-        for x, rest in ((one, other), (other, one)):
-            held = constants.get(str(new[x].target)) if new[x].op == "get_attr" else None
-            if held is not None and rest in alike and held.numel() <= MOST_CONSTANT and bool((held == 1).all()):
-                return rest
-    return None
-
-
-def constant(node: Node, constants: dict[str, Tensor]) -> list[Tensor]:
-    """Return the value, alone in a list, of an operation on small constants or shapes alone; else an empty list."""
-    value = node.meta.get(VALUE)
-    if not isinstance(value, Value) or value.numel > MOST_CONSTANT:
-        return []
-    if node.target is operator.getitem:
-        parts: Any = node.args[0]
-        known = isinstance(parts.target, OpOverload) and all(x.op == "get_attr" for x in parts.all_input_nodes)
-        return [computed(parts, constants)[node.args[1]]] if known else []
-    if not isinstance(node.target, OpOverload) or torch.Tag.nondeterministic_seeded in node.target.tags:
-        return []
-    if node.target.overloadpacket in SHAPES:
-        source = node.all_input_nodes[0].meta[VALUE]
-        like = torch.empty(source.shape, dtype=source.dtype, device=source.device)
-        return [node.target(like, *node.args[1:], **node.kwargs)]
-    if any(x.op != "get_attr" for x in node.all_input_nodes) or node.target is aten.empty.memory_format:
-        return []
-    return [computed(node, constants)]
-
-
-def computed(node: Node, constants: dict[str, Tensor]) -> Any:
-    """Return what an operation on constants gives."""
-    op: Any = node.target
-    args, kwargs = map_arg((node.args, node.kwargs), lambda x: constants[str(x.target)])
-    return op(*args, **kwargs)
-
-
-def replaced(graph: Graph, node: Node, found: Tensor, constants: dict[str, Tensor]) -> Node:
-    """Put a constant in the place of a node."""
-    name = f"computed{len(constants)}"
-    constants[name] = found
-    made = graph.get_attr(name)
-    made.meta = dict(node.meta)
-    graph.erase_node(node)
-    return made
-
-
-def signature(node: Node) -> Any:
-    """Return what two nodes that compute the same have in common; None for what is no computation."""
-    if node.op == "get_attr":
-        return "get_attr", node.target
-    if node.op != "call_function":
-        return None
-    return node.target, known_by(node.args), tuple((name, known_by(x)) for name, x in node.kwargs.items())
-
-
-def known_by(x: Any) -> Any:
-    """Return something hashable that is equal for equal arguments only: 1, 1.0 and True are three."""
-    if isinstance(x, Node):
-        return x
-    if isinstance(x, list | tuple):
-        return tuple(known_by(item) for item in x)
-    if isinstance(x, float):
-        return "float", x.hex()
-    try:
-        hash(x)
-    except TypeError:
-        return "object", id(x)
-    return type(x), x
 
 
 def parts(graph: GraphModule, early: Sequence[bool]) -> tuple[GraphModule, GraphModule]:

@@ -5,7 +5,7 @@ meaning. No other file of the source names one (`tests/test_architecture.py`). O
 begin with an underscore are not among them: torch's saved programs name these, so they stay.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -53,9 +53,11 @@ def writes(op: OpOverload) -> bool:
     return op._schema.is_mutable
 
 
-def argument_names(op: OpOverload) -> list[str]:
-    """Return the names of an operator's arguments, in their order."""
-    return [each.name for each in op._schema.arguments]
+def arguments(op: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what an operator is called with by name; those left out, as dispatch does, have their defaults."""
+    schema = op._schema.arguments
+    given = dict(zip((each.name for each in schema), args, strict=False))
+    return {each.name: each.default_value for each in schema if each.has_default_value()} | given | dict(kwargs)
 
 
 def returns_new(op: OpOverload) -> bool:

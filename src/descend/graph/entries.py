@@ -14,10 +14,9 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
 
-from descend.graph.chance import Draw
 from descend.graph.compat import OpOverload, OpOverloadPacket, pytree
 from descend.graph.operations import BY_INDEX, MOVEMENTS, SHAPES, is_pointwise
-from descend.graph.recorder import VALUE, Value, inputs, precision_of, record, unrecorded
+from descend.graph.recorder import VALUE, OneCall, Value, inputs, precision_of, record, unrecorded
 
 MOST_ENTRIES = 16
 """A step whose largest tensor has more entries stays as it is: the program would grow with each of them."""
@@ -79,7 +78,7 @@ class Entrywise(Interpreter):
     """
 
     def run_node(self, node: Node) -> Any:
-        if isinstance(node.target, Draw):
+        if isinstance(node.target, OneCall):
             raise Inseparable(str(node.target.__name__))
         if node.op != "call_function" or not isinstance(node.target, OpOverload):
             return super().run_node(node)

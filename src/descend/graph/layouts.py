@@ -7,13 +7,12 @@ from torch import Tensor
 from torch.fx import Interpreter, Node
 
 from descend.graph.calls import evenly, mapped, run_by_run
-from descend.graph.chance import Draw
 from descend.graph.compat import OpOverload, pytree
 from descend.graph.many import PARALLEL, Many
 from descend.graph.moves import RULES
 from descend.graph.operations import SHAPES, is_pointwise
 from descend.graph.products import PRODUCTS, SMALL_PRODUCTS
-from descend.graph.recorder import VALUE, Value, precision_of
+from descend.graph.recorder import VALUE, OneCall, Value, precision_of
 
 aten = torch.ops.aten
 
@@ -52,13 +51,13 @@ class Layout(Interpreter):
     """Carries out a graph of one run on tensors of many runs."""
 
     def run_node(self, node: Node) -> Any:
-        if node.op != "call_function" or not isinstance(node.target, OpOverload | Draw):
+        if node.op != "call_function" or not isinstance(node.target, OpOverload | OneCall):
             return super().run_node(node)
         args, kwargs = self.fetch_args_kwargs_from_env(node)
         if not any(isinstance(self.env[x], Many) for x in node.all_input_nodes):
             return node.target(*args, **kwargs)
-        if isinstance(node.target, Draw):
-            return self.drawn(node.target, args)
+        if isinstance(node.target, OneCall):
+            return self.called(node.target, args)
         packet = node.target.overloadpacket
         if packet in SHAPES:
             return of_shape(node, args, kwargs)
@@ -88,8 +87,8 @@ class Layout(Interpreter):
         found = op(*given[0], **given[1]) if same_everywhere(node) else evenly(op, *given)
         return Many(found if found.dtype == value.dtype else found.to(value.dtype))
 
-    def drawn(self, draw: Draw, args: Any) -> Any:
-        """Draw for each run what it draws alone."""
+    def called(self, call: OneCall, args: Any) -> Any:
+        """Call for each run what it calls alone."""
         raise NotImplementedError
 
     def aligned(self, x: Any, own: int, rank: int) -> Tensor:
@@ -104,8 +103,8 @@ class Layout(Interpreter):
 class First(Layout):
     """The run axis is the first."""
 
-    def drawn(self, draw: Draw, args: Any) -> Any:
-        return run_by_run(draw, args, {})
+    def called(self, call: OneCall, args: Any) -> Any:
+        return run_by_run(call, args, {})
 
     def aligned(self, x: Any, own: int, rank: int) -> Tensor:
         if not isinstance(x, Many):
@@ -130,8 +129,8 @@ class First(Layout):
 class Last(Layout):
     """The run axis is the last."""
 
-    def drawn(self, draw: Draw, args: Any) -> Any:
-        return lasting(run_by_run(draw, leading(args), {}))
+    def called(self, call: OneCall, args: Any) -> Any:
+        return lasting(run_by_run(call, leading(args), {}))
 
     def aligned(self, x: Any, own: int, rank: int) -> Tensor:
         if isinstance(x, Many):

@@ -29,3 +29,10 @@ SHAPES = {
 def is_pointwise(op: OpOverload) -> bool:
     """Tell whether an operation works on each entry by itself."""
     return torch.Tag.pointwise in op.tags or op.overloadpacket in UNTAGGED
+
+
+# They change the shape alone.
+RESHAPES = {
+    aten.view.default, aten._unsafe_view.default, aten.reshape.default, aten.expand.default, aten.squeeze.default,
+    aten.squeeze.dim, aten.squeeze.dims, aten.contiguous.default,
+}  # fmt: skip

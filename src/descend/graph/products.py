@@ -39,12 +39,23 @@ def batched(x: Tensor, y: Tensor) -> Tensor:
 
 
 def in_place(x: Tensor) -> Tensor:
-    """Return matrices as they are where each is dense and begins at an aligned address, otherwise a dense copy."""
+    """Return matrices as they are where each is dense and begins at an aligned address, otherwise a dense copy.
+
+    A transposed matrix stays one: MKL multiplies it by other code, which rounds otherwise.
+    """
     rows, columns = x.shape[1:]
-    dense = x.stride()[1:] in ((columns, 1), (1, rows)) or 1 in (rows, columns)
+    turned = x.stride()[1:] == (1, rows)
+    dense = turned or x.stride()[1:] == (columns, 1) or 1 in (rows, columns)
     apart = len(x) == 1 or x.stride(0) in (0, rows * columns)
     begins = x.storage_offset() * x.element_size() % ALIGNED == 0
-    return x if dense and apart and begins else x.clone(memory_format=torch.contiguous_format)
+    if dense and apart and begins:
+        return x
+    return laid_in_rows(x.mT).mT if turned else laid_in_rows(x)
+
+
+def laid_in_rows(x: Tensor) -> Tensor:
+    """Return a copy in memory of its own, row by row."""
+    return x.clone(memory_format=torch.contiguous_format)
 
 
 def times(x: Operand, y: Operand) -> Tensor:

@@ -153,6 +153,19 @@ def as_one_node(function: Callable[..., Any], *args: Any) -> Any:
     return found
 
 
+class OneCall:
+    """A function of tensors that is recorded as one node; a stack calls it for one run after the other.
+
+    A subclass has a `__name__`.
+    """
+
+    __name__: str
+
+    def __call__(self, *args: Any) -> Any:
+        """Return tensors, one or several."""
+        raise NotImplementedError
+
+
 class Recorder(LightDispatchMode):
     """Writes down every operation within its `with` block.
 

@@ -94,7 +94,8 @@ def unknown(path: str, name: str, known: Iterable[str], has: str) -> str:
     path, name = short(path, 120), short(name)
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
     nearest = f" Did you mean {close[0]!r}?" if close else ""
-    return f"{path} does not exist: {has} {', '.join(known) or 'none'}.{nearest}"
+    there = f"{has} {', '.join(known)}" if known else "nothing can be set there"
+    return f"{path} does not exist: {there}.{nearest}"
 
 
 def fits(value: Any, hint: Any) -> bool:

@@ -123,6 +123,11 @@ def chosen_in_vain(outer: str, inner: str) -> str:
 
 def no_such_field(error: OmegaConfBaseException) -> str:
     """Return a sentence on a field that does not exist, with those that do."""
+    if str(error.full_key).startswith("hydra.sweeper.params."):
+        return (
+            "hydra.sweeper.params cannot be given a mapping here; name each swept key as an override of its own, such "
+            "as optimizer.lr=0.01,0.1."
+        )
     parent, _, field = str(error.full_key).rpartition(".")
     node = error.parent_node
     known = [str(key) for key in node if not str(key).startswith("_")] if OmegaConf.is_dict(node) else []

@@ -42,6 +42,8 @@ def check_places(overrides: Sequence[Override], sweeps: bool) -> None:
             check_folders([Path(str(x).removeprefix("file://")) for x in value if not str(x).startswith("pkg:")])
         if each.is_sweep_override() and inside(key, ("sweep", "hydra")):
             raise ConfigurationError(f"{text} would sweep over how the sweep itself is made; give {key} one value.")
+        if key == "hydra.verbose" and not (isinstance(value, bool | str | list) or each.is_delete()):
+            raise ConfigurationError(f"{text} is neither true, false, nor a list of the names of loggers; give it one.")
         if not each.is_sweep_override() and isinstance(value, list) and key != LISTS and (FOLDER / key).is_dir():
             raise ConfigurationError(f"{text} gives the group {key} a list, but one choice is made of it; name one.")
         place = placed(each)

@@ -44,12 +44,12 @@ class Adam(MomentMethod):
         powers = self.powers(state)
         # √(1−β₂ᵗ) multiplies lr and ε instead of dividing √v: one pass over memory less (section 2 of the paper).
         correction = root(1 - powers["power2"])
-        rate, eps = self.lr * ratio(correction, 1 - powers["power1"]), self.eps * correction
+        scale, eps = -self.lr * ratio(correction, 1 - powers["power1"]), self.eps * correction
         new, first, second, largest = {}, {}, {}, {}
         for name, x in params.items():
             first[name], second[name] = self.averages(name, gradients[name], state)
             square = second[name]
             if self.amsgrad:
                 square = largest[name] = torch.maximum(state["largest"][name], square)
-            new[name] = add_quotient(x, first[name], root_plus(square, eps), -rate)
+            new[name] = add_quotient(x, first[name], root_plus(square, eps), scale)
         return new, state | powers | {"first": first, "second": second, "largest": largest}

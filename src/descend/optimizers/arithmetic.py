@@ -9,6 +9,12 @@ import torch
 from torch import Tensor
 
 from descend.scalars import Scalar, cast
+from descend.types import Params
+
+
+def state_number(value: float, params: Params) -> Tensor:
+    """A number of the state that is a tensor from the start, float64 [], where the parameters are."""
+    return torch.tensor(value, dtype=torch.float64, device=next(iter(params.values())).device)
 
 
 def scaled(x: Tensor, scale: Scalar) -> Tensor:

@@ -218,10 +218,18 @@ class Groups(Optimizer):
             new |= moved
         return of_names(new, params), after
 
+    @property
+    def elsewhere(self) -> bool:
+        return any(group.optimizer.elsewhere for group in self.groups.values())
+
     def reported(self, params: Params, state: State) -> Params:
+        return self.found(params, state, lambda member, own, state: member.reported(own, state))
+
+    def found(self, params: Params, state: State, report: Callable[[Optimizer, Params, State], Params]) -> Params:
+        """Return the points that `report` finds of each group's method, parameters and state."""
         found: dict[str, Any] = {}
         for name, names in self.division(params).items():
-            found |= self.groups[name].optimizer.reported(of_names(params, names), state[name])
+            found |= report(self.groups[name].optimizer, of_names(params, names), state[name])
         return of_names(found, params)
 
 

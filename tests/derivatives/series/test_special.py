@@ -98,6 +98,13 @@ def test_rounding_in_float32_is_no_reason_to_refuse(function) -> None:
     torch.testing.assert_close(single[:3].double(), double[:3], rtol=1e-3, atol=1e-6)
 
 
+@pytest.mark.parametrize("point", [1e4, 1e7])
+def test_arguments_too_coarse_to_move_are_no_reason_to_refuse(point: float) -> None:
+    """At 1e7 the neighbours in float32 are 1 apart: nearer values are all the same, but the derivative is not zero."""
+    found = expand(lambda x: torch.fmod(x, 7.3), torch.tensor([point]), torch.ones(1), 2)
+    assert found[1:].tolist() == [[1.0], [0.0]]
+
+
 def test_logcumsumexp_is_that_of_single_sums() -> None:
     rows = expand(lambda x: torch.logcumsumexp(torch.sin(x), 0), X, ONE, 4)
     sums = expand(lambda x: torch.stack([torch.sin(x)[: i + 1].logsumexp(0) for i in range(3)]), X, ONE, 4)

@@ -49,8 +49,9 @@ TAKEN = {
         six_hump_camel sphere square_and_cube styblinski_tang three_hump_camel wood zakharov
     """,
     "optimizer": """
-        adadelta adagrad adam adamax adamw asgd gradient_descent groups lion momentum nadam nesterov radam rmsprop rprop
-        sgd
+        adabelief adadelta adafactor adagrad adam adamax adamw ademamix adopt asgd barzilai_borwein came dadapt_adam
+        gradient_descent groups lamb lars lion mars momentum nadam nesterov polyak prodigy radam rmsprop rprop
+        schedule_free_adamw schedule_free_sgd sgd signum soap stochastic_polyak
     """,
     "schedule": "constant cosine exponential one_cycle step warmup",
     "clip": "none norm value",
@@ -63,7 +64,7 @@ TAKEN = {
 }
 # By name: what it does not take, and why. One that is taken some day is to be moved up.
 LARGE, DRAWS = "a tensor of more than 16 entries", "batches"
-EIGENVECTORS, SOFTMAX, CALLED = "_linalg_eigh", "_softmax", "is not made of tensor operations alone"
+SELDOM, EIGENVECTORS, SOFTMAX, CALLED = "seldom", "_linalg_eigh", "_softmax", "is not made of tensor operations alone"
 NOT_TAKEN = {
     "objective": {
         **dict.fromkeys(["griewank", "zdt1"], LARGE),  # of 30 and more dimensions
@@ -75,7 +76,12 @@ NOT_TAKEN = {
         **dict.fromkeys(["auto_mpg_mlp", "char_gpt", "deep_quadratic", "noisy_quadratic"], DRAWS),
         **dict.fromkeys([f"pinn/{name}" for name in ("beam", "burgers", "heat", "helmholtz", "kdv", "poisson")], LARGE),
     },
-    "optimizer": {"newton": EIGENVECTORS, **dict.fromkeys(["adam_then_lbfgs", "newton_cg", "torch"], CALLED)},
+    "optimizer": {
+        "newton": EIGENVECTORS,
+        **dict.fromkeys(["muon", "normuon"], DRAWS),
+        "shampoo": SELDOM,
+        **dict.fromkeys(["adam_then_lbfgs", "newton_cg", "torch"], CALLED),
+    },
     "schedule": {},
     "clip": {},
     "aggregator": {
@@ -158,6 +164,8 @@ def assert_same(backends: Backends, due: tuple[str, ...] = (), rtol: float = 1e-
 
 
 def overrides_of(group: str, choice: str) -> list[str]:
+    if choice in ("muon", "normuon"):  # it takes a matrix among the parameters
+        return ["objective=digits_mlp_small", f"optimizer={choice}", *QUIET]
     own = EXPRESSION if choice == "expression" else [f"{group}={choice}"]
     if choice == "log1mexp":  # of negative numbers only
         own = [*own, "objective.start={x: -0.7}"]

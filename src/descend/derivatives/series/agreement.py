@@ -21,14 +21,17 @@ SHARE = 1e-4
 """Share of a coefficient by which it must be off at least."""
 
 
-def require_agreement(name: str, values: Callable[[Tensor], Any], found: Any, order: int) -> None:
-    """Raise ConfigurationError where coefficients [m, *shape] are not those of the function that has `values`(t).
+def require_agreement(name: str, values: Callable[[Tensor, float], Any], found: Any, order: int) -> None:
+    """Raise ConfigurationError where coefficients [m, *shape] are not those of the function that has `values`(t, 1).
 
     A polynomial is put through values at Chebyshev's points within each of three radii. Its coefficients count where
-    those of two radii agree far better with each other than with what was found, and rounding of the values accounts
-    for no more; where they don't nothing is said.
+    those of two radii agree far better with each other than with what was found, and rounding accounts for no more;
+    where they don't nothing is said.
+
+    Args:
+        values: the function at t, its arguments multiplied by a number near 1, which shows what their rounding does.
     """
-    rows = [y for y in pytree.tree_leaves(found) if isinstance(y, Tensor) and y.is_floating_point()]
+    rows = _floating(found)
     if all(len(y) == 1 for y in rows):
         return  # constants
     with unrecorded(), torch.no_grad():
@@ -47,11 +50,11 @@ def require_agreement(name: str, values: Callable[[Tensor], Any], found: Any, or
 
 
 def _coefficients(
-    values: Callable[[Tensor], Any], like: list[Tensor], radius: float, order: int
+    values: Callable[[Tensor, float], Any], like: list[Tensor], radius: float, order: int
 ) -> list[tuple[Tensor, Tensor]]:
     """Of every output, the first order + 1 coefficients of the polynomial through its values within a radius.
 
-    Beside each stands by how much it may be off because the values are rounded.
+    Beside each stands by how much it may be off because values and arguments are rounded.
     """
     degree = order + MORE
     points = np.cos((2 * np.arange(degree + 1) + 1) * np.pi / (2 * degree + 2))
@@ -59,14 +62,19 @@ def _coefficients(
     inverse /= radius ** np.arange(order + 1)[:, None]
     first = like[0]
     at = [torch.full((), radius * each, dtype=first.dtype, device=first.device) for each in points]
-    tables = [[y for y in pytree.tree_leaves(values(t)) if isinstance(y, Tensor) and y.is_floating_point()] for t in at]
+    eps = torch.finfo(first.dtype).eps
+    tables, moved = ([_floating(values(t, factor)) for t in at] for factor in (1.0, 1.0 + eps))
     weights = torch.as_tensor(inverse, dtype=first.dtype, device=first.device)
     found = []
-    for column in zip(*tables, strict=True):
+    for column, beside in zip(zip(*tables, strict=True), zip(*moved, strict=True), strict=True):
         rows, own = torch.stack(column), weights.to(column[0])
-        rounding = torch.finfo(rows.dtype).eps * torch.tensordot(own.abs(), rows.abs(), 1)
-        found.append((torch.tensordot(own, rows, 1), rounding))
+        off = torch.maximum(eps * rows.abs(), (torch.stack(beside) - rows).abs())
+        found.append((torch.tensordot(own, rows, 1), torch.tensordot(own.abs(), off, 1)))
     return found
+
+
+def _floating(values: Any) -> list[Tensor]:
+    return [y for y in pytree.tree_leaves(values) if isinstance(y, Tensor) and y.is_floating_point()]
 
 
 def _first_wrong(found: Tensor, estimates: list[tuple[Tensor, Tensor]], order: int) -> int | None:

@@ -84,15 +84,15 @@ def differentiate_nested(
     if (
         not own_derivative and _checkable(args, kwargs) and torch.equal(state, torch.get_rng_state())
     ):  # what draws is another each time
-        require_agreement(name_of(func), lambda step: _at(t, func, args, kwargs, step), found, t.order)
+        require_agreement(name_of(func), lambda step, factor: _at(t, func, args, kwargs, step, factor), found, t.order)
     return pytree.tree_map(lambda y: t.series(y) if isinstance(y, Tensor) else y, found)
 
 
-def _at(t: Any, func: Callable, args: tuple, kwargs: dict[str, Any], step: Tensor) -> Any:
-    """func(x(step))."""
+def _at(t: Any, func: Callable, args: tuple, kwargs: dict[str, Any], step: Tensor, factor: float) -> Any:
+    """func(factor · x(step))."""
 
     def moved(x: Any) -> Any:
-        return _horner(x.coefficients, step) if t.owns(x) else x
+        return factor * _horner(x.coefficients, step) if t.owns(x) else x
 
     return func(*pytree.tree_map(moved, args), **pytree.tree_map(moved, kwargs))
 

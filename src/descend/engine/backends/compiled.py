@@ -17,9 +17,10 @@ from descend.engine.backends.backend import Pattern, Summary
 from descend.engine.backends.graph import GraphBackend, laid
 from descend.engine.program import Program
 from descend.engine.step import Origin
-from descend.graph.code import function, simplified
+from descend.graph.code import function
 from descend.graph.compat import OpOverload, compiler
 from descend.graph.recorder import record
+from descend.graph.simplify import simplified
 from descend.graph.stack import stacked
 from descend.graph.trace import tensors
 from descend.types import Batch

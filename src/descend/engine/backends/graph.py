@@ -11,9 +11,10 @@ from descend.engine.evaluations import Evaluations
 from descend.engine.program import Final, Found, Program, Recorded, finished, seen
 from descend.engine.step import Carry, Origin, Standing
 from descend.errors import Untraceable
-from descend.graph.code import function, parts, simplified
+from descend.graph.code import function, parts
 from descend.graph.compat import pytree
 from descend.graph.many import VECTORS
+from descend.graph.simplify import simplified
 from descend.graph.stack import carried_out, stacked
 from descend.graph.trace import tensors
 from descend.types import Batch

@@ -173,7 +173,7 @@ def check_parts(dataset: Dataset, parts: tuple[Tensor, Tensor, Tensor]) -> None:
             )
 
 
-def fits(entries: int, entry: int = 8 * COPIES) -> bool:
+def has_room(entries: int, entry: int = 8 * COPIES) -> bool:
     """Tell whether there is memory for so many numbers; see `check_fits`."""
     return entries * entry <= free_bytes(torch.device("cpu"))
 
@@ -184,7 +184,7 @@ def check_fits(name: object, entries: int, entry: int = 8 * COPIES) -> None:
     Raises:
         ConfigurationError: with the bytes that are needed, and those that are free.
     """
-    if not fits(entries, entry):
+    if not has_room(entries, entry):
         free = free_bytes(torch.device("cpu"))
         raise ConfigurationError(
             f"{name} needs {entries * entry / 1e9:,.2f} GB of memory for its {entries:,} numbers, but "

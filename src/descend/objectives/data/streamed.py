@@ -15,7 +15,7 @@ from descend.checks import check_number
 from descend.errors import ConfigurationError
 from descend.graph.chance import mixed, set_to
 from descend.objectives.data.convert import as_inputs, as_targets
-from descend.objectives.data.dataset import Dataset, Examples, fits
+from descend.objectives.data.dataset import Dataset, Examples, has_room
 from descend.objectives.data.shuffled import of_parts
 from descend.objectives.data.tensors import Handed, Tensors, read_whole
 
@@ -179,6 +179,6 @@ def in_memory_or_streamed(train: Handed, test: Handed | None, validation: Handed
     if test is None or not by_number:
         return Tensors(train, test, validation)
     inputs, _ = read_whole("train", torch.utils.data.Subset(data, [0]))
-    if fits(len(data) * inputs.numel()):
+    if has_room(len(data) * inputs.numel()):
         return Tensors(train, test, validation)
     return Streamed(data, test, validation, workers=2 if loader is None else loader.num_workers)

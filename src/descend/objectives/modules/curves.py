@@ -4,8 +4,6 @@ from collections.abc import Callable
 
 from torch import Tensor, nn
 
-Activation = Callable[[Tensor], Tensor]
-
 
 class CurveMLP(nn.Module):
     """Two hidden layers, the second of which is added to the first: h = σ(W₁x), W₃(h + σ(W₂h)).
@@ -17,7 +15,7 @@ class CurveMLP(nn.Module):
         activation: applied elementwise, Tensor -> Tensor of the same shape.
     """
 
-    def __init__(self, points: int, classes: int, width: int, activation: Activation) -> None:
+    def __init__(self, points: int, classes: int, width: int, activation: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.first, self.second = nn.Linear(points, width), nn.Linear(width, width)
         self.last, self.activation = nn.Linear(width, classes), activation
@@ -38,7 +36,7 @@ class CurveCNN(nn.Module):
         activation: applied elementwise, Tensor -> Tensor of the same shape.
     """
 
-    def __init__(self, points: int, classes: int, channels: int, activation: Activation) -> None:
+    def __init__(self, points: int, classes: int, channels: int, activation: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         self.first = nn.Conv1d(1, channels, 5, stride=2, padding=1)
         self.second = nn.Conv1d(channels, channels, 3, stride=2, padding=1)

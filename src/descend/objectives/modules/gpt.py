@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from descend.objectives.modules.transformer import Block, draw
+from descend.objectives.modules.transformer import TransformerBlock, draw
 
 
 class GPT(nn.Module):
@@ -16,7 +16,7 @@ class GPT(nn.Module):
         classes: how many tokens there are; None is filled in by `Module`, from its data.
         context: most tokens of an input.
         depth: blocks.
-        width, heads, dropout: see `Block`.
+        width, heads, dropout: see `TransformerBlock`.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class GPT(nn.Module):
         self.context = context
         self.tokens, self.places = nn.Embedding(classes, width), nn.Embedding(context, width)
         self.dropout = nn.Dropout(dropout)
-        blocks = (Block(width, heads, causal=True, bias=False, dropout=dropout) for _ in range(depth))
+        blocks = (TransformerBlock(width, heads, causal=True, bias=False, dropout=dropout) for _ in range(depth))
         self.blocks = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(width, bias=False)
         self.last = nn.Linear(width, classes, bias=False)

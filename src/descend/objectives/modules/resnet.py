@@ -5,8 +5,6 @@ from itertools import pairwise
 
 from torch import Tensor, nn
 
-Activation = Callable[[Tensor], Tensor]
-
 
 class Residual(nn.Module):
     """Two 3 × 3 convolutions with batch norms, and a path past them: a 1 × 1 convolution where shapes change.
@@ -17,7 +15,7 @@ class Residual(nn.Module):
         activation: applied elementwise, Tensor -> Tensor of the same shape.
     """
 
-    def __init__(self, before: int, channels: int, activation: Activation) -> None:
+    def __init__(self, before: int, channels: int, activation: Callable[[Tensor], Tensor]) -> None:
         super().__init__()
         stride = 1 if channels == before else 2
         self.first = nn.Conv2d(before, channels, 3, stride, padding=1, bias=False)
@@ -49,7 +47,12 @@ class ResNet(nn.Module):
     """
 
     def __init__(
-        self, classes: int, widths: Sequence[int], blocks: int, activation: Activation, channels: int = 1
+        self,
+        classes: int,
+        widths: Sequence[int],
+        blocks: int,
+        activation: Callable[[Tensor], Tensor],
+        channels: int = 1,
     ) -> None:
         super().__init__()
         self.first = nn.Conv2d(channels, widths[0], 3, padding=1, bias=False)

@@ -40,7 +40,7 @@ class Attention(nn.Module):
         return self.out((weights @ values).transpose(1, 2).flatten(start_dim=2))
 
 
-class Block(nn.Module):
+class TransformerBlock(nn.Module):
     """Attention and a layer of 4 × width with GELU, each behind a layer norm and beside a path past it.
 
     Pre-norm, as Radford et al., "Language models are unsupervised multitask learners" (2019) have it.

@@ -2,7 +2,7 @@
 
 from torch import Tensor, nn
 
-from descend.objectives.modules.transformer import Block, draw
+from descend.objectives.modules.transformer import TransformerBlock, draw
 
 
 class ViT(nn.Module):
@@ -16,7 +16,7 @@ class ViT(nn.Module):
         side: height and width of the pictures, a multiple of `patch`.
         patch: height and width of a patch.
         depth: blocks.
-        width, heads, dropout: see `Block`.
+        width, heads, dropout: see `TransformerBlock`.
         channels: of the pictures.
     """
 
@@ -36,7 +36,7 @@ class ViT(nn.Module):
             raise ValueError(f"side is {side}, but it must be a multiple of patch, {patch}")
         self.patches = nn.Conv2d(channels, width, patch, stride=patch)
         self.places = nn.Embedding((side // patch) ** 2, width)
-        blocks = (Block(width, heads, causal=False, bias=True, dropout=dropout) for _ in range(depth))
+        blocks = (TransformerBlock(width, heads, causal=False, bias=True, dropout=dropout) for _ in range(depth))
         self.blocks = nn.Sequential(*blocks)
         self.norm = nn.LayerNorm(width)
         self.last = nn.Linear(width, classes)
