@@ -194,7 +194,9 @@ def stacked(name: str, runs: int, steps: int, rounds: int) -> dict[str, tuple[Ra
         for seed in range(runs):
             descend.run([*base, f"seed={seed}"])
 
-    sweep = {f"({name}, {runs} stacked / one by one)": lambda: lambda: descend.sweep([*base, f"seed=range(0,{runs})"])}
+    sweep: dict[str, Work] = {
+        f"({name}, {runs} stacked / one by one)": lambda: lambda: descend.sweep([*base, f"seed=range(0,{runs})"])
+    }
     return {at: (ratio, math.inf) for at, ratio in against(lambda: one_by_one, sweep, rounds).items()}
 
 

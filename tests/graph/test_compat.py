@@ -409,3 +409,10 @@ def test_every_name_has_a_test() -> None:
     names |= {ast.unparse(node.targets[0]) for node in defined.body if isinstance(node, ast.Assign)}
     names |= {ast.unparse(node.target) for node in defined.body if isinstance(node, ast.AnnAssign)}
     assert names <= {ast.unparse(node).removeprefix("compat.") for node in ast.walk(used)}
+
+
+def test_onednn_is_left_out_inside_alone() -> None:
+    before = torch.backends.mkldnn.is_available() and torch._C._get_mkldnn_enabled()
+    with compat.without_onednn():
+        assert not torch._C._get_mkldnn_enabled()
+    assert torch._C._get_mkldnn_enabled() == before

@@ -84,3 +84,8 @@ def test_twelve_steps_of_a_toy(name: str) -> None:
 def test_two_hundred_steps(name: str) -> None:
     few = ["objective.most_evaluated=64", "objective.data.test_fraction=0.01"]
     check([*NETWORKS[name], *few], 200)
+
+
+def test_an_lstm_is_recorded_in_single_precision_too() -> None:
+    overrides = [*NETWORKS["LSTM"], "metrics=none", "derivatives=none", "steps=2"]
+    assert Run(build(compose(overrides), overrides)).loop.backend.name == "graph"

@@ -5,7 +5,8 @@ meaning. No other file of the source names one (`tests/test_architecture.py`). O
 begin with an underscore are not among them: torch's saved programs name these, so they stay.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -183,3 +184,14 @@ def has_cpp_compiler() -> bool:
 def forget_compiled() -> None:
     """Make `torch.compile` forget every function it has compiled, and which sizes it then took for variable."""
     torch._dynamo.reset()
+
+
+@contextmanager
+def without_onednn() -> Iterator[None]:
+    """Let torch compute without oneDNN; `torch.backends.mkldnn.flags` does, too, but warns of Intel's GPUs."""
+    before = torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        yield
+    finally:
+        torch._C._set_mkldnn_enabled(before)

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import reduce
 from typing import Self
@@ -15,6 +16,7 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from descend.checks import check_number
 from descend.errors import ConfigurationError
 from descend.graph.chance import mixed, set_to
+from descend.graph.compat import without_onednn
 from descend.kinds import usual_kinds
 from descend.objectives.data.dataset import Dataset
 from descend.objectives.examples import FromExamples
@@ -59,6 +61,8 @@ class Module(FromExamples):
         check_number(self, "most_evaluated", at_least=1)
         trained = self._made(0)
         object.__setattr__(self, "_modules", {True: trained.train(), False: for_evaluation(trained)})
+        # oneDNN's LSTM can be neither recorded nor differentiated twice.
+        object.__setattr__(self, "_fused", not any(isinstance(part, nn.LSTM) for part in trained.modules()))
         check_module(trained)
         object.__setattr__(self, "_state", state_of(trained))
         self._check_outputs()
@@ -105,7 +109,8 @@ class Module(FromExamples):
         """Return what the module gives for inputs [n, …], and its buffers afterwards."""
         modules, state = self._modules, self._state  # type: ignore[attr-defined]
         kept = {name: x.clone() for name, x in state.items()}  # a module writes into its buffers
-        return functional_call(modules[training], params | kept, (inputs,)), kept
+        with nullcontext() if self._fused else without_onednn():  # type: ignore[attr-defined]
+            return functional_call(modules[training], params | kept, (inputs,)), kept
 
     def fresh_module(self) -> nn.Module:
         """Return a module of the caller's own, untrained, in its evaluation mode."""

@@ -22,8 +22,9 @@ class Autoencoder(nn.Module):
         super().__init__()
         sizes = [*widths, *reversed(widths[:-1])]
         self.code = len(widths) - 2
-        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(sizes))
-        for layer in self.layers:
+        layers = [nn.Linear(a, b) for a, b in pairwise(sizes)]
+        self.layers = nn.ModuleList(layers)
+        for layer in layers:
             nn.init.xavier_normal_(layer.weight)
             nn.init.zeros_(layer.bias)
 

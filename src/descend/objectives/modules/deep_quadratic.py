@@ -13,6 +13,8 @@ class DeepQuadratic(nn.Module):
     are drawn as there, from NumPy's RandomState(42).
     """
 
+    factor: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         draws = np.random.RandomState(42)
