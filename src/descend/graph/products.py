@@ -50,10 +50,10 @@ def in_place(x: Tensor) -> Tensor:
     begins = x.storage_offset() * x.element_size() % ALIGNED == 0
     if dense and apart and begins:
         return x
-    return row_by_row(x.mT).mT if turned else row_by_row(x)
+    return dense_copy(x.mT).mT if turned else dense_copy(x)
 
 
-def row_by_row(x: Tensor) -> Tensor:
+def dense_copy(x: Tensor) -> Tensor:
     """Return a copy in memory of its own, row by row."""
     return x.clone(memory_format=torch.contiguous_format)
 
