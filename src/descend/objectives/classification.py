@@ -23,7 +23,7 @@ class Classification(Supervised):
         super().__post_init__()
 
     def outputs(self) -> int:
-        return self.data.classes
+        return self.classes
 
     def data_losses(self, outputs: Tensor, targets: Tensor) -> Losses:
         return {"cross_entropy": functional.cross_entropy(outputs, targets)}

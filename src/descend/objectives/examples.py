@@ -24,6 +24,7 @@ class FromExamples(Objective):
             for a batch, are left out of it, so that every batch has one shape. None takes all examples at every step.
         train_inputs, train_targets, validation_inputs, validation_targets, test_inputs, test_targets: the split, as
             `Split` has it.
+        classes: number of classes, or 0 where targets are numbers.
     """
 
     dtype: ClassVar[torch.dtype] = torch.float32
@@ -33,6 +34,7 @@ class FromExamples(Objective):
     validation_targets: ClassVar[Tensor]
     test_inputs: ClassVar[Tensor]
     test_targets: ClassVar[Tensor]
+    classes: ClassVar[int]
     data: Dataset
 
     def take_split(self) -> None:
@@ -42,8 +44,7 @@ class FromExamples(Objective):
             ConfigurationError: a batch has no example, or more than there are.
         """
         for name, value in vars(self.data.split()).items():
-            if isinstance(value, Tensor):
-                object.__setattr__(self, name, value)
+            object.__setattr__(self, name, value)  # also `classes`: a step must never read the data anew
         examples = self.training_examples
         if self.batch_size is None and isinstance(self.data, Streamed):
             raise ConfigurationError(

@@ -119,7 +119,7 @@ class Module(FromExamples):
     def trained(self, params: Params, state: State) -> Params:
         made, values = self.fresh_module(), params | state
         for name, x in [*made.named_parameters(), *made.named_buffers()]:
-            x.data = values[name].detach().clone()
+            x.data = values[name].detach().cpu().clone()
         return dict(made.state_dict())  # which has both names of a tied parameter
 
     def _losses(self, outputs: Tensor, targets: Tensor) -> Losses:
