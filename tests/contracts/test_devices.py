@@ -109,11 +109,14 @@ def test_objective(choice: str) -> None:
     assert_there(two_steps(experiment(f"objective={choice}"), META, torch.float32), META, torch.float32)
 
 
+WITH_MATRICES = "objective=diabetes_linear"
+
+
 @pytest.mark.parametrize("choice", batchable("optimizer"))
 @pytest.mark.parametrize("clip", choices("clip"))
 def test_optimizer(choice: str, clip: str) -> None:
     parts = {"optimizer": part("optimizer", choice), "clip": part("clip", clip)}
-    chosen = replace(experiment("objective=rosenbrock"), **parts)
+    chosen = replace(experiment(WITH_MATRICES if choice in ("muon", "normuon") else "objective=rosenbrock"), **parts)
     assert_there(two_steps(chosen, META, torch.float32), META, torch.float32)
 
 

@@ -25,14 +25,20 @@ RATES = ("optimizer.lr=0.001,0.003",)
 # Ten times the cost of the others: `pytest -m slow tests/devices`.
 SLOW = {"mnist_cnn", "mnist_mlp", "digits_cnn", "pinn/beam", "pinn/burgers", "pinn/heat", "pinn/helmholtz", "pinn/kdv"}
 SLOW |= {"pinn/poisson", "fixed_point", "loop", "third", "curvature of digits_mlp_small", "all of digits_mlp_small"}
+# Formulas of two numbers or a few, as others that are not left out.
+SLOW |= {"ackley", "booth", "bohachevsky", "branin", "dixon_price", "easom", "freudenstein_roth", "goldstein_price"}
+SLOW |= {"griewank", "levy", "matyas", "mccormick", "michalewicz", "powell_singular", "rastrigin", "schwefel"}
+SLOW |= {"six_hump_camel", "styblinski_tang", "three_hump_camel", "zakharov", "cubic", "parabola", "square_and_cube"}
+# Each method is tried at once on a network or on a function; both under slow.
+ON_A_NETWORK = {"adam", "sgd", "muon", "normuon", "groups", "soap", "shampoo", "schedule_free_adamw", "prodigy", "lamb"}
 
 
 def choices(group: str) -> list[str]:
     return sorted(menu.choices(FOLDER / group))
 
 
-def marked(names: Iterable[str]) -> list[Any]:
-    return [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in names]
+def marked(names: Iterable[str], slow: Iterable[str] = SLOW) -> list[Any]:
+    return [pytest.param(name, marks=pytest.mark.slow) if name in slow else name for name in sorted(names)]
 
 
 @pytest.mark.parametrize("objective", marked(choices("objective")))
@@ -40,14 +46,24 @@ def test_objective(objective: str, tmp_path: Path) -> None:
     hold([f"objective={objective}", *toy(objective), "optimizer=sgd", "optimizer.lr=0.00001", *QUIET], tmp_path)
 
 
-@pytest.mark.parametrize("optimizer", sorted({*choices("optimizer")} - {"muon", "normuon"}))  # which take matrices
+@pytest.mark.parametrize("optimizer", marked({*choices("optimizer")} - {"muon", "normuon"}, ON_A_NETWORK))
 def test_optimizer(optimizer: str, tmp_path: Path) -> None:
     hold(["objective=himmelblau", f"optimizer={optimizer}", *QUIET], tmp_path, RATES)
 
 
-@pytest.mark.parametrize("optimizer", sorted({*choices("optimizer")} - {"newton", "newton_cg", "adam_then_lbfgs"}))
+@pytest.mark.parametrize(
+    "optimizer",
+    marked(
+        {*choices("optimizer")} - {"newton", "newton_cg", "adam_then_lbfgs"}, {*choices("optimizer")} - ON_A_NETWORK
+    ),
+)
 def test_optimizer_of_a_network(optimizer: str, tmp_path: Path) -> None:
     hold([*NET, f"optimizer={optimizer}", *QUIET], tmp_path)
+
+
+@pytest.mark.parametrize("wrap", marked(choices("wrap"), {"none", "asam", "cautious", "centralized", "decay", "swa"}))
+def test_wrap(wrap: str, tmp_path: Path) -> None:
+    hold([*NET, f"wrap={wrap}", *QUIET], tmp_path)
 
 
 @pytest.mark.parametrize("aggregator", choices("aggregator"))
