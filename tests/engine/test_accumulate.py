@@ -15,6 +15,7 @@ from descend.engine.experiment import Experiment
 from descend.engine.run import Run
 from descend.errors import ConfigurationError
 from descend.objectives.data.digits import Digits
+from descend.objectives.data.tensors import Tensors
 from descend.objectives.module import Module
 from descend.objectives.rosenbrock import Rosenbrock
 from descend.optimizers.sgd import SGD
@@ -83,15 +84,12 @@ def test_of_a_network_without_batch_norm_parts_change_nothing_but_the_last_bits(
 def test_every_part_drops_other_entries() -> None:
     """Of two equal halves, a dropout that repeated itself would give the same gradient as one half alone."""
 
-    class Doubled(Digits):
-        def load(self) -> tuple[torch.Tensor, torch.Tensor]:
-            inputs, targets = super().load()
-            return inputs[:1].repeat(100, 1, 1, 1), targets[:1].repeat(100)
-
-    net = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 10)).double()
-    experiment = Experiment(Module(net, Doubled(), batch_size=2), SGD(lr=0.1), steps=1, dtype="float64", accumulate=2)
+    alike = Digits().split().train_inputs[:1].repeat(100, 1, 1, 1), torch.ones(100, dtype=torch.float64)
+    data = Tensors(alike, alike)
+    net = nn.Sequential(nn.Flatten(), nn.Dropout(0.5), nn.Linear(64, 1)).double()
+    experiment = Experiment(Module(net, data, batch_size=2), SGD(lr=0.1), steps=1, dtype="float64", accumulate=2)
     halves = trained(experiment)["2.weight"] - net[2].weight.detach()
-    one = trained(replace(experiment, objective=Module(net, Doubled(), batch_size=1), accumulate=1))
+    one = trained(replace(experiment, objective=Module(net, data, batch_size=1), accumulate=1))
     assert not torch.allclose(halves, one["2.weight"] - net[2].weight.detach())
 
 

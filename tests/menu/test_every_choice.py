@@ -21,8 +21,9 @@ SMALL = ["objective=rosenbrock", "metrics=none", "derivatives=none", "steps=3"]
 TWO_LOSSES = ["objective=expression", "objective.formula={near: 'x**2 + y**2', far: '(x - 1)**2 + y'}"]
 OP = ["objective=expression", "objective.formula='op(x)'", "objective.op=${op}", "objective.start={x: 0.3}"]
 # Where 0.3 is outside a function's domain.
-POINT = {"log1mexp": ["objective.start={x: -0.3}"]}
 NET = ["objective=digits_mlp", "objective.network.hidden=[4]"]
+# What a choice needs: a point where a function is defined, or a matrix among the parameters.
+POINT = {"log1mexp": ["objective.start={x: -0.3}"], "muon": NET, "normuon": NET}
 SETTING = {"aggregator": TWO_LOSSES, "op": OP, "metrics": NET, "derivatives": SMALL[:1]}
 
 
