@@ -24,8 +24,10 @@ from descend.menu import FOLDER, choices
 from descend.menu.build import as_plain, make, retargeted
 from descend.menu.commands.waiting import Waiting
 from descend.menu.compose import about, compose
+from descend.objectives.module import Module
 from descend.objectives.objective import Objective
 from descend.ops.op import Op
+from descend.vectors import numel
 
 HIGHEST = 4
 """Some routes compute each entry by itself, 81 of order 4 in three directions; the fifth takes minutes."""
@@ -33,6 +35,9 @@ GOOD = (*TRUE, Mark.AGREES)
 SEED = 0
 BACKEND = "inductor"
 """Of `torch.compile`, for one subject: what runs are compiled with. It takes ten seconds, so `--all` does without."""
+LARGEST_MODULE = 5_000
+"""A module of more parameters takes minutes, and is left to an audit of its own by `--all`, which says so."""
+
 QUICK_BACKEND = "eager"
 """Traces as `torch.compile` does, and generates no code: for `--all`, and where there is no C++ compiler."""
 
@@ -64,7 +69,8 @@ References are sympy's derivative, mpmath's differences, and extrapolated finite
 lower; the first two are of the traced function, and count only where that gives the function's own values. A function
 of more than three numbers is audited along three random directions. The exit code is 1 if a route that descend itself
 takes is wrong, 2 for wrong input. `--json` prints JSON instead, so that two versions of torch can be compared. `--all`
-compiles the ops alone, without generating code, and exits with 1 too where a route of descend's own raises.
+compiles the ops alone, without generating code, leaves large modules to audits of their own, and exits with 1 too where
+a route of descend's own raises.
 """
 
 
@@ -228,6 +234,10 @@ def everything(order: int) -> int:
     reports = []
     with Waiting("audit of everything", len(overrides) + sum(len(fault.examples) for fault in KNOWN_FAULTS)) as waiting:
         for override in overrides:
+            many = parameters_of_module(override)
+            if many > LARGEST_MODULE:
+                waiting.advance(f"{override:<36} left out: {many:,} parameters; descend audit {override} audits it")
+                continue
             compiler = QUICK_BACKEND if about(override, "op") else None
             report = chosen([override]).audited(order, torch.Generator().manual_seed(SEED), compiler)
             waiting.advance(f"{override:<36} {summary(report)}")
@@ -237,6 +247,14 @@ def everything(order: int) -> int:
     print("\n" + conclusion(reports))
     bad = (Mark.WRONG, Mark.RAISES)  # of what is ours nothing may raise either
     return int(any(row.ours and row.verdict in bad for report in reports for row in report.rows))
+
+
+def parameters_of_module(override: str) -> int:
+    """Return how many parameters a module of the menu has; 0 for all that is no module."""
+    node = as_plain(compose([override]))["objective"]
+    if not about(override, "objective") or node["_target_"] != f"{Module.__module__}.{Module.__name__}":
+        return 0
+    return numel(make("objective", node, Module).init(torch.Generator().manual_seed(SEED)))
 
 
 def summary(report: AuditReport) -> str:
