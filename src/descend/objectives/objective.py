@@ -126,7 +126,7 @@ class Objective(ABC):
         return 1
 
     def trained(self, params: Params, state: State) -> Params:
-        """Return what a run leaves by name for `descend.load`: its parameters; of a module the state_dict, on the CPU."""
+        """Return what a run leaves by name for `descend.load`: parameters; of a module its state_dict, on the CPU."""
         return params
 
     @property
