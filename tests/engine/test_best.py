@@ -137,3 +137,20 @@ def test_that_no_best_was_kept_is_said(descend: Command) -> None:
     folder = descend(*FAST, "steps=3").folder
     with pytest.raises(ConfigurationError, match="kept last, but 'best' is asked for"):
         package.load(folder, "best")
+
+
+OWN_NET = """from torch import nn
+
+
+class Net(nn.Sequential):
+    def __init__(self, width=8):
+        super().__init__(nn.Flatten(), nn.Linear(64, width), nn.BatchNorm1d(width), nn.ReLU(), nn.Linear(width, 10))
+"""
+
+
+def test_a_network_of_ones_own_is_swept_with_a_metric_that_decides(descend: Command, here: Path) -> None:
+    (here / "nets.py").write_text(OWN_NET)
+    own = ["objective=module", "objective.module._target_=nets.Net", "stop.metric=test/accuracy", "stop.patience=10"]
+    done = descend("-m", *own, "derivatives=none", "evaluate.every=5", "steps=30", "seed=0,1", "hydra.sweep.dir=sweep")
+    assert done.code == 0, done.err
+    assert len([*Path("sweep").glob("*/result.json")]) == 2

@@ -1,5 +1,6 @@
 """What a run has trained, read from its folder: by name, and as a module."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,14 @@ def test_checkpoints_on_the_way_hold_the_buffers_too(descend: Command) -> None:
     before = torch.load(folder / "checkpoint.before.pt", weights_only=True)["trained"]["last"]
     assert before.keys() == package.load(folder).keys()
     assert next(x for name, x in before.items() if name.endswith("num_batches_tracked")) == 6
+
+
+def test_the_objective_has_the_buffers_that_training_left(descend: Command) -> None:
+    folder = descend(*NETWORK, "steps=40", "wrap=ema", "wrap.ema.decay=0.9").folder
+    metrics = json.loads((folder / "result.json").read_text())["metrics"]
+    for which, name in (("last", "accuracy"), ("ema", "ema_accuracy")):
+        trained = package.load(folder, which)
+        assert float(trained.objective.evaluate(dict(trained))["accuracy"]) == metrics[name]
 
 
 class Tied(nn.Module):

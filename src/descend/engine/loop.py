@@ -97,8 +97,7 @@ class Loop:
         self._draws = self.streams.example() is not None
         if self.experiment.stop.metric is not None:
             self.best = Best(self.experiment.stop, self.runs)
-        tests = {n: x.every for n, x in self.experiment.metrics.items() if self.best and x.tests}
-        self._tests = tests
+        self._tests = {n: x.every for n, x in self.experiment.metrics.items() if self.best and x.tests}
 
     def __iter__(self) -> Iterator[Rows]:
         unit, blocks = self.backend.together, 1

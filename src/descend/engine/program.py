@@ -72,15 +72,15 @@ def finished(experiment: Experiment, carry: Carry, names: Iterable[str]) -> Fina
     carry = carry._replace(params=standing.params)
     taken, _, _ = evaluate(experiment, carry, None, False, experiment.aggregator.uses_jacobian)
     rows = taken.jacobian if comparable(taken.names) else None
-    observation = observe(experiment, carry, taken, None, None)
-    observation = replace(observation, evaluate=lambda: standing.tested(experiment.objective))
+    tested = standing.tested(experiment.objective)
+    observation = replace(observe(experiment, carry, taken, None, None), evaluate=lambda: tested)
     return Final(
         standing,
         torch.dot(taken.weights, taken.values),
         taken.values,
         taken.weights,
         norm(taken.gradients),
-        standing.tested(experiment.objective),
+        tested,
         measure(experiment, names, observation),
         torch.zeros_like(taken.values[0], dtype=torch.bool) if rows is None else is_stationary(rows),
     )

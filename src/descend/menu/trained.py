@@ -37,7 +37,9 @@ class Trained(dict[str, Tensor]):
 
     @property
     def objective(self) -> Objective:
-        """The run's objective, made anew from the configuration in its folder, on the CPU in the run's precision.
+        """The run's objective, made anew from the configuration in its folder, with its state as training left it.
+
+        It is on the CPU, in the run's precision.
 
         Raises:
             ConfigurationError: the configuration is not there, or its class cannot be imported from here.
@@ -48,7 +50,9 @@ class Trained(dict[str, Tensor]):
         config, own = OmegaConf.load(place / "config.yaml"), OmegaConf.load(place / "overrides.yaml")
         made = build(config, [str(override) for override in own]).objective  # type: ignore[arg-type]
         dtype = next((x.dtype for x in self.values() if x.is_floating_point()), torch.float64)
-        return made.to(dtype, torch.device("cpu"))
+        placed = made.to(dtype, torch.device("cpu"))
+        _, begun = made.start_and_state(torch.Generator(device="cpu"))
+        return placed.with_state({name: self.get(name, x) for name, x in begun.items()})
 
     @property
     def module(self) -> nn.Module:

@@ -126,8 +126,8 @@ class Objective(ABC):
         return 1
 
     def trained(self, params: Params, state: State) -> Params:
-        """Return what a run leaves by name for `descend.load`: parameters; of a module its state_dict, on the CPU."""
-        return params
+        """Return what a run leaves by name: parameters and state; of a module its state_dict, on the CPU."""
+        return {**params, **state}
 
     @property
     def steps_in_epoch(self) -> int | None:

@@ -17,6 +17,7 @@ from descend.engine.experiment import Experiment
 from descend.engine.numbers import with_leaves
 from descend.engine.placement import computing
 from descend.engine.step import start, uncounted
+from descend.engine.stopping import Stopping
 from descend.engine.streams import Beginning, begin
 from descend.errors import Untraceable, never_exits
 from descend.graph.trace import tensors
@@ -38,18 +39,23 @@ def check_fields_alone(group: Group, build: Callable[[Sequence[str]], Experiment
     """
     if own_alone(group.template):
         return
-    template, placed = replace(group.template, metrics={}), None
+    template, placed = unwatched(group.template), None
     differing = (next((i for i, x in enumerate(column) if x != column[0]), 0) for column in group.numbers.values())
     for place in dict.fromkeys([0, *differing]):
         one = begin(template, [group.seeds[place]], [group.objectives[place]], own=False)
         placed = placed or one.experiment  # it may keep from the first run on what it was asked for
         numbers = {leaf: column[place] for leaf, column in group.numbers.items()} if place else {}
         in_it = after(with_leaves(placed, numbers), one)
-        own = replace(build(group.jobs[place].overrides), metrics={})  # only now: to make it may change what is kept
+        own = unwatched(build(group.jobs[place].overrides))  # only now: to make it may change what is kept
         one = begin(own, [own.seed], [own.objective], own=False)
         alone = after(one.experiment, one)
         if alone is not None and (in_it is None or not alike(in_it, alone)):
             raise Untraceable("a number reaches its step by another way than its field, or chance does")
+
+
+def unwatched(experiment: Experiment) -> Experiment:
+    """Return an experiment without metrics, and without the rules that look at them."""
+    return replace(experiment, metrics={}, stop=Stopping())
 
 
 def after(experiment: Experiment, one: Beginning) -> list[Tensor] | None:

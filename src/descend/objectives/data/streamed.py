@@ -17,7 +17,7 @@ from descend.graph.chance import mixed, set_to
 from descend.objectives.data.convert import as_inputs, as_targets
 from descend.objectives.data.dataset import Dataset, Examples, has_room
 from descend.objectives.data.shuffled import of_parts
-from descend.objectives.data.tensors import Handed, Tensors, read_whole
+from descend.objectives.data.tensors import Handed, Tensors, read, read_whole
 
 Pair = tuple[Tensor, Tensor]
 
@@ -68,8 +68,8 @@ class Streamed(Dataset):
         spread = torch.linspace(0, len(self) - 1, min(self.sample, len(self)), dtype=torch.float64, device="cpu").long()
         with drawing(mixed(0)):
             shown = read_whole("train", torch.utils.data.Subset(self.train, spread.tolist()))
-            test = handed("test", self.test)
-            validation = None if self.validation is None else handed("validation", self.validation)
+            test = read("test", self.test)
+            validation = None if self.validation is None else read("validation", self.validation)
         return of_parts(self, shown, validation, test)
 
     def dealt(self, examples: Examples) -> tuple[Tensor, Tensor, Tensor]:
@@ -158,13 +158,6 @@ def drawing(seed: int) -> Iterator[None]:
     finally:
         random.setstate(by_python)
         np.random.set_state(by_numpy)  # noqa: NPY002
-
-
-def handed(name: str, source: Handed) -> Pair:
-    """Return a part that is held in memory."""
-    if isinstance(source, tuple | list):
-        return as_inputs(f"{name} inputs", source[0]), as_targets(f"{name} targets", source[1])
-    return read_whole(name, source)
 
 
 def in_memory_or_streamed(train: Handed, test: Handed | None, validation: Handed | None) -> Tensors | Streamed:

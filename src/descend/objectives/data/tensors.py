@@ -43,21 +43,27 @@ class Tensors(Shuffled):
 
     def load(self) -> Examples:
         with set_to(mixed(self.split_seed), []):
-            read = [
-                None if source is None else self._read(name, source)
+            parts = [
+                None if source is None else read(name, source)
                 for name, source in (("train", self.train), ("validation", self.validation), ("test", self.test))
             ]
-        return of_parts(self, *read)
+        return of_parts(self, *parts)
 
-    def _read(self, name: str, source: Handed) -> tuple[Tensor, Tensor]:
-        if isinstance(source, tuple | list) and len(source) == 2 and all(isinstance(x, Tensor) for x in source):
-            return as_inputs(f"{name} inputs", source[0]), as_targets(f"{name} targets", source[1])
-        if isinstance(source, torch.utils.data.Dataset | torch.utils.data.DataLoader):
-            return read_whole(name, source)
-        raise ConfigurationError(
-            f"Tensors.{name} is a {type(source).__name__}, but a pair of tensors (inputs, targets), a "
-            "torch.utils.data.Dataset or a DataLoader is needed."
-        )
+
+def read(name: str, source: Handed) -> tuple[Tensor, Tensor]:
+    """Return a part as it was handed over, in memory.
+
+    Raises:
+        ConfigurationError: it is neither tensors nor a data set; or see `read_whole`.
+    """
+    if isinstance(source, tuple | list) and len(source) == 2 and all(isinstance(x, Tensor) for x in source):
+        return as_inputs(f"{name} inputs", source[0]), as_targets(f"{name} targets", source[1])
+    if isinstance(source, torch.utils.data.Dataset | torch.utils.data.DataLoader):
+        return read_whole(name, source)
+    raise ConfigurationError(
+        f"Tensors.{name} is a {type(source).__name__}, but a pair of tensors (inputs, targets), a "
+        "torch.utils.data.Dataset or a DataLoader is needed."
+    )
 
 
 def read_whole(name: str, source: torch.utils.data.Dataset | torch.utils.data.DataLoader) -> tuple[Tensor, Tensor]:
