@@ -14,6 +14,7 @@ import pytest
 import pytorch_optimizer
 import scipy.optimize
 import torch
+from exact import default_float64
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pytorch_optimizer.base.optimizer import BaseOptimizer
@@ -337,16 +338,6 @@ def gradients_at(params: Params) -> Params:
     leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
     found = torch.autograd.grad(loss(START | leaves), tuple(leaves.values()), materialize_grads=True)
     return dict(zip(leaves, found, strict=True))
-
-
-@contextmanager
-def default_float64() -> Iterator[None]:
-    """References keep counters and averages of numbers in the default dtype."""
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(torch.float32)
 
 
 def follow(case: Case, options: dict[str, Any]) -> Iterator[tuple[Params, Params, Params]]:

@@ -4,13 +4,12 @@ With drawn hyperparameters both go along the twin's path, each with its own stat
 chaotic, and so is weight decay where a small norm divides, and would turn the last bit into a difference of any size.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 import pytorch_optimizer
 import torch
+from exact import default_float64
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -122,16 +121,6 @@ PROBLEMS: dict[str, tuple[Loss, Params]] = {
         },
     ),
 }
-
-
-@contextmanager
-def default_float64() -> Iterator[None]:
-    """torch's twins keep their counters and averages of numbers in the default dtype."""
-    torch.set_default_dtype(torch.float64)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(torch.float32)
 
 
 def gradients_at(params: Params, loss: Loss) -> Params:

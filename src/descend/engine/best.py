@@ -33,17 +33,26 @@ class Best:
         self.step = np.full(runs, -1, np.int64)
         self.standing: Standing | None = None
 
-    def over(self, runs: np.ndarray, column: Column) -> np.ndarray:
-        """Return for each run the step at which its metric, [k, runs], has not got better for too long, or -1."""
-        return np.array([self._followed(run, column, place, -1)[3] for place, run in enumerate(runs)])
-
-    def look(self, runs: np.ndarray, column: Column, stops: np.ndarray) -> np.ndarray:
-        """Take in the metric of runs, its values [k, runs]; return the step at which each was last better, or -1.
+    def over(self, runs: np.ndarray, column: Column | None) -> np.ndarray:
+        """Return for each run the step at which its metric has not got better for too long, or -1.
 
         Args:
+            column: the metric, its values [k, runs]; None where these steps recorded none.
+        """
+        if column is None:
+            return np.full(len(runs), -1)
+        return np.array([self._followed(run, column, place, -1)[3] for place, run in enumerate(runs)])
+
+    def look(self, runs: np.ndarray, column: Column | None, stops: np.ndarray) -> np.ndarray:
+        """Take in the metric of runs; return the step at which each was last better, or -1.
+
+        Args:
+            column: as for `over`.
             stops: the step at which each run ended, or -1; later values are none of its own.
         """
         better = np.full(len(runs), -1)
+        if column is None:
+            return better
         for place, run in enumerate(runs):
             self.value[run], self.step[run], better[place], _ = self._followed(run, column, place, stops[place])
         return better

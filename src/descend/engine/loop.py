@@ -66,7 +66,7 @@ class Loop:
         seconds: time spent in them.
         at: which run stands at each place of the stack, int64; ended runs leave it when they are half of it.
         endings: how they ended.
-        best: where each was best, where a rule names the metric that decides.
+        best: where each was best, if a rule names the metric that decides.
         interrupted: whether it ended because `stopping` asked for it.
     """
 
@@ -84,7 +84,7 @@ class Loop:
     seconds: float = 0.0
     at: np.ndarray = field(init=False)
     endings: Endings = field(init=False)
-    best: Best | None = field(init=False, default=None)
+    best: Best = field(init=False)
     interrupted: bool = field(init=False, default=False)
     _resumable: dict[str, Any] | None = None
     _kept: list[tuple[np.ndarray, list]] = field(default_factory=list)
@@ -95,9 +95,9 @@ class Loop:
         self.endings = Endings(self.experiment.stop, self.backend.names, self.runs)
         self._period = math.lcm(self.stride, *(metric.every for metric in self.experiment.metrics.values()))
         self._draws = self.streams.example() is not None
-        if self.experiment.stop.metric is not None:
-            self.best = Best(self.experiment.stop, self.runs)
-        self._tests = {n: x.every for n, x in self.experiment.metrics.items() if self.best and x.tests}
+        self.best = Best(self.experiment.stop, self.runs)
+        decides = self.experiment.stop.metric is not None
+        self._tests = {name: x.every for name, x in self.experiment.metrics.items() if decides and x.tests}
 
     def __iter__(self) -> Iterator[Rows]:
         unit, blocks = self.backend.together, 1
@@ -146,20 +146,14 @@ class Loop:
             self.backend.carry = before  # Ctrl-C inside a block leaves the run where the block began
             raise
         rows = self._rows(summaries, pattern, step)
-        over = np.full(len(self.at), -1) if (best := self._metric(rows)) is None else best[0].over(self.at, best[1])
-        stops = self._judged(before, step, batches, summaries, pattern, over)
-        ended = np.where(self.endings.ended[self.at], 0, stops)
-        better = np.full(len(self.at), -1) if best is None else best[0].look(self.at, best[1], ended)
+        metric = rows.columns.get(self.experiment.stop.metric or "")
+        stops = self._judged(before, step, batches, summaries, pattern, self.best.over(self.at, metric))
+        better = self.best.look(self.at, metric, np.where(self.endings.ended[self.at], 0, stops))
         self._look_for_stalls(step, size, rows)
         self.step += size
         self.progress(size * len(self.at))
         self._revisit(before, step, batches, stops, better)
         return rows
-
-    def _metric(self, rows: Rows) -> tuple[Best, Column] | None:
-        """Return where runs were best, and what a block recorded of the metric that decides, if it did."""
-        column = rows.columns.get(self.experiment.stop.metric or "")
-        return None if self.best is None or column is None else (self.best, column)
 
     def _look_for_stalls(self, step: int, size: int, rows: Rows) -> None:
         values = rows.columns.get("value")
@@ -237,7 +231,7 @@ class Loop:
                 self.backend.advance(batches[made:at], ((False, ()),) * (at - made))
             made = at
             ended, best = self.at[stops == step + at], self.at[better == step + at]
-            if best.size and self.best is not None:
+            if best.size:
                 self.best.keep(best, self.backend.standing(self._columns(best), best.tolist()))
             if ended.size:
                 self._keep(ended, step + at, self._columns(ended))
@@ -299,7 +293,7 @@ class Loop:
             "carry": self.backend.plain(self._columns(self.at)) if self.at.size else [],
             "kept": [(runs.tolist(), self.backend.plain(gathered)) for runs, gathered in self._kept],
             "endings": self.endings.state(),
-            "best": None if self.best is None else self.best.state(),
+            "best": self.best.state(),
         }
 
     def resumable(self) -> dict[str, Any]:
@@ -318,8 +312,7 @@ class Loop:
             self.backend.place(self.backend.filled(state["carry"]))
         self._kept = [(np.array(runs, np.int64), self.backend.filled(columns)) for runs, columns in state["kept"]]
         self.endings.restore(state["endings"])
-        if self.best is not None:
-            self.best.restore(state["best"], self.streams.device)
+        self.best.restore(state["best"], self.streams.device)
         if self._draws:
             self.streams.skip(self.step)
 
@@ -327,7 +320,7 @@ class Loop:
         """Evaluate every run where it ended; tensors [runs, …]."""
         with computing(self.threads, self.streams.device):
             final = self.backend.finish(self.ends())
-        if self.best is not None and self.experiment.stop.metric in final.observed:
+        if self.experiment.stop.metric in final.observed:
             self.best.look_at_ends(
                 host(final.observed[self.experiment.stop.metric]), self.endings.stops, final.standing
             )

@@ -34,7 +34,7 @@ def results(loop: Loop, final: Final, seeds: Sequence[int]) -> tuple[Result, ...
     params = {name: x.tolist() for name, x in final.standing.params.items()} if shown(some) else {}
     tested = {name: host(x).tolist() for name, x in final.tested.items()}
     asked = {name: host(final.observed[name]) for name in loop.experiment.values if name in final.observed}
-    if loop.best is not None:
+    if loop.experiment.stop.metric is not None:
         asked |= {f"best/{loop.experiment.stop.metric}": loop.best.value, "best/step": loop.best.step}
     origin = provenance(loop.experiment, some, loop.threads, loop.backend.name)
     columns, names = loop.ends(), loop.backend.names
@@ -107,7 +107,7 @@ def content(loop: Loop, state: dict[str, Any], standing: Standing, run: int = 0)
         standing: of every run, [runs, …].
     """
     left = trained_of(loop, standing, run)
-    if loop.best is not None and loop.best.standing is not None:
+    if loop.best.standing is not None:
         left["best"] = trained_of(loop, loop.best.standing, run)["last"]
     return {"state": of_one(state, run), "trained": left}
 
