@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 from traced import graph_of
 
+from descend.menu.compose import compose
 from descend.metrics.metric import Metric
 from descend.types import Losses, Observation, Params, Total
 
@@ -24,8 +24,9 @@ RUNS = 3
 
 
 def entries(path: Path) -> dict[str, Metric]:
-    with initialize_config_dir(str(CONF), version_base="1.3"):
-        found = instantiate(compose(f"{path.parent.name}/{path.stem}")[path.parent.name], _convert_="all")
+    group = path.parent.name
+    whole = compose([f"{group}={path.stem}"])  # a metric may take a number from another field, as evaluate.every
+    found = instantiate(whole[group], _convert_="all")
     found.pop("order", None)  # what the metrics of derivatives refer to
     return found
 
