@@ -15,6 +15,7 @@ from descend.graph.chance import Chance
 from descend.graph.compat import pytree
 from descend.objectives.objective import Objective
 from descend.types import Batch, Loss, Losses, Observation, Params, State, Total
+from descend.vectors import norm
 
 
 class Carry(NamedTuple):
@@ -174,6 +175,15 @@ def total(evaluation: Evaluation, weights: Tensor) -> Loss:
     return loss
 
 
+def known(loss: Loss, params: Params, value: Tensor) -> Loss:
+    """Return a loss whose value at `params` is known, and is not computed again when it is asked for there."""
+
+    def knowing(at: Params) -> Tensor:
+        return value if at is params else loss(at)
+
+    return knowing
+
+
 def start(experiment: Experiment, origin: Origin) -> Carry:
     """Return the carry before the first step of an experiment that is in its place."""
     params, seed = origin.params, origin.seed
@@ -278,12 +288,24 @@ def advance(
     """
     taken, aggregator, objective = evaluate(experiment, carry, batch, True, jacobian)
     evaluation = evaluation_at(experiment, carry, batch, training=True)
-    loss = count(total(evaluation, taken.weights))
+    loss = known(count(total(evaluation, taken.weights)), carry.params, torch.dot(taken.weights, taken.values))
     optimizer = experiment.optimizer_at(carry.step)
     found, state = make_update(optimizer, carry.params, experiment.clip(taken.gradients), carry.optimizer, loss)
     # A number [] that was given as a tensor would make float64 of a float32 parameter [].
     params = {name: found[name].to(x.dtype) for name, x in carry.params.items()}
     return Carry(params, state, aggregator, objective, taken.gradients, taken.values, carry.step + 1, carry.seed), taken
+
+
+def judged(experiment: Experiment, taken: Taken, after: Carry) -> tuple[Tensor, Tensor | None]:
+    """Return the total and ‖gradient‖₂ by which a run is judged at a step, [] each; None where no rule asks for that.
+
+    They are those at the parameters, save of a method that tries points: it knows those of the best.
+    """
+    if experiment.optimizer.tries:
+        value, length = experiment.optimizer.judged(after.optimizer)
+    else:
+        value, length = torch.dot(taken.weights, taken.values), norm(taken.gradients)
+    return value, None if experiment.stop.gradient_norm is None else length
 
 
 class Standing(NamedTuple):
@@ -301,8 +323,10 @@ class Standing(NamedTuple):
 
     @classmethod
     def of(cls, experiment: Experiment, carry: Carry) -> "Standing":
-        """Return where a carry stands."""
+        """Return where a carry stands; of a method that tries points, after it has seen the one on trial."""
         optimizer = experiment.optimizer
+        if optimizer.tries:
+            carry = advance(experiment, carry, None, uncounted)[0]._replace(objective=carry.objective)
         params = point_reported(optimizer, carry.params, carry.optimizer)
         return cls(params, carry.objective, optimizer.beside(carry.params, carry.optimizer))
 

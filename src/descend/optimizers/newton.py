@@ -20,6 +20,20 @@ LARGEST = 4096
 """Parameters: beyond, the eigenvalue problem of a single step takes minutes."""
 
 
+def require_few(optimizer: Optimizer, params: Params, does: str, instead: str) -> None:
+    """Require parameters few enough for a matrix.
+
+    Raises:
+        ConfigurationError: they are too many; says what the method does with them, and which one to use instead.
+    """
+    size = numel(params)
+    if size > LARGEST:
+        raise ConfigurationError(
+            f"{type(optimizer).__name__} was given {size:,} parameters, but it {does} and takes at most {LARGEST:,}; "
+            f"use optimizer={instead}."
+        )
+
+
 @dataclass(frozen=True)
 class Newton(Optimizer):
     """x ← x − t · Q |Λ|⁻¹ Qᵀ ∇f(x), where ∇²f(x) = Q Λ Qᵀ; t is the first of lr, lr/2, lr/4, … at which f falls.
@@ -63,12 +77,10 @@ class Newton(Optimizer):
         return {"function": steps * (3 + self.halvings), "gradient": steps, "hessian": steps}
 
     def init(self, params: Params) -> State:
-        size = numel(params)
-        if size > LARGEST:
-            raise ConfigurationError(
-                f"Newton was given {size:,} parameters, but it solves an eigenvalue problem of that size at every step "
-                f"and takes at most {LARGEST:,}; use optimizer=newton_cg, which needs only Hessian-vector products."
-            )
+        require_few(
+            self, params, "solves an eigenvalue problem of that size at every step",
+            "newton_cg, which needs only Hessian-vector products",
+        )
         return {}
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
