@@ -42,8 +42,8 @@ OF_EACH_KIND = ("plane", "rosenbrock", "fonseca_fleming", "zdt1", "diabetes_ridg
 # They take a matrix among the parameters, and say so where there is none.
 OF_MATRICES = ("muon", "normuon")
 MATRICES = ("breast_cancer_logistic", "diabetes_linear", "diabetes_ridge", "digits_mlp")
-# The eigenvalues of 17,226 × 17,226 entries: refused.
-REFUSED = {("newton", "digits_mlp")}
+# A matrix of 17,226 × 17,226 entries: refused.
+REFUSED = {("newton", "digits_mlp"), ("bfgs", "digits_mlp")}
 QUIET = ["metrics=none", "derivatives=none"]
 
 

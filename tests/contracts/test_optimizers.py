@@ -56,6 +56,10 @@ SMALLER = {"schedule_free_sgd": 0.05}
 # What they compute at some steps only has no form for vmap; the promise of a sweep holds them by name.
 SELDOM = ("shampoo", "soap")
 
+# They divide by differences that are rounding once they have arrived, as they have here after a few steps, and vmap
+# rounds otherwise than one run; the promise of a sweep holds them to the bit.
+ARRIVED = ("bfgs",)
+
 # Structure that the defaults leave out, and numbers without which other fields have no effect.
 FORMS: dict[str, list[dict[str, Any]]] = {
     "sgd": [{"momentum": 0.9}, {"momentum": 0.9, "nesterov": True}],
@@ -89,7 +93,7 @@ def named(case: Any) -> str | None:
 
 ALL = [(choice, tuple(form.items())) for choice in CHOICES for form in [{}, *FORMS.get(choice, [])]]
 BATCHABLE = [case for case in ALL if build(case[0]).batchable]
-MAPPABLE = [case for case in BATCHABLE if case[0] not in SELDOM]
+MAPPABLE = [case for case in BATCHABLE if case[0] not in SELDOM + ARRIVED]
 every = pytest.mark.parametrize("case", ALL, ids=named)
 every_batchable = pytest.mark.parametrize("case", BATCHABLE, ids=named)
 dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
@@ -158,7 +162,11 @@ def test_the_menu_states_every_field_and_default(choice: str) -> None:
     assert optimizer == type(optimizer)(**PRESETS.get(choice, {}))
 
 
-@pytest.mark.parametrize("choice", [c for c in CHOICES if hasattr(torch.optim, type(build(c)).__name__)])
+# A step of torch's L-BFGS is many evaluations, a step of ours is one: its fields are others.
+TWINS = [c for c in CHOICES if hasattr(torch.optim, type(build(c)).__name__) and c != "lbfgs"]
+
+
+@pytest.mark.parametrize("choice", TWINS)
 def test_the_defaults_are_those_of_torch(choice: str) -> None:
     optimizer = build(choice)
     twin = inspect.signature(getattr(torch.optim, type(optimizer).__name__)).parameters

@@ -48,7 +48,7 @@ STACKS = {
     },
     "optimizer": {
         "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ademamix", "adopt", "asgd",
-        "barzilai_borwein", "came", "dadapt_adam", "gradient_descent", "groups", "lamb", "lars", "lion", "mars",
+        "barzilai_borwein", "bfgs", "came", "dadapt_adam", "gradient_descent", "groups", "lamb", "lars", "lbfgs", "lion", "mars",
         "momentum", "muon", "nadam", "nesterov", "newton", "normuon", "polyak", "prodigy", "radam", "rmsprop", "rprop",
         "schedule_free_adamw", "schedule_free_sgd", "sgd", "shampoo", "signum", "soap", "stochastic_polyak",
     },

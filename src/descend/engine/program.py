@@ -16,7 +16,19 @@ from descend.aggregators.stationarity import comparable, is_stationary
 from descend.engine.block import measure
 from descend.engine.experiment import Experiment
 from descend.engine.numbers import Leaf, numbers_of, with_leaves
-from descend.engine.step import Carry, Origin, Standing, Taken, advance, evaluate, judged, lift, observe, start, uncounted
+from descend.engine.step import (
+    Carry,
+    Origin,
+    Standing,
+    Taken,
+    advance,
+    evaluate,
+    judged,
+    lift,
+    observe,
+    start,
+    uncounted,
+)
 from descend.errors import Untraceable
 from descend.graph.recorder import VALUE, Value, depends
 from descend.graph.simplify import simplified

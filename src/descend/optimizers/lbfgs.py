@@ -7,7 +7,7 @@ from torch import Tensor
 
 from descend.checks import check_number
 from descend.optimizers.parts.curved import curves
-from descend.optimizers.parts.searching import Move, Searching
+from descend.optimizers.parts.searching import Line, Move, Searching
 from descend.types import Params, State
 from descend.vectors import numel, quotient
 
@@ -40,7 +40,7 @@ class LBFGS(Searching):
         pairs = like.new_zeros(self.memory, numel(params))
         return {"steps": pairs, "changes": pairs.clone()}
 
-    def turn(self, move: Move, learned: State) -> tuple[Tensor, State, Tensor]:
+    def turn(self, move: Move, learned: State) -> tuple[Line, State]:
         known = move.taken & curves(move.step, move.change)
 
         def kept(pairs: Tensor, new: Tensor) -> Tensor:
@@ -49,7 +49,9 @@ class LBFGS(Searching):
 
         steps, changes = kept(learned["steps"], move.step), kept(learned["changes"], move.change)
         direction = -two_loops(steps, changes, move.gradient)
-        return direction, {"steps": steps, "changes": changes}, (steps[-1] == 0).all()
+        none = (steps[-1] == 0).all()
+        length = torch.where(none, self.short(direction), self.full(direction))
+        return Line(direction, length), {"steps": steps, "changes": changes}
 
 
 def two_loops(steps: Tensor, changes: Tensor, gradient: Tensor) -> Tensor:

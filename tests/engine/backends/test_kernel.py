@@ -49,7 +49,7 @@ TAKEN = {
         six_hump_camel sphere square_and_cube styblinski_tang three_hump_camel wood zakharov
     """,
     "optimizer": """
-        adabelief adadelta adafactor adagrad adam adamax adamw ademamix adopt asgd barzilai_borwein came dadapt_adam
+        adabelief adadelta adafactor adagrad adam adamax adamw ademamix adopt asgd barzilai_borwein bfgs came dadapt_adam
         gradient_descent groups lamb lars lion mars momentum nadam nesterov polyak prodigy radam rmsprop rprop
         schedule_free_adamw schedule_free_sgd sgd signum soap stochastic_polyak
     """,
@@ -77,6 +77,7 @@ NOT_TAKEN = {
         **dict.fromkeys([f"pinn/{name}" for name in ("beam", "burgers", "heat", "helmholtz", "kdv", "poisson")], LARGE),
     },
     "optimizer": {
+        "lbfgs": LARGE,  # ten pairs of two numbers
         "newton": EIGENVECTORS,
         **dict.fromkeys(["muon", "normuon"], DRAWS),
         "shampoo": SELDOM,

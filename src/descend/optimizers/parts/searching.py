@@ -9,19 +9,21 @@ from torch import Tensor
 
 from descend.derivatives.flat import ravel, unravel
 from descend.optimizers.parts.trying import Trying
-from descend.optimizers.parts.wolfe import Search, begun, looked
-from descend.scalars import real
+from descend.optimizers.parts.wolfe import begun, looked
+from descend.scalars import cast, ratio, smaller
 from descend.types import Loss, Params, State
 
 
 class Move(NamedTuple):
-    """A move of the point from which lines are searched.
+    """A move of the point from which lines are searched, x to x⁺.
 
     Attributes:
-        taken: whether there is one, bool []; where not, the line is searched on.
-        stuck: whether nothing lower was found on the whole line, bool [].
-        step, change: s = x⁺ − x and y = ∇f(x⁺) − ∇f(x), [n].
+        taken: whether there is one, bool []; where not, the line is searched on, and what a method makes is not used.
+        stuck: whether nothing lower was found on the whole line, bool []: then x⁺ is x.
+        step, change: s = x⁺ − x and y = ∇f(x⁺) − ∇f(x), [n] each.
         gradient: ∇f(x⁺), [n].
+        fall: f(x⁺) − f(x), []; infinite at the first.
+        descent, length: the slope and the step of the line that led here, ∇f(x)·p and t, [] each.
         params: x⁺ by name.
         loss: f.
     """
@@ -31,8 +33,18 @@ class Move(NamedTuple):
     step: Tensor
     change: Tensor
     gradient: Tensor
+    fall: Tensor
+    descent: Tensor
+    length: Tensor
     params: Params
     loss: Loss
+
+
+class Line(NamedTuple):
+    """A direction p [n] and the t to try first along it, []; downhill, or −∇f takes its place."""
+
+    direction: Tensor
+    length: Tensor
 
 
 @dataclass(frozen=True)
@@ -47,18 +59,26 @@ class Searching(Trying):
 
     @abstractmethod
     def learned(self, params: Params) -> State:
-        """Return what the direction is made of before the first step: nothing learned."""
+        """Return what directions are made of before the first step: nothing learned."""
 
     @abstractmethod
-    def turn(self, move: Move, learned: State) -> tuple[Tensor, State, Tensor]:
-        """Return p [n], what it was made of, and whether lr bounds the length of the first trial, bool [].
+    def turn(self, move: Move, learned: State) -> tuple[Line, State]:
+        """Return the line to search from x⁺ on, and what is learned by then; `learned` as it is where nothing moved."""
 
-        Where there is no move, the results are not used.
+    def full(self, direction: Tensor) -> Tensor:
+        """Return lr as the first trial, []."""
+        return cast(self.lr, direction)
+
+    def short(self, direction: Tensor) -> Tensor:
+        """Return the first trial along a direction of unknown length, []: at most 1, and a step of length lr at most.
+
+        For the first step of methods that know no scale; a gradient that is short is one that is close to a minimum.
         """
+        return smaller(1, ratio(self.lr, torch.linalg.vector_norm(direction))).to(direction.dtype)
 
     def init(self, params: Params) -> State:
         point = ravel(params).clone()
-        infinite = torch.full_like(point[0], torch.inf)
+        infinite, zero = torch.full_like(point[0], torch.inf), torch.zeros_like(point[0])
         return {
             "standing": point,
             "level": infinite,
@@ -66,22 +86,31 @@ class Searching(Trying):
             "point": point.clone(),
             "gradient": torch.zeros_like(point),
             "direction": torch.zeros_like(point),
-            "search": begun(infinite.clone(), torch.zeros_like(infinite), torch.zeros_like(infinite)),
+            "search": begun(infinite.clone(), zero, zero.clone()),
             "learned": self.learned(params),
         }
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
-        trial, value, gradient = ravel(params), loss(params), ravel(gradients)
-        search, taken, lower = looked(state["search"], value, torch.dot(gradient, state["direction"]))
-        stuck = taken & (state["search"]["length"] == 0) & state["search"]["last"]
-        s, y = trial - state["point"], gradient - state["gradient"]
-        move = Move(taken, stuck, s, y, gradient, params, loss)
-        direction, learned, short = self.turn(move, state["learned"])
-        descent = torch.dot(gradient, direction)
+        trial, value, gradient, before = ravel(params), loss(params), ravel(gradients), state["search"]
+        search, taken, lower = looked(before, value, torch.dot(gradient, state["direction"]))
+        move = Move(
+            taken=taken,
+            stuck=before["last"] & (before["length"] == 0),
+            step=trial - state["point"],
+            change=gradient - state["gradient"],
+            gradient=gradient,
+            fall=value - before["value"],
+            descent=before["descent"],
+            length=before["length"],
+            params=params,
+            loss=loss,
+        )
+        line, learned = self.turn(move, state["learned"])
+        descent = torch.dot(gradient, line.direction)
         downhill = descent < 0
-        direction = torch.where(downhill, direction, -gradient)
+        direction = torch.where(downhill, line.direction, -gradient)
         descent = torch.where(downhill, descent, -torch.dot(gradient, gradient))
-        fresh = begun(value, descent, self.first(short | ~downhill, direction))
+        fresh = begun(value, descent, torch.where(downhill, line.length, self.short(gradient)))
         after = {
             "standing": torch.where(lower, trial, state["standing"]),
             "level": torch.where(lower, value, state["level"]),
@@ -94,9 +123,3 @@ class Searching(Trying):
         }
         there = torch.addcmul(after["point"], after["search"]["length"], after["direction"])
         return unravel(there, params), after
-
-    def first(self, short: Tensor, direction: Tensor) -> Tensor:
-        """Return the first trial along a direction, []."""
-        length = torch.linalg.vector_norm(direction)
-        bounded = torch.minimum(real(self.lr) / real(length), real(self.lr))
-        return torch.where(short, bounded, real(self.lr)).to(direction.dtype)

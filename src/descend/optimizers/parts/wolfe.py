@@ -14,6 +14,9 @@ CURVATURE = 0.9
 ROUNDING = 4
 """Rounding errors of the value by which it may rise: close to a minimum differences are nothing else."""
 
+NOISE = 1000
+"""Rounding errors of the value within which the slopes alone decide: a value may be the sum of large terms."""
+
 MARGIN = 0.05
 """A trial stays this share of the bracket away from its ends."""
 
@@ -64,12 +67,15 @@ def looked(search: Search, value: Tensor, slope: Tensor) -> tuple[Search, Tensor
 
     The strong Wolfe conditions are φ(t) ≤ φ(0) + c₁ t φ'(0) and |φ'(t)| ≤ c₂ |φ'(0)|. The bracket shrinks as in
     Nocedal & Wright, "Numerical Optimization", algorithm 3.6, and grows by extrapolation until there is one; trials are
-    minimisers of cubics (Moré & Thuente, "Line search algorithms with guaranteed sufficient decrease", ACM TOMS 20,
+    minimisers of cubics. Close to a minimum, where differences of values are rounding, slopes decide, as in Hager & Zhang,
+    "A new conjugate gradient method with guaranteed descent" (SIAM J. Optim. 16, 2005), eq. 4.3. (Moré & Thuente, "Line search algorithms with guaranteed sufficient decrease", ACM TOMS 20,
     1994, say where to keep them).
     """
     t, low, high = search["length"], search["low"], search["high"]
-    enough = falls(search["value"], value, t * search["descent"])
-    taken = search["last"] | (enough & (slope.abs() <= CURVATURE * search["descent"].abs()))
+    flat = slope.abs() <= CURVATURE * search["descent"].abs()
+    noise = NOISE * torch.finfo(t.dtype).eps * search["value"].abs()
+    enough = falls(search["value"], value, t * search["descent"]) | (flat & (value <= search["value"] + noise))
+    taken = search["last"] | (enough & flat)
     lower = taken | (enough & (value <= search["low_value"]))
     turned = slope * (high - low) >= 0  # the minimum lies between the trial and what was lowest
     after = {
