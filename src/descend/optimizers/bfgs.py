@@ -47,9 +47,7 @@ class BFGS(Searching):
         inverse = torch.where(known, updated(inverse, s, y), torch.where(move.stuck, identity, inverse))
         fresh = (learned["fresh"] | move.stuck) & ~known
         direction = -(inverse @ move.gradient)
-        expected = 2.02 * move.fall / torch.dot(move.gradient, direction)
-        length = torch.where(expected > 0, torch.minimum(expected, self.full(direction)), self.full(direction))
-        length = torch.where(fresh, self.short(direction), length)
+        length = torch.where(fresh, self.short(direction), self.expecting(move, direction))
         return Line(direction, length), {"inverse": inverse, "fresh": fresh}
 
 

@@ -58,7 +58,7 @@ class NewtonCG(Searching):
         tolerance = max(rounding, min(self.forcing, float(torch.linalg.vector_norm(gradient)) ** 0.5))
         product = HessianProduct(move.loss, move.params)
         direction, products = truncated_cg(product, -gradient, tolerance, self.iterations)
-        return Line(direction, self.full(direction)), {"products": learned["products"] + products}
+        return Line(direction, self.expecting(move, direction)), {"products": learned["products"] + products}
 
 
 def truncated_cg(product: Product, right: Tensor, tolerance: float, iterations: int) -> tuple[Tensor, int]:

@@ -2,7 +2,7 @@
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -53,7 +53,12 @@ class Searching(Trying):
 
     Args:
         lr: the first trial of a line: t, or, before the method has learned of the function, the length of t p at most.
+
+    Attributes:
+        flatness: c₂ of the conditions; 0.9 for directions of Newton's kind (Nocedal & Wright, section 3.1).
     """
+
+    flatness: ClassVar[float] = 0.9
 
     lr: float = 1.0
 
@@ -68,6 +73,14 @@ class Searching(Trying):
     def full(self, direction: Tensor) -> Tensor:
         """Return lr as the first trial, []."""
         return cast(self.lr, direction)
+
+    def expecting(self, move: Move, direction: Tensor) -> Tensor:
+        """Return the first trial at which the line falls as the last one did, []: at most lr.
+
+        Nocedal & Wright, "Numerical Optimization", equation 3.60, and the 1% beyond it that lets it reach lr.
+        """
+        length = 2.02 * move.fall / torch.dot(move.gradient, direction)
+        return torch.where(length > 0, torch.minimum(length, self.full(direction)), self.full(direction))
 
     def short(self, direction: Tensor) -> Tensor:
         """Return the first trial along a direction of unknown length, []: at most 1, and a step of length lr at most.
@@ -92,7 +105,7 @@ class Searching(Trying):
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
         trial, value, gradient, before = ravel(params), loss(params), ravel(gradients), state["search"]
-        search, taken, lower = looked(before, value, torch.dot(gradient, state["direction"]))
+        search, taken, lower = looked(before, value, torch.dot(gradient, state["direction"]), self.flatness)
         move = Move(
             taken=taken,
             stuck=before["last"] & (before["length"] == 0),

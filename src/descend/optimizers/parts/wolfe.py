@@ -3,13 +3,8 @@
 import torch
 from torch import Tensor
 
-from descend.scalars import cast
-
 SUFFICIENT = 1e-4
 """The share of the decrease that the slope promises which a step must keep (Nocedal & Wright, section 3.1)."""
-
-CURVATURE = 0.9
-"""The share of the slope that may be left (the same, for directions of Newton's kind)."""
 
 ROUNDING = 4
 """Rounding errors of the value by which it may rise: close to a minimum differences are nothing else."""
@@ -62,7 +57,7 @@ def falls(value: Tensor, there: Tensor, promised: Tensor) -> Tensor:
     return there <= value + SUFFICIENT * promised + ROUNDING * torch.finfo(value.dtype).eps * value.abs()
 
 
-def looked(search: Search, value: Tensor, slope: Tensor) -> tuple[Search, Tensor, Tensor]:
+def looked(search: Search, value: Tensor, slope: Tensor, flatness: float) -> tuple[Search, Tensor, Tensor]:
     """Take in φ and φ' at the trial; return the search with the next trial, whether this one is taken, and is lower.
 
     The strong Wolfe conditions are φ(t) ≤ φ(0) + c₁ t φ'(0) and |φ'(t)| ≤ c₂ |φ'(0)|. The bracket shrinks as in
@@ -72,7 +67,7 @@ def looked(search: Search, value: Tensor, slope: Tensor) -> tuple[Search, Tensor
     1994, say where to keep them).
     """
     t, low, high = search["length"], search["low"], search["high"]
-    flat = slope.abs() <= CURVATURE * search["descent"].abs()
+    flat = slope.abs() <= flatness * search["descent"].abs()
     noise = NOISE * torch.finfo(t.dtype).eps * search["value"].abs()
     enough = falls(search["value"], value, t * search["descent"]) | (flat & (value <= search["value"] + noise))
     taken = search["last"] | (enough & flat)
