@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor
@@ -13,6 +13,7 @@ from descend.engine.experiment import Experiment
 from descend.engine.flat import begin_state, make_update, point_reported
 from descend.graph.chance import Chance
 from descend.graph.compat import pytree
+from descend.objectives.least_squares import LeastSquares
 from descend.objectives.objective import Objective
 from descend.types import Batch, Loss, Losses, Observation, Params, State, Total
 from descend.vectors import norm
@@ -159,11 +160,16 @@ class Evaluation:
         device = next(iter(params.values())).device.type
         lower = self.lowered and self.training
         # Casts that are kept for a second use would be kept beyond the step that is recorded.
-        cast = torch.autocast(device, torch.bfloat16, cache_enabled=False) if lower else nullcontext()
-        with self.chance or nullcontext(), cast:
+        lowering = torch.autocast(device, torch.bfloat16, cache_enabled=False) if lower else nullcontext()
+        with self.chance or nullcontext(), lowering:
             found = objective.training_losses(params, self.batch) if self.training else None
             losses, state = (objective.losses(params, self.batch), self.state) if found is None else found
         return {name: loss.to(dtype) for name, loss in losses.items()}, state
+
+    def residuals(self, params: Params) -> Tensor:
+        """Return the residuals [m] of an objective of least squares."""
+        objective = cast(LeastSquares, self.objective)
+        return objective.residuals(params, self.batch).to(next(iter(params.values())).dtype)
 
 
 def total(evaluation: Evaluation, weights: Tensor) -> Loss:
@@ -175,13 +181,27 @@ def total(evaluation: Evaluation, weights: Tensor) -> Loss:
     return loss
 
 
-def known(loss: Loss, params: Params, value: Tensor) -> Loss:
-    """Return a loss whose value at `params` is known, and is not computed again when it is asked for there."""
+@dataclass(frozen=True)
+class StepLoss:
+    """The loss as an optimizer's step is given it: its value at the step's parameters is known, not computed again.
 
-    def knowing(at: Params) -> Tensor:
-        return value if at is params else loss(at)
+    Attributes:
+        loss: the function.
+        params, value: the step's parameters, and its value there, [].
+        evaluation: the losses that it is made of.
+    """
 
-    return knowing
+    loss: Loss
+    params: Params
+    value: Tensor
+    evaluation: Evaluation
+
+    def __call__(self, params: Params) -> Tensor:
+        return self.value if params is self.params else self.loss(params)
+
+    def residuals(self, params: Params) -> Tensor:
+        """Return the residuals [m] whose sum of squares the loss is; for optimizers that ask for them."""
+        return self.evaluation.residuals(params)
 
 
 def start(experiment: Experiment, origin: Origin) -> Carry:
@@ -288,7 +308,8 @@ def advance(
     """
     taken, aggregator, objective = evaluate(experiment, carry, batch, True, jacobian)
     evaluation = evaluation_at(experiment, carry, batch, training=True)
-    loss = known(count(total(evaluation, taken.weights)), carry.params, torch.dot(taken.weights, taken.values))
+    value = torch.dot(taken.weights, taken.values)
+    loss = StepLoss(count(total(evaluation, taken.weights)), carry.params, value, evaluation)
     optimizer = experiment.optimizer_at(carry.step)
     found, state = make_update(optimizer, carry.params, experiment.clip(taken.gradients), carry.optimizer, loss)
     # A number [] that was given as a tensor would make float64 of a float32 parameter [].

@@ -9,7 +9,7 @@ from descend.checks import check_number
 from descend.derivatives.hessian import hessian
 from descend.optimizers.parts.few import require_few
 from descend.optimizers.parts.searching import Line, Move, Searching
-from descend.optimizers.parts.spectrum import Spectrum
+from descend.optimizers.parts.spectrum import Eigenbasis
 from descend.scalars import cast
 from descend.types import Params, State
 
@@ -62,7 +62,7 @@ class Newton(Searching):
 
     def direction(self, matrix: Tensor, gradient: Tensor) -> Tensor:
         """Return −Q |Λ|⁻¹ Qᵀ g, [n]; NaN where the matrix [n, n] is not finite."""
-        values, vectors = Spectrum.of(matrix)
+        values, vectors = Eigenbasis.of(matrix)
         sizes = values.abs()
         rounding = len(gradient) * torch.finfo(matrix.dtype).eps
         floor = torch.clamp(cast(self.floor, sizes) * torch.ones_like(sizes), min=rounding)

@@ -48,6 +48,11 @@ class Optimizer(ABC):
         """The highest order of derivatives of `loss` that a step computes itself; tried before the run if above 1."""
         return 0
 
+    @property
+    def fits(self) -> bool:
+        """Whether it asks `loss.residuals`, which an objective of `LeastSquares` has: params -> r [m] with f = ‖r‖²."""
+        return False
+
     def evaluations(self, steps: int, state: State) -> dict[str, int]:
         """Return what `steps` steps evaluated beyond the gradients they were given, by the names of result.json.
 

@@ -59,7 +59,7 @@ class TrustRegionCG(Regional):
         zeros = like.new_zeros(count)
         return {"directions": like.new_zeros(count, n), "squares": zeros, "curvatures": zeros.clone()}
 
-    def model(self, params: Params, loss: Loss, gradient: Tensor) -> State:
+    def model(self, params: Params, loss: Loss, gradient: Tensor, before: State) -> State:
         """Return the path: its directions d [k, n], ‖r‖² [k] of the residuals before each, 0 behind the end, dᵀ∇²f d."""
         product, residual = HessianProduct(loss, params), -gradient
         direction, square = residual, torch.dot(residual, residual)

@@ -8,7 +8,7 @@ from torch import Tensor
 from descend.derivatives.hessian import hessian
 from descend.optimizers.parts.few import require_few
 from descend.optimizers.parts.regional import Regional
-from descend.optimizers.parts.spectrum import Spectrum
+from descend.optimizers.parts.spectrum import Eigenbasis
 from descend.types import Loss, Params, State
 from descend.vectors import numel
 
@@ -40,8 +40,8 @@ class HessianRegion(Regional):
         like, n = next(iter(params.values())), numel(params)
         return {"values": like.new_zeros(n), "vectors": like.new_zeros(n, n)}
 
-    def model(self, params: Params, loss: Loss, gradient: Tensor) -> State:
-        return Spectrum.of(hessian(loss, params))._asdict()
+    def model(self, params: Params, loss: Loss, gradient: Tensor, before: State) -> State:
+        return Eigenbasis.of(hessian(loss, params))._asdict()
 
     def solve(self, model: State, gradient: Tensor, radius: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         slopes = gradient @ model["vectors"]

@@ -43,12 +43,19 @@ class Regional(Trying):
         """Return a model before the first step, in the shapes of those that follow."""
 
     @abstractmethod
-    def model(self, params: Params, loss: Loss, gradient: Tensor) -> State:
-        """Return the model of `loss` at `params`, where its gradient is `gradient` [n]: a dict of tensors."""
+    def model(self, params: Params, loss: Loss, gradient: Tensor, before: State) -> State:
+        """Return the model of `loss` at `params`, where its gradient is `gradient` [n]: a dict of tensors.
+
+        `before` is the model of the point that the run stands at.
+        """
 
     @abstractmethod
     def solve(self, model: State, gradient: Tensor, radius: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the step p [n], the fall that the model promises, and ‖p‖ in the region's norm, [] each."""
+
+    def first_radius(self, point: Tensor, model: State) -> Tensor:
+        """Return the radius around the first point [n], []."""
+        return cast(self.lr, point)
 
     def init(self, params: Params) -> State:
         point = ravel(params).clone()
@@ -70,11 +77,11 @@ class Regional(Trying):
         noise = ROUNDING * torch.finfo(value.dtype).eps * torch.where(first, 0, state["level"].abs())
         share = (state["level"] - value + noise) / (state["promised"] + noise)
         taken = first | (share > ACCEPTED)
-        made = self.model(params, loss, gradient)
+        made = self.model(params, loss, gradient, state["model"])
         model = {name: torch.where(taken, made[name], x) for name, x in state["model"].items()}
         standing = torch.where(taken, trial, state["standing"])
         slope = torch.where(taken, gradient, state["gradient"])
-        radius = torch.where(first, cast(self.lr, value), next_radius(share, state["length"], state["radius"]))
+        radius = torch.where(first, self.first_radius(trial, model), next_radius(share, state["length"], state["radius"]))
         move, promised, length = self.solve(model, slope, radius)
         after = {
             "standing": standing,

@@ -9,14 +9,14 @@ NEWTON_STEPS = 12
 """Of the equation for the length; each about doubles the digits."""
 
 
-class Spectrum(NamedTuple):
+class Eigenbasis(NamedTuple):
     """Eigenvalues [n], ascending, and eigenvectors [n, n] in columns; NaN of a matrix that is not finite."""
 
     values: Tensor
     vectors: Tensor
 
     @classmethod
-    def of(cls, matrix: Tensor) -> "Spectrum":
+    def of(cls, matrix: Tensor) -> "Eigenbasis":
         """Decompose a symmetric matrix [n, n]; LAPACK would refuse one that is not finite."""
         finite = matrix.isfinite().all()
         values, vectors = torch.linalg.eigh(torch.where(finite, matrix, 0))
