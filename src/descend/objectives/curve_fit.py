@@ -74,7 +74,8 @@ class CurveFit(LeastSquares):
         deviation = (torch.dot(residuals, residuals) / (rows - count if rows > count else torch.nan)).sqrt()
         norms = torch.linalg.vector_norm(jacobian, dim=0)  # columns of one length lose fewer digits
         triangle = torch.linalg.qr(jacobian / norms).R
-        inverse = torch.linalg.solve_triangular(triangle, torch.eye(count, dtype=triangle.dtype, device=triangle.device), upper=True)
+        identity = torch.eye(count, dtype=triangle.dtype, device=triangle.device)
+        inverse = torch.linalg.solve_triangular(triangle, identity, upper=True)
         errors = deviation * torch.linalg.vector_norm(inverse, dim=1) / norms
         named = {f"standard_error_{name}": x for name, x in zip(params, errors.unbind(), strict=True)}
         return {"residual_standard_deviation": deviation} | named

@@ -18,8 +18,9 @@ class BFGS(Searching):
     conditions, s the step and y the change of the gradient.
 
     Broyden, Fletcher, Goldfarb and Shanno (1970) each; Nocedal & Wright, "Numerical Optimization" (2006), algorithm
-    6.1. H begins as I, and begins anew where no point of a line is lower; where yᵀs is not above 0 by more than rounding
-    it stays as it is. The first trial along a line expects the fall of the step before (equation 3.60), as scipy's does.
+    6.1. H begins as I, and begins anew where no point of a line is lower; where yᵀs is not above 0 by more than
+    rounding it stays as it is. The first trial along a line expects the fall of the step before (equation 3.60), as
+    scipy's does.
 
     The run stands at the lowest point of the search; the parameters of a step are a trial point, and each step costs
     one evaluation. Memory for n² numbers.

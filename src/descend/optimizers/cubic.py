@@ -12,9 +12,10 @@ from descend.optimizers.parts.spectrum import with_cubic
 class Cubic(HessianRegion):
     """x ← x + p where f falls; p minimises ∇f(x)·p + ½ pᵀ∇²f(x) p + σ/3 ‖p‖³, exactly.
 
-    Nesterov & Polyak, "Cubic regularization of Newton method and its global performance" (Math. Program. 108, 2006);
-    σ = 1/lr at first, and adapts as in Cartis, Gould & Toint, "Adaptive cubic regularisation methods" (Math. Program. 127, 2011), algorithm
-    2.1: with ρ the fall over what the quadratic promised it is halved where ρ > 3/4, and multiplied by 4 where ρ < 1/4.
+    Nesterov & Polyak, "Cubic regularization of Newton method and its global performance" (Math. Program. 108, 2006).
+    σ = 1/lr at first, and adapts as in Cartis, Gould & Toint, "Adaptive cubic regularisation methods" (Math. Program.
+    127, 2011), algorithm 2.1: with ρ the fall over what the quadratic promised it is halved where ρ > 3/4, and
+    multiplied by 4 where ρ < 1/4.
 
     The run stands at the last point taken, whose value never rises by more than rounding; the parameters of a step are
     a trial point. A step costs one evaluation, a Hessian (n backward passes) and an eigenvalue problem, O(n³).

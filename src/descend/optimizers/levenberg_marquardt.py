@@ -26,13 +26,14 @@ class LevenbergMarquardt(Regional):
     a trial point. A step costs one evaluation, a Jacobian (n backward passes) and its singular values, O(m n²).
 
     Args:
-        lr: the first radius Δ as a multiple of ‖D x‖, or of 1 where that is 0; > 0.
+        lr: the first radius Δ as a multiple of ‖D x‖, or of 1 where that is 0; > 0. A large one may jump out of the
+            valley that leads to the minimum.
 
     Raises:
         ConfigurationError: by `init`, for more than 4,096 parameters.
     """
 
-    lr: float = 100.0
+    lr: float = 0.1
 
     @property
     def fits(self) -> bool:

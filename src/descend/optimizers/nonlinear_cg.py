@@ -16,7 +16,8 @@ class NonlinearCG(Searching):
 
     Polak & Ribière (1969), with β ≥ 0: Gilbert & Nocedal, "Global convergence properties of conjugate gradient methods"
     (SIAM J. Optim. 2, 1992); Nocedal & Wright, "Numerical Optimization" (2006), equation 5.45. t is of the strong Wolfe
-    conditions with c₂ = 0.4 as in scipy, its first trial where the line falls as the last one did. Memory for a few vectors.
+    conditions with c₂ = 0.4 as in scipy, its first trial where the line falls as the last one did. Memory for a few
+    vectors.
 
     The run stands at the lowest point of the search; the parameters of a step are a trial point, and each step costs
     one evaluation.

@@ -60,7 +60,7 @@ class TrustRegionCG(Regional):
         return {"directions": like.new_zeros(count, n), "squares": zeros, "curvatures": zeros.clone()}
 
     def model(self, params: Params, loss: Loss, gradient: Tensor, before: State) -> State:
-        """Return the path: its directions d [k, n], ‖r‖² [k] of the residuals before each, 0 behind the end, dᵀ∇²f d."""
+        """Return the path: its directions d [k, n], dᵀ∇²f d [k], and ‖r‖² [k] of the residuals, 0 behind its end."""
         product, residual = HessianProduct(loss, params), -gradient
         direction, square = residual, torch.dot(residual, residual)
         tolerance = smaller(self.forcing, root(root(square))).to(square.dtype)

@@ -29,8 +29,7 @@ class Regional(Trying):
     """x ← x + p where f falls by enough of what the model promised; p minimises the model over ‖p‖ ≤ Δ.
 
     Nocedal & Wright, "Numerical Optimization" (2006), algorithm 4.1: with ρ the fall over the promised fall, Δ becomes
-    ‖p‖ / 4 where ρ < 1/4, and is doubled where ρ > 3/4 and p reached it. A trial that is not taken costs one evaluation,
-    and no new model.
+    ‖p‖ / 4 where ρ < 1/4, and is doubled where ρ > 3/4 and p reached it.
 
     Args:
         lr: the first radius Δ, > 0.
@@ -73,7 +72,7 @@ class Regional(Trying):
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
         trial, value, gradient = ravel(params), loss(params), ravel(gradients)
-        first = state["level"].isinf()
+        first = ~state["level"].isfinite()
         noise = ROUNDING * torch.finfo(value.dtype).eps * torch.where(first, 0, state["level"].abs())
         share = (state["level"] - value + noise) / (state["promised"] + noise)
         taken = first | (share > ACCEPTED)
@@ -81,7 +80,9 @@ class Regional(Trying):
         model = {name: torch.where(taken, made[name], x) for name, x in state["model"].items()}
         standing = torch.where(taken, trial, state["standing"])
         slope = torch.where(taken, gradient, state["gradient"])
-        radius = torch.where(first, self.first_radius(trial, model), next_radius(share, state["length"], state["radius"]))
+        radius = torch.where(
+            first, self.first_radius(trial, model), next_radius(share, state["length"], state["radius"])
+        )
         move, promised, length = self.solve(model, slope, radius)
         after = {
             "standing": standing,

@@ -62,9 +62,11 @@ def looked(search: Search, value: Tensor, slope: Tensor, flatness: float) -> tup
 
     The strong Wolfe conditions are φ(t) ≤ φ(0) + c₁ t φ'(0) and |φ'(t)| ≤ c₂ |φ'(0)|. The bracket shrinks as in
     Nocedal & Wright, "Numerical Optimization", algorithm 3.6, and grows by extrapolation until there is one; trials are
-    minimisers of cubics. Close to a minimum, where differences of values are rounding, slopes decide, as in Hager & Zhang,
-    "A new conjugate gradient method with guaranteed descent" (SIAM J. Optim. 16, 2005), eq. 4.3. (Moré & Thuente, "Line search algorithms with guaranteed sufficient decrease", ACM TOMS 20,
-    1994, say where to keep them).
+    minimisers of cubics. Close to a minimum, where differences of values are rounding, slopes decide, as in Hager &
+    Zhang, "A new conjugate gradient method with guaranteed descent" (SIAM J. Optim. 16, 2005), eq. 4.3.
+
+    Args:
+        flatness: c₂, below 1.
     """
     t, low, high = search["length"], search["low"], search["high"]
     flat = slope.abs() <= flatness * search["descent"].abs()
