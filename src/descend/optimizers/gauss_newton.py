@@ -11,7 +11,7 @@ from descend.types import Params, State
 
 
 @dataclass(frozen=True)
-class GaussNewton(Searching):
+class DampedGaussNewton(Searching):
     """x ← x + t p, where p minimises ‖r + J p‖ for f = ‖r‖², and t is of the strong Wolfe conditions.
 
     Nocedal & Wright, "Numerical Optimization" (2006), section 10.3. p is the shortest minimiser, by the pseudo-inverse

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from descend.derivatives.flat import ravel, unravel
 from descend.optimizers.parts.trying import Trying
-from descend.optimizers.parts.wolfe import begun, looked
+from descend.optimizers.parts.wolfe import search_from, looked
 from descend.scalars import cast, ratio, smaller
 from descend.types import Loss, Params, State
 
@@ -99,7 +99,7 @@ class Searching(Trying):
             "point": point.clone(),
             "gradient": torch.zeros_like(point),
             "direction": torch.zeros_like(point),
-            "search": begun(infinite.clone(), zero, zero.clone()),
+            "search": search_from(infinite.clone(), zero, zero.clone()),
             "learned": self.learned(params),
         }
 
@@ -123,7 +123,7 @@ class Searching(Trying):
         downhill = descent < 0
         direction = torch.where(downhill, line.direction, -gradient)
         descent = torch.where(downhill, descent, -torch.dot(gradient, gradient))
-        fresh = begun(value, descent, torch.where(downhill, line.length, self.short(gradient)))
+        fresh = search_from(value, descent, torch.where(downhill, line.length, self.short(gradient)))
         after = {
             "standing": torch.where(lower, trial, state["standing"]),
             "level": torch.where(lower, value, state["level"]),

@@ -30,7 +30,7 @@ Search = dict[str, Tensor]
 """
 
 
-def begun(value: Tensor, descent: Tensor, length: Tensor) -> Search:
+def search_from(value: Tensor, descent: Tensor, length: Tensor) -> Search:
     """Return a search from φ(0) and φ'(0) that tries `length` first."""
     zero = torch.zeros_like(value)
     return {
