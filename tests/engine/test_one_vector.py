@@ -40,7 +40,7 @@ ENTRYWISE = {
 }
 BY_PARAMETER = {
     *("adafactor", "adam_then_lbfgs", "barzilai_borwein", "came", "dadapt_adam", "lamb", "lars", "mars", "newton"),
-    *("newton_cg", "polyak", "prodigy", "shampoo", "soap", "stochastic_polyak", "torch"),
+    *("newton_cg", "polyak", "prodigy", "shampoo", "soap", "sophia_h", "stochastic_polyak", "torch", "adahessian"),
 }
 BY_GROUP = {"groups", "muon", "normuon"}
 SHAPES = {"weight": (7, 11), "bias": (7,), "scale": (), "kernel": (3, 2, 5)}

@@ -25,15 +25,18 @@ from torch.nn import functional
 
 from descend.engine.flat import begin_state, make_update, point_reported
 from descend.errors import ConfigurationError
+from descend.graph.chance import Chance
 from descend.kinds import usual_kinds
 from descend.optimizers.adabelief import AdaBelief
 from descend.optimizers.adafactor import Adafactor
+from descend.optimizers.adahessian import AdaHessian
 from descend.optimizers.ademamix import AdEMAMix
 from descend.optimizers.adopt import ADOPT
 from descend.optimizers.barzilai_borwein import BarzilaiBorwein
 from descend.optimizers.came import CAME
 from descend.optimizers.dadapt_adam import DAdaptAdam
 from descend.optimizers.groups import Groups, ParameterGroup
+from descend.optimizers.hutchinson import normals, signs
 from descend.optimizers.lamb import LAMB
 from descend.optimizers.lars import LARS
 from descend.optimizers.mars import MARS
@@ -48,6 +51,7 @@ from descend.optimizers.sgd import SGD
 from descend.optimizers.shampoo import Shampoo
 from descend.optimizers.signum import Signum
 from descend.optimizers.soap import SOAP
+from descend.optimizers.sophia import SophiaH
 from descend.optimizers.stochastic_polyak import StochasticPolyak
 from descend.types import Params
 
@@ -374,6 +378,78 @@ def test_equals_its_reference(name: str, data: st.DataObject) -> None:
             for key, x in after.items():
                 error = (found[key] - x).abs().max() / x.abs().max()
                 assert error <= TOLERANCE, f"{key} differs by {error:.1e} after {step + 1} steps"
+
+
+# Methods that estimate the Hessian's diagonal: the reference is handed an estimate from the same probe
+
+Draw = Callable[[Params], Tensor]
+
+curvature = {"lr": lr, "betas": betas, "weight_decay": weight_decay}
+ESTIMATED = {
+    "AdaHessian": (
+        AdaHessian,
+        signs,
+        lambda params, o: pytorch_optimizer.AdaHessian(
+            params, **{x: o[x] for x in o if x != "averaged"}, foreach=False
+        ),
+        curvature | {"eps": eps, "hessian_power": st.floats(0.2, 1), "averaged": st.booleans()},
+    ),
+    "SophiaH": (
+        SophiaH,
+        normals,
+        # Its learning rate is ours over γ, and its ε likewise.
+        lambda params, o: pytorch_optimizer.SophiaH(
+            params,
+            lr=o["lr"] / o["gamma"],
+            betas=o["betas"],
+            p=o["gamma"],
+            eps=o["eps"] / o["gamma"],
+            weight_decay=o["weight_decay"] * o["gamma"],
+            update_period=o["every"],
+            foreach=False,
+        ),
+        curvature | {"eps": eps, "gamma": st.floats(0.01, 1), "every": st.integers(1, 4)},
+    ),
+}
+
+
+def estimate_by_jacobian(params: Params, probe: Tensor, averaged: bool) -> list[Tensor]:
+    """Return z ⊙ Hz from the whole Hessian of the small network, which torch.autograd.functional computes."""
+    sizes = [x.numel() for x in params.values()]
+
+    def flat(vector: Tensor) -> Tensor:
+        parts = zip(params.items(), vector.split(sizes), strict=True)
+        return loss({name: part.view_as(x) for (name, x), part in parts})
+
+    point = torch.cat([x.reshape(-1) for x in params.values()])
+    with torch.enable_grad():
+        found = probe * (torch.autograd.functional.hessian(flat, point) @ probe)
+    shaped = [part.view_as(x).clone() for part, x in zip(found.split(sizes), params.values(), strict=True)]
+    return [x.abs().mean((2, 3), keepdim=True).expand_as(x) if averaged and x.dim() == 4 else x for x in shaped]
+
+
+@pytest.mark.parametrize("name", ESTIMATED)
+@settings(max_examples=4)
+@given(data=st.data())
+def test_with_the_same_probes_equals_its_reference(name: str, data: st.DataObject) -> None:
+    method, draw, make, drawn = ESTIMATED[name]
+    options = data.draw(st.fixed_dictionaries(drawn))
+    optimizer, params = method(**options), {name: x.clone().requires_grad_() for name, x in START.items()}
+    twin, state = make(list(params.values()), options), optimizer.init(START)
+    for step in range(STEPS):
+        before = {name: x.detach().clone() for name, x in params.items()}
+        gradients = gradients_at(before)
+        with Chance(0, step), torch.no_grad():
+            found, state = optimizer.step(before, gradients, state, loss)
+        with Chance(0, step):
+            probe = draw(before)
+        for key, x in params.items():
+            x.grad = gradients[key].clone()
+        due = step % options.get("every", 1) == 0
+        twin.step(**{"hessian": estimate_by_jacobian(before, probe, options.get("averaged", False))} if due else {})
+        for key, x in params.items():
+            error = (found[key] - x.detach()).abs().max() / x.detach().abs().max()
+            assert error <= TOLERANCE, f"{key} differs by {error:.1e} after {step + 1} steps"
 
 
 # Laws
