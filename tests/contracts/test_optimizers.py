@@ -328,3 +328,9 @@ def test_refuses_a_wrong_pair(choice: str) -> None:
         for wrong in (0.9, (0.5,), (0.5, 1.2, 1.3), "ab"):
             with pytest.raises(ConfigurationError, match=rf"\.{name}\b.*pair"):
                 dataclasses.replace(optimizer, **{name: wrong})
+
+
+@pytest.mark.parametrize("choice", CHOICES)
+def test_the_menu_says_where_a_learning_rate_comes_from(choice: str) -> None:
+    [line] = [line for line in (FOLDER / "optimizer" / f"{choice}.yaml").read_text().splitlines() if "lr:" in line[:3]]
+    assert "#" in line, f"conf/optimizer/{choice}.yaml: lr has a value, but no comment says whose"

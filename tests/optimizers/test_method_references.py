@@ -36,7 +36,7 @@ from descend.optimizers.barzilai_borwein import BarzilaiBorwein
 from descend.optimizers.came import CAME
 from descend.optimizers.dadapt_adam import DAdaptAdam
 from descend.optimizers.groups import Groups, ParameterGroup
-from descend.optimizers.hutchinson import normals, signs
+from descend.optimizers.hutchinson import random_normals, random_signs
 from descend.optimizers.lamb import LAMB
 from descend.optimizers.lars import LARS
 from descend.optimizers.mars import MARS
@@ -388,7 +388,7 @@ curvature = {"lr": lr, "betas": betas, "weight_decay": weight_decay}
 ESTIMATED = {
     "AdaHessian": (
         AdaHessian,
-        signs,
+        random_signs,
         lambda params, o: pytorch_optimizer.AdaHessian(
             params, **{x: o[x] for x in o if x != "averaged"}, foreach=False
         ),
@@ -396,7 +396,7 @@ ESTIMATED = {
     ),
     "SophiaH": (
         SophiaH,
-        normals,
+        random_normals,
         # Its learning rate is ours over γ, and its ε likewise.
         lambda params, o: pytorch_optimizer.SophiaH(
             params,

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from descend.checks import check_number
 from descend.optimizers.arithmetic import add_quotient, moving_average, moving_square
-from descend.optimizers.hutchinson import diagonal_estimate, signs
+from descend.optimizers.hutchinson import diagonal_estimate, random_signs
 from descend.optimizers.moments import MomentMethod
 from descend.optimizers.weight_decay import decayed
 from descend.scalars import cast, ratio
@@ -52,7 +52,7 @@ class AdaHessian(MomentMethod):
         beta1, beta2 = self.betas
         powers = self.powers(state)
         rate = ratio(self.lr, 1 - powers["power1"])
-        found = diagonal_estimate(loss, params, signs(params))
+        found = diagonal_estimate(loss, params, random_signs(params))
         new, first, second = {}, {}, {}
         for name, x in decayed(params, self.weight_decay, self.lr).items():
             first[name] = moving_average(state["first"][name], gradients[name], beta1)

@@ -8,12 +8,12 @@ from descend.derivatives.products import HessianProduct
 from descend.types import Loss, Params
 
 
-def signs(params: Params) -> Tensor:
+def random_signs(params: Params) -> Tensor:
     """Draw a vector of +1 and −1, each as likely as the other, [n]."""
     return torch.randint_like(ravel(params), 2) * 2 - 1
 
 
-def normals(params: Params) -> Tensor:
+def random_normals(params: Params) -> Tensor:
     """Draw a vector of normal numbers, [n]."""
     return torch.randn_like(ravel(params))
 

@@ -6,7 +6,7 @@ import torch
 
 from descend.checks import check_number, check_pair
 from descend.optimizers.arithmetic import add_scaled, moving_average
-from descend.optimizers.hutchinson import diagonal_estimate, normals
+from descend.optimizers.hutchinson import diagonal_estimate, random_normals
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.weight_decay import decayed
 from descend.scalars import cast, real
@@ -62,7 +62,7 @@ class SophiaH(Optimizer):
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
         beta1, beta2 = self.betas
         due = real(state["step"] % self.every) == 0
-        found = diagonal_estimate(loss, params, normals(params))
+        found = diagonal_estimate(loss, params, random_normals(params))
         new, first, curvature = {}, {}, {}
         for name, x in decayed(params, self.weight_decay, self.lr).items():
             first[name] = moving_average(state["first"][name], gradients[name], beta1)
