@@ -155,14 +155,20 @@ def test_compiled_programs(tmp_path: Path) -> None:
     experiment = made([*SMALL_NET[:-1], *QUIET, "compile=true", "steps=45"])
     undisturbed = start(tmp_path / "undisturbed", experiment)
     assert result(undisturbed)["provenance"]["backend"] == "compiled"
-    assert_same(start(tmp_path / "checkpoints", experiment, every=3), undisturbed)
-    longer = start(tmp_path / "longer", made([*SMALL_NET[:-1], *QUIET, "compile=true", "steps=40"]))
-    go_on(longer, experiment)
-    assert_same(longer, undisturbed)
     folder = start(tmp_path / "killed", experiment, 3, killed=4)
     assert 0 < state(folder)["state"]["step"] < 45
     go_on(folder, experiment, 3)
     assert_same(folder, undisturbed)
+
+
+@pytest.mark.slow
+def test_compiled_programs_made_longer(tmp_path: Path) -> None:
+    experiment = made([*SMALL_NET[:-1], *QUIET, "compile=true", "steps=45"])
+    undisturbed = start(tmp_path / "undisturbed", experiment)
+    assert_same(start(tmp_path / "checkpoints", experiment, every=3), undisturbed)
+    longer = start(tmp_path / "longer", made([*SMALL_NET[:-1], *QUIET, "compile=true", "steps=40"]))
+    go_on(longer, experiment)
+    assert_same(longer, undisturbed)
 
 
 def test_a_long_run_of_a_kernel(tmp_path: Path) -> None:
