@@ -162,7 +162,7 @@ def losses_at(experiment: Experiment, origin: Origin) -> LossGradients:
 
 def versions(objective: Objective) -> dict[str, int]:
     """Return how often each tensor that an objective holds, or a module of its, was written into, by name."""
-    found = {}
+    found: dict[str, int] = {}
     for name, value in getattr(objective, "__dict__", {}).items():
         if isinstance(value, torch.nn.Module):
             found |= {f"{name}.{key}": writings(x) for key, x in value.state_dict(keep_vars=True).items()}

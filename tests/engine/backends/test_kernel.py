@@ -81,7 +81,7 @@ NOT_TAKEN = {
         "newton": EIGENVECTORS,
         **dict.fromkeys(["muon", "normuon"], DRAWS),
         "shampoo": SELDOM,
-        **dict.fromkeys(["adahessian", "sophia_h"], DRAWN),
+        **dict.fromkeys(["adahessian", "psgd_kron", "sophia_h"], DRAWN),
         **dict.fromkeys(["adam_then_lbfgs", "newton_cg", "torch"], CALLED),
     },
     "schedule": {},
