@@ -11,7 +11,7 @@ from torch import Tensor
 
 from descend.objectives.data.dataset import Dataset, Examples, check_examples, check_parts, has_room
 from descend.objectives.data.on_disk import OnDisk
-from descend.objectives.data.shuffled import Shuffled, column_of
+from descend.objectives.data.shuffled import Shuffled, as_columns
 from descend.objectives.data.streamed import Streamed
 
 TOGETHER = 256
@@ -94,8 +94,8 @@ def _held(data: Shuffled, version: object) -> Dataset:
     if data.standardise:
         scale = scale_of(files, train) if files[0].is_floating_point() else None
         if targets.is_floating_point():
-            columns = column_of(targets)
-            targets = summary(columns[train].split(TOGETHER), (0,))(columns).reshape(targets.shape)
+            columns = as_columns(targets)
+            targets = moments_of(columns[train].split(TOGETHER), (0,))(columns).reshape(targets.shape)
     part = [Part(files, targets, of, scale) for of in (train, validation, test)]
     classes = 0 if targets.is_floating_point() else int(targets.max()) + 1
     kept = part[1] if len(validation) else None
@@ -105,17 +105,17 @@ def _held(data: Shuffled, version: object) -> Dataset:
 def scale_of(files: OnDisk, train: Tensor) -> Scale:
     """Return the scale of inputs by those of the training part: tables by column, else by all their numbers."""
     over = (0,) if files[0].dim() == 1 else tuple(range(files[0].dim() + 1))
-    mean, deviation = summary(batches_of(files, train.tolist()), over)
+    mean, deviation = moments_of(read_together(files, train.tolist()), over)
     return Scale(mean[0], deviation[0])
 
 
-def batches_of(files: OnDisk, places: Sequence[int]) -> Iterator[Tensor]:
+def read_together(files: OnDisk, places: Sequence[int]) -> Iterator[Tensor]:
     """Yield the inputs at some places, many at a time, [k, …]."""
     for at in range(0, len(places), TOGETHER):
         yield torch.stack([files[place] for place in places[at : at + TOGETHER]])
 
 
-def summary(batches: Iterable[Tensor], over: tuple[int, ...]) -> Scale:
+def moments_of(batches: Iterable[Tensor], over: tuple[int, ...]) -> Scale:
     """Return mean and deviation over these dimensions of all batches, as `standardised` has them.
 
     Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979).

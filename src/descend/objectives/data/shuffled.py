@@ -47,11 +47,11 @@ class Shuffled(Dataset):
         if inputs.is_floating_point():
             inputs = standardised(inputs, train, examples.numbers)
         if targets.is_floating_point():
-            targets = standardised(column_of(targets), train).reshape(targets.shape)
+            targets = standardised(as_columns(targets), train).reshape(targets.shape)
         return inputs, targets
 
 
-def column_of(targets: Tensor) -> Tensor:
+def as_columns(targets: Tensor) -> Tensor:
     """Return targets as columns, [n, …]: [n] is one column."""
     return targets[:, None] if targets.dim() == 1 else targets
 
