@@ -51,12 +51,12 @@ STACKS = {
         "three_hump_camel", "wood", "zakharov", "zdt1",
     },
     "optimizer": {
-        "adabelief", "adadelta", "adafactor", "adagrad", "adam", "adamax", "adamw", "ademamix", "adopt", "asgd",
-        "barzilai_borwein", "bfgs", "came", "cubic", "dadapt_adam", "dogleg", "gauss_newton", "gradient_descent",
-        "groups", "lamb", "lars", "lbfgs", "levenberg_marquardt", "lion", "mars", "momentum", "muon", "nadam",
-        "nesterov", "newton", "nonlinear_cg", "normuon", "polyak", "prodigy", "radam", "rmsprop", "rprop",
-        "schedule_free_adamw", "schedule_free_sgd", "sgd", "shampoo", "signum", "soap", "stochastic_polyak",
-        "trust_region", "trust_region_cg",
+        "adabelief", "adadelta", "adafactor", "adagrad", "adahessian", "adam", "adamax", "adamw", "ademamix", "adopt",
+        "asgd", "barzilai_borwein", "bfgs", "came", "cubic", "dadapt_adam", "dogleg", "gauss_newton",
+        "gradient_descent", "groups", "lamb", "lars", "lbfgs", "levenberg_marquardt", "lion", "mars", "momentum",
+        "muon", "nadam", "nesterov", "newton", "nonlinear_cg", "normuon", "polyak", "prodigy", "psgd_kron", "radam",
+        "rmsprop", "rprop", "schedule_free_adamw", "schedule_free_sgd", "sgd", "shampoo", "signum", "soap", "sophia_h",
+        "stochastic_polyak", "trust_region", "trust_region_cg",
     },
     "aggregator": {
         "aligned_mtl", "dual_proj", "dwa", "famo", "geometric_mean", "gradnorm", "imtl_g", "mean", "min_norm", "pcgrad",

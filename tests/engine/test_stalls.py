@@ -19,8 +19,8 @@ from descend.engine.experiment import Experiment
 from descend.engine.stalls import LEAST_STEPS, Stalls
 from descend.objectives.objective import Objective
 from descend.optimizers.gradient_descent import GradientDescent
-from descend.optimizers.trust_region import TrustRegion
 from descend.optimizers.optimizer import Optimizer
+from descend.optimizers.trust_region import TrustRegion
 from descend.types import Losses, Params
 
 RAT42_X = torch.tensor([9, 14, 21, 28, 42, 57, 63, 70, 79], dtype=torch.float64)

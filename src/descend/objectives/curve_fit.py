@@ -19,8 +19,9 @@ class CurveFit(LeastSquares):
     """Σᵢ (yᵢ − formula(xᵢ))² over the rows of a table, in the parameters that `start` names.
 
     Its metrics are the residual standard deviation s = √(f / (m − n)) of m rows and n parameters, and the standard
-    error of each parameter, the root of an entry of the diagonal of s² (JᵀJ)⁻¹, J the Jacobian of the residuals (Bates &
-    Watts, "Nonlinear regression analysis and its applications", 1988, section 2.2.3). They are not numbers where m ≤ n.
+    error of each parameter, the root of an entry of the diagonal of s² (JᵀJ)⁻¹; J is the Jacobian of the residuals
+    (Bates & Watts, "Nonlinear regression analysis and its applications", 1988, section 2.2.3). They are NaN where
+    m ≤ n.
 
     Args:
         formula: in the notation of `Formula`, over columns and parameters, such as `a * exp(-b * x)`.

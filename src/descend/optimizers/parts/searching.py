@@ -9,7 +9,7 @@ from torch import Tensor
 
 from descend.derivatives.flat import ravel, unravel
 from descend.optimizers.parts.trying import Trying
-from descend.optimizers.parts.wolfe import search_from, looked
+from descend.optimizers.parts.wolfe import looked, search_from
 from descend.scalars import cast, ratio, smaller
 from descend.types import Loss, Params, State
 
