@@ -45,6 +45,11 @@ def command(arguments: list[str]) -> int | None:
 
         started()
         return audit_command(arguments[1:])
+    if arguments[:1] == ["compare"]:
+        from descend.menu.commands.compare import compare_command
+
+        started()
+        return compare_command(arguments[1:])
     if helped:
         from descend.menu import FOLDER
         from descend.menu.help import help_text

@@ -30,7 +30,7 @@ def test_wilcoxon_is_what_counting_gives(differences: list[int]) -> None:
 
 
 def test_wilcoxons_own_example() -> None:
-    """Darwin's maize, fifteen pairs: the rank sum of the negative differences is 24 (Fisher 1935; P from scipy's manual)."""
+    """Darwin's maize, fifteen pairs (Fisher 1935); the p-value is in the manual of scipy's test."""
     differences = np.array([6, 8, 14, 16, 23, 24, 28, 29, 41, -48, 49, 56, 60, -67, 75], float)
     assert paired_p(differences, np.zeros(15)) == pytest.approx(0.041259765625, abs=1e-12)
 

@@ -12,11 +12,15 @@ def pareto_front(points: np.ndarray) -> np.ndarray:
     Returns:
         bool [n].
     """
-    finite = np.isfinite(points).all(axis=1)
-    known = points[finite]
-    beaten = [bool(((known <= point).all(axis=1) & (known < point).any(axis=1)).any()) for point in known]
-    front = finite.copy()
-    front[finite] = ~np.array(beaten, bool)
+    front = np.zeros(len(points), bool)
+    finite = np.flatnonzero(np.isfinite(points).all(axis=1))
+    places: list[int] = []
+    # In this order no point is dominated by a later one.
+    for place in finite[np.lexsort(points[finite].T[::-1])]:
+        kept, point = points[places], points[place]
+        if not ((kept <= point).all(axis=1) & (kept < point).any(axis=1)).any():
+            places.append(place)
+    front[places] = True
     return front
 
 

@@ -9,7 +9,10 @@ from rich.table import Table
 
 from descend.errors import Untraceable
 from descend.menu.compose import compose
-from descend.output.report.summary import best_settings, compared_column
+from descend.output.report.compared import comparisons
+from descend.output.report.printed import printable, terminal
+from descend.output.report.sources import column_of, with_seed
+from descend.output.report.together import Runs
 from descend.sweeps.aside import Aside
 from descend.sweeps.batch import bytes_of_one, device_of
 from descend.sweeps.job import Group
@@ -17,7 +20,7 @@ from descend.sweeps.pages import MOST_ROWS, clear_pages, write_pages
 from descend.sweeps.paths import sweep_paths
 from descend.sweeps.plan import Plan
 from descend.sweeps.settings import Settings
-from descend.sweeps.store import Store, column_of
+from descend.sweeps.store import Store
 
 # TensorBoard holds a file open for each run, and a shell allows 1,024 unless asked for more.
 MANY_FILES = 500
@@ -87,7 +90,7 @@ def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, as
     paths = sweep_paths(plan.groups, store)
     if paths is not None:
         (store.folder / "paths.png").write_bytes(paths)
-    wide_console().print(best_table(plan, table))
+    show_comparisons(compared_runs(plan, store, table))
     if not shown:
         print(f"kept in {store.folder}: sweep.parquet has a row for each run, curves/ their curves")
         return
@@ -97,26 +100,17 @@ def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, as
     print(f"kept in {store.folder}\nsee it: {more}tensorboard --logdir {shlex.quote(str(store.folder))}")
 
 
-def best_table(plan: Plan, table: pl.DataFrame) -> Table:
-    """Return the best settings as a table to print."""
-    swept = [column_of(key) for key in plan.jobs[0].swept]
-    best = best_settings(table, swept)
-    metrics = [name for name in best.columns if name.startswith(("metrics.", "losses."))]
-    keys = [key for key in best.columns if key in swept]
-    repeated = bool((best["runs"] > 1).any())
-    several = repeated and bool((best["lowest"] != best["highest"]).any())
-    compared = compared_column(table).replace("_", " ")
-    value = f"{compared}, median of seeds" if several else compared
-    value += ", the same for every seed" if repeated and not several else ""
-    spread = ["lowest", "highest"] if several else []
-    ends = ", ".join(f"{n:,} {status}" for status, n in table["status"].value_counts(sort=True).iter_rows())
-    shown = Table(title=f"{counted(len(table), 'run')}: {ends}")
-    names = [key.removeprefix("swept.") for key in keys]
-    for name in ["run", *names, value, *spread, *metrics, "ended"]:
-        heading = name.removeprefix("metrics.").replace("losses.", "loss ")
-        shown.add_column(heading, overflow="fold")  # a number cut short is another number
-    for row in best.iter_rows(named=True):
-        numbers = ["-" if row[name] is None else f"{row[name]:.6g}" for name in ["value", *spread, *metrics]]
-        own = [f"{row[key]:.6g}" if isinstance(row[key], float) else str(row[key]) for key in keys]
-        shown.add_row(str(row["run"]), *own, *numbers, row["ended"])
-    return shown
+def compared_runs(plan: Plan, store: Store, table: pl.DataFrame) -> Runs:
+    """Return the runs of a sweep as they are compared."""
+    columns = [column_of(key) for key in plan.jobs[0].swept]
+    swept = tuple(key for key in columns if table[key].n_unique() > 1)
+    return Runs(with_seed(table), swept, store.curves())
+
+
+def show_comparisons(runs: Runs) -> None:
+    """Print how many runs ended how, and the comparison of their settings for each objective."""
+    ends = ", ".join(f"{n:,} {status}" for status, n in runs.table["status"].value_counts(sort=True).iter_rows())
+    print(f"{counted(len(runs.table), 'run')}: {ends}")
+    console = terminal()
+    for comparison in comparisons(runs):
+        console.print(printable(comparison, console.width))

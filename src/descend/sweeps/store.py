@@ -1,6 +1,5 @@
 """A sweep's folder: what is done is on disk, chunk by chunk, whatever happens next."""
 
-import dataclasses
 import fcntl
 import hashlib
 import json
@@ -15,8 +14,8 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from descend.atomic import whole
-from descend.engine.result import Result
 from descend.errors import ConfigurationError
+from descend.output.report.sources import column_of, flattened
 from descend.output.report.summary import with_sum
 from descend.records import SCHEMA
 from descend.sweeps.ends import compared_by
@@ -27,10 +26,6 @@ CHECKPOINTS = "checkpoints"
 
 PARTS = "parts"
 """The folder in which other processes leave chunks for the one that holds the index."""
-
-RESULT = {field.name for field in dataclasses.fields(Result)}
-PARTS_OF_RESULT = ("losses", "metrics", "values", "evaluations")
-"""Fields of a result that have a column for each of their names."""
 
 TABLES = """
 create table if not exists sweep (overrides text not null);
@@ -246,27 +241,6 @@ def write_curves(chunk: Chunk, folder: Path) -> list[Row]:
     return [
         (job.index, number, result.status, result.json()) for job, result in zip(chunk.jobs, chunk.results, strict=True)
     ]
-
-
-def flattened(result: dict[str, Any]) -> dict[str, Any]:
-    """Return a result's fields as columns: `losses.cross_entropy`, `metrics.accuracy`; parameters as JSON text."""
-    flat: dict[str, Any] = {}
-    for name, value in result.items():
-        if name in PARTS_OF_RESULT:
-            flat |= {f"{name}.{key}": item for key, item in value.items()}
-        elif name == "parameters":
-            flat[name] = None if value is None else json.dumps(value)
-        elif name == "provenance":
-            flat |= {f"provenance.{key}": value.get(key) for key in ("device", "dtype", "seed", "commit")}
-        else:
-            flat[name] = value
-    return flat
-
-
-def column_of(key: str) -> str:
-    """Return the column of a swept key: its own name, save where a column of the results has it (`steps`)."""
-    taken = key in RESULT or key.startswith(tuple(f"{part}." for part in PARTS_OF_RESULT))
-    return f"swept.{key}" if taken else key
 
 
 def difference(folder: Path, there: Sequence[Sequence[str]], here: Sequence[Sequence[str]]) -> str:
