@@ -1,6 +1,7 @@
 """What a sweep shows at its end, and its plan before it begins."""
 
 import shlex
+from collections.abc import Sequence
 
 import polars as pl
 from rich.console import Console
@@ -10,6 +11,8 @@ from rich.table import Table
 from descend.errors import Untraceable
 from descend.menu.compose import compose
 from descend.output.report.compared import comparisons
+from descend.output.report.comparison import Comparison
+from descend.output.report.curves import bands_of
 from descend.output.report.printed import printable, terminal
 from descend.output.report.sources import column_of, with_seed
 from descend.output.report.together import Runs
@@ -78,7 +81,9 @@ def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, as
     if not len(table):
         return
     kept = settings.kept(len(plan.jobs))
-    aside.draw(table, [column_of(key) for key in plan.jobs[0].swept])
+    runs = compared_runs(plan, store, table)
+    found = comparisons(runs)
+    aside.draw(table, [column_of(key) for key in plan.jobs[0].swept], bands_of(found, runs.curves))
     shown = False
     if kept:
         shown = write_pages(plan.jobs, kept, store, table, lambda job: compose(job.overrides, True, plan.source))
@@ -90,7 +95,7 @@ def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, as
     paths = sweep_paths(plan.groups, store)
     if paths is not None:
         (store.folder / "paths.png").write_bytes(paths)
-    show_comparisons(compared_runs(plan, store, table))
+    show_comparisons(table, found)
     if not shown:
         print(f"kept in {store.folder}: sweep.parquet has a row for each run, curves/ their curves")
         return
@@ -107,10 +112,10 @@ def compared_runs(plan: Plan, store: Store, table: pl.DataFrame) -> Runs:
     return Runs(with_seed(table), swept, store.curves())
 
 
-def show_comparisons(runs: Runs) -> None:
+def show_comparisons(table: pl.DataFrame, found: Sequence[Comparison]) -> None:
     """Print how many runs ended how, and the comparison of their settings for each objective."""
-    ends = ", ".join(f"{n:,} {status}" for status, n in runs.table["status"].value_counts(sort=True).iter_rows())
-    print(f"{counted(len(runs.table), 'run')}: {ends}")
+    ends = ", ".join(f"{n:,} {status}" for status, n in table["status"].value_counts(sort=True).iter_rows())
+    print(f"{counted(len(table), 'run')}: {ends}")
     console = terminal()
-    for comparison in comparisons(runs):
+    for comparison in found:
         console.print(printable(comparison, console.width))

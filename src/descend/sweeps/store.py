@@ -1,8 +1,8 @@
 """A sweep's folder: what is done is on disk, chunk by chunk, whatever happens next."""
 
 import fcntl
-import hashlib
 import json
+import re
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -15,17 +15,20 @@ from polars.exceptions import PolarsError
 
 from descend.atomic import whole
 from descend.errors import ConfigurationError
+from descend.output.report.naming import called
 from descend.output.report.sources import column_of, flattened
 from descend.output.report.summary import with_sum
 from descend.records import SCHEMA
 from descend.sweeps.ends import compared_by
-from descend.sweeps.job import Chunk, Job, swept_columns
+from descend.sweeps.job import Chunk, Job, as_typed, swept_columns
 
 CHECKPOINTS = "checkpoints"
 """The folder in which chunks leave their state while they are made."""
 
 PARTS = "parts"
 """The folder in which other processes leave chunks for the one that holds the index."""
+
+LONGEST_FOLDER = 60
 
 TABLES = """
 create table if not exists sweep (overrides text not null);
@@ -257,5 +260,11 @@ def difference(folder: Path, there: Sequence[Sequence[str]], here: Sequence[Sequ
 
 
 def folder_name(job: Job) -> str:
-    """Return the name of a run's own folder: its index and a hash of its overrides, which no override can escape."""
-    return f"{job.index:05}-{hashlib.sha256(' '.join(job.overrides).encode()).hexdigest()[:8]}"
+    """Return the name of a run's own folder: its index, which makes it unique, and what it is called.
+
+    Whatever a shell, a path or a URL may take for something else becomes a dash.
+    """
+    name = re.sub(
+        r"[^\w.=+-]+", "-", called({column_of(key): as_typed(text) for key, text in job.swept.items()}), flags=re.ASCII
+    )
+    return f"{job.index:05}-{name[:LONGEST_FOLDER].strip('-.')}".rstrip("-")

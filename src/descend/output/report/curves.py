@@ -1,6 +1,6 @@
 """The curves of what runs are compared by."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,6 +10,8 @@ from descend.metrics.metric import name_of_test
 from descend.output.report.comparison import Comparison
 from descend.output.report.summary import RAW, Measure
 from descend.statistics.runtimes import expected_runtime
+
+MOST_POINTS = 200
 
 RECORDED = {"value": "value", "best_value": "value", "gradient_norm": "gradient/norm"}
 
@@ -73,3 +75,47 @@ def with_target(comparison: Comparison, table: pl.DataFrame, curves: pl.LazyFram
 def with_note(comparison: Comparison, note: str) -> Comparison:
     """Return a comparison with one note more, before all others."""
     return replace(comparison, notes=(note, *comparison.notes))
+
+
+def bands_of(comparisons: Sequence[Comparison], curves: pl.LazyFrame, points: int = MOST_POINTS) -> pl.DataFrame:
+    """Return the curves of the settings that are compared, over their runs.
+
+    Args:
+        comparisons: one for each objective.
+        curves: run, step, name, value.
+        points: steps of a curve at most, evenly spaced.
+
+    Returns:
+        Columns: panel (the objective), line (the setting), label (what is measured), step, middle (the median of the
+        runs), low and high (their quartiles), runs (how many are still going). No rows where nothing was recorded.
+    """
+    parts = [own for comparison in comparisons for own in bands_of_one(comparison, curves, points)]
+    return pl.concat(parts) if parts else pl.DataFrame()
+
+
+def bands_of_one(comparison: Comparison, curves: pl.LazyFrame, points: int) -> Iterator[pl.DataFrame]:
+    """Yield the band of each setting of one objective."""
+    names = {run: row.name for row in comparison.rows for run in row.members}
+    found = curves_of(curves, comparison.measure, list(names))
+    if not len(found):
+        return
+    steps = found["step"].unique().sort()
+    kept = steps.gather(np.unique(np.linspace(0, len(steps) - 1, min(points, len(steps))).astype(int)))
+    found = found.filter(pl.col("step").is_in(kept.implode()) & pl.col("value").is_finite())
+    lines = pl.DataFrame({"run": list(names), "line": list(names.values())})
+    value = pl.col("value")
+    bands = (
+        found.join(lines, on="run")
+        .group_by("line", "step")
+        .agg(
+            value.median().alias("middle"),
+            value.quantile(0.25).alias("low"),
+            value.quantile(0.75).alias("high"),
+            pl.len().alias("runs"),
+        )
+        .sort("step")
+    )
+    for row in comparison.rows:
+        own = bands.filter(pl.col("line") == row.name)
+        title = pl.lit(comparison.task).alias("panel"), pl.lit(comparison.measure.label).alias("label")
+        yield own.select(*title, "line", "step", "middle", "low", "high", "runs")
