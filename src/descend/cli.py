@@ -50,6 +50,11 @@ def command(arguments: list[str]) -> int | None:
 
         started()
         return compare_command(arguments[1:])
+    if arguments[:1] == ["report"]:
+        from descend.menu.commands.report import report_command
+
+        started()
+        return report_command(arguments[1:])
     if helped:
         from descend.menu import FOLDER
         from descend.menu.help import help_text

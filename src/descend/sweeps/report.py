@@ -13,6 +13,8 @@ from descend.menu.compose import compose
 from descend.output.report.compared import comparisons
 from descend.output.report.comparison import Comparison
 from descend.output.report.curves import bands_of
+from descend.output.report.html import NAME, write_report
+from descend.output.report.origin import origin_of
 from descend.output.report.printed import printable, terminal
 from descend.output.report.sources import column_of, with_seed
 from descend.output.report.together import Runs
@@ -96,13 +98,15 @@ def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, as
     if paths is not None:
         (store.folder / "paths.png").write_bytes(paths)
     show_comparisons(table, found)
+    write_report(store.folder / NAME, runs, found, [origin_of(store.folder)], [store.folder])
     if not shown:
-        print(f"kept in {store.folder}: sweep.parquet has a row for each run, curves/ their curves")
+        print(f"kept in {store.folder}: {NAME}, sweep.parquet with a row for each run, curves/ with their curves")
         return
     if len(table) > max(kept, MOST_ROWS):
         print(f"TensorBoard shows the best {max(kept, MOST_ROWS):,} runs; sweep.parquet has all {len(table):,}")
     more = "ulimit -n $(ulimit -Hn) && " if len(table) > MANY_FILES else ""
-    print(f"kept in {store.folder}\nsee it: {more}tensorboard --logdir {shlex.quote(str(store.folder))}")
+    print(f"kept in {store.folder}; look at {NAME} there")
+    print(f"see it: {more}tensorboard --logdir {shlex.quote(str(store.folder))}")
 
 
 def compared_runs(plan: Plan, store: Store, table: pl.DataFrame) -> Runs:

@@ -63,9 +63,9 @@ def compare_command(arguments: Sequence[str]) -> int:
     return 2 if refused else 0
 
 
-def compare_arguments(arguments: Sequence[str]) -> argparse.Namespace:
+def compare_arguments(arguments: Sequence[str], command: str = "descend compare") -> argparse.Namespace:
     """Return `folders`, `rank`, `mode`, `target`, `csv`, `latex` and `help`."""
-    parser = Parser("descend compare")
+    parser = Parser(command)
     parser.add_argument("named", nargs="*")
     for flag in ("--csv", "--latex", "--help", "-h"):
         parser.add_argument(flag, action="store_true")

@@ -43,7 +43,8 @@ def sweep_picture(table: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame
     if not axes or counts[axes[0]] < LEAST_POINTS:
         return None if bands is None else _draw_bands(bands)
     two = len(axes) == 2 and counts[axes[1]] > MOST_LINES
-    lines = [key for key in swept if key not in (*axes[: 1 + two], "seed", "objective") and shown(key, numbers, counts)]
+    elsewhere = (*axes[: 1 + two], "seed", "objective")
+    lines = [key for key in swept if key not in elsewhere and has_lines(key, numbers, counts)]
     ranked = with_rank(table).with_columns(pl.col(axes).cast(pl.Float64))
     data = with_names(ranked, lines, "line").with_columns(
         pl.col(axes[0]).alias("axis"), (pl.col("objective") if "objective" in swept else pl.lit("")).alias("panel")
@@ -54,7 +55,7 @@ def sweep_picture(table: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame
     return _draw(data, short_names(axes)[axes[0]], label)
 
 
-def shown(key: str, numbers: Sequence[str], counts: dict[str, int]) -> bool:
+def has_lines(key: str, numbers: Sequence[str], counts: dict[str, int]) -> bool:
     """Tell whether a key has a line for each of its values: a choice, or a number of few."""
     return key not in numbers or counts[key] <= MOST_LINES
 

@@ -197,7 +197,7 @@ def among_losses(
     for row in best.iter_rows(named=True):
         own = np.ones(len(table), bool)
         for key in choices:
-            own &= (table[key] == row[key]).to_numpy()
+            own &= table[key].eq_missing(row[key]).to_numpy()
         volume = None if not len(finite) else share_dominated(points[own], finite.min(axis=0), finite.max(axis=0))
         found.append((row["run"] in runs_on_front, volume))
     return found

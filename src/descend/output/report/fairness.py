@@ -100,7 +100,7 @@ def at_the_edge(comparison: Comparison, settings: pl.DataFrame, swept: Sequence[
     short = short_names(numbers)
     found: list[str] = []
     for row in comparison.rows if choices else comparison.rows[:1]:
-        own = settings.filter([pl.col(key) == row.keys[key] for key in choices]) if choices else settings
+        own = settings.filter([pl.col(key).eq_missing(row.keys[key]) for key in choices]) if choices else settings
         for key in numbers:
             tried = own[key].cast(pl.Float64).drop_nulls().unique().sort()
             value = row.keys[key]

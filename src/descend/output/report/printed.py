@@ -87,7 +87,8 @@ def digits_of(value: float | None, digits: int = 6) -> str:
 def interval_text(interval: tuple[float, float]) -> str:
     """Return an interval as text; nothing where there is none."""
     low, high = interval
-    return "" if math.isnan(low) else f"[{digits_of(low, 4)}, {digits_of(high, 4)}]"
+    ends = ["∞" if math.isinf(end) else digits_of(end, 4) for end in (low, high)]
+    return "" if math.isnan(low) else f"[{', '.join(ends)}]"
 
 
 def terminal() -> Console:
