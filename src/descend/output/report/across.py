@@ -69,7 +69,7 @@ def hits_of(comparison: Comparison, runs: Runs) -> Hits:
     values = sign * found["value"].to_numpy()
     first = found.group_by("run").agg(pl.col("value").sort_by("step").first())
     start = float(np.median(sign * first["value"].to_numpy()))
-    targets = values.min() + (start - values.min()) * TARGETS
+    targets = values.min() * (1 - TARGETS) + start * TARGETS
     parts: Mapping[Any, pl.DataFrame] = found.partition_by("run", as_dict=True)
     lengths = dict(runs.table.select("run", "steps").iter_rows())
     hits: Hits = {}

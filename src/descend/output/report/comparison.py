@@ -208,8 +208,9 @@ def share_dominated(points: np.ndarray, lowest: np.ndarray, highest: np.ndarray)
 
     None where the front has so many points of so many losses that it would take minutes.
     """
-    width = np.where(highest > lowest, highest - lowest, 1.0)
-    scaled = (points - lowest) / width
+    with np.errstate(over="ignore", invalid="ignore"):
+        width = np.where(highest > lowest, highest - lowest, 1.0)
+        scaled = (points - lowest) / width
     front = scaled[pareto_front(scaled)]
     if len(front) ** (len(width) - 1) > MOST_SLICES:
         return None

@@ -123,7 +123,8 @@ def tuning_section(settings: pl.DataFrame, swept: Sequence[str], sign: int) -> l
 
 def rounded(values: np.ndarray) -> list[float | None]:
     """Return numbers to five digits, which is more than a picture shows; None for those that are not finite."""
-    return [float(f"{x:.{DIGITS}g}") if math.isfinite(x) else None for x in values.tolist()]
+    found = [float(f"{x:.{DIGITS}g}") for x in values.tolist()]
+    return [x if math.isfinite(x) else None for x in found]
 
 
 def settings_of(comparison: Comparison, table: pl.DataFrame, swept: Sequence[str]) -> pl.DataFrame:

@@ -79,7 +79,7 @@ def with_rank(table: pl.DataFrame, measure: Measure | None = None) -> pl.DataFra
     if column == RAW and RAW not in table.columns:
         table = with_sum(table)
     found = pl.col(column).cast(pl.Float64)
-    lost = pl.col("status").is_in(["diverged", "failed"]) | found.is_null() | found.is_nan()
+    lost = pl.col("status").is_in(["diverged", "failed"]) | ~found.is_finite().fill_null(False)
     return table.with_columns(pl.when(lost).then(float("inf")).otherwise(sign * found).alias("ranked"))
 
 

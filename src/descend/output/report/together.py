@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from descend.output.report.sources import Left, column_of
-from descend.output.report.summary import with_sum
+from descend.output.report.sources import PARTS_OF_RESULT, Left, column_of
+from descend.output.report.summary import RAW, with_sum
 
 FOLDER = "folder"
 OBJECTIVE = "objective"
@@ -36,13 +36,13 @@ class Runs:
         if OBJECTIVE not in self.swept:
             return {"": self.table}
         parts = self.table.partition_by(OBJECTIVE, as_dict=True, maintain_order=True)
-        return {str(name): with_values(part, self.swept) for (name,), part in parts.items()}
+        return {str(name): without_others(part) for (name,), part in parts.items()}
 
 
-def with_values(table: pl.DataFrame, kept: Sequence[str]) -> pl.DataFrame:
-    """Return the columns of a table that have a value, and those that are kept; the losses of others are gone."""
-    found = table.select([name for name in table.columns if name in kept or table[name].count()])
-    return with_sum(found.drop("sum_of_losses", strict=False))
+def without_others(table: pl.DataFrame) -> pl.DataFrame:
+    """Return the runs of one objective without the losses and metrics of others."""
+    own = [name for name in table.columns if name.partition(".")[0] not in PARTS_OF_RESULT or table[name].count()]
+    return with_sum(table.select(own).drop(RAW, strict=False))
 
 
 def together(sources: Sequence[Left]) -> Runs:
