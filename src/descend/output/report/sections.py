@@ -45,7 +45,8 @@ def cost(runs: pl.DataFrame, column: str) -> float | None:
     steps = int(runs["steps"].sum() or 0)
     if column not in runs.columns or not steps or runs[column].null_count():
         return None
-    return float(runs[column].sum()) / steps
+    each = float(runs[column].sum()) / steps
+    return each if math.isfinite(each) else None
 
 
 def coordinates_section(settings: pl.DataFrame, swept: Sequence[str], sign: int) -> Data:
