@@ -55,6 +55,11 @@ def command(arguments: list[str]) -> int | None:
 
         started()
         return report_command(arguments[1:])
+    if arguments[:1] in (["optimizers"], ["objectives"]):
+        from descend.menu.commands.members import members_command
+
+        started()
+        return members_command(arguments[0], arguments[1:])
     if helped:
         from descend.menu import FOLDER
         from descend.menu.help import help_text

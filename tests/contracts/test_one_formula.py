@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
 from descend.errors import ConfigurationError
+from descend.graph.chance import Chance
 from descend.menu.compose import compose
 from descend.types import Params
 
@@ -100,7 +101,8 @@ def run(optimizer: Any, schedule: Any, clip: Any, dtype: torch.dtype, traced: bo
         for i in range(STEPS):
             step = torch.tensor(i, dtype=torch.int64, device="cpu") if traced else i
             now = optimizer.scaled(schedule.factor(step, STEPS))
-            params, state = now.step(params, clip(gradients(params)), state, loss)
+            with Chance(0, i):
+                params, state = now.step(params, clip(gradients(params)), state, loss)
     return params, state
 
 

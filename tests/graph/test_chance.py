@@ -8,10 +8,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+import descend
 from descend.engine.experiment import Experiment
 from descend.engine.run import Run, run
 from descend.graph.chance import Chance, Draw, draws, mixed
 from descend.graph.recorder import record
+from descend.menu.build import build
+from descend.menu.compose import compose
 from descend.metrics.gradient_norm import GradientNorm
 from descend.objectives.objective import Objective
 from descend.optimizers.sgd import SGD
@@ -114,3 +117,25 @@ def test_a_run_that_goes_on_draws_on(objective: Objective) -> None:
     for _ in rest:
         pass
     assert rest.result().value == whole.value
+
+
+@pytest.mark.parametrize("wrap", ["wrap=[]", "wrap=[ema]"])
+def test_what_an_optimizer_draws_is_the_runs_own(wrap: str) -> None:
+    """After other draws, beside another run in a stack, after an interruption, and called in place of recorded."""
+    own = ["objective=sphere", "objective.dim=70", "optimizer=sgd", "optimizer._target_=langevin.Langevin", wrap]
+    own += ["metrics=none", "derivatives=none", "steps=20", "optimizer.lr=0.01"]
+    whole = descend.run([*own, "seed=1"])
+    torch.rand(11)
+    assert descend.run([*own, "seed=1"]).value == whole.value
+    table = descend.sweep([*own, "seed=2,1"])
+    assert table["value"][1] == whole.value != table["value"][0]
+
+    experiment = build(compose([*own, "seed=1"]), own)
+    begun, rest = Run(replace(experiment, steps=7)), Run(experiment)
+    [*_] = begun
+    rest.restore({"state": begun.loop.resumable()})
+    [*_] = rest
+    assert rest.result().value == whole.value
+    called = descend.run([*own, "seed=1", "optimizer._target_=langevin.Called"])
+    assert called.provenance["backend"] == "python"
+    assert called.value == pytest.approx(whole.value, rel=1e-12)

@@ -3,8 +3,11 @@
 import inspect
 import io
 import random
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -163,3 +166,57 @@ def test_makes_the_steps_of_its_own_loop(name: str) -> None:
 def test_is_refused_for_its_true_reason(name: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"{REFUSED[name.rpartition('.')[2]]}.*\.$"):
         adapter(name).begin(start(name), 0)
+
+
+# The page of the docs
+
+VERSION = ".".join(version("pytorch_optimizer").split(".")[:2])
+PAGE = Path(__file__).parents[2] / "docs" / "optimizers-by-name.md"
+
+INTRODUCTION = f"""\
+# Optimizers of other libraries, by name
+
+`optimizer=torch optimizer.name=<name>` runs a class of `torch.optim`, or of pytorch_optimizer {VERSION} by its full
+name: `optimizer.name=pytorch_optimizer.Lion`. Other arguments of the class go into `optimizer.options`, for example
+`optimizer.options='{{weight_decay: 0.01}}'`. Such a run is not stacked in a sweep: it goes one after the other.
+
+A class that runs makes, to 1e-12, the steps of the loop that its own documentation shows: a test holds each to 50 steps
+on a small network, its state saved and loaded on the way, and writes this page
+(`python tests/optimizers/test_every_class.py > docs/optimizers-by-name.md`). The adapter gives a class what it needs: a
+closure, gradients with a graph, evaluation mode, random numbers of the run. The others are refused when configured, for
+the reason that stands here.
+
+| class | here | with these options, or why not |
+|---|---|---|
+"""
+
+
+def reason(name: str) -> str:
+    """Return why a class is refused, from the message that a user reads."""
+    with pytest.raises(ConfigurationError) as refused:
+        adapter(name).begin(start(name), 0)
+    text = str(refused.value).removeprefix(f"optimizer.name is {name!r}, but ")
+    text = re.sub(r"^\S+ cannot optimize these parameters with [^:]*: ", "", text)
+    return text.partition("; ")[0]
+
+
+def row(name: str) -> str:
+    short = name.rpartition(".")[2]
+    if short in REFUSED:
+        return f"| `{name}` | refused | {reason(name)} |"
+    given = {"lr": RATES[short]} if short in RATES else {}
+    given |= OPTIONS.get(short, {}) if "." in name else {}
+    needed = ", ".join(f"`{key}: {value}`" for key, value in given.items())
+    return f"| `{name}` | runs | {needed} |"
+
+
+def page() -> str:
+    return INTRODUCTION + "".join(f"{row(name)}\n" for name in NAMES)
+
+
+def test_the_page_of_the_docs_has_what_was_found() -> None:
+    assert PAGE.read_text() == page()
+
+
+if __name__ == "__main__":
+    print(page(), end="")

@@ -4,6 +4,7 @@ Both are given the same parameters and gradients at each step, those on the refe
 own. A reference that rounds inside to a lower precision is patched to stay in float64; each patch says where.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -25,15 +26,18 @@ from torch.nn import functional
 
 from descend.engine.flat import begin_state, make_update, point_reported
 from descend.errors import ConfigurationError
+from descend.graph.chance import Chance
 from descend.kinds import usual_kinds
 from descend.optimizers.adabelief import AdaBelief
 from descend.optimizers.adafactor import Adafactor
+from descend.optimizers.adahessian import AdaHessian
 from descend.optimizers.ademamix import AdEMAMix
 from descend.optimizers.adopt import ADOPT
 from descend.optimizers.barzilai_borwein import BarzilaiBorwein
 from descend.optimizers.came import CAME
 from descend.optimizers.dadapt_adam import DAdaptAdam
 from descend.optimizers.groups import Groups, ParameterGroup
+from descend.optimizers.hutchinson import random_normals, random_signs
 from descend.optimizers.lamb import LAMB
 from descend.optimizers.lars import LARS
 from descend.optimizers.mars import MARS
@@ -42,12 +46,14 @@ from descend.optimizers.normuon import NorMuon
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.polyak import Polyak
 from descend.optimizers.prodigy import Prodigy
+from descend.optimizers.psgd_kron import PSGDKron
 from descend.optimizers.schedule_free_adamw import ScheduleFreeAdamW
 from descend.optimizers.schedule_free_sgd import ScheduleFreeSGD
 from descend.optimizers.sgd import SGD
 from descend.optimizers.shampoo import Shampoo
 from descend.optimizers.signum import Signum
 from descend.optimizers.soap import SOAP
+from descend.optimizers.sophia import SophiaH
 from descend.optimizers.stochastic_polyak import StochasticPolyak
 from descend.types import Params
 
@@ -374,6 +380,132 @@ def test_equals_its_reference(name: str, data: st.DataObject) -> None:
             for key, x in after.items():
                 error = (found[key] - x).abs().max() / x.abs().max()
                 assert error <= TOLERANCE, f"{key} differs by {error:.1e} after {step + 1} steps"
+
+
+# Methods that estimate the Hessian's diagonal: the reference is handed an estimate from the same probe
+
+Draw = Callable[[Params], Tensor]
+
+curvature = {"lr": lr, "betas": betas, "weight_decay": weight_decay}
+ESTIMATED = {
+    "AdaHessian": (
+        AdaHessian,
+        random_signs,
+        lambda params, o: pytorch_optimizer.AdaHessian(
+            params, **{x: o[x] for x in o if x != "averaged"}, foreach=False
+        ),
+        curvature | {"eps": eps, "hessian_power": st.floats(0.2, 1), "averaged": st.booleans()},
+    ),
+    "SophiaH": (
+        SophiaH,
+        random_normals,
+        # Its learning rate is ours over γ, and its ε likewise.
+        lambda params, o: pytorch_optimizer.SophiaH(
+            params,
+            lr=o["lr"] / o["gamma"],
+            betas=o["betas"],
+            p=o["gamma"],
+            eps=o["eps"] / o["gamma"],
+            weight_decay=o["weight_decay"] * o["gamma"],
+            update_period=o["every"],
+            foreach=False,
+        ),
+        curvature | {"eps": eps, "gamma": st.floats(0.01, 1), "every": st.integers(1, 4)},
+    ),
+}
+
+
+def kron(params: list[Tensor], options: dict[str, Any]) -> torch.optim.Optimizer:
+    """Its share of steps is drawn up by ours; it keeps to no precision but float32, unless patched."""
+
+    def share(step: int) -> Tensor:
+        falling = math.exp(-options["decay"] * (step - options["flat"]))
+        return torch.tensor(min(1.0, max(options["least"], falling)), dtype=torch.float64, device="cpu")
+
+    twin = pytorch_optimizer.Kron(
+        params,
+        lr=options["lr"],
+        momentum=options["momentum"],
+        weight_decay=options["weight_decay"],
+        pre_conditioner_update_probability=share,
+        max_size_triangular=options["largest"],
+        precondition_dtype=torch.float64,
+        balance_prob=0.5,
+    )
+    twin.defaults["precondition_lr"] = twin.param_groups[0]["precondition_lr"] = options["renewal"]
+    return twin
+
+
+@settings(max_examples=8)
+@given(
+    options=st.fixed_dictionaries(
+        {
+            "lr": lr,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "renewal": st.floats(0.01, 0.5),
+            "flat": st.sampled_from([0.0, 4.0]),
+            "decay": st.floats(0.1, 0.5),
+            "least": st.floats(0.2, 1),
+            "largest": st.sampled_from([4, 100]),
+        }
+    )
+)
+def test_with_the_same_noise_psgd_is_pytorch_optimizers_kron(options: dict[str, Any]) -> None:
+    optimizer, params = PSGDKron(**options), {name: x.clone().requires_grad_() for name, x in START.items()}
+    with float64_for_float32(), torch.random.fork_rng(devices=[]):
+        twin, state = kron(list(params.values()), options), optimizer.init(START)
+        for step in range(STEPS):
+            before = {name: x.detach().clone() for name, x in params.items()}
+            gradients = gradients_at(before)
+            for key, x in params.items():
+                x.grad = gradients[key].clone()
+            with Chance(0, step), torch.no_grad():
+                found, state = optimizer.step(before, gradients, state, no_loss)
+            with Chance(0, step):
+                twin.step()
+            for key, x in params.items():
+                error = (found[key] - x.detach()).abs().max() / x.detach().abs().max()
+                assert error <= TOLERANCE, f"{key} differs by {error:.1e} after {step + 1} steps"
+
+
+def estimate_by_jacobian(params: Params, probe: Tensor, averaged: bool) -> list[Tensor]:
+    """Return z ⊙ Hz from the whole Hessian of the small network, which torch.autograd.functional computes."""
+    sizes = [x.numel() for x in params.values()]
+
+    def flat(vector: Tensor) -> Tensor:
+        parts = zip(params.items(), vector.split(sizes), strict=True)
+        return loss({name: part.view_as(x) for (name, x), part in parts})
+
+    point = torch.cat([x.reshape(-1) for x in params.values()])
+    with torch.enable_grad():
+        found = probe * (torch.autograd.functional.hessian(flat, point) @ probe)
+    shaped = [part.view_as(x).clone() for part, x in zip(found.split(sizes), params.values(), strict=True)]
+    return [x.abs().mean((2, 3), keepdim=True).expand_as(x) if averaged and x.dim() == 4 else x for x in shaped]
+
+
+@pytest.mark.parametrize("name", ESTIMATED)
+@settings(max_examples=4)
+@given(data=st.data())
+def test_with_the_same_probes_equals_its_reference(name: str, data: st.DataObject) -> None:
+    method, draw, make, drawn = ESTIMATED[name]
+    options = data.draw(st.fixed_dictionaries(drawn))
+    optimizer, params = method(**options), {name: x.clone().requires_grad_() for name, x in START.items()}
+    twin, state = make(list(params.values()), options), optimizer.init(START)
+    for step in range(STEPS):
+        before = {name: x.detach().clone() for name, x in params.items()}
+        gradients = gradients_at(before)
+        with Chance(0, step), torch.no_grad():
+            found, state = optimizer.step(before, gradients, state, loss)
+        with Chance(0, step):
+            probe = draw(before)
+        for key, x in params.items():
+            x.grad = gradients[key].clone()
+        due = step % options.get("every", 1) == 0
+        twin.step(**{"hessian": estimate_by_jacobian(before, probe, options.get("averaged", False))} if due else {})
+        for key, x in params.items():
+            error = (found[key] - x.detach()).abs().max() / x.detach().abs().max()
+            assert error <= TOLERANCE, f"{key} differs by {error:.1e} after {step + 1} steps"
 
 
 # Laws

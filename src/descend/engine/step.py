@@ -11,7 +11,7 @@ from torch import Tensor
 
 from descend.engine.experiment import Experiment
 from descend.engine.flat import begin_state, make_update, point_reported
-from descend.graph.chance import Chance
+from descend.graph.chance import UPDATE, Chance
 from descend.graph.compat import pytree
 from descend.objectives.objective import Objective
 from descend.types import Batch, Loss, Losses, Observation, Params, State, Total
@@ -181,10 +181,13 @@ def start(experiment: Experiment, origin: Origin) -> Carry:
         evaluation = Evaluation(experiment.objective, origin.objective, chance=Chance(seed, 0))
         losses, _ = evaluation(params)
         values = torch.stack(tuple(losses.values()))
+    with Chance(seed, 0, UPDATE):
+        optimizer = begin_state(experiment.optimizer, params, experiment.seed)
+        aggregator = experiment.aggregator.begin(values, tuple(losses), experiment.seed)
     return Carry(
         params=params,
-        optimizer=begin_state(experiment.optimizer, params, experiment.seed),
-        aggregator=experiment.aggregator.begin(values, tuple(losses), experiment.seed),
+        optimizer=optimizer,
+        aggregator=aggregator,
         objective=origin.objective,
         gradients={name: torch.zeros_like(x) for name, x in params.items()},
         losses=values,
@@ -257,10 +260,12 @@ def evaluate(
     found, objective = LossGradients.of(each[0], carry.params) if one else LossGradients.mean_of(each, carry.params)
     several, aggregator, state = len(found.losses) > 1, experiment.aggregator, carry.aggregator
     if aggregator.weighs:
-        weights, state = aggregator.weights(found.values, found.jacobian, state)
+        with carry.chance(UPDATE):
+            weights, state = aggregator.weights(found.values, found.jacobian, state)
         gradients = found.combined(weights, keep=jacobian and several)
     else:
-        direction, state = aggregator.direction(found.values, found.jacobian, state)
+        with carry.chance(UPDATE):
+            direction, state = aggregator.direction(found.values, found.jacobian, state)
         weights, gradients = torch.ones_like(found.values), found.named(direction)
     rows = found.jacobian() if jacobian and several else None
     kept = pytree.tree_map(lambda x: x.detach() if isinstance(x, Tensor) else x, objective)
@@ -280,7 +285,9 @@ def advance(
     evaluation = evaluation_at(experiment, carry, batch, training=True)
     loss = count(total(evaluation, taken.weights))
     optimizer = experiment.optimizer_at(carry.step)
-    found, state = make_update(optimizer, carry.params, experiment.clip(taken.gradients), carry.optimizer, loss)
+    gradients = experiment.clip(taken.gradients)
+    with nullcontext() if optimizer.seeds_itself else carry.chance(UPDATE):
+        found, state = make_update(optimizer, carry.params, gradients, carry.optimizer, loss)
     # A number [] that was given as a tensor would make float64 of a float32 parameter [].
     params = {name: found[name].to(x.dtype) for name, x in carry.params.items()}
     return Carry(params, state, aggregator, objective, taken.gradients, taken.values, carry.step + 1, carry.seed), taken

@@ -18,6 +18,12 @@ from descend.graph.recorder import RECORDING, OneCall, as_one_node, unrecorded
 
 BITS = 2**64 - 1
 
+UPDATE = 1 << 20
+"""The part of a step in which the optimizer and the aggregator draw; a batch never has so many parts."""
+
+_LENT: list[None] = []
+"""One entry for each `lent` block that is open."""
+
 
 class Chance(LightDispatchMode):
     """Gives each operation that draws, within its `with` block, a state of the generator of its own.
@@ -43,7 +49,7 @@ class Chance(LightDispatchMode):
         self, func: OpOverload, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if not draws(func, args, kwargs):
+        if _LENT or not draws(func, args, kwargs):
             return func(*args, **kwargs)
         if kwargs.get("generator") is not None:
             return func(*args, **kwargs)  # the caller keeps a generator of his own
@@ -101,9 +107,19 @@ def draws(op: Any, args: tuple, kwargs: Mapping[str, Any]) -> bool:
 
 
 @contextmanager
+def lent() -> Iterator[None]:
+    """Let code that seeds the global generators by itself draw from them, also within a `Chance`."""
+    _LENT.append(None)
+    try:
+        yield
+    finally:
+        _LENT.pop()
+
+
+@contextmanager
 def set_to(state: int, devices: list[int]) -> Iterator[None]:
     """Set the global generators to a state that this number decides, and set them back."""
-    with torch.random.fork_rng(devices):
+    with lent(), torch.random.fork_rng(devices):
         torch.default_generator.manual_seed(state)
         for device in devices:
             with torch.cuda.device(device):

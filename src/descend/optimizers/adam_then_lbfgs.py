@@ -51,6 +51,10 @@ class AdamThenLBFGS(Optimizer):
         return True
 
     @property
+    def seeds_itself(self) -> bool:
+        return True
+
+    @property
     def adam(self) -> Adam:
         return Adam(float(self.lr))  # a schedule makes a tensor of it
 

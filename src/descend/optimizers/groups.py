@@ -155,6 +155,10 @@ class Groups(Optimizer):
         return changed
 
     @property
+    def seeds_itself(self) -> bool:
+        return all(group.optimizer.seeds_itself for group in self.groups.values())
+
+    @property
     def differentiates(self) -> int:
         return max(group.optimizer.differentiates for group in self.groups.values())
 

@@ -26,6 +26,9 @@ class Optimizer(ABC):
         batchable: whether `step` is made of tensor operations alone, so that many runs can be stacked into one program.
         entrywise: whether what becomes of an entry of a parameter depends on that entry's own values and gradients
             alone, and `step` never calls `loss`. The parameters of a network are then handed over as one vector.
+
+    What `init` and `step` draw from torch's global generator becomes the run's own: it depends on the run's seed, the
+    step and which draw it is, alone and in any stack.
     """
 
     batchable: ClassVar[bool] = True
@@ -53,6 +56,11 @@ class Optimizer(ABC):
         once for all, so a batchable one, which does the same at every step, states them here.
         """
         return {}
+
+    @property
+    def seeds_itself(self) -> bool:
+        """Whether `step` lends the global generators to code that seeds them, so that the engine leaves them alone."""
+        return False
 
     @property
     def rates(self) -> Scalar | dict[str, Scalar]:

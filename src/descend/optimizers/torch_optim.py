@@ -85,6 +85,10 @@ class TorchOptim(Optimizer):
         """Whether steps may draw from the global generators; none of torch's own does."""
         return not resolve(self.name).__module__.startswith("torch.optim.")
 
+    @property
+    def seeds_itself(self) -> bool:
+        return True
+
     def init(self, params: Params) -> State:
         return self.begin(params, 0)
 

@@ -64,7 +64,8 @@ TAKEN = {
 }
 # By name: what it does not take, and why. One that is taken some day is to be moved up.
 LARGE, DRAWS = "a tensor of more than 16 entries", "batches"
-SELDOM, EIGENVECTORS, SOFTMAX, CALLED = "seldom", "_linalg_eigh", "_softmax", "is not made of tensor operations alone"
+SELDOM, DRAWN, EIGENVECTORS, SOFTMAX = "seldom", "draw", "_linalg_eigh", "_softmax"
+CALLED = "is not made of tensor operations alone"
 NOT_TAKEN = {
     "objective": {
         **dict.fromkeys(["griewank", "zdt1"], LARGE),  # of 30 and more dimensions
@@ -80,6 +81,7 @@ NOT_TAKEN = {
         "newton": EIGENVECTORS,
         **dict.fromkeys(["muon", "normuon"], DRAWS),
         "shampoo": SELDOM,
+        **dict.fromkeys(["adahessian", "psgd_kron", "sophia_h"], DRAWN),
         **dict.fromkeys(["adam_then_lbfgs", "newton_cg", "torch"], CALLED),
     },
     "schedule": {},

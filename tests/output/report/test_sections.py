@@ -12,6 +12,7 @@ from descend.output.report.sections import (
     heat_section,
     importance,
     rounded,
+    sensitivity_section,
     tuning_section,
 )
 from descend.output.report.summary import all_settings
@@ -36,6 +37,17 @@ def test_heat_is_the_best_over_what_is_not_shown() -> None:
     assert (found["x"], found["y"]) == ("lr", "momentum")
     assert found["cells"][:3] == [[1.0, 0.0, 1.0], [1.0, 0.5, 6.0], [2.0, 0.0, 2.0]]
     assert heat_section(SETTINGS, ["optimizer", "lr"], 1) is None
+
+
+def test_sensitivity_is_the_best_at_each_value_by_choice() -> None:
+    found = sensitivity_section(SETTINGS, SWEPT, 1)
+    assert found is not None
+    assert (found["name"], found["log"]) == ("lr", False)
+    assert found["lines"] == [
+        {"name": "a", "x": [1.0, 2.0, 4.0], "y": [1.0, 2.0, 4.0]},
+        {"name": "b", "x": [1.0, 2.0, 4.0], "y": [2.0, 3.0, 5.0]},
+    ]
+    assert sensitivity_section(SETTINGS, ["optimizer", "momentum"], 1) is None
 
 
 def test_tuning_has_a_curve_for_each_choice_that_ends_at_its_best() -> None:

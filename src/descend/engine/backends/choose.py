@@ -11,7 +11,7 @@ from descend.engine.backends.backend import Backend
 from descend.engine.backends.c_program import NoCompiler
 from descend.engine.backends.compiled import CompiledBackend, CompileFailed
 from descend.engine.backends.graph import GraphBackend
-from descend.engine.backends.kernel import KernelBackend
+from descend.engine.backends.kernel import KernelBackend, may_take
 from descend.engine.backends.proof import check_faithful
 from descend.engine.backends.python import PythonBackend
 from descend.engine.experiment import Experiment
@@ -19,7 +19,7 @@ from descend.engine.program import Program
 from descend.engine.step import Origin
 from descend.errors import ConfigurationError, Untraceable, never_exits
 from descend.graph.compat import OpOverload, returns_new
-from descend.graph.entries import Inseparable, small
+from descend.graph.entries import Inseparable
 from descend.types import Batch, Params
 from descend.vectors import numel
 
@@ -126,8 +126,7 @@ def choose(
     if program is None:
         return PythonBackend(experiment, recording.names, origin.of_run(0))
     one = origin.of_run(0).params
-    kernel = small(program.step(()).graph) and not program.draws and program.last
-    kernel = kernel and all(x.device.type == "cpu" for x in origin.params.values())
+    kernel = may_take(program) and all(x.device.type == "cpu" for x in origin.params.values())
     if kernel and compiles(experiment, one, LONG_RUN_OF_A_KERNEL):
         try:
             return KernelBackend(program, numbers, origin, stride, threads)

@@ -12,12 +12,12 @@ from torch import Tensor
 from descend.engine.backends.backend import Pattern, Summary
 from descend.engine.backends.c_program import CProgram
 from descend.engine.backends.graph import GraphBackend
-from descend.engine.backends.source import FEW_LANES, LANES, KernelStep
+from descend.engine.backends.source import FEW_LANES, LANES, KernelSource, KernelStep
 from descend.engine.block import due
 from descend.engine.experiment import Experiment
 from descend.engine.program import Program
 from descend.engine.step import Origin
-from descend.graph.entries import Inseparable
+from descend.graph.entries import Inseparable, small
 from descend.graph.recorder import depends
 from descend.types import Batch
 
@@ -106,6 +106,26 @@ class KernelBackend(GraphBackend):
         lanes = lanes_for(self._height)
         if any(kernel is not None and kernel.lanes != lanes for kernel in self._kernels.values()):
             self._kernels = {(): self._made(())}
+
+
+def may_take(program: Program) -> bool:
+    """Tell whether a step is as small as kernels are for."""
+    return small(program.step(()).graph) and not program.draws and program.last
+
+
+def separable(program: Program) -> bool:
+    """Tell whether a kernel can make the steps of a program; no compiler is asked."""
+    if not may_take(program):
+        return False
+    step = program.step(())
+    _, places = step.tree(range(len(step.output)))
+    marks = grown(program, [False] * len(program.leaves))
+    try:
+        made = KernelStep(step.graph, marks, len(program.leaves), [places.total], [places.total], LANES)
+        [*_] = KernelSource(made).lines()
+    except Inseparable:
+        return False
+    return True
 
 
 def grown(program: Program, varying: Sequence[bool]) -> list[bool]:

@@ -36,6 +36,10 @@ class Wrapper(Optimizer):
         return self.inner.differentiates
 
     @property
+    def seeds_itself(self) -> bool:
+        return self.inner.seeds_itself
+
+    @property
     def rates(self) -> Scalar | dict[str, Scalar]:
         return self.inner.rates
 

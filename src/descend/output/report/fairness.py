@@ -73,10 +73,10 @@ def unequal_trials(comparison: Comparison) -> Iterator[str]:
     """Who was tuned more has the better luck."""
     counts = {row.name: row.trials for row in comparison.rows}
     if len(set(counts.values())) > 1:
-        yield f"unequal numbers of settings tried: {in_words(counts)}"
+        yield f"unequal numbers of settings tried: {each_number(counts)}"
     seeds = {row.name: row.n for row in comparison.rows}
     if len(set(seeds.values())) > 1:
-        yield f"unequal numbers of runs: {in_words(seeds)}"
+        yield f"unequal numbers of runs: {each_number(seeds)}"
 
 
 def unequal_steps(comparison: Comparison, table: pl.DataFrame) -> Iterator[str]:
@@ -86,11 +86,11 @@ def unequal_steps(comparison: Comparison, table: pl.DataFrame) -> Iterator[str]:
     own = {name: runs for name, runs in own.items() if len(runs)}
     steps = {name: runs["steps"].to_list() for name, runs in own.items()}
     if len({max(each) for each in steps.values()}) > 1:
-        yield f"unequal steps: {in_words({name: max(each) for name, each in steps.items()})}"
+        yield f"unequal steps: {each_number({name: max(each) for name, each in steps.items()})}"
     if own and "evaluations.gradient" in table.columns:
         each = {name: (runs["evaluations.gradient"].sum() or 0) / sum(steps[name]) for name, runs in own.items()}
         if max(each.values()) > 1.5 * min(each.values()):
-            yield f"a step does not cost the same; gradients for each: {in_words(each, '.2g')}"
+            yield f"a step does not cost the same; gradients for each: {each_number(each, '.2g')}"
 
 
 def at_the_edge(comparison: Comparison, settings: pl.DataFrame, swept: Sequence[str]) -> Iterator[str]:
@@ -118,7 +118,7 @@ def untuned_rates(comparison: Comparison, swept: Sequence[str], rates: Rates) ->
     found = rates([row.run for row in comparison.rows])
     by_name = {row.name: found[row.run] for row in comparison.rows if row.run in found}
     if len(set(by_name.values())) > 1:
-        yield f"default learning rates differ, and none was tuned: {in_words(by_name, 'g')}"
+        yield f"default learning rates differ, and none was tuned: {each_number(by_name, 'g')}"
 
 
 def chosen_among_many(comparison: Comparison) -> Iterator[str]:
@@ -138,7 +138,7 @@ def unlike_machines(table: pl.DataFrame) -> Iterator[str]:
             yield f"runs differ in {key}: {', '.join(found)}"
 
 
-def in_words(numbers: Mapping[str, float], form: str = ",") -> str:
+def each_number(numbers: Mapping[str, float], form: str = ",") -> str:
     """Return numbers by name, or the lowest and the highest of many."""
     if len(numbers) > MOST_NAMED:
         low, high = min(numbers, key=numbers.__getitem__), max(numbers, key=numbers.__getitem__)

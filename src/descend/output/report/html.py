@@ -16,6 +16,7 @@ from descend.output.report.sections import (
     coordinates_section,
     curves_section,
     heat_section,
+    sensitivity_section,
     settings_of,
     tuning_section,
 )
@@ -82,6 +83,7 @@ def figures_of(comparison: Comparison, table: Any, runs: Runs) -> dict[str, Any]
         "measure": comparison.measure.label,
         "curves": curves_section(comparison, table, runs.curves),
         "coordinates": coordinates_section(settings, runs.swept, sign),
+        "sensitivity": sensitivity_section(settings, runs.swept, sign),
         "heat": heat_section(settings, runs.swept, sign),
         "tuning": tuning_section(settings, runs.swept, sign),
         "highest": comparison.measure.highest,

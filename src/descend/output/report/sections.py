@@ -17,6 +17,7 @@ MOST_LINES = 500
 """Settings in the parallel coordinates: the best half of them, and of the others as many, evenly."""
 
 MOST_TRIALS = 1_000
+LEAST_POINTS = 3
 BANDS = np.array([0.05, 0.5, 0.95])
 DIGITS = 5
 
@@ -71,8 +72,7 @@ def spread_out(settings: pl.DataFrame) -> pl.DataFrame:
 def axis(values: pl.Series, every: pl.Series, name: str) -> Data:
     """Return an axis of the parallel coordinates: numbers, or the places of choices and their names."""
     if is_numeric(every):
-        numbers = every.cast(pl.Float64).drop_nulls().to_numpy()
-        logarithmic = bool(numbers.min() > 0 and numbers.max() / numbers.min() > MANY_DECADES)
+        logarithmic = spans_decades(every.cast(pl.Float64).drop_nulls())
         return {"name": name, "values": values.cast(pl.Float64).to_list(), "log": logarithmic, "names": None}
     names = sorted({str(value) for value in every})
     places = {text: i for i, text in enumerate(names)}
@@ -108,15 +108,42 @@ def heat_section(settings: pl.DataFrame, swept: Sequence[str], sign: int) -> Dat
     return {"x": short[x], "y": short[y], "cells": cells}
 
 
+def sensitivity_section(settings: pl.DataFrame, swept: Sequence[str], sign: int) -> Data | None:
+    """Return the best result at each value of one number, a line for each choice; None where no number takes three."""
+    counts = {key: settings[key].n_unique() for key in setting_keys(swept)}
+    numbers = [key for key in counts if is_numeric(settings[key]) and counts[key] >= LEAST_POINTS]
+    if not numbers:
+        return None
+    key = max(numbers, key=lambda each: counts[each])
+    lines = []
+    for name, own in by_choice(settings, swept).items():
+        best = own.drop_nulls(key).group_by(pl.col(key).cast(pl.Float64)).agg(pl.col("value").min()).sort(key)
+        lines.append({"name": name, "x": best[key].to_list(), "y": rounded(sign * best["value"].to_numpy())})
+    every = settings[key].cast(pl.Float64).drop_nulls()
+    return {"name": short_names(list(counts))[key], "log": spans_decades(every), "lines": lines}
+
+
+def by_choice(settings: pl.DataFrame, swept: Sequence[str]) -> dict[str, pl.DataFrame]:
+    """Return the settings of each combination of choices by its name, the one with the best setting first."""
+    choices = [key for key in choice_keys(settings, swept) if settings[key].n_unique() > 1]
+    if not choices:
+        return {"all settings": settings}
+    parts = settings.partition_by(choices, as_dict=True, maintain_order=True)
+    return {called(dict(zip(choices, values, strict=True))): own for values, own in parts.items()}
+
+
+def spans_decades(values: pl.Series) -> bool:
+    """Tell whether numbers are positive and span a large factor."""
+    numbers = values.to_numpy()
+    return bool(numbers.min() > 0 and numbers.max() / numbers.min() > MANY_DECADES)
+
+
 def tuning_section(settings: pl.DataFrame, swept: Sequence[str], sign: int) -> list[Data]:
     """Return for each choice the best result against the number of settings tried: median and 5% to 95%."""
-    choices = [key for key in choice_keys(settings, swept) if settings[key].n_unique() > 1]
-    parts = settings.partition_by(choices, as_dict=True, maintain_order=True) if choices else {(): settings}
     found = []
-    for values, own in parts.items():
+    for name, own in by_choice(settings, swept).items():
         if 1 < len(own) <= MOST_TRIALS:
             low, middle, high = (rounded(sign * line) for line in best_of(own["value"].to_numpy(), BANDS))
-            name = called(dict(zip(choices, values, strict=True))) or "all settings"
             steps = list(range(1, len(own) + 1))
             found.append({"name": name, "runs": len(own), "steps": steps, "low": low, "middle": middle, "high": high})
     return found

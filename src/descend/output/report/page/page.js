@@ -216,6 +216,14 @@ function curves(parent, task) {
   lineChart(parent, { caption, names: { y: task.measure }, xs, series, logX: false, logY: spread(series.flatMap(each => each.y)) });
 }
 
+function sensitivity(parent, task) {
+  if (!task.sensitivity) return;
+  const { name, log, lines } = task.sensitivity;
+  const caption = `The best ${task.measure} at each ${name}; a gap where all diverged.`;
+  const logY = spread(lines.flatMap(each => each.y));
+  lineChart(parent, { caption, names: { y: task.measure }, xs: { [name]: each => each.x }, series: lines, logX: log, logY });
+}
+
 function tuning(parent, task) {
   if (!task.tuning.length) return;
   const series = task.tuning.map(each => ({ ...each, y: each.middle }));
@@ -253,6 +261,6 @@ function sortable(table) {
 document.querySelectorAll(".sortable").forEach(sortable);
 document.querySelectorAll(".task").forEach(section => {
   const task = data.tasks[Number(section.dataset.task)], place = section.querySelector(".figures");
-  for (const draw of [curves, tuning, heatMap, coordinates]) draw(place, task);
+  for (const draw of [curves, sensitivity, tuning, heatMap, coordinates]) draw(place, task);
 });
 across(data.across);
