@@ -264,7 +264,6 @@ def folder_name(job: Job) -> str:
 
     Whatever a shell, a path or a URL may take for something else becomes a dash.
     """
-    name = re.sub(
-        r"[^\w.=+-]+", "-", called({column_of(key): as_typed(text) for key, text in job.swept.items()}), flags=re.ASCII
-    )
-    return f"{job.index:05}-{name[:LONGEST_FOLDER].strip('-.')}".rstrip("-")
+    name = called({column_of(key): as_typed(text) for key, text in job.swept.items()})
+    plain = re.sub(r"[^\w.=+-]+", "-", name, flags=re.ASCII)[:LONGEST_FOLDER].strip("-.")
+    return f"{job.index:05}-{plain or 'run'}"
