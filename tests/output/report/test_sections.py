@@ -11,6 +11,7 @@ from descend.output.report.sections import (
     cost,
     heat_section,
     importance,
+    losses_section,
     rounded,
     sensitivity_section,
     tuning_section,
@@ -37,6 +38,18 @@ def test_heat_is_the_best_over_what_is_not_shown() -> None:
     assert (found["x"], found["y"]) == ("lr", "momentum")
     assert found["cells"][:3] == [[1.0, 0.0, 1.0], [1.0, 0.5, 6.0], [2.0, 0.0, 2.0]]
     assert heat_section(SETTINGS, ["optimizer", "lr"], 1) is None
+
+
+def test_losses_are_points_by_choice_and_a_front() -> None:
+    losses = GRID.with_columns(
+        pl.col("lr").alias("losses.f"), (5 - pl.col("lr") + pl.col("momentum")).alias("losses.g")
+    )
+    found = losses_section(all_settings(losses, SWEPT), SWEPT)
+    assert found is not None
+    assert found["names"] == ["f", "g"]
+    assert [(each["name"], len(each["x"])) for each in found["series"]] == [("a", 6), ("b", 6)]
+    assert found["front"] == [[1.0, 2.0, 4.0], [4.0, 3.0, 1.0]]
+    assert losses_section(SETTINGS, SWEPT) is None
 
 
 def test_sensitivity_is_the_best_at_each_value_by_choice() -> None:

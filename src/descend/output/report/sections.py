@@ -11,6 +11,7 @@ from descend.output.report.comparison import Comparison
 from descend.output.report.curves import bands_of
 from descend.output.report.naming import called, short_names
 from descend.output.report.summary import all_settings, choice_keys, is_numeric, setting_keys
+from descend.statistics.pareto import pareto_front
 from descend.statistics.tuning import best_of
 
 MOST_LINES = 500
@@ -136,6 +137,23 @@ def spans_decades(values: pl.Series) -> bool:
     """Tell whether numbers are positive and span a large factor."""
     numbers = values.to_numpy()
     return bool(numbers.min() > 0 and numbers.max() / numbers.min() > MANY_DECADES)
+
+
+def losses_section(settings: pl.DataFrame, swept: Sequence[str]) -> Data | None:
+    """Return the settings' medians of the first two losses, by choice, and their Pareto front; None of one loss."""
+    losses = [name for name in settings.columns if name.startswith("losses.")][:2]
+    if len(losses) < 2:
+        return None
+    x, y = losses
+    shown = spread_out(settings).drop_nulls(losses)
+    points = shown.select(losses).cast(pl.Float64).to_numpy()
+    front = np.unique(points[pareto_front(points)], axis=0)
+    series = [
+        {"name": name, "x": rounded(own[x].to_numpy()), "y": rounded(own[y].to_numpy())}
+        for name, own in by_choice(shown, swept).items()
+    ]
+    names = [name.removeprefix("losses.") for name in losses]
+    return {"names": names, "series": series, "front": [rounded(front[:, 0]), rounded(front[:, 1])]}
 
 
 def tuning_section(settings: pl.DataFrame, swept: Sequence[str], sign: int) -> list[Data]:

@@ -111,6 +111,12 @@ function lineChart(parent, { caption, names, xs, series, logX, logY }) {
     for (const line of lines) {
       const i = series.findIndex(each => each.name === line.name);
       if (line.low) element("svg:path", { d: band(line, x, y), fill: style(i).stroke, "fill-opacity": 0.15 }, svg);
+      if (line.points) {
+        line.x.forEach((value, j) => {
+          if (x.inside(value) && y.inside(line.y[j])) element("svg:circle", { cx: x.place(value), cy: y.place(line.y[j]), r: 4, fill: style(i).stroke, "fill-opacity": 0.6 }, svg);
+        });
+        continue;
+      }
       const drawn = element("svg:path", { d: path(line.x, line.y, x, y), fill: "none", "stroke-width": 1.8, ...style(i) }, svg);
       element("svg:title", {}, drawn, `${line.name}: ${shown(line.y[line.y.length - 1])} at the end`);
     }
@@ -216,6 +222,16 @@ function curves(parent, task) {
   lineChart(parent, { caption, names: { y: task.measure }, xs, series, logX: false, logY: spread(series.flatMap(each => each.y)) });
 }
 
+function losses(parent, task) {
+  if (!task.losses) return;
+  const { names: [first, second], series, front } = task.losses;
+  const points = series.map(each => ({ ...each, points: true }));
+  const lines = [...points, { name: "Pareto front", x: front[0], y: front[1] }];
+  const caption = `Median ${first} and ${second} of each setting; no other is lower in both than those on the Pareto front.`;
+  const logX = spread(series.flatMap(each => each.x)), logY = spread(series.flatMap(each => each.y));
+  lineChart(parent, { caption, names: { y: second }, xs: { [first]: each => each.x }, series: lines, logX, logY });
+}
+
 function sensitivity(parent, task) {
   if (!task.sensitivity) return;
   const { name, log, lines } = task.sensitivity;
@@ -261,6 +277,6 @@ function sortable(table) {
 document.querySelectorAll(".sortable").forEach(sortable);
 document.querySelectorAll(".task").forEach(section => {
   const task = data.tasks[Number(section.dataset.task)], place = section.querySelector(".figures");
-  for (const draw of [curves, sensitivity, tuning, heatMap, coordinates]) draw(place, task);
+  for (const draw of [curves, losses, sensitivity, tuning, heatMap, coordinates]) draw(place, task);
 });
 across(data.across);
