@@ -38,6 +38,14 @@ def test_folders_of_two_sweeps_and_a_run_are_one_table(descend: Command, sweep: 
     assert "unequal numbers of runs" in done.out
 
 
+def test_what_a_folder_does_not_name_is_looked_up_in_its_configuration(descend: Command) -> None:
+    descend(*BASE, "optimizer=adam", "hydra.run.dir=plain")
+    descend(*BASE, "optimizer=adam", "optimizer.betas=[0.5,0.9]", "optimizer.amsgrad=true", "hydra.run.dir=other")
+    words = " ".join(descend("compare", "plain", "other", "--csv").out.split())
+    for name in ("betas=[0.5,0.9] amsgrad=true", "betas=[0.9, 0.999] amsgrad=false"):
+        assert name in words
+
+
 def test_the_same_settings_in_two_folders_are_told_apart_by_the_folder(descend: Command, sweep: Path) -> None:
     shutil.copytree(sweep, sweep.parent / "again")
     done = descend("compare", "swept", "again")

@@ -1,5 +1,6 @@
 """The runs of several folders as one table, and the settings by which they differ."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +33,7 @@ class Runs:
     notes: tuple[str, ...] = ()
 
     def by_objective(self) -> dict[str, pl.DataFrame]:
-        """Return the runs of each objective by its name, "" where there is but one; columns that none has left out."""
+        """Return the runs of each objective by its name, "" where there is but one."""
         if OBJECTIVE not in self.swept:
             return {"": self.table}
         parts = self.table.partition_by(OBJECTIVE, as_dict=True, maintain_order=True)
@@ -55,7 +56,8 @@ def together(sources: Sequence[Left]) -> Runs:
         [source] = sources
         varied = tuple(key for key in source.swept if source.table[key].n_unique() > 1)
         return Runs(source.table, varied, source.curves, source.notes)
-    keys = list(dict.fromkeys([OBJECTIVE, *(key for source in sources for key in keys_of(source))]))
+    named = dict.fromkeys([OBJECTIVE, *(key for source in sources for key in keys_of(source))])
+    keys = sorted(named, key=lambda key: "." in key)  # choices of whole groups first, as in `sgd lr=0.1`
     frames, curves, count = [], [], 0
     for label, source in zip(labels_of(sources), sources, strict=True):
         own = source.table.with_columns(
@@ -107,7 +109,8 @@ def said(source: Left, key: str) -> Any:
         if not isinstance(node, Mapping) or part not in node:
             return None
         node = node[part]
-    return None if isinstance(node, Mapping) else node
+    # A list is written as an override of it would be.
+    return None if isinstance(node, Mapping) else json.dumps(node) if isinstance(node, list) else node
 
 
 def as_number(text: str) -> Any:
