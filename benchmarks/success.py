@@ -11,7 +11,8 @@ end, ours to scipy's; it is printed for each function, and at the end the median
 2026-11-29, torch 2.13, scipy 1.17, of 400 starts ours and scipy's, and the median and largest ratio of evaluations:
 bfgs 394 and 394, 1.00 and 1.12; lbfgs 393 and 394, 1.00 and 1.13; trust_region 398 and 392, 1.00 and 1.12;
 trust_region_cg 397 and 393, 1.00 and 1.14; dogleg 394 and 392, 1.00 and 1.15; newton 394 and 392, 0.99 and 1.24;
-newton_cg 400 and 395, 1.00 and 1.07; cubic 399 and 392, 1.13 and 2.50. What is missing is Beale's function, where a run
+newton_cg 400 and 395, 1.00 and 1.07; nonlinear_cg 391 and 390, 1.00 and 1.26; cubic 399 and 392, 1.13 and 2.50. Most of
+what is missing is Beale's function, where a run
 may follow a valley to infinity.
 """
 
