@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import polars as pl
+    from matplotlib.figure import Figure
     from torch import Tensor, nn
 
     from descend.engine.experiment import Experiment
@@ -24,13 +25,16 @@ if TYPE_CHECKING:
     from descend.menu.trained import Trained
     from descend.objectives.data.tensors import Handed
     from descend.objectives.module import Module
+    from descend.output.shown import ShownResult, SweepTable
     from descend.types import Losses
 
-__all__ = ["Experiment", "load", "module", "resume", "run", "sweep"]
+__all__ = ["Experiment", "load", "module", "plot", "resume", "run", "sweep"]
 
 
-def run(what: "Experiment | Sequence[str]", sinks: "Sequence[Sink]" = ()) -> "Result":
+def run(what: "Experiment | Sequence[str]", sinks: "Sequence[Sink]" = ()) -> "ShownResult":
     """Run an experiment, or what the menu makes of a list of overrides, and return its result. No folder is made.
+
+    A notebook shows the result as a table and its curves, and a bar while the run goes; `result.plot()` is a figure.
 
     Args:
         what: an `Experiment`, or overrides as on the command line: `["objective=rosenbrock", "steps=100"]`.
@@ -41,19 +45,27 @@ def run(what: "Experiment | Sequence[str]", sinks: "Sequence[Sink]" = ()) -> "Re
     """
     from descend.engine.experiment import Experiment
     from descend.engine.run import run as run_experiment
+    from descend.output.notebook import in_notebook
+    from descend.output.shown import shown_result
+    from descend.output.sinks.progress import ProgressBar
 
-    if isinstance(what, Experiment):
-        return run_experiment(what, sinks)
+    experiment = what if isinstance(what, Experiment) else _composed(what)
+    bars = [ProgressBar(experiment.steps)] if in_notebook() else []
+    return shown_result(run_experiment(experiment, [*bars, *sinks]))
+
+
+def _composed(overrides: "Sequence[str]") -> "Experiment":
+    """Return the experiment that the menu makes of overrides."""
     from descend.menu.build import build
     from descend.menu.compose import compose, composing
     from descend.menu.placing import check_places, parse
 
     with composing():
-        check_places(parse(what), sweeps=False)
-    return run_experiment(build(compose(what), list(what)), sinks)
+        check_places(parse(overrides), sweeps=False)
+    return build(compose(overrides), list(overrides))
 
 
-def resume(folder: "str | Path", overrides: "Sequence[str]" = ()) -> "Result":
+def resume(folder: "str | Path", overrides: "Sequence[str]" = ()) -> "ShownResult":
     """Let a run that was interrupted, or is to be longer, go on from its last checkpoint, in its folder.
 
     Args:
@@ -64,8 +76,9 @@ def resume(folder: "str | Path", overrides: "Sequence[str]" = ()) -> "Result":
         ConfigurationError: there is nothing to go on with, or something was changed; nothing was written.
     """
     from descend.menu.commands.resume import resume
+    from descend.output.shown import shown_result
 
-    return resume(folder, overrides)
+    return shown_result(resume(folder, overrides))
 
 
 def module(
@@ -117,8 +130,10 @@ def load(folder: "str | Path", which: str = "last") -> "Trained":
     return Trained(Path(folder), which)
 
 
-def sweep(overrides: "Sequence[str]") -> "pl.DataFrame":
+def sweep(overrides: "Sequence[str]") -> "SweepTable":
     """Run a sweep and return its table: a row for each run, with the columns of sweep.parquet. No folder is left.
+
+    It is a polars frame, which a notebook shows as the comparison of its settings and a picture.
 
     Args:
         overrides: as on the command line after `-m`, those of `sweep` included:
@@ -131,6 +146,21 @@ def sweep(overrides: "Sequence[str]") -> "pl.DataFrame":
     from descend.sweeps.python import sweep
 
     return sweep(overrides)
+
+
+def plot(what: "Result | pl.DataFrame") -> "Figure":
+    """Return a matplotlib figure, which a notebook shows and `savefig` writes.
+
+    Args:
+        what: a result: its losses, test metrics and norm of the gradient over steps; or the table of a sweep: what the
+            runs ended with against the numbers that were swept, or the curves of choices with a band over their seeds.
+
+    Raises:
+        ConfigurationError: there is nothing to draw.
+    """
+    from descend.output.shown import plot
+
+    return plot(what)
 
 
 def __getattr__(name: str) -> Any:

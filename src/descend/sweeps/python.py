@@ -5,18 +5,17 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import polars as pl
-
 from descend.errors import ConfigurationError
 from descend.menu.compose import about, compose, composing
 from descend.menu.placing import check_places, parse
+from descend.output.shown import SweepTable, sweep_table
 from descend.sweeps.conduct import carry_out
 from descend.sweeps.multirun import check_settings, run_overrides, settings, sweep_overrides
 from descend.sweeps.plan import plan
 from descend.sweeps.store import Store
 
 
-def sweep(overrides: Sequence[str]) -> pl.DataFrame:
+def sweep(overrides: Sequence[str]) -> SweepTable:
     """Run the sweep that `overrides` make, and return its table; a run that raised has the status `failed` in it.
 
     An experiment that is a sweep in YAML is one here too: `descend.sweep(["experiment=first_order"])`.
@@ -40,4 +39,4 @@ def sweep(overrides: Sequence[str]) -> pl.DataFrame:
     with TemporaryDirectory(prefix="descend-") as folder, Store(Path(folder), planned.jobs) as store:
         if carry_out(planned, replace(chosen, keep="none"), store):
             raise KeyboardInterrupt
-        return store.table()
+        return sweep_table(store.table(), store.curves())

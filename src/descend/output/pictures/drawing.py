@@ -10,7 +10,8 @@ from descend.types import Drawing
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+
+    from descend.output.pictures.canvas import Picture
 
 
 class Panel(NamedTuple):
@@ -62,7 +63,7 @@ def as_array(values: Tensor) -> np.ndarray:
     return values.detach().double().cpu().numpy()
 
 
-def _draw(figure: "Figure", place: "Axes", axes: list[np.ndarray], panel: Panel) -> None:
+def _draw(figure: "Picture", place: "Axes", axes: list[np.ndarray], panel: Panel) -> None:
     if len(axes) == 1:
         place.plot(axes[0], panel.values)
         place.grid(alpha=0.3)

@@ -1,29 +1,23 @@
 """Figures without a window, as PNG files."""
 
-import io
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from descend.output.pictures.canvas import Picture
 
 OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
 
 
-def blank(width: float, height: float, dpi: int) -> "Figure":
+def blank(width: float, height: float, dpi: int) -> "Picture":
     """Return an empty figure of so many inches, laid out by its content; only here is matplotlib's canvas imported."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from descend.output.pictures.canvas import Picture
 
-    figure = Figure(figsize=(width, height), dpi=dpi, layout="constrained")
-    FigureCanvasAgg(figure)
-    return figure
+    return Picture(width, height, dpi)
 
 
-def png(figure: "Figure") -> bytes:
+def png(figure: "Picture") -> bytes:
     """Return a figure as the content of a PNG file."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    return file.getvalue()
+    return figure._repr_png_()
 
 
 def colours_of(count: int) -> list[Any]:

@@ -1,17 +1,22 @@
 """The heat map of two swept numbers."""
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import polars as pl
 
-from descend.output.pictures.figure import blank, png
+from descend.output.pictures.figure import blank
 from descend.output.report.naming import short_names
+
+if TYPE_CHECKING:
+    from descend.output.pictures.canvas import Picture
 
 MOST_PANELS = 12
 MANY_DECADES = 20
 """Results that span a larger factor than this are shown by their logarithms."""
 
 
-def draw_heat(data: pl.DataFrame, across: str, up: str, label: str) -> bytes:
+def draw_heat(data: pl.DataFrame, across: str, up: str, label: str) -> "Picture":
     """Draw the median result over two numbers, a panel for each objective and choice.
 
     Args:
@@ -20,7 +25,7 @@ def draw_heat(data: pl.DataFrame, across: str, up: str, label: str) -> bytes:
         label: of the colours.
 
     Returns:
-        A PNG file; cells where half of the runs diverged are left white.
+        The figure; cells where half of the runs diverged are left white.
     """
     parts = data.partition_by("panel", "line", as_dict=True, maintain_order=True)
     titles = list(parts)[:MOST_PANELS]
@@ -44,7 +49,7 @@ def draw_heat(data: pl.DataFrame, across: str, up: str, label: str) -> bytes:
         axes.set(title=" ".join(filter(None, map(str, title))), xlabel=names[across], ylabel=names[up])
     for axes in places[len(titles) :]:
         axes.set_axis_off()
-    return png(figure)
+    return figure
 
 
 def medians(data: pl.DataFrame, across: str, up: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -14,6 +14,8 @@ from descend.output.report.summary import compared_column, is_numeric, with_rank
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
+    from descend.output.pictures.canvas import Picture
+
 LEAST_POINTS = 3
 MOST_LINES = 6
 """A second number of more values than this is an axis of a heat map, of fewer a line for each."""
@@ -23,6 +25,12 @@ TOO_HIGH = 10
 
 
 def sweep_picture(table: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame | None = None) -> bytes | None:
+    """Return what `sweep_figure` draws as a PNG file; None where there is nothing to draw."""
+    figure = sweep_figure(table, swept, bands)
+    return None if figure is None else png(figure)
+
+
+def sweep_figure(table: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame | None = None) -> "Picture | None":
     """Draw what runs are compared by against the numbers that were swept: panels by objective, lines by choice.
 
     The line is the median over seeds and over the numbers that are not shown, the band their quartiles, a run that
@@ -35,7 +43,7 @@ def sweep_picture(table: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame
         bands: what `bands_of` returns; drawn where no number takes at least three values.
 
     Returns:
-        A PNG file; None where there is nothing to draw.
+        None where there is nothing to draw.
     """
     numbers = [key for key in swept if key != "seed" and is_numeric(table[key])]
     counts = {key: table[key].n_unique() for key in numbers}
@@ -70,7 +78,7 @@ def with_names(table: pl.DataFrame, keys: Sequence[str], column: str) -> pl.Data
     return table.join(named, on=list(keys), how="left", nulls_equal=True, maintain_order="left")
 
 
-def _draw(data: pl.DataFrame, axis: str, label: str) -> bytes:
+def _draw(data: pl.DataFrame, axis: str, label: str) -> "Picture":
     panels = data["panel"].unique(maintain_order=True)
     across = min(len(panels), MOST_ACROSS)
     down = -(-len(panels) // across)
@@ -84,7 +92,7 @@ def _draw(data: pl.DataFrame, axis: str, label: str) -> bytes:
     if data["line"].n_unique() > 1:
         figure.legend(*places[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     figure.supxlabel("line: median, band: quartiles, cross: some diverged", fontsize=7, color="gray")
-    return png(figure)
+    return figure
 
 
 def _panel(axes: "Axes", data: pl.DataFrame, lines: list[str]) -> None:
@@ -113,7 +121,7 @@ def _panel(axes: "Axes", data: pl.DataFrame, lines: list[str]) -> None:
     axes.grid(alpha=0.3)
 
 
-def _draw_bands(bands: pl.DataFrame) -> bytes | None:
+def _draw_bands(bands: pl.DataFrame) -> "Picture | None":
     """Draw the curves of settings over steps: panels by objective, the median of the seeds with quartiles."""
     if not len(bands):
         return None
@@ -135,7 +143,7 @@ def _draw_bands(bands: pl.DataFrame) -> bytes | None:
         axes.set_axis_off()
     figure.legend(*places[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     figure.supxlabel("line: median of the seeds, band: quartiles", fontsize=7, color="gray")
-    return png(figure)
+    return figure
 
 
 def _spread(values: np.ndarray) -> bool:

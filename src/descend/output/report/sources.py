@@ -80,7 +80,7 @@ def read_sweep(folder: Path) -> Left:
     path = folder / "sweep.parquet"
     try:
         table = pl.read_parquet(path)
-        swept = tuple(table.columns[table.columns.index("run") + 1 : table.columns.index("status")])
+        swept = swept_in(table)
     except (PolarsError, OSError, ValueError) as error:
         reason = (str(error).splitlines() or ["it has no runs"])[0]
         raise ConfigurationError(
@@ -92,6 +92,15 @@ def read_sweep(folder: Path) -> Left:
     fixed = {key: text for key, text in given.items() if key not in swept and f"swept.{key}" not in swept}
     curves, notes = curves_in(folder)
     return Left(folder, with_seed(table), swept, curves, fixed, node, choices_in(hydra), notes)
+
+
+def swept_in(table: pl.DataFrame) -> tuple[str, ...]:
+    """Return the columns of the swept keys: those between the number of the run and how it ended.
+
+    Raises:
+        ValueError: the table is no sweep's.
+    """
+    return tuple(table.columns[table.columns.index("run") + 1 : table.columns.index("status")])
 
 
 def read_run(folder: Path) -> Left:

@@ -6,11 +6,11 @@ from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from descend.output.notebook import NotebookBar, in_notebook
 from descend.records import Records
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress
 
     from descend.engine.result import Result
 
@@ -23,7 +23,7 @@ RECENT_SECONDS = 2.0
 
 
 class ProgressBar:
-    """Shows steps, value, steps per second and the time left; nothing where the console is not a terminal.
+    """Shows steps, value, steps per second and the time left; nothing where there is neither terminal nor notebook.
 
     Args:
         steps: the last step of the run.
@@ -33,11 +33,11 @@ class ProgressBar:
     def __init__(self, steps: int, console: "Console | None" = None) -> None:
         self._steps = steps
         self._console = console
-        self._seen = sys.stderr.isatty() if console is None else console.is_terminal
+        self._seen = in_notebook() or (sys.stderr.isatty() if console is None else console.is_terminal)
         self._began = time.monotonic()
         self._seen_at: deque[tuple[float, int]] = deque()
         self._first = 0
-        self._bar: Progress | None = None
+        self._bar: NotebookBar | TerminalBar | None = None
 
     def write(self, records: Records) -> None:
         if not self._seen or "value" not in records.scalars:
@@ -48,12 +48,11 @@ class ProgressBar:
         now, made = time.monotonic(), int(steps[-1])
         rate = self._rate(now, made)
         if self._bar is None and now - self._began > PATIENCE_SECONDS:
-            self._bar = self._start()
+            self._bar = NotebookBar(self._steps) if in_notebook() else TerminalBar(self._steps, self._console)
         if self._bar is not None:
             left = "" if not rate else f"{timedelta(seconds=round((self._steps - made) / rate))} left"
             shown = rate or (made - self._first) / (now - self._began)
-            self._bar.update(self._task, completed=made, value=float(values[-1]), rate=shown, left=left)
-            self._bar.refresh()
+            self._bar.show(made, f"value {float(values[-1]):.6g} {shown:,.0f} steps/s {left}")
 
     def _rate(self, now: float, made: int) -> float | None:
         """Return the steps per second of late: compiling and the first, small blocks are no part of it."""
@@ -70,8 +69,6 @@ class ProgressBar:
         self._first = step
 
     def close(self, result: "Result") -> None:
-        if self._bar is not None:
-            self._bar.update(self._task, completed=result.steps, value=result.value)
         self.stop()
 
     def stop(self) -> None:
@@ -79,20 +76,29 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.stop()
 
-    def _start(self) -> "Progress":
+
+class TerminalBar:
+    """A bar on a terminal.
+
+    Args:
+        total: what is complete.
+        console: where to draw.
+    """
+
+    def __init__(self, total: int, console: "Console | None" = None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-        bar = Progress(
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("value {task.fields[value]:.6g}"),
-            TextColumn("{task.fields[rate]:,.0f} steps/s"),
-            TextColumn("{task.fields[left]}"),
-            console=self._console or Console(stderr=True),
-            auto_refresh=False,
-            transient=True,
-        )
-        self._task = bar.add_task("", total=self._steps, completed=self._first, value=float("nan"), rate=0.0, left="")
-        bar.start()
-        return bar
+        columns = BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}")
+        self._bar = Progress(*columns, console=console or Console(stderr=True), auto_refresh=False, transient=True)
+        self._task = self._bar.add_task("", total=total)
+        self._bar.start()
+
+    def show(self, done: int, text: str) -> None:
+        """Draw how much is done, and a text beside it."""
+        self._bar.update(self._task, completed=done, description=text)
+        self._bar.refresh()
+
+    def stop(self) -> None:
+        """Take the bar away."""
+        self._bar.stop()
