@@ -63,7 +63,7 @@ class SweepTable(pl.DataFrame):
     curves: pl.DataFrame = pl.DataFrame(schema=SCHEMA)
 
     def _repr_html_(self, *, _from_series: bool = False) -> str:
-        runs = runs_in(self)
+        runs = runs_of_table(self)
         if runs is None:
             return super()._repr_html_(_from_series=_from_series)
         found = comparisons(runs)
@@ -79,7 +79,7 @@ def plot(what: Result | pl.DataFrame) -> "Picture":
         missing = "This result has no records, so there is no curve to draw; draw what descend.run returned."
     else:
         table = what if isinstance(what, SweepTable) else SweepTable(what)
-        runs = runs_in(table)
+        runs = runs_of_table(table)
         bands = None if runs is None else bands_of(comparisons(runs), runs.curves)
         figure = None if runs is None else sweep_figure(table, swept_in(table), bands)
         missing = (
@@ -99,14 +99,14 @@ def sweep_table(table: pl.DataFrame, curves: pl.LazyFrame) -> SweepTable:
         curves: every record of every run.
     """
     shown = SweepTable(table)
-    runs = runs_in(shown)
+    runs = runs_of_table(shown)
     measures = {default_measure(part) for part in runs.by_objective().values()} if runs is not None else ()
     wanted = [expression for measure in measures if (expression := recorded_as(measure)) is not None]
     shown.curves = curves.filter(pl.any_horizontal(wanted)).collect() if wanted else shown.curves
     return shown
 
 
-def runs_in(table: SweepTable) -> Runs | None:
+def runs_of_table(table: SweepTable) -> Runs | None:
     """Return the runs of a table as they are compared; None where it is no sweep's any more."""
     try:
         swept = swept_in(table)
