@@ -49,7 +49,7 @@ def command(installed: Path, here: Path, *arguments: str) -> subprocess.Complete
 def test_it_carries_the_menu_and_the_plugin(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     assert sorted(name.removeprefix("descend/conf/") for name in names if name.startswith("descend/conf/")) == CONF
-    for path in (ROOT / "src").rglob("*.py"):
+    for path in (*(ROOT / "src").rglob("*.py"), *(ROOT / "src").rglob("*.yaml")):
         assert str(path.relative_to(ROOT / "src")) in names
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "outputs"))]
 

@@ -50,6 +50,10 @@ def command(arguments: list[str]) -> int | None:
 
         started()
         return members_command(arguments[0], arguments[1:])
+    if arguments[:1] == ["new"]:
+        from descend.menu.commands.new import new_command
+
+        return new_command(arguments[1:])
     if helped:
         from descend.menu import FOLDER
         from descend.menu.help import help_text

@@ -14,6 +14,7 @@ descend: a lab bench for derivatives and optimizers in PyTorch.
   python run.py experiment=guide/higher_order          a whole experiment; `python run.py guide` runs all of the guide's
   python run.py audit op=gelu --order 3                which derivatives are right, by every route; audit --help
   python run.py optimizers                             every optimizer as a table; `python run.py objectives` likewise
+  python run.py new optimizer my_method                a file of your own to change, which runs; new --help
   python run.py --cfg job optimizer=adam               show every field of a configuration
   python run.py --hydra-help                           Hydra's own flags
 
