@@ -50,6 +50,11 @@ def command(arguments: list[str]) -> int | None:
 
         started()
         return members_command(arguments[0], arguments[1:])
+    if arguments[:1] == ["show"]:
+        from descend.sweeps.show import show_command
+
+        started()
+        return show_command(arguments[1:])
     if arguments[:1] == ["new"]:
         from descend.menu.commands.new import new_command
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from descend.engine.backends.choose import choose, numbers_of_one, record_experiment
+from descend.engine.backends.choose import Recording, choose, numbers_of_one, record_experiment
 from descend.engine.budgeted import within_budgets
 from descend.engine.check import check_start
 from descend.engine.checkpoint import Clock, Every, save
@@ -22,12 +22,25 @@ from descend.engine.results import content, recorded_at_the_end, results, traine
 from descend.engine.sink import Sink
 from descend.engine.step import Evaluation, total
 from descend.engine.stopping import Verdict
-from descend.engine.streams import begin
+from descend.engine.streams import Beginning, begin
 from descend.errors import never_exits
 from descend.graph.chance import Chance
 from descend.graph.compat import pytree
 from descend.records import Column, Records, last
 from descend.types import Loss, Params
+
+
+def begun(experiment: Experiment) -> tuple[Beginning, Recording]:
+    """Return where a run of an experiment begins, and its step recorded.
+
+    Raises:
+        ConfigurationError: the experiment cannot start.
+    """
+    beginning = begin(experiment, [experiment.seed], [experiment.objective], own=False)
+    placed, start = within_budgets(beginning.experiment), beginning.origin.of_run(0)
+    with computing(beginning.threads, beginning.streams.device):
+        names = check_start(placed, start)
+        return beginning, record_experiment(placed, names, start, beginning.streams.example(), arrays=True)
 
 
 class Run:
@@ -43,13 +56,9 @@ class Run:
 
     @never_exits()
     def __init__(self, experiment: Experiment, backend: str | None = None) -> None:
-        beginning = begin(experiment, [experiment.seed], [experiment.objective], own=False)
-        self.experiment = within_budgets(beginning.experiment)
-        start = beginning.origin.of_run(0)
+        beginning, recording = begun(experiment)
+        self.experiment, self.names = recording.experiment, recording.names
         with computing(beginning.threads, beginning.streams.device):
-            self.names = check_start(self.experiment, start)
-            batch = beginning.streams.example()
-            recording = record_experiment(self.experiment, self.names, start, batch, arrays=True)
             made = choose(recording, numbers_of_one(recording.program), beginning.origin, name=backend)
         self.loop = Loop(self.experiment, made, beginning.streams, 1, beginning.threads)
         self._final: Final | None = None
