@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import Command
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text()
@@ -50,7 +51,7 @@ ELSEWHERE = {"python run.py": "test_default_run_reaches_97_percent", "python run
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ELSEWHERE])
-def test_command_runs(command: str, descend, here: Path) -> None:
+def test_command_runs(command: str, descend: Command, here: Path) -> None:
     """In this process, which spares importing torch each time."""
     own_files(here)
     done = descend(*shlex.split(command)[2:])

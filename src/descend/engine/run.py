@@ -30,7 +30,7 @@ from descend.records import Column, Records, last
 from descend.types import Loss, Params
 
 
-def begun(experiment: Experiment) -> tuple[Beginning, Recording]:
+def record_run(experiment: Experiment) -> tuple[Beginning, Recording]:
     """Return where a run of an experiment begins, and its step recorded.
 
     Raises:
@@ -56,7 +56,7 @@ class Run:
 
     @never_exits()
     def __init__(self, experiment: Experiment, backend: str | None = None) -> None:
-        beginning, recording = begun(experiment)
+        beginning, recording = record_run(experiment)
         self.experiment, self.names = recording.experiment, recording.names
         with computing(beginning.threads, beginning.streams.device):
             made = choose(recording, numbers_of_one(recording.program), beginning.origin, name=backend)

@@ -8,7 +8,7 @@ from rich.cells import cell_len
 
 import descend as package
 from descend.engine.backends.choose import Candidate, expected
-from descend.engine.run import begun
+from descend.engine.run import record_run
 from descend.menu.build import build
 from descend.menu.compose import compose
 from descend.menu.origins import origin_of, origins
@@ -98,7 +98,7 @@ def test_a_sweep(descend, here: Path) -> None:
 
 
 def taken(overrides: list[str]) -> Candidate:
-    beginning, recording = begun(build(compose(overrides), overrides))
+    beginning, recording = record_run(build(compose(overrides), overrides))
     return expected(recording, beginning.origin)
 
 

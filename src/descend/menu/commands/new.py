@@ -144,8 +144,8 @@ def write(files: Mapping[Path, str]) -> None:
                 written.append(path)
                 file.write(text)
     except OSError as error:
-        for begun in written:
-            begun.unlink()
+        for made in written:
+            made.unlink()
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}; make room, or go to a folder that you may write to."
         ) from error

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from descend.engine.backends.choose import expected
 from descend.engine.experiment import Experiment
-from descend.engine.run import begun
+from descend.engine.run import record_run
 from descend.menu.build import PARTS, SETTINGS, as_plain, build, retargeted
 from descend.menu.compose import compose
 from descend.menu.origins import COMMAND_LINE, origin_of, origins
@@ -32,7 +32,7 @@ MOST_NAMES = 6
 INNER = "inner"
 """The field of a wrapper that holds the optimizer, which is shown by itself."""
 
-Row = tuple[str, str, str]
+ShownValue = tuple[str, str, str]
 """The name of a value, the value as YAML writes it, and where it comes from."""
 
 
@@ -48,7 +48,7 @@ def show_run(overrides: Sequence[str], source: Source = MENU) -> None:
     found, given, console = origins(overrides, source), as_plain(own), Console(highlight=False)
     with users_errors(), torch.random.fork_rng(devices=[]):
         experiment = build(own, list(overrides))
-        beginning, recording = begun(experiment)
+        beginning, recording = record_run(experiment)
         backend = expected(recording, beginning.origin)
     params = beginning.origin.of_run(0).params
     for place, part in parts_of(experiment, given).items():
@@ -66,7 +66,7 @@ def show_run(overrides: Sequence[str], source: Source = MENU) -> None:
             "parameters": size_of(params),
             "losses": ", ".join(recording.names),
             "metrics": ", ".join(name.partition(".")[2] for name in recording.experiment.metrics) or "none",
-            "computed": placed(params),
+            "computed": computed_in(params),
             "backend": f"{backend.name}: {backend.reason}",
         },
     )
@@ -84,7 +84,7 @@ def parts_of(experiment: Experiment, given: Mapping[str, Any]) -> dict[str, Any]
     return parts | dict(zip(names, around, strict=True))
 
 
-def rows_of_part(place: str, part: Any, node: Mapping[str, Any], found: Mapping[str, str]) -> Iterator[Row]:
+def rows_of_part(place: str, part: Any, node: Mapping[str, Any], found: Mapping[str, str]) -> Iterator[ShownValue]:
     """Yield a row for each field of a part, those that its node states first."""
     stated = {name: value for name, value in node.items() if not str(name).startswith("_")}
     for name, text, origin in rows_of(stated, f"{place}.", found):
@@ -94,7 +94,7 @@ def rows_of_part(place: str, part: Any, node: Mapping[str, Any], found: Mapping[
             yield field.name, as_yaml(getattr(part, field.name)), CLASS
 
 
-def rows_of(node: Mapping[str, Any], above: str, found: Mapping[str, str]) -> Iterator[Row]:
+def rows_of(node: Mapping[str, Any], above: str, found: Mapping[str, str]) -> Iterator[ShownValue]:
     """Yield a row for each value of a node, those inside nodes too; a class inside is a row of its own."""
     for name, value in node.items():
         key = f"{above}{name}"
@@ -129,13 +129,13 @@ def size_of(params: Params) -> str:
     return f"{numel(params):,}: {', '.join([*shapes[:MOST_NAMES], *more])}"
 
 
-def placed(params: Params) -> str:
+def computed_in(params: Params) -> str:
     """Return in which precision and where a run computes."""
     first = next(iter(params.values()))
     return f"in {str(first.dtype).removeprefix('torch.')} on {first.device}"
 
 
-def show_part(console: Console, title: str, part: Any, rows: Sequence[Row]) -> None:
+def show_part(console: Console, title: str, part: Any, rows: Sequence[ShownValue]) -> None:
     """Print what a part is, its equation, and its values."""
     name = f"{type(part).__module__}.{type(part).__qualname__}"
     console.print(Text.assemble((title, "bold"), "  ", (name, "dim")))
@@ -143,7 +143,7 @@ def show_part(console: Console, title: str, part: Any, rows: Sequence[Row]) -> N
     show_rows(console, rows)
 
 
-def show_rows(console: Console, rows: Sequence[Row]) -> None:
+def show_rows(console: Console, rows: Sequence[ShownValue]) -> None:
     """Print values in columns, and an empty line."""
     grid = Table.grid(padding=(0, 2))
     for row in rows:
