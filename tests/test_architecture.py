@@ -53,7 +53,7 @@ FACTORIES = {"zeros", "ones", "full", "empty", "linspace", "logspace", "eye", "r
 DRAWS = {"rand", "randn", "randint", "randperm", "normal", "multinomial", "bernoulli", "rand_like", "randn_like"}
 
 # What a step draws becomes the run's own by `graph.chance`, which takes no generator.
-DRAWN_AT_A_STEP = {"descend/optimizers/hutchinson.py"}
+DRAWN_AT_A_STEP = {"descend/optimizers/hutchinson.py", "descend/optimizers/psgd_kron.py"}
 
 
 def name_of(path: Path) -> str:

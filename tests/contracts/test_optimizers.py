@@ -56,7 +56,7 @@ NONE = {("torch", "lr"), ("groups", "lr"), ("muon", "lr"), ("normuon", "lr"), ("
 SMALLER = {"schedule_free_sgd": 0.05}
 
 # What they compute at some steps only, or draw, has no form for vmap; the promise of a sweep holds them by name.
-UNMAPPED = ("adahessian", "shampoo", "soap", "sophia_h")
+UNMAPPED = ("adahessian", "psgd_kron", "shampoo", "soap", "sophia_h")
 
 # Structure that the defaults leave out, and numbers without which other fields have no effect.
 FORMS: dict[str, list[dict[str, Any]]] = {

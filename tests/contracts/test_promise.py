@@ -47,10 +47,11 @@ STACKS = {
         "wood", "zakharov", "zdt1",
     },
     "optimizer": {
-        "adabelief", "adadelta", "adafactor", "adagrad", "adahessian", "adam", "adamax", "adamw", "ademamix", "adopt",
-        "asgd", "barzilai_borwein", "came", "dadapt_adam", "gradient_descent", "groups", "lamb", "lars", "lion", "mars",
-        "momentum", "muon", "nadam", "nesterov", "newton", "normuon", "polyak", "prodigy", "radam", "rmsprop", "rprop",
-        "schedule_free_adamw", "schedule_free_sgd", "sgd", "shampoo", "signum", "soap", "sophia_h", "stochastic_polyak",
+        "adabelief", "adadelta", "adafactor", "adagrad", "adahessian", "adam", "adamax", "adamw", "ademamix",
+        "adopt", "asgd", "barzilai_borwein", "came", "dadapt_adam", "gradient_descent", "groups", "lamb",
+        "lars", "lion", "mars", "momentum", "muon", "nadam", "nesterov", "newton", "normuon", "polyak",
+        "prodigy", "psgd_kron", "radam", "rmsprop", "rprop", "schedule_free_adamw", "schedule_free_sgd", "sgd",
+        "shampoo", "signum", "soap", "sophia_h", "stochastic_polyak",
     },
     "aggregator": {
         "aligned_mtl", "dual_proj", "dwa", "famo", "geometric_mean", "gradnorm", "imtl_g", "mean", "min_norm", "pcgrad",

@@ -87,3 +87,26 @@ def test_a_loss_that_becomes_nan_is_named() -> None:
     result = run.result()
     assert result.status == "diverged"
     assert re.fullmatch(r"the loss 'ill' became nan at step \d", result.reason)
+
+
+class Statistics(Own):
+    """Keeps the statistics of a batch norm where no checkpoint looks."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda x: self.norm(x[:, None]).square().sum() + x.sum())
+        self.norm = torch.nn.BatchNorm1d(1, dtype=torch.float64)
+
+
+class Counting(Own):
+    """Counts its calls in a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda x: (x * self.calls.add_(1)).sum())
+        self.calls = torch.zeros((), dtype=torch.float64)
+
+
+@pytest.mark.parametrize(("objective", "name"), [(Statistics, r"norm\.num_batches_tracked"), (Counting, "calls")])
+def test_a_loss_that_writes_into_its_objective(objective: type[Own], name: str) -> None:
+    """A resumed run would go on from other numbers, and what is loaded would not be what was trained."""
+    with pytest.raises(ConfigurationError, match=rf"writes into {name} .*no checkpoint.*objective=module"):
+        Run(Experiment(objective()))

@@ -39,8 +39,9 @@ ENTRYWISE = {
     "signum": {"weight_decay": 0.1},
 }
 BY_PARAMETER = {
-    *("adafactor", "adam_then_lbfgs", "barzilai_borwein", "came", "dadapt_adam", "lamb", "lars", "mars", "newton"),
-    *("newton_cg", "polyak", "prodigy", "shampoo", "soap", "sophia_h", "stochastic_polyak", "torch", "adahessian"),
+    *("adafactor", "adahessian", "adam_then_lbfgs", "barzilai_borwein", "came", "dadapt_adam", "lamb", "lars"),
+    *("mars", "newton", "newton_cg", "polyak", "prodigy", "psgd_kron", "shampoo", "soap"),
+    *("sophia_h", "stochastic_polyak", "torch"),
 }
 BY_GROUP = {"groups", "muon", "normuon"}
 SHAPES = {"weight": (7, 11), "bias": (7,), "scale": (), "kernel": (3, 2, 5)}

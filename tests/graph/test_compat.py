@@ -288,6 +288,14 @@ def test_memory_is_that_of_a_view_and_not_of_a_clone() -> None:
     assert len({compat.memory(x) for x in different}) == len(different)
 
 
+def test_writing_into_a_view_is_counted_and_reading_is_not() -> None:
+    x = torch.zeros(3)
+    before = compat.writings(x)
+    assert compat.writings(x) == before == (x + 1).sum().new_tensor(before)
+    x[1:].add_(1)
+    assert compat.writings(x) > before
+
+
 def test_buffers_are_those_of_the_module_alone_and_can_be_set() -> None:
     module = torch.nn.Sequential(torch.nn.BatchNorm1d(2))
     module.register_buffer("own", X.clone())

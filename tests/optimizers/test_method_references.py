@@ -4,6 +4,7 @@ Both are given the same parameters and gradients at each step, those on the refe
 own. A reference that rounds inside to a lower precision is patched to stay in float64; each patch says where.
 """
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -45,6 +46,7 @@ from descend.optimizers.normuon import NorMuon
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.polyak import Polyak
 from descend.optimizers.prodigy import Prodigy
+from descend.optimizers.psgd_kron import PSGDKron
 from descend.optimizers.schedule_free_adamw import ScheduleFreeAdamW
 from descend.optimizers.schedule_free_sgd import ScheduleFreeSGD
 from descend.optimizers.sgd import SGD
@@ -411,6 +413,60 @@ ESTIMATED = {
         curvature | {"eps": eps, "gamma": st.floats(0.01, 1), "every": st.integers(1, 4)},
     ),
 }
+
+
+def kron(params: list[Tensor], options: dict[str, Any]) -> torch.optim.Optimizer:
+    """Its share of steps is drawn up by ours; it keeps to no precision but float32, unless patched."""
+
+    def share(step: int) -> Tensor:
+        falling = math.exp(-options["decay"] * (step - options["flat"]))
+        return torch.tensor(min(1.0, max(options["least"], falling)), dtype=torch.float64, device="cpu")
+
+    twin = pytorch_optimizer.Kron(
+        params,
+        lr=options["lr"],
+        momentum=options["momentum"],
+        weight_decay=options["weight_decay"],
+        pre_conditioner_update_probability=share,
+        max_size_triangular=options["largest"],
+        precondition_dtype=torch.float64,
+        balance_prob=0.5,
+    )
+    twin.defaults["precondition_lr"] = twin.param_groups[0]["precondition_lr"] = options["renewal"]
+    return twin
+
+
+@settings(max_examples=8)
+@given(
+    options=st.fixed_dictionaries(
+        {
+            "lr": lr,
+            "momentum": momentum,
+            "weight_decay": weight_decay,
+            "renewal": st.floats(0.01, 0.5),
+            "flat": st.sampled_from([0.0, 4.0]),
+            "decay": st.floats(0.1, 0.5),
+            "least": st.floats(0.2, 1),
+            "largest": st.sampled_from([4, 100]),
+        }
+    )
+)
+def test_with_the_same_noise_psgd_is_pytorch_optimizers_kron(options: dict[str, Any]) -> None:
+    optimizer, params = PSGDKron(**options), {name: x.clone().requires_grad_() for name, x in START.items()}
+    with float64_for_float32(), torch.random.fork_rng(devices=[]):
+        twin, state = kron(list(params.values()), options), optimizer.init(START)
+        for step in range(STEPS):
+            before = {name: x.detach().clone() for name, x in params.items()}
+            gradients = gradients_at(before)
+            for key, x in params.items():
+                x.grad = gradients[key].clone()
+            with Chance(0, step), torch.no_grad():
+                found, state = optimizer.step(before, gradients, state, no_loss)
+            with Chance(0, step):
+                twin.step()
+            for key, x in params.items():
+                error = (found[key] - x.detach()).abs().max() / x.detach().abs().max()
+                assert error <= TOLERANCE, f"{key} differs by {error:.1e} after {step + 1} steps"
 
 
 def estimate_by_jacobian(params: Params, probe: Tensor, averaged: bool) -> list[Tensor]:

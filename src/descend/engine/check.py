@@ -17,7 +17,9 @@ from descend.engine.experiment import Experiment
 from descend.engine.step import Evaluation, LossGradients, Origin, Standing, start, total
 from descend.errors import ConfigurationError, Exited, never_exits
 from descend.graph.chance import Chance
+from descend.graph.compat import writings
 from descend.metrics.metric import name_of_test
+from descend.objectives.objective import Objective
 from descend.types import Params
 
 TORCH = Path(torch.__file__).parent
@@ -135,7 +137,15 @@ def losses_at(experiment: Experiment, origin: Origin) -> LossGradients:
         leaves = {name: x.detach().requires_grad_() for name, x in origin.params.items()}
         device = origin.seed.device
         with users_code(f"{objective}.losses", "mend it there, or choose another start", device):
-            losses = experiment.objective.with_state(origin.objective).losses(leaves, None)
+            own = experiment.objective.with_state(origin.objective)
+            before = versions(own)
+            losses = own.losses(leaves, None)
+    if changed := [name for name, version in versions(own).items() if version != before.get(name, version)]:
+        raise ConfigurationError(
+            f"{objective}.losses writes into {changed[0]} of the objective itself, which no checkpoint would keep; "
+            "return it as state from training_losses, or hand the module to objective=module, which sees to its "
+            "buffers."
+        )
     if not isinstance(losses, dict) or not losses:
         raise ConfigurationError(
             f"{objective}.losses returned {type(losses).__name__}, but it must return a dict of named scalar tensors."
@@ -148,6 +158,17 @@ def losses_at(experiment: Experiment, origin: Origin) -> LossGradients:
                 "take its sum or mean."
             )
     return LossGradients(leaves, losses)
+
+
+def versions(objective: Objective) -> dict[str, int]:
+    """Return how often each tensor that an objective holds, or a module of its, was written into, by name."""
+    found: dict[str, int] = {}
+    for name, value in getattr(objective, "__dict__", {}).items():
+        if isinstance(value, torch.nn.Module):
+            found |= {f"{name}.{key}": writings(x) for key, x in value.state_dict(keep_vars=True).items()}
+        elif isinstance(value, torch.Tensor):
+            found[name] = writings(value)
+    return found
 
 
 def beginning(experiment: Experiment, origin: Origin) -> Evaluation:

@@ -120,6 +120,11 @@ def memory(x: Tensor) -> int:
     return x.untyped_storage()._cdata
 
 
+def writings(x: Tensor) -> int:
+    """Return how often a tensor, or another that shares its memory, was written into."""
+    return x._version
+
+
 def buffers(module: torch.nn.Module) -> dict[str, Tensor | None]:
     """Return the dict in which a module keeps its own buffers, None for one not set; writing to it sets them."""
     return module._buffers

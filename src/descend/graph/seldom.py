@@ -32,4 +32,5 @@ class Seldom(OneCall):
 
     def __call__(self, due: Tensor, *tensors: Tensor) -> Any:
         # What is not renewed is copied: a node's outputs are memory of its own, which a later one may write into.
-        return self._renew(*tensors) if due else tuple(x.clone() for x in tensors[: self._count])
+        # On the device meta only shapes are asked for, and `due` has no value.
+        return self._renew(*tensors) if due.is_meta or due else tuple(x.clone() for x in tensors[: self._count])
