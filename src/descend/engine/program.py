@@ -43,8 +43,8 @@ MOST_ENTRIES_LAST = 64
 """The run axis stands last where no tensor of a run has more entries."""
 
 
-class Found(NamedTuple):
-    """What a step of one run found.
+class StepValues(NamedTuple):
+    """What one step computed of a run, beside the new carry.
 
     Attributes:
         total: weights · losses, [].
@@ -248,14 +248,14 @@ class Program:
     def step(self, due: tuple[str, ...]) -> Recorded:
         """Return the step that computes the metrics `due`; the carry's marks grow until they reproduce themselves."""
 
-        def step(numbers: Numbers, carry: Carry, batch: Batch) -> tuple[Carry, Found]:
+        def step(numbers: Numbers, carry: Carry, batch: Batch) -> tuple[Carry, StepValues]:
             experiment = with_leaves(self.experiment, numbers)
             jacobian = any(experiment.metrics[name].uses_jacobian for name in due)
             after, evaluated = advance(experiment, carry, batch, uncounted, jacobian)
             total = torch.dot(evaluated.weights, evaluated.values)
             length = None if experiment.stop.gradient_norm is None else norm(evaluated.gradients)
             observed = measure(experiment, due, observe(experiment, carry, evaluated, after, batch)) if due else {}
-            found = Found(total, evaluated.values, evaluated.weights, length, self._wanted(observed))
+            found = StepValues(total, evaluated.values, evaluated.weights, length, self._wanted(observed))
             return arranged(after, carry), found
 
         if due not in self._steps:
