@@ -106,7 +106,7 @@ def test_checkpoints_lie_on_the_cpu(optimizer: str, tmp_path: Path) -> None:
     run = Run(build(compose(overrides), overrides))
     run.keep(tmp_path / "checkpoint.pt", Every(), [])
     [*_] = run
-    run.leave()
+    run.save_last()
     found = tensors(load(tmp_path / "checkpoint.pt"))
     assert found
     assert {(type(x), x.device.type) for x in found} == {(torch.Tensor, "cpu")}

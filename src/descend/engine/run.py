@@ -108,7 +108,7 @@ class Run:
             self.loop.save = None
             print(f"descend: {path} cannot be written: {error}; the run goes on without it.", file=sys.stderr)
 
-    def leave(self) -> None:
+    def save_last(self) -> None:
         """Write the last checkpoint: where the run ended, and the state from which a longer one goes on."""
         if self._path is not None:
             self._write(content(self.loop, self.loop.resumable(), self.final.standing), self._path)
@@ -164,14 +164,15 @@ def run(experiment: Experiment, sinks: Sequence[Sink] = ()) -> Result:
 def drive(
     run: Run,
     sinks: Sequence[Sink],
-    leave: Callable[[Run, Result], Records] | None = None,
+    at_end: Callable[[Run, Result], Records] | None = None,
     earlier: Sequence[Records] = (),
 ) -> Result:
     """Make a run that is ready to start.
 
     Args:
         earlier: what was recorded before the run was interrupted.
-        leave: leaves what the sinks don't, a checkpoint say, and returns the last records: a picture of the run.
+        at_end: called with the run and its result; it writes what the sinks do not, a picture say, and returns the last
+            records.
     """
     blocks = list(earlier)
     try:
@@ -183,9 +184,9 @@ def drive(
             result = documented(run, run.result(), blocks)
         for sink in sinks:
             sink.save()
-        run.leave()
-        if leave is not None:
-            hand_to(leave(run, result), sinks)
+        run.save_last()
+        if at_end is not None:
+            hand_to(at_end(run, result), sinks)
     except Exception as error:
         verdict = Verdict("failed", f"{type(error).__name__}: {error}", run.loop.step)
         close_all(sinks, documented(run, run.unevaluated(verdict), blocks))
