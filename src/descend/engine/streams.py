@@ -139,13 +139,13 @@ class Streams:
 
         in_order = self._of_run.tolist() == list(range(len(drawn)))
 
-        def together(*parts: Any) -> Any:
+        def stacked(*parts: Any) -> Any:
             if not isinstance(parts[0], Tensor):
                 return parts[0]
             every = torch.stack(parts, 1)
             return every if in_order else every[:, self._of_run]
 
-        return self._placed(pytree.tree_map(together, *drawn))
+        return self._placed(pytree.tree_map(stacked, *drawn))
 
     def _placed(self, batches: Batch) -> Batch:
         return pytree.tree_map(lambda x: x.to(self.device) if isinstance(x, Tensor) else x, batches)

@@ -43,14 +43,14 @@ class Backend(ABC):
         name: as in `provenance`.
         names: of the losses.
         carry: what goes from step to step, of all runs; in a form of the backend's own.
-        together: how many steps are best made at a time.
-        aligned: whether a run that goes on must do so at a multiple of `together`, to be made by the same programs.
+        steps_per_call: how many steps are best made by one call.
+        aligned: whether a run must go on at a multiple of `steps_per_call`, to be made by the same programs.
     """
 
     name: ClassVar[str]
     names: tuple[str, ...]
     carry: Any
-    together: int = 1
+    steps_per_call: int = 1
     aligned: bool = False
 
     @abstractmethod
