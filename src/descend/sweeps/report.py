@@ -10,11 +10,11 @@ from rich.table import Table
 from descend.errors import Untraceable
 from descend.menu.compose import compose
 from descend.output.report.summary import best_settings, compared_column
-from descend.sweeps.aside import Aside
 from descend.sweeps.batch import bytes_of_one, device_of
 from descend.sweeps.job import Group
 from descend.sweeps.pages import MOST_ROWS, clear_pages, write_pages
 from descend.sweeps.paths import sweep_paths
+from descend.sweeps.picture_process import PictureProcess
 from descend.sweeps.plan import Plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import Store, column_of
@@ -66,22 +66,22 @@ def way_of(group: Group, settings: Settings) -> tuple[str, str]:
     return f"{one / 2**20:,.3g} MiB", "stacked" if programs == 1 else f"stacked, {programs:,} one after the other"
 
 
-def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, aside: Aside) -> None:
+def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, drawer: PictureProcess) -> None:
     """Leave the kept runs' folders, the HParams page and the pictures; print the best settings and the next command.
 
     Args:
-        aside: draws the picture.
+        drawer: draws the picture.
     """
     if not len(table):
         return
     kept = settings.kept(len(plan.jobs))
-    aside.draw(table, [column_of(key) for key in plan.jobs[0].swept])
+    drawer.draw(table, [column_of(key) for key in plan.jobs[0].swept])
     shown = False
     if kept:
         shown = write_pages(plan.jobs, kept, store, table, lambda job: compose(job.overrides, True, plan.source))
     else:
         clear_pages(plan.jobs, store.folder)
-    picture = aside.picture()
+    picture = drawer.picture()
     if picture is not None:
         (store.folder / "sweep.png").write_bytes(picture)
     paths = sweep_paths(plan.groups, store)

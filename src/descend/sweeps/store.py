@@ -196,8 +196,8 @@ class Store:
         self.close()
 
 
-class Outbox:
-    """Where a process that does not hold the index leaves its chunks; needs no locks, so any shared file system does.
+class ChunkFiles:
+    """The chunks of a process that does not hold the index, a file each; without locks, for any shared file system.
 
     Args:
         folder: of the sweep.
