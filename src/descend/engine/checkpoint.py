@@ -138,14 +138,14 @@ def load(path: Path) -> dict[str, Any]:
     found = next(readable_checkpoints([path, before]), None)
     if found is None:
         there = "cannot be read" if path.exists() else "is not there"
-        raise ConfigurationError(f"{path} {there}, nor is one before it; start the run anew in another folder.")
+        raise ConfigurationError(f"{path} {there}, nor is one before it; start the run again in another folder.")
     content, used = found
     if used != path:
         print(f"descend: {path.name} cannot be read, so the one before it is taken: {used}.", file=sys.stderr)
     if content.get("version") != version():
         raise ConfigurationError(
             f"{used} was written by {versions_told(content.get('version'))}, but this is {versions_told(version())}, "
-            "which may round otherwise; go on with the version that wrote it, or start the run anew."
+            "which may round differently; go on with the version that wrote it, or start the run again."
         )
     return content
 

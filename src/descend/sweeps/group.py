@@ -185,7 +185,7 @@ def checked_objective(
 
 
 def remade(owner: Any, numbers: Mapping[Leaf, float]) -> Any:
-    """Return a dataclass made anew with some numbers inside it replaced, its checks run."""
+    """Return a new dataclass with some numbers inside it replaced, its checks run."""
     changes: dict[str, Any] = {}
     for name in {str(leaf[0]) for leaf in numbers}:
         inner = below(numbers, name)

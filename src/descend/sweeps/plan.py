@@ -83,7 +83,7 @@ def check_dataclass(name: str, part: Any) -> None:
     """
     if isinstance(part, PARTS) and not is_dataclass(part):
         raise ConfigurationError(
-            f"{name} is a {type(part).__name__}, which is no dataclass, and a sweep compares and sets fields; put "
+            f"{name} is a {type(part).__name__}, which is not a dataclass, and a sweep compares and sets fields; put "
             f"@dataclass(frozen=True) above class {type(part).__name__}."
         )
 

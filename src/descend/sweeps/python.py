@@ -33,7 +33,7 @@ def sweep(overrides: Sequence[str]) -> pl.DataFrame:
     if chosen.resume or chosen.dry_run or any(about(override, "hydra") for override in overrides):
         raise ConfigurationError(
             "sweep.resume, sweep.dry_run and hydra are for the command line: from Python no folder is kept, no plan "
-            "shown and no launcher used; leave them away."
+            "shown and no launcher used; remove them."
         )
     check_settings(chosen, overrides, config)
     planned = plan(run_overrides(overrides), chosen)

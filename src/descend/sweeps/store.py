@@ -101,11 +101,11 @@ class Store:
                 index.commit()
         except sqlite3.OperationalError as error:
             raise ConfigurationError(
-                f"The index {path} cannot be written ({error}); see to its folder's disk and permissions."
+                f"The index {path} cannot be written ({error}); check the disk and the permissions of its folder."
             ) from error
         except sqlite3.DatabaseError as error:
             raise ConfigurationError(
-                f"The index {path} is damaged ({error}); the sweep cannot be resumed: start it anew in another folder."
+                f"The index {path} is damaged ({error}); the sweep cannot be resumed: start it again in another folder."
             ) from error
         if known is not None and known[0] != overrides:
             raise ConfigurationError(
@@ -134,7 +134,7 @@ class Store:
             path.unlink()
 
     def _drop_orphans(self) -> None:
-        """Remove curves whose rows a kill prevented: the next chunks may be cut otherwise and hold their runs again."""
+        """Remove curves whose rows a kill prevented: the next chunks may hold these runs again, in other groups."""
         known = {chunk for (chunk,) in self._index.execute("select distinct chunk from runs")}
         for number, path in curve_files(self.folder):
             if number not in known:

@@ -191,7 +191,7 @@ def program_pays(experiment: Experiment, program: Program, params: Params) -> bo
 
 
 def launches(program: Program) -> int:
-    """Return how many operations of a step start a kernel: all but those that only look otherwise at what is there."""
+    """Return how many operations of a step start a kernel: all but those that return a view of a tensor."""
     targets = [node.target for node in program.step(()).graph.graph.nodes if node.op == "call_function"]
     return sum(returns_new(target) for target in targets if isinstance(target, OpOverload))
 
@@ -199,7 +199,7 @@ def launches(program: Program) -> int:
 def backend_named(
     recording: Recording, numbers: Sequence[Tensor], origin: Origin, stride: int, threads: int, name: str
 ) -> Backend:
-    """Return the backend of this name, which began the runs: another would round otherwise."""
+    """Return the backend of this name, which began the runs: another would round differently."""
     compile = {"kernel": True, "compiled": True}.get(name, False)
     steps = {"kernel": LONG_RUN_OF_A_KERNEL, "compiled": LONG_RUN}.get(name, 0)
     asked = replace(recording.experiment, compile=compile, steps=max(recording.experiment.steps, steps))
@@ -207,7 +207,7 @@ def backend_named(
     if found.name != name:
         raise ConfigurationError(
             f"The run was made by the backend {name}, but here it would go on by {found.name}, which may round "
-            "otherwise; go on where there is a compiler, or start the run anew."
+            "differently; go on where there is a compiler, or start the run again."
         )
     return found
 

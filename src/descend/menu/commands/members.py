@@ -63,7 +63,7 @@ def members_command(family: str, arguments: Sequence[str]) -> int:
     parser.add_argument("-h", "--help", action="store_true")
     given, others = parser.parse_known_args(list(arguments))
     if others:
-        raise ConfigurationError(f"descend {family} takes --json alone, but was given {others[0]}; leave it away.")
+        raise ConfigurationError(f"descend {family} takes only --json, but was given {others[0]}; remove it.")
     if given.help:
         print(USAGE)
         return 0

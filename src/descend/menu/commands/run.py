@@ -45,7 +45,7 @@ def task(config: DictConfig) -> float:
 
 
 def finish_run(run: Run, config: DictConfig, folder: Path, step: int | None = None) -> float:
-    """Make a run that is ready, show how it ended, and return its final value; exit where it ended otherwise.
+    """Make a run that is ready, show how it ended, and return its final value; exit where it ended in any other way.
 
     Args:
         step: where a run goes on that was interrupted; None for a new one.

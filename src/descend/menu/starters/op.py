@@ -12,7 +12,7 @@ from descend.ops.op import Op, scalar_like
 
 
 class _Function(Elementwise):
-    """The formulas. Where torch's own derivative will do, leave this class away and write the formula in `__call__`."""
+    """The formulas. Where torch's own derivative will do, remove this class and write the formula in `__call__`."""
 
     @staticmethod
     def forward(x: Tensor, slope: Tensor) -> Tensor:
