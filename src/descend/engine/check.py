@@ -1,4 +1,4 @@
-"""What must hold at the start of a run, looked at once before the first step."""
+"""The checks of a run's start, made once before the first step."""
 
 import math
 import traceback

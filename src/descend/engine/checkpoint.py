@@ -34,7 +34,7 @@ PLAIN = (Tensor, int, float, str, bool, type(None))
 
 @dataclass(frozen=True)
 class Every:
-    """How often a checkpoint is written: after so many steps, or after so many seconds; None leaves it to the end."""
+    """How often a checkpoint is written: every that many steps, or seconds; with None for both, at the end only."""
 
     steps: int | None = None
     seconds: float | None = None
@@ -103,7 +103,7 @@ def save(content: dict[str, Any], path: Path) -> None:
 
 
 def put(content: dict[str, Any], file: IO[bytes]) -> None:
-    """Write a checkpoint into an open file; for what is raised see `save`."""
+    """Write a checkpoint into an open file; it raises what `save` raises."""
     made = {"version": version(), **on_cpu(content)}
     try:
         torch.save(made, file)

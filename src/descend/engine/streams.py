@@ -15,7 +15,7 @@ from descend.objectives.objective import Objective
 from descend.types import Batch, Params, State
 
 MOST_BYTES = 2**26
-"""The batches of so many bytes, of all runs, are made ready on the device at a time, and those of an epoch at most."""
+"""At most this many bytes of batches, of all runs together, are on the device at a time, and at most an epoch."""
 
 
 class EpochSource:

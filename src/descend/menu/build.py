@@ -28,7 +28,7 @@ from descend.output.sinks.trackers import Tracker
 from descend.schedules.schedule import Schedule
 
 NOT_NEEDED = ("metrics", "derivatives", "tracker", "sweep", "claims", "checkpoint", "evaluate", "wrap")
-"""What a run can do without."""
+"""Top-level keys that may be missing."""
 
 MOST_THREADS = 1024
 

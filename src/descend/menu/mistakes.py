@@ -35,7 +35,7 @@ EXTRAS = {
 
 
 INNER = re.compile(r"Could not override '(?P<outer>\w+)\.(?P<inner>\w+)'\. No match")
-"""What Hydra says of a choice inside another choice's node, as `objective.data=digits`, where there is none."""
+"""Hydra's message where a choice is made inside a node that has none there, as `objective.data=digits`."""
 
 
 def sentence(error: BaseException) -> str:

@@ -35,7 +35,7 @@ def start_hydra(task: Task) -> None:
 
     Hydra's own `main` composes twice, the first time to read `hydra.mode` alone, which takes a fifth of a second. Here
     that is left out where the command line says the mode, by `-m` or its absence, and nothing else does. `main` is
-    called for what only shows something: --cfg, --info, --hydra-help, --shell-completion.
+    called by the flags that only show something: --cfg, --info, --hydra-help, --shell-completion.
 
     Raises:
         ConfigurationError: saying what is wrong with the command line, or with a file of the user's.

@@ -1,4 +1,4 @@
-"""What a run has trained, read from its folder."""
+"""The trained objective of a run, read from its folder."""
 
 from pathlib import Path
 

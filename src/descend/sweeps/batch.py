@@ -149,7 +149,7 @@ def run_group(
 
 
 def cut(places: list[int], most: int) -> list[list[int]]:
-    """Return places in parts of at most so many."""
+    """Return places in parts of at most this size."""
     return [places[at : at + most] for at in range(0, len(places), most)]
 
 

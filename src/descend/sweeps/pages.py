@@ -1,4 +1,4 @@
-"""What a sweep leaves for TensorBoard: folders of the best runs, and a row of the HParams page for every run."""
+"""The files of a sweep for TensorBoard: folders of the best runs, and a row of the HParams page for every run."""
 
 import shutil
 import warnings

@@ -1,4 +1,4 @@
-"""Drawing a sweep's picture in a process of its own, for importing matplotlib takes as long as a small sweep.
+"""A process that draws a sweep's picture: importing matplotlib takes as long as a small sweep.
 
 `python -m descend.sweeps.picture_process` reads the pickled arguments of `sweep_picture` from its input, and writes the
 picture.
@@ -19,8 +19,8 @@ from descend.output.pictures.sweep import sweep_picture
 class PictureProcess:
     """A process that has imported matplotlib by the time there is something to draw; to be used in a `with`.
 
-    It ends with this one, however this one ends, for its input does. Where matplotlib is imported already there is
-    none.
+    It ends when this process ends, in whatever way, because its input is then closed. No process is started where
+    matplotlib is imported already.
     """
 
     def __init__(self) -> None:

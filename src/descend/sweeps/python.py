@@ -22,7 +22,7 @@ def sweep(overrides: Sequence[str]) -> pl.DataFrame:
     An experiment that is a sweep in YAML is one here too: `descend.sweep(["experiment=first_order"])`.
 
     Raises:
-        ConfigurationError: any run cannot start, or `sweep` asks for what only a folder can have.
+        ConfigurationError: any run cannot start, or `sweep` asks for something that needs a folder.
     """
     with composing():
         check_places(parse(overrides), sweeps=True)

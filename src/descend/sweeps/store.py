@@ -225,7 +225,7 @@ class ChunkFiles:
 
 
 def curve_files(folder: Path) -> list[tuple[int, Path]]:
-    """Return the files of a sweep's curves by the number of their chunk; other files are no business of ours."""
+    """Return the files of a sweep's curves by the number of their chunk; other files are ignored."""
     found = ((path.stem, path) for path in (folder / "curves").glob("*.parquet"))
     return sorted((int(stem), path) for stem, path in found if stem.isdecimal())
 
@@ -264,7 +264,7 @@ def flattened(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def column_of(key: str) -> str:
-    """Return the column of a swept key: its own name, save where a column of the results has it (`steps`)."""
+    """Return the column of a swept key: its own name, unless a column of the results has that name (`steps`)."""
     taken = key in RESULT or key.startswith(tuple(f"{part}." for part in PARTS_OF_RESULT))
     return f"swept.{key}" if taken else key
 

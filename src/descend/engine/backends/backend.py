@@ -1,4 +1,4 @@
-"""What the loop asks of a backend: to advance a stack of runs of one experiment."""
+"""The contract of a backend: it advances a stack of runs of one experiment."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Pattern = tuple[tuple[bool, tuple[str, ...]], ...]
 
 
 class Summary(NamedTuple):
-    """What a block of steps tells of every run, and what it recorded at k of them; few tensors, for each costs time.
+    """The results of a block of steps for every run, and the records of k of its steps. Each tensor more costs time.
 
     Attributes:
         lowest: the lowest finite total, [runs].

@@ -24,18 +24,18 @@ from descend.types import Batch, Params
 from descend.vectors import numel
 
 LONG_RUN_OF_A_KERNEL = 1_000
-"""`auto` compiles a kernel for runs of so many steps: that takes a third of a second, as long as some 3,000 of the
-smallest steps of one run, or 300 of a thousand runs."""
+"""`auto` compiles a kernel for runs of at least this many steps: compiling takes a third of a second, as long as some
+3,000 of the smallest steps of one run, or 300 of a thousand runs."""
 
 LONG_RUN = 100_000
-"""`auto` compiles a program for runs of so many steps: that takes ten seconds."""
+"""`auto` compiles a program for runs of at least this many steps: compiling takes ten seconds."""
 
 MANY_LAUNCHES = 10_000_000
-"""On a GPU `auto` compiles a program for so many launches of kernels in all, each of which keeps the CPU busy for some
-microseconds: an estimate, not measured here."""
+"""On a GPU `auto` compiles a program for at least this many launches of kernels in all, each of which keeps the CPU
+busy for some microseconds: an estimate, not measured here."""
 
 SMALL_STEP = 20_000
-"""`auto` compiles only steps of at most so many multiply-adds: in larger ones Python's part of the time is small. The
+"""`auto` compiles only steps of at most this many multiply-adds: in larger ones Python takes little of the time. The
 rule looks at the experiment alone: a result depends neither on how many runs there are nor on what else goes on."""
 
 

@@ -22,10 +22,10 @@ from descend.graph.recorder import depends
 from descend.types import Batch
 
 STEPS_OF_A_CALL = 500
-"""A kernel has no overhead for each step: it is called for so many steps at once."""
+"""Kernels have no overhead per step, so they are called for this many steps at once."""
 
 STEPS_OF_A_KERNEL = 500
-"""Break-even: compiling a kernel costs about as much as so many steps by torch."""
+"""Break-even: compiling a kernel costs about as much as this many eager steps."""
 
 
 class KernelBackend(GraphBackend):
@@ -210,10 +210,10 @@ class StepKernel:
 
 
 def frequent_metrics(experiment: Experiment, stride: int) -> frozenset[tuple[str, ...]]:
-    """Return which metrics are due together at so many steps that a kernel for such steps pays.
+    """Return the sets of metrics that are due at enough steps for a kernel of their own to pay.
 
     Args:
-        stride: only at every so many steps are metrics computed at all.
+        stride: metrics are computed at every `stride`-th step only.
     """
     period = math.lcm(stride, *(metric.every for metric in experiment.metrics.values()))
     looked_at = min(period, max(experiment.steps, 1))

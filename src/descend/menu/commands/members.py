@@ -49,7 +49,7 @@ QUIET = ["metrics=none", "derivatives=none"]
 
 FEW = ["objective=rosenbrock", "steps=10", *QUIET]
 SIZE = 24
-"""Memory is that of a square matrix of so many rows, and of a vector."""
+"""Memory is measured with a square matrix of this many rows, and a vector."""
 
 
 def members_command(family: str, arguments: Sequence[str]) -> int:
@@ -149,7 +149,7 @@ def show_members(rows: Sequence[Facts]) -> None:
 
 
 def as_text(value: Any) -> str:
-    """Return a number or a fact as text; nothing for what is not so, or not known, or differs by group."""
+    """Return a number or a fact as text; empty where it is false, unknown, or different for each group."""
     if isinstance(value, bool):
         return "yes" if value else ""
     if isinstance(value, int | float):

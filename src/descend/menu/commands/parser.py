@@ -1,4 +1,4 @@
-"""How the commands of descend's own read their arguments."""
+"""The argument parser of the commands that do not go to Hydra."""
 
 import argparse
 from typing import NoReturn

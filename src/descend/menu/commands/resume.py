@@ -133,7 +133,7 @@ def saved(folder: Path) -> dict[str, Any] | None:
 
 
 def check_goes_on(state: dict[str, Any], folder: Path) -> None:
-    """Require that a run has not ended by a rule of its own, save where a kill came before that was written.
+    """Require that a run has not ended by one of its rules, unless it was killed before it wrote so.
 
     Raises:
         ConfigurationError: it has.

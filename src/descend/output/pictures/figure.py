@@ -8,7 +8,7 @@ if TYPE_CHECKING:
 
 
 def blank(width: float, height: float, dpi: int) -> "Figure":
-    """Return an empty figure of so many inches, laid out by its content; only here is matplotlib's canvas imported."""
+    """Return an empty figure of this size in inches, laid out by its content; matplotlib is imported only here."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
