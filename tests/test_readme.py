@@ -50,10 +50,19 @@ def test_the_readme_has_commands() -> None:
 ELSEWHERE = {"python run.py": "test_default_run_reaches_97_percent", "python run.py guide": "commands/test_guide.py"}
 
 
+def maker_of(command: str) -> str | None:
+    """The command of the README that makes the folder which another looks at; None for those that look at none."""
+    first, *rest = shlex.split(command)[2:] or [""]
+    makers = [each for each in COMMANDS for folder in rest if each.endswith(f"hydra.sweep.dir={folder}")]
+    return makers[0] if first in ("compare", "report") else None
+
+
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ELSEWHERE])
 def test_command_runs(command: str, descend: Command, here: Path) -> None:
     """In this process, which spares importing torch each time."""
     own_files(here)
+    if (maker := maker_of(command)) is not None:
+        descend(*shlex.split(maker)[2:])
     done = descend(*shlex.split(command)[2:])
     if "device=cuda" in command and not torch.cuda.is_available():
         assert done.code == 2

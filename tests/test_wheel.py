@@ -57,6 +57,8 @@ def test_it_carries_the_menu_and_the_plugin(wheel: Path) -> None:
     for path in (*(ROOT / "src").rglob("*.py"), *(ROOT / "src").rglob("*.yaml")):
         assert str(path.relative_to(ROOT / "src")) in names
     assert "descend/py.typed" in names  # a type checker reads the annotations of a package with this file alone
+    for path in (ROOT / "src/descend/output/report/page").iterdir():
+        assert str(path.relative_to(ROOT / "src")) in names
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "outputs"))]
 
 

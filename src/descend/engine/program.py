@@ -23,6 +23,7 @@ from descend.engine.step import (
     Standing,
     advance,
     evaluate,
+    judged,
     lift,
     observe,
     start,
@@ -252,8 +253,7 @@ class Program:
             experiment = with_leaves(self.experiment, numbers)
             jacobian = any(experiment.metrics[name].uses_jacobian for name in due)
             after, evaluated = advance(experiment, carry, batch, uncounted, jacobian)
-            total = torch.dot(evaluated.weights, evaluated.values)
-            length = None if experiment.stop.gradient_norm is None else norm(evaluated.gradients)
+            total, length = judged(experiment, evaluated, after)
             observed = measure(experiment, due, observe(experiment, carry, evaluated, after, batch)) if due else {}
             found = StepValues(total, evaluated.values, evaluated.weights, length, self._wanted(observed))
             return arranged(after, carry), found

@@ -55,7 +55,7 @@ def keys(node: dict[str, Any], above: str = "") -> Iterator[str]:
             yield key
 
 
-def origin_of(key: str, found: Mapping[str, str]) -> str | None:
+def value_origin(key: str, found: Mapping[str, str]) -> str | None:
     """Return where the value of a key comes from, or the node around it; None where that is not known.
 
     The command line comes before files, and the longest key that is known before shorter ones.

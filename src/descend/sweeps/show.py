@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from descend.menu.commands.parser import Parser
+from descend.menu.commands.arguments import Parser
 from descend.menu.commands.show import show_run
 from descend.menu.compose import compose, composing
 from descend.menu.placing import check_places, parse
@@ -35,6 +35,7 @@ def show_command(arguments: Sequence[str]) -> int:
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("-m", "--multirun", action="store_true")
     parser.add_argument("--config-dir")
+    parser.add_argument("-h", "--help", action="store_true")
     given = parser.parse_intermixed_args(list(arguments))
     if given.help:
         print(USAGE)

@@ -11,7 +11,7 @@ from descend.engine.backends.choose import Candidate, expected
 from descend.engine.run import record_run
 from descend.menu.build import build
 from descend.menu.compose import compose
-from descend.menu.origins import origin_of, origins
+from descend.menu.origins import origins, value_origin
 
 OWN = """
 from dataclasses import dataclass
@@ -75,10 +75,10 @@ def test_where_values_come_from(descend, here: Path) -> None:
 
 def test_a_choice_inside_another_and_a_node_inside_a_part(descend, here: Path) -> None:
     found = origins(["objective=digits_mlp", "objective.data=breast_cancer", "op=tanh"])
-    assert origin_of("objective.data.split_seed", found) == "objective.data/breast_cancer.yaml"
-    assert origin_of("objective.network.hidden", found) == "objective/digits_mlp.yaml"
-    assert origin_of("objective.network.activation._target_", found) == "objective/digits_mlp.yaml"  # it says ${op}
-    assert origin_of("nowhere", found) is None
+    assert value_origin("objective.data.split_seed", found) == "objective.data/breast_cancer.yaml"
+    assert value_origin("objective.network.hidden", found) == "objective/digits_mlp.yaml"
+    assert value_origin("objective.network.activation._target_", found) == "objective/digits_mlp.yaml"  # it says ${op}
+    assert value_origin("nowhere", found) is None
     done = descend("show", "objective.network.hidden=[8]", "metrics=none", "derivatives=none", "steps=2epochs")
     assert ("network", "MLP", "objective/digits_mlp.yaml") in rows(done.out)
     assert ("network.hidden", "[8]", "command line") in rows(done.out)

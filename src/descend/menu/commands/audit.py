@@ -21,7 +21,7 @@ from descend.errors import ConfigurationError, never_exits
 from descend.graph.compat import has_cpp_compiler
 from descend.menu import FOLDER, choices
 from descend.menu.build import as_plain, make, retargeted
-from descend.menu.commands.parser import Parser
+from descend.menu.commands.arguments import Parser
 from descend.menu.commands.waiting import Waiting
 from descend.menu.compose import about, compose
 from descend.objectives.module import Module
@@ -100,6 +100,7 @@ def parsed_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--all", action="store_true")
     parser.add_argument("--torch", action="store_true")
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("-h", "--help", action="store_true")
     given = parser.parse_intermixed_args(list(arguments))
     if not 1 <= given.order <= HIGHEST:
         raise ConfigurationError(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from descend.errors import ConfigurationError
 from descend.menu import FOLDER, choices
-from descend.menu.commands.parser import Parser
+from descend.menu.commands.arguments import Parser
 from descend.menu.fields import short
 from descend.menu.values import typed
 
@@ -71,6 +71,7 @@ def new_command(arguments: Sequence[str]) -> int:
     parser = Parser("descend new")
     parser.add_argument("family", nargs="?")
     parser.add_argument("name", nargs="?")
+    parser.add_argument("-h", "--help", action="store_true")
     given = parser.parse_args(list(arguments))
     if given.help:
         print(USAGE)

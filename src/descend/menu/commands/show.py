@@ -17,7 +17,7 @@ from descend.engine.experiment import Experiment
 from descend.engine.run import record_run
 from descend.menu.build import PARTS, SETTINGS, as_plain, build, retargeted
 from descend.menu.compose import compose
-from descend.menu.origins import COMMAND_LINE, origin_of, origins
+from descend.menu.origins import COMMAND_LINE, origins, value_origin
 from descend.menu.ready import users_errors
 from descend.menu.schema import Stop
 from descend.menu.source import MENU, Source
@@ -100,11 +100,11 @@ def rows_of(node: Mapping[str, Any], above: str, found: Mapping[str, str]) -> It
         key = f"{above}{name}"
         if isinstance(value, Mapping) and value:
             if "_target_" in value:
-                yield key, str(value["_target_"]).rpartition(".")[2], origin_of(f"{key}._target_", found) or CLASS
+                yield key, str(value["_target_"]).rpartition(".")[2], value_origin(f"{key}._target_", found) or CLASS
             inner = {inside: x for inside, x in value.items() if not str(inside).startswith("_")}
             yield from rows_of(inner, f"{key}.", found)
         else:
-            yield key, as_yaml(value), origin_of(key, found) or CLASS
+            yield key, as_yaml(value), value_origin(key, found) or CLASS
 
 
 def as_yaml(value: Any) -> str:
