@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import Command
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "README.md").read_text()
@@ -57,7 +58,7 @@ def maker_of(command: str) -> str | None:
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if command not in ELSEWHERE])
-def test_command_runs(command: str, descend, here: Path) -> None:
+def test_command_runs(command: str, descend: Command, here: Path) -> None:
     """In this process, which spares importing torch each time."""
     own_files(here)
     if (maker := maker_of(command)) is not None:
