@@ -1,6 +1,6 @@
 """Draws the pictures of the members' pages, docs/pictures/<group>/<name>.webp, by the product's own picture code.
 
-    python docs/draw.py                      # all, about five minutes on two cores
+    python docs/draw.py                      # all, about ten minutes of CPU time
     python docs/draw.py optimizer/adam op    # one member, or one group
 
 A new member has a page without a picture until this was run. What is drawn is in the functions below.
@@ -34,8 +34,8 @@ from descend.types import Params
 from descend.vectors import numel
 
 PICTURES = Path(__file__).parent / "pictures"
-FUNCTIONS = ("rosenbrock", "himmelblau")
-"""A curved valley, and a function with four minima: every optimizer is drawn on these two."""
+FUNCTIONS = {"rosenbrock": "[-1.2,1.0]", "himmelblau": "[0.0,0.0]"}
+"""Every optimizer is drawn on these two: a curved valley from its usual start, and four minima from between them."""
 
 STEPS = 300
 AS_THEY_ARE = {"polyak", "stochastic_polyak", "newton", "newton_cg", "prodigy", "dadapt_adam"}
@@ -92,12 +92,13 @@ def best_rate(overrides: list[str]) -> float:
 
 
 def optimizer_pictures(name: str) -> Iterator[tuple[str, bytes | None]]:
-    for function in FUNCTIONS:
-        overrides = [f"optimizer={name}", f"steps={STEPS}"]
+    for function, start in FUNCTIONS.items():
+        overrides, rate = [f"optimizer={name}", f"objective.start={start}"], "its own rate"
         if name not in AS_THEY_ARE:
-            overrides.append(f"optimizer.lr={best_rate([f'objective={function}', f'optimizer={name}']):.2g}")
-        rate = overrides[2].removeprefix("optimizer.") if len(overrides) > 2 else "its own rate"
-        yield f"{name}-{function}", path_on(function, overrides, f"{function}, {rate}")
+            rate = f"lr={best_rate([f'objective={function}', *overrides]):.2g}"
+            overrides.append(f"optimizer.{rate}")
+        title = f"{function}, {rate}"
+        yield f"{name}-{function}", path_on(function, [*overrides, f"steps={STEPS}"], title)
 
 
 def wrap_pictures(name: str) -> Iterator[tuple[str, bytes | None]]:
@@ -134,12 +135,18 @@ def schedule_pictures(name: str) -> Iterator[tuple[str, bytes | None]]:
     """The factor on the learning rate over a run of 1,000 steps."""
     chosen = [f"schedule={name}", *(["schedule@schedule.then=cosine"] if name == "warmup" else [])]
     overrides = ["objective=sphere", "steps=1000", *chosen]
+    title = "warmup, then cosine" if name == "warmup" else name
     schedule = build(compose(overrides), overrides).schedule
     steps = np.arange(1000)
     figure = blank(4.2, 2.6, dpi=100)
     axes = figure.add_subplot()
     axes.plot(steps, [float(schedule.factor(int(step), 1000)) for step in steps], color="tab:blue")
-    axes.set(xlabel="step", ylabel="factor on lr", title=" ".join(chosen), ylim=(0, None))
+    axes.set(
+        xlabel="step",
+        ylabel="factor on lr",
+        title=", then ".join([name, *(["cosine"] if name == "warmup" else [])]),
+        ylim=(0, None),
+    )
     axes.grid(alpha=0.3)
     yield name, png(figure)
 

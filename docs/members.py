@@ -37,6 +37,16 @@ DOCSTRING = """\
       skip_local_inventory: true
 """
 
+CAPTIONS = {
+    "optimizer": "300 steps on two functions, at the learning rate of 17 between 10⁻⁴ and 10 that ends lowest.",
+    "wrap": "300 steps of momentum on Rosenbrock's valley with this around it.",
+    "objective": "The contours, and 300 steps of Adam at the learning rate 0.05.",
+    "aggregator": "The CAGrad toy from its five starts: 3,500 steps of Adam at 0.01 with the fields' defaults.",
+    "schedule": "The factor on the learning rate over a run of 1,000 steps.",
+    "op": "The op, and its first two derivatives as autograd takes them.",
+}
+"""What `docs/draw.py` has drawn of the members of a family."""
+
 Facts = dict[str, str]
 
 
@@ -123,7 +133,8 @@ def pictures(group: str, name: str) -> str:
     found = sorted([*PICTURES.glob(f"{group}/{name}.webp"), *PICTURES.glob(f"{group}/{name}-*.webp")])
     here = posixpath.dirname(uri(group, name))
     links = [posixpath.relpath(f"pictures/{group}/{path.name}", here) for path in found]
-    return " ".join(f"![{group}={name} at work]({link}){{ .member }}" for link in links)
+    images = " ".join(f"![{group}={name} at work]({link}){{ .member }}" for link in links)
+    return f"{images}\n\n*{CAPTIONS[group]}*" if links else ""
 
 
 def composed_of(group: str, name: str, text: str) -> list[str]:
