@@ -141,12 +141,7 @@ def schedule_pictures(name: str) -> Iterator[tuple[str, bytes | None]]:
     figure = blank(4.2, 2.6, dpi=100)
     axes = figure.add_subplot()
     axes.plot(steps, [float(schedule.factor(int(step), 1000)) for step in steps], color="tab:blue")
-    axes.set(
-        xlabel="step",
-        ylabel="factor on lr",
-        title=", then ".join([name, *(["cosine"] if name == "warmup" else [])]),
-        ylim=(0, None),
-    )
+    axes.set(xlabel="step", ylabel="factor on lr", title=title, ylim=(0, None))
     axes.grid(alpha=0.3)
     yield name, png(figure)
 
