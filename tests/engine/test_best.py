@@ -120,6 +120,7 @@ def test_values_behind_the_end_of_a_run_do_not_count() -> None:
         (["stop.metric=test/acuracy"], "has the test metrics test/accuracy,"),
         (["stop.metric=test/accuracy", "objective=rosenbrock"], "Rosenbrock has no test metrics"),
         (["stop.metric=test/accuracy", "metrics=none"], "no metric of the experiment computes test metrics"),
+        (["stop.metric=test/accuracy", "+metrics.test_metrics.budget=0.1"], "the test metrics have a budget"),
         (["stop.metric=test/accuracy", "stop.patience=0"], "patience is 0, but it must be at least 1"),
         (["evaluate.every=5", "metrics=none"], "the metrics hold no test_metrics that would take it"),
         (["evaluate.often=5"], "often"),

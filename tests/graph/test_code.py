@@ -7,8 +7,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from descend.graph.branches import branches
 from descend.graph.code import function, last_uses, reused
-from descend.graph.recorder import record
+from descend.graph.recorder import OneCall, as_one_node, record
 from descend.graph.simplify import simplified
 
 GENERATOR = torch.Generator().manual_seed(5)
@@ -96,3 +97,82 @@ def test_programs_drawn_at_random_give_the_same(seed: int) -> None:
 
     _, expected, found = both(step, X, Y)
     assert same([x.nan_to_num() for x in expected], [x.nan_to_num() for x in found])
+
+
+# What serves one side of a choice alone
+
+
+CALLS: list[int] = []
+
+
+class Counted(OneCall):
+    """The sine, counted."""
+
+    __name__ = "counted"
+
+    def __call__(self, x: Tensor) -> Tensor:
+        CALLS.append(1)
+        return x.sin()
+
+
+def chosen(step: Tensor, x: Tensor, y: Tensor) -> list[Tensor]:
+    """Every third step a long computation takes the place of `x`; what `y` gives is needed by both sides."""
+    due = step % 3 == 0
+    both = y.cos()
+    found = as_one_node(Counted(), x)
+    for _ in range(12):
+        found = torch.where(found > 0, found * both, found - y).tanh()
+    return [torch.where(due, found, x), torch.where(due, found.neg(), both), step + 1, found.mean() * 0 + both.sum()]
+
+
+@pytest.mark.parametrize("reuse", [False, True])
+def test_what_serves_a_choice_is_computed_where_it_is_taken(reuse: bool) -> None:
+    inputs = (torch.tensor(0), X, Y)
+    graph = record(lambda *given: chosen(*given)[:3], inputs)
+    run = function(graph, reuse)
+    assert len(branches(graph).serving) > 36
+    for i in range(7):
+        step = torch.tensor(i)
+        expected = chosen(step, X, Y)[:3]
+        CALLS.clear()
+        found = run(step, X, Y)
+        assert same(found, expected)
+        assert len(CALLS) == (i % 3 == 0)
+        assert found[0] is not X
+
+
+def test_what_serves_others_too_is_computed_always() -> None:
+    inputs = (torch.tensor(0), X, Y)
+    graph = record(chosen, inputs)
+    assert not branches(graph).choices
+    assert same(function(graph)(torch.tensor(1), X, Y), chosen(torch.tensor(1), X, Y))
+
+
+def test_a_condition_of_each_run_or_entry_leaves_nothing_out() -> None:
+    graph = record(lambda step, x, y: chosen(step, x, y)[:3], (torch.zeros(64, dtype=torch.int64), X, Y))
+    assert not branches(graph).choices
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_choices_drawn_at_random_give_the_same(seed: int) -> None:
+    draw = random.Random(seed)
+
+    def step(truth: Tensor, other: Tensor, x: Tensor, y: Tensor) -> list[Tensor]:
+        values, truths = [x, y], [truth, other, truth & other]
+        for _ in range(60):
+            one, two = draw.choice(values), draw.choice(values)
+            if draw.random() < 0.25:
+                values.append(torch.where(draw.choice(truths), one, two))
+            else:
+                values.append(draw.choice([torch.add, torch.mul, torch.maximum])(one, two).tanh())
+        return [values[-1], draw.choice(values)]
+
+    state = draw.getstate()
+    graph = record(step, (torch.tensor(True), torch.tensor(False), X, Y))
+    for truth in (True, False):
+        for other in (True, False):
+            given = (torch.tensor(truth), torch.tensor(other), X, Y)
+            draw.setstate(state)
+            expected = step(*given)
+            assert same(function(graph, reuse=True)(*given), expected)
+            assert same(function(graph)(*given), expected)

@@ -89,6 +89,11 @@ class Experiment:
                 f"stop.metric is {self.stop.metric!r}, but no metric of the experiment computes test metrics; add "
                 "TestMetrics, which metrics=default has."
             )
+        if self.stop.metric is not None and all(m.budget is not None for m in self.metrics.values() if m.tests):
+            raise ConfigurationError(
+                f"stop.metric is {self.stop.metric!r}, but the test metrics have a budget: they would be computed at "
+                "other steps each time, and decide otherwise; set their budget to null."
+            )
         if self.compile != "auto" and not isinstance(self.compile, bool):
             raise ConfigurationError(f"compile is {self.compile!r}, but it must be auto, true or false.")
 

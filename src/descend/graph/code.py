@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
 
+from descend.graph.branches import Branches, branches
 from descend.graph.compat import OpOverload, bare, lazy_graph_module
 from descend.graph.recorder import VALUE, Value, drop_unused, returned
 
@@ -88,24 +89,34 @@ def function(graph: GraphModule, reuse: bool = False) -> Compiled:
     names: dict[Node, str] = {}
     given: dict[str, Any] = {}
     lines: list[str] = []
-    last = last_uses(graph)
+    last, when = last_uses(graph), branches(graph)
     places = reused(graph, last) if reuse else {}
     for node in graph.graph.nodes:
         names[node] = f"v{len(names)}"
         if node.op == "get_attr":
             given[names[node]] = getattr(graph, str(node.target))
-        if node.op != "call_function":
-            continue
-        call, place = f"f{len(names)}", places.get(node)
-        given[call] = callable_of(node.target if place is None else INTO[node.target])
-        text = f"{names[node]} = {line_of(call, node, names, given, place)}"
-        gone = [names[x] for x in last.get(node, ()) if x.op == "call_function" or x.op == "placeholder"]
-        lines.append(text + (f"; {' = '.join(gone)} = None" if gone else ""))
+        if node.op == "call_function":
+            call, place = f"f{len(names)}", None if node in when.choices else places.get(node)
+            given[call] = callable_of(node.target if place is None else INTO[node.target])
+            text = line_of(call, node, names, given, place)
+            gone = [names[x] for x in last.get(node, ()) if x.op == "call_function" or x.op == "placeholder"]
+            lines.append(branched(text, node, names, when))
+            lines += [f"{' = '.join(gone)} = None"] if gone else []
+        if node in when.conditions:
+            lines.append(f"if_{names[node]} = bool({names[node]})")
     inputs = ", ".join(names[node] for node in graph.graph.nodes if node.op == "placeholder")
     outputs = ", ".join(names[node] for node in returned(graph))
     body = "".join(f"    {line}\n" for line in lines)
     exec(compile(f"def run({inputs}):\n{body}    return [{outputs}]\n", "<a step>", "exec"), given)
     return given["run"]
+
+
+def branched(text: str, node: Node, names: dict[Node, str], when: Branches) -> str:
+    """Return the line that computes a node by `text`, or leaves it out where the condition that it serves is false."""
+    name = names[node]
+    if node in when.choices:
+        return f"{name} = {text} if if_{names[when.choices[node]]} else {names[node.args[2]]}.clone()"  # type: ignore[index]
+    return f"if if_{names[when.serving[node]]}: {name} = {text}" if node in when.serving else f"{name} = {text}"
 
 
 def callable_of(target: Any) -> Any:

@@ -10,6 +10,7 @@ from torch import Tensor
 from descend.checks import check_number
 from descend.errors import ConfigurationError
 from descend.objectives.data.dataset import Dataset
+from descend.objectives.data.held import held
 from descend.objectives.data.streamed import Streamed
 from descend.objectives.objective import Objective
 from descend.types import Batch, Params
@@ -43,6 +44,7 @@ class FromExamples(Objective):
         Raises:
             ConfigurationError: a batch has no example, or more than there are.
         """
+        object.__setattr__(self, "data", held(self.data))
         for name, value in vars(self.data.split()).items():
             object.__setattr__(self, name, value)  # also `classes`: a step must never read the data anew
         examples = self.training_examples

@@ -20,9 +20,8 @@ class SophiaH(Optimizer):
     h ← β₂h + (1−β₂) z ⊙ ∇²f(x) z, with z normal, at the first step and every so many after it.
 
     Liu et al., "Sophia: A Scalable Stochastic Second-order Optimizer for Language Model Pre-training" (ICLR 2024),
-    Algorithms 3 and 1. Where the curvature is small or negative it is the sign of m that moves the parameters. A step
-    costs a second gradient and a Hessian-vector product, at the steps between two estimates, too: a recorded step has
-    no branches.
+    Algorithms 3 and 1. Where the curvature is small or negative it is the sign of m that moves the parameters. An
+    estimate costs a second gradient and a Hessian-vector product; the steps between leave it out.
 
     Args:
         lr: learning rate, > 0: the longest way of an entry in a step.
@@ -53,7 +52,7 @@ class SophiaH(Optimizer):
         return 2
 
     def evaluations(self, steps: int, state: State) -> dict[str, int]:
-        return {"function": steps, "gradient": steps, "hvp": steps}
+        return dict.fromkeys(("function", "gradient", "hvp"), -(-steps // self.every))
 
     def init(self, params: Params) -> State:
         zeros = {part: {name: torch.zeros_like(x) for name, x in params.items()} for part in ("first", "curvature")}

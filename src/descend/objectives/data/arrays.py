@@ -1,20 +1,26 @@
 """Arrays that NumPy saved."""
 
+import bisect
+import itertools
 import zipfile
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from descend.errors import ConfigurationError
 from descend.objectives.data.convert import as_inputs, as_targets
 from descend.objectives.data.dataset import Examples, check_fits
 from descend.objectives.data.files import check_among, enumerated, reading, stamp
+from descend.objectives.data.on_disk import OnDisk
 from descend.objectives.data.shuffled import Shuffled, of_parts
 
 Read = Callable[[str], np.ndarray]
+
+READ_WHOLE = "save the arrays as .npy files in a folder, which are read while the run goes"
 
 
 @dataclass(frozen=True)
@@ -24,7 +30,8 @@ class Arrays(Shuffled):
     There are either two arrays, `inputs` [n, …] and `targets` [n] or [n, …]; or there are parts, `train_inputs`,
     `train_targets`, `test_inputs`, `test_targets` and, if at all, `validation_inputs` and `validation_targets`
     (`x_train` is as good as `train_x`). Targets of whole numbers or truth values are classes, others are numbers.
-    Inputs of whole numbers are indices (tokens) and stay so, save bytes (uint8), which are pixels.
+    Inputs of whole numbers are indices (tokens) and stay so, save bytes (uint8), which are pixels. Files of a folder
+    that do not fit into memory are read while a run goes.
 
     Args:
         path: the file or folder.
@@ -44,12 +51,28 @@ class Arrays(Shuffled):
             return stamp(self.path)
         return tuple(stamp(str(file)) for file in sorted(Path(self.path).expanduser().glob("*.npy")))
 
+    def files(self) -> OnDisk | None:
+        place = Path(self.path).expanduser()
+        if not place.is_dir():
+            return None  # an .npz file is read whole
+        found = self._names([file.stem for file in place.glob("*.npy")])
+        pairs = [pair for pair in found if pair is not None]
+        if len(found) > 1 and (found[0] is None or found[-1] is None):
+            return None  # which is refused when it is read
+        with reading(self.path):
+            inputs = [np.load(place / f"{name}.npy", mmap_mode="r") for name, _ in pairs]
+            targets = [as_targets(f"{name} of {self.path}", np.load(place / f"{name}.npy")) for _, name in pairs]
+        sizes = [0, 0, 0]
+        for i, pair in enumerate(found):
+            sizes[i] = 0 if pair is None else len(targets[pairs.index(pair)])
+        return ArrayFiles(self.path, inputs, targets, sizes if len(found) > 1 else None)
+
     def load(self) -> Examples:
         place = Path(self.path).expanduser()
         with reading(self.path):
             if place.is_dir():
                 names = [file.stem for file in place.glob("*.npy")]
-                return self._taken(names, lambda name: np.load(place / f"{name}.npy", mmap_mode="r"))
+                return self._read(names, lambda name: np.load(place / f"{name}.npy", mmap_mode="r"))
             if not zipfile.is_zipfile(place):
                 raise ConfigurationError(
                     f"{self.path} is no .npz file; write one by numpy.savez({place.stem + '.npz'!r}, "
@@ -57,21 +80,24 @@ class Arrays(Shuffled):
                 )
             with np.load(place) as file:
                 for entry in file.zip.infolist():
-                    check_fits(f"{entry.filename} of {self.path}", entry.file_size, 1)
-                return self._taken(file.files, file.__getitem__)
+                    check_fits(f"{entry.filename} of {self.path}", entry.file_size, 1, READ_WHOLE)
+                return self._read(file.files, file.__getitem__)
 
-    def _taken(self, names: list[str], read: Read) -> Examples:
-        if self.inputs in names or not self._has_parts(names):
-            for field, name in (("inputs", self.inputs), ("targets", self.targets)):
-                check_among(self.path, "array", name, sorted(names), field)
-            return Examples(*self._pair(self.inputs, self.targets, read))
-        return of_parts(self, *(self._part(part, names, read) for part in ("train", "validation", "test")))
+    def _read(self, names: list[str], read: Read) -> Examples:
+        pairs = [None if pair is None else self._pair(*pair, read) for pair in self._names(names)]
+        return Examples(*pairs[0]) if len(pairs) == 1 and pairs[0] is not None else of_parts(self, *pairs)
 
-    def _has_parts(self, names: list[str]) -> bool:
-        return f"train_{self.inputs}" in names or f"{self.inputs}_train" in names
+    def _names(self, names: list[str]) -> list[tuple[str, str] | None]:
+        """Return the names of inputs and targets: of all examples, or of training, validation and test parts."""
+        parts = f"train_{self.inputs}" in names or f"{self.inputs}_train" in names
+        if self.inputs not in names and parts:
+            return [self._names_of_part(part, names) for part in ("train", "validation", "test")]
+        for field, name in (("inputs", self.inputs), ("targets", self.targets)):
+            check_among(self.path, "array", name, sorted(names), field)
+        return [(self.inputs, self.targets)]
 
-    def _part(self, part: str, names: list[str], read: Read) -> tuple[Tensor, Tensor] | None:
-        """Return the inputs and targets of a part; None where there is no such part."""
+    def _names_of_part(self, part: str, names: list[str]) -> tuple[str, str] | None:
+        """Return the names of the inputs and targets of a part; None where there is no such part."""
         for join in (f"{part}_{{}}", f"{{}}_{part}"):
             inputs, targets = join.format(self.inputs), join.format(self.targets)
             if inputs in names and targets not in names:
@@ -80,7 +106,7 @@ class Arrays(Shuffled):
                     "the targets by objective.data.targets."
                 )
             if inputs in names:
-                return self._pair(inputs, targets, read)
+                return inputs, targets
         return None
 
     def _pair(self, inputs: str, targets: str, read: Read) -> tuple[Tensor, Tensor]:
@@ -90,3 +116,25 @@ class Arrays(Shuffled):
             check_fits(f"{name} of {self.path}", array.size)
             found.append(convert(f"{name} of {self.path}", array))
         return found[0], found[1]
+
+
+class ArrayFiles(OnDisk):
+    """Arrays that are read row by row.
+
+    Args:
+        path: of their folder.
+        inputs, targets: of each part.
+        sizes: of the parts for training, validation and testing; None where they are yet to be dealt.
+    """
+
+    def __init__(self, path: str, inputs: list[np.ndarray], targets: list[Tensor], sizes: Sequence[int] | None) -> None:
+        self._path, self._inputs, self.targets = path, inputs, torch.cat(targets)
+        self._ends = list(itertools.accumulate(len(x) for x in inputs))
+        if sizes is not None:
+            train, validation, test = torch.arange(len(self), device="cpu").split(list(sizes))
+            self.parts = (train, validation, test)
+
+    def __getitem__(self, number: int) -> Tensor:
+        part = bisect.bisect_right(self._ends, number)
+        row = self._inputs[part][number - (self._ends[part - 1] if part else 0)]
+        return as_inputs(f"inputs of {self._path}", np.asarray(row))

@@ -12,6 +12,8 @@ from descend.checks import check_number
 from descend.errors import ConfigurationError
 from descend.memory import free_bytes
 
+FEWER = "take fewer examples, or smaller ones"
+
 COPIES = 3
 """How often an input is in memory at most while a split is made: as it was read, scaled, and in its part."""
 
@@ -178,8 +180,11 @@ def has_room(entries: int, entry: int = 8 * COPIES) -> bool:
     return entries * entry <= free_bytes(torch.device("cpu"))
 
 
-def check_fits(name: object, entries: int, entry: int = 8 * COPIES) -> None:
+def check_fits(name: object, entries: int, entry: int = 8 * COPIES, advice: str = FEWER) -> None:
     """Require memory for so many numbers, each of which takes `entry` bytes while a split is made.
+
+    Args:
+        advice: what to do where there is none.
 
     Raises:
         ConfigurationError: with the bytes that are needed, and those that are free.
@@ -188,5 +193,5 @@ def check_fits(name: object, entries: int, entry: int = 8 * COPIES) -> None:
         free = free_bytes(torch.device("cpu"))
         raise ConfigurationError(
             f"{name} needs {entries * entry / 1e9:,.2f} GB of memory for its {entries:,} numbers, but "
-            f"{free / 1e9:,.2f} GB are free; take fewer examples, or smaller ones."
+            f"{free / 1e9:,.2f} GB are free; {advice}."
         )

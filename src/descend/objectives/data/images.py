@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from descend.checks import check_number
 from descend.errors import ConfigurationError
 from descend.objectives.data.dataset import Examples, check_fits
 from descend.objectives.data.files import reading, stamp
+from descend.objectives.data.on_disk import OnDisk
 from descend.objectives.data.shuffled import Shuffled
 
 
@@ -20,7 +22,7 @@ class Images(Shuffled):
 
     Inputs are [n, channels, height, width]: one channel where all images are grey, else red, green and blue, without
     transparency; turned as their camera says. Not standardised, they are in [0, 1]. Files whose names begin with a dot
-    are left out.
+    are left out. Where they do not fit into memory, images for training are read while a run goes.
 
     Args:
         path: the folder.
@@ -46,18 +48,22 @@ class Images(Shuffled):
         every = Path(self.path).expanduser().iterdir()
         return sorted(each for each in every if each.is_dir() and not each.name.startswith("."))
 
-    def load(self) -> Examples:
-        files = [(file, i) for i, folder in enumerate(self._folders()) for file in images_in(folder)]
-        if not files:
+    def files(self) -> OnDisk:
+        found = [(file, i) for i, folder in enumerate(self._folders()) for file in images_in(folder)]
+        if not found:
             raise ConfigurationError(f"{self.path} has no sub-folders; put the images of each class into its own.")
-        grey, (height, width) = self._kind([file for file, _ in files])
-        channels = 1 if grey else 3
-        check_fits(self.path, len(files) * channels * height * width)
-        pixels = np.empty((len(files), height, width, channels))
-        for i, (file, _) in enumerate(files):
-            pixels[i] = self._pixels(file, grey, (width, height)).reshape(height, width, channels) / 255
-        classes = torch.tensor([i for _, i in files], dtype=torch.int64, device="cpu")
-        return Examples(torch.from_numpy(pixels).movedim(3, 1).contiguous(), classes)
+        names = [file for file, _ in found]
+        classes = torch.tensor([i for _, i in found], dtype=torch.int64, device="cpu")
+        return ImageFiles(names, classes, *self._kind(names))
+
+    def load(self) -> Examples:
+        files = self.files()
+        shape = files[0].shape
+        check_fits(self.path, len(files) * shape.numel())
+        pixels = torch.empty(len(files), *shape, dtype=torch.float64, device="cpu")
+        for i in range(len(files)):
+            pixels[i] = files[i]
+        return Examples(pixels, files.targets)
 
     def _kind(self, files: list[Path]) -> tuple[bool, tuple[int, int]]:
         """Return whether all images are grey, and the height and width of each."""
@@ -80,14 +86,33 @@ class Images(Shuffled):
         [(width, height)] = sizes
         return grey, (height, width)
 
-    def _pixels(self, file: Path, grey: bool, size: tuple[int, int]) -> np.ndarray:
-        """Return the pixels of an image, 0 to 255."""
+
+class ImageFiles(OnDisk):
+    """Images that are read one by one, in [0, 1], each float64 [channels, height, width].
+
+    Args:
+        names: of the files.
+        classes: of the images, int64 [n].
+        grey: whether they have one channel.
+        size: height and width to which they are scaled.
+    """
+
+    def __init__(self, names: list[Path], classes: Tensor, grey: bool, size: tuple[int, int]) -> None:
+        self.targets, self._names, self._grey, self._size = classes, names, grey, size
+
+    def __getitem__(self, number: int) -> Tensor:
+        pixels = torch.from_numpy(np.array(self._pixels(self._names[number]), dtype=np.float64) / 255)
+        return pixels[None] if self._grey else pixels.movedim(2, 0).contiguous()
+
+    def _pixels(self, file: Path) -> np.ndarray:
+        """Return the pixels of an image, 0 to 255, [height, width] or [height, width, 3]."""
         from PIL import Image, ImageOps
 
+        size = self._size[::-1]
         with reading(file), Image.open(file) as image:
             turned = ImageOps.exif_transpose(image)
-            plain = turned.convert("L" if grey else "RGBA" if turned.mode == "P" else "RGB")
-            plain = plain if grey else plain.convert("RGB")
+            plain = turned.convert("L" if self._grey else "RGBA" if turned.mode == "P" else "RGB")
+            plain = plain if self._grey else plain.convert("RGB")
             return np.asarray(plain if plain.size == size else plain.resize(size, Image.Resampling.BILINEAR))
 
 

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from descend.errors import ConfigurationError
 from descend.objectives.data.dataset import Dataset, Examples
+from descend.objectives.data.on_disk import OnDisk
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +26,10 @@ class Shuffled(Dataset):
     split_seed: int = 0
     standardise: bool = True
 
+    def files(self) -> OnDisk | None:
+        """Return the examples as they lie on the disk, to be read one by one; None where that cannot be done."""
+        return None
+
     def dealt(self, examples: Examples) -> tuple[Tensor, Tensor, Tensor]:
         generator = torch.Generator(device="cpu").manual_seed(self.split_seed)
         if examples.parts is None:
@@ -42,9 +47,13 @@ class Shuffled(Dataset):
         if inputs.is_floating_point():
             inputs = standardised(inputs, train, examples.numbers)
         if targets.is_floating_point():
-            column = targets[:, None] if targets.dim() == 1 else targets
-            targets = standardised(column, train).reshape(targets.shape)
+            targets = standardised(as_columns(targets), train).reshape(targets.shape)
         return inputs, targets
+
+
+def as_columns(targets: Tensor) -> Tensor:
+    """Return targets as columns, [n, …]: [n] is one column."""
+    return targets[:, None] if targets.dim() == 1 else targets
 
 
 def deal(

@@ -1,0 +1,73 @@
+"""What a step needs only where a condition holds is computed only there.
+
+A recorded step has no `if`: it computes both sides of a `torch.where`. Where the condition is one truth for all runs
+(whether a step is one at which a curvature is estimated, say), what serves the one side alone can be left out of the
+steps at which the other is taken. The results are the same to the bit.
+"""
+
+from collections import Counter
+from typing import NamedTuple
+
+import torch
+from torch.fx import GraphModule, Node
+
+from descend.graph.compat import OpOverload, writes
+from descend.graph.recorder import VALUE, Value, returned
+
+where = torch.ops.aten.where.self
+
+LEAST_LEFT_OUT = 10
+"""Operations: to ask for a truth takes about as long as two of them, and on a GPU the CPU waits for it."""
+
+
+class Branches(NamedTuple):
+    """What a condition decides, by the node of the condition.
+
+    Attributes:
+        serving: operations that nothing needs where the condition is false.
+        choices: `where`s whose one side they compute; where the condition is false, each is a copy of its other side.
+    """
+
+    serving: dict[Node, Node]
+    choices: dict[Node, Node]
+
+    @property
+    def conditions(self) -> set[Node]:
+        """The nodes of the conditions."""
+        return set(self.choices.values())
+
+
+def branches(graph: GraphModule) -> Branches:
+    """Find what can be left out, where that is enough to be worth the question."""
+    order = {node: i for i, node in enumerate(graph.graph.nodes)}
+    kept = set(returned(graph))
+    serving: dict[Node, Node] = {}
+    for node in reversed(graph.graph.nodes):
+        pure = node.op == "call_function" and not (isinstance(node.target, OpOverload) and writes(node.target))
+        if not pure or not node.users or node in kept:
+            continue
+        condition, *others = {condition_of(user, node, serving) for user in node.users}
+        if condition is not None and not others and order[condition] < order[node]:
+            serving[node] = condition
+    sizes = Counter(serving.values())
+    serving = {node: condition for node, condition in serving.items() if sizes[condition] >= LEAST_LEFT_OUT}
+    whole = [node for node in graph.graph.nodes if is_choice(node) and node not in serving]
+    choices = {node: serving[node.args[1]] for node in whole if serving.get(node.args[1]) is node.args[0]}
+    return Branches(serving, choices)
+
+
+def condition_of(user: Node, node: Node, serving: dict[Node, Node]) -> Node | None:
+    """Return the condition without which a user does not need a node; None where it always does."""
+    if user in serving:
+        return serving[user]
+    taken = is_choice(user) and user.args[1] is node and node not in (user.args[0], user.args[2])
+    return user.args[0] if taken else None  # type: ignore[return-value]
+
+
+def is_choice(node: Node) -> bool:
+    """Tell whether a node is a `where` by one truth, between two sides that are alike."""
+    if node.target is not where:
+        return False
+    condition, one, other = (x.meta.get(VALUE) if isinstance(x, Node) else None for x in node.args)
+    truth = isinstance(condition, Value) and not condition.shape
+    return truth and one is not None and one == other == node.meta.get(VALUE)
