@@ -1,6 +1,7 @@
 """The page of each member of each family, made of its YAML, its docstring, and what the product tells of it."""
 
 import posixpath
+import re
 from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
@@ -63,7 +64,7 @@ def family_page(group: str) -> str:
     """Return the list of a family's members, with a line on each."""
     title, purpose = FAMILIES[group]
     rows = [
-        f"| [{name}]({name}.md) | {cell(first_comment(FOLDER / group / f'{name}.yaml'))} |" for name in members(group)
+        f"| [{name}]({name}.md) | {plain(first_comment(FOLDER / group / f'{name}.yaml'))} |" for name in members(group)
     ]
     return "\n".join([f"# {title}", "", purpose, "", f"| `{group}=` | what it is |", "|---|---|", *rows, ""])
 
@@ -85,7 +86,7 @@ def member_page(group: str, name: str) -> str:
     """Return a member's page as Markdown."""
     text = (FOLDER / group / f"{name}.yaml").read_text()
     first, *others = [*dict.fromkeys(targets(yaml.safe_load(text)))] or [None]
-    parts = [f"# {name}", first_comment(FOLDER / group / f"{name}.yaml") + ".", command(group, name)]
+    parts = [f"# {name}", f"{plain(first_comment(FOLDER / group / f'{name}.yaml'))}.", command(group, name)]
     parts += [pictures(group, name)]
     if first and not is_set(group):
         parts += ["## How it works", DOCSTRING.format(target=first)]
@@ -105,9 +106,9 @@ def is_set(group: str) -> bool:
 
 
 def targets(node: Any) -> Iterator[str]:
-    """Yield every class that a configuration names, from the outside in."""
+    """Yield every class of descend's that a configuration names, from the outside in."""
     if isinstance(node, dict):
-        if isinstance(node.get("_target_"), str):
+        if str(node.get("_target_")).startswith("descend."):
             yield node["_target_"]
         for value in node.values():
             yield from targets(value)
@@ -175,7 +176,7 @@ def objective_facts(name: str, target: str) -> Facts:
     row = objective_row(name)
     return {
         "parameters": f"{row['parameters']:,}",
-        "losses": ", ".join(f"`{loss}`" for loss in row["losses"]),
+        "losses": ", ".join(row["losses"]),
         "minimum": "not known" if row["minimum"] is None else f"{row['minimum']:g}",
         "draws batches": yes(row["batches"]),
         "runs of a sweep are stacked": yes(row["stacks"]),
@@ -221,13 +222,13 @@ FACTS: dict[str, Callable[[str, str], Facts]] = {
 
 
 def table(facts: Facts) -> str:
-    rows = [f"| {name} | {cell(value)} |" for name, value in facts.items()]
+    rows = [f"| {name} | {plain(value)} |" for name, value in facts.items()]
     return "\n".join(["## What it needs, and whether it stacks", "", "| | |", "|---|---|", *rows])
 
 
-def cell(text: str) -> str:
-    """Return a text that may stand in a cell of a table."""
-    return text.replace("|", "\\|")
+def plain(text: str) -> str:
+    """Return a text in which nothing is marked up; it may stand in a cell of a table."""
+    return re.sub(r"([*_|<\[])", r"\\\1", text)
 
 
 def yes(truth: bool) -> str:
