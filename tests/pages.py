@@ -1,7 +1,8 @@
 """A page of Markdown whose commands and code are run: the README, and the pages of docs/.
 
 - `bash`: the lines that begin with `python run.py` are run in order, in an empty folder of the block's own.
-- `python`: run, and must print; one whose first line is a file's name (`# bowl.py`) is that file, for the commands.
+- `python`: run, and must print what stands after `# prints`; one whose first line is the name of a file
+  (`# bowl.py`) is that file, for the commands.
 - `yaml`: a file, too, named in its first line.
 - `text`: shown, never run.
 """
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import pytest
 import torch
 
 NEVER_RUN = ("git clone", "pip install", "tensorboard --logdir")
@@ -54,6 +56,16 @@ class Page:
             path.write_text(text)
             if path.name.startswith("make_"):
                 exec(compile(text, self.path.name, "exec"), {})
+
+
+def run_program(page: Page, code: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Run a piece of Python, and hold what it prints to what the page says."""
+    exec(compile(code, page.path.name, "exec"), {"__name__": "__main__"})
+    out = capsys.readouterr().out
+    assert out
+    for line in re.findall(r"# prints (.*)", code):
+        before, found, out = out.partition(line)
+        assert found, f"{line!r} is not printed, but {before!r}"
 
 
 def run_block(page: Page, commands: list[str], descend, here: Path) -> None:

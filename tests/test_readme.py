@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from pages import NEVER_RUN, Page, run_block
+from pages import NEVER_RUN, Page, run_block, run_program
 
 from descend.menu.commands import audit
 
@@ -40,5 +40,4 @@ def test_default_run_reaches_97_percent(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("code", README.programs())
 def test_python_runs(code: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile(code, "README.md", "exec"), {})
-    assert capsys.readouterr().out
+    run_program(README, code, capsys)

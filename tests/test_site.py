@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
-from pages import NEVER_RUN, Page, run_block
+from pages import NEVER_RUN, Page, run_block, run_program
 
 from descend.menu import FOLDER, choices
 from descend.menu.help import first_comment
@@ -39,8 +39,7 @@ def test_commands_run(page: Page, commands: list[str], descend, here: Path) -> N
 
 @pytest.mark.parametrize(("page", "code"), PROGRAMS, ids=lambda part: part.path.stem if isinstance(part, Page) else "")
 def test_python_runs(page: Page, code: str, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    exec(compile(code, page.path.name, "exec"), {"__name__": "__main__"})
-    assert capsys.readouterr().out
+    run_program(page, code, capsys)
 
 
 def test_pictures_are_small() -> None:
