@@ -1,6 +1,7 @@
 """Every command and every piece of code in the README runs."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,11 @@ def test_the_readme_has_commands() -> None:
     assert len([command for block in BLOCKS for command in block]) >= 10
     assert "pip install -c constraints.txt -e '.[test]' && pytest" in README.text
     assert all(line.startswith(("python run.py", *NEVER_RUN)) for line in README.lines())
+
+
+def test_its_links_lead_to_files() -> None:
+    links = re.findall(r"\]\(([^)#]+)\)|src=\"([^\"]+)\"", README.text)
+    assert [link for pair in links for link in pair if link and not (ROOT / link).is_file()] == []
 
 
 def test_the_readme_is_short() -> None:
