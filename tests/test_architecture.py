@@ -30,7 +30,7 @@ TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
 
 LAYERS = [
     {"types", "errors", "scalars", "vectors", "checks", "records", "atomic", "memory", "devices", "kinds"},
-    {"graph"},
+    {"graph", "statistics"},
     {"ops", "derivatives", "schedules"},
     {"objectives", "aggregators", "optimizers", "metrics"},
     {"engine"},

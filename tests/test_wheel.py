@@ -51,6 +51,8 @@ def test_it_carries_the_menu_and_the_plugin(wheel: Path) -> None:
     assert sorted(name.removeprefix("descend/conf/") for name in names if name.startswith("descend/conf/")) == CONF
     for path in (ROOT / "src").rglob("*.py"):
         assert str(path.relative_to(ROOT / "src")) in names
+    for path in (ROOT / "src/descend/output/report/page").iterdir():
+        assert str(path.relative_to(ROOT / "src")) in names
     assert not [name for name in names if name.startswith(("tests", "benchmarks", "outputs"))]
 
 

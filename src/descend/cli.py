@@ -45,6 +45,16 @@ def command(arguments: list[str]) -> int | None:
 
         started()
         return audit_command(arguments[1:])
+    if arguments[:1] == ["compare"]:
+        from descend.menu.commands.compare import compare_command
+
+        started()
+        return compare_command(arguments[1:])
+    if arguments[:1] == ["report"]:
+        from descend.menu.commands.report import report_command
+
+        started()
+        return report_command(arguments[1:])
     if arguments[:1] in (["optimizers"], ["objectives"]):
         from descend.menu.commands.members import members_command
 

@@ -94,7 +94,8 @@ def test_where_a_run_ends_counts_too(descend: Command) -> None:
 
 
 @pytest.mark.parametrize(
-    ("mode", "metric", "best"), [("auto", "test/accuracy", 3), ("auto", "test/loss", 1), ("max", "test/loss", 3)]
+    ("mode", "metric", "best"),
+    [("auto", "test/accuracy", 3), ("auto", "test/r_squared", 3), ("auto", "test/loss", 1), ("max", "test/loss", 3)],
 )
 def test_which_way_is_better(mode: str, metric: str, best: int) -> None:
     found = Best(Stopping(metric=metric, mode=mode, patience=10), 2)

@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from descend.output.pictures.sweep import sweep_picture
-from descend.output.report.summary import best_settings, compared_column, with_rank
+from descend.output.report.summary import all_settings, compared_column, with_rank
 from descend.sweeps import report
 from descend.sweeps import settings as settings_module
 from descend.sweeps.conduct import conduct
@@ -25,7 +25,7 @@ AGGREGATORS = "aggregator=sum,mean,famo"
 def narrow(monkeypatch: pytest.MonkeyPatch) -> io.StringIO:
     """What the sweep prints, on a wide page."""
     shown = io.StringIO()
-    monkeypatch.setattr(report, "wide_console", lambda: Console(file=shown, width=300))
+    monkeypatch.setattr(report, "terminal", lambda: Console(file=shown, width=300))
     return shown
 
 
@@ -41,17 +41,19 @@ def test_aggregators_are_ranked_by_the_raw_sum_of_losses(tmp_path: Path, narrow:
     assert table["sum_of_losses"].to_list() == pytest.approx(raw.to_list(), rel=1e-15)
     by_total, by_sum = table.sort("value")["aggregator"][0], table.sort(raw)["aggregator"][0]
     assert by_total != by_sum, "the example tells the two apart"
-    best = best_settings(table, ["aggregator"])
+    best = all_settings(table, ["aggregator"])
     assert best["aggregator"][0] == by_sum
     assert best["value"].to_list() == sorted(raw.to_list())
     text = narrow.getvalue()
     assert "sum of losses" in text
-    assert "loss f1" in text
-    assert "loss f2" in text
+    assert "loss/f1" in text
+    assert "loss/f2" in text
+    assert "on the front" in text
+    assert "hypervolume" in text
     assert "value" not in text
     rows = [line for line in text.splitlines() if any(name in line for name in ("mean", "famo"))]
     assert len(rows) == 2
-    assert text.index(by_sum, text.index("ended")) < text.index(by_total, text.index("ended"))
+    assert text.index(by_sum) < text.index(by_total)
 
 
 def test_the_runs_kept_are_those_with_the_lowest_sums(

@@ -7,6 +7,7 @@ import numpy as np
 
 from descend.checks import check_number
 from descend.errors import ConfigurationError
+from descend.metrics.metric import highest_is_best
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,8 @@ class Stopping:
         plateau_tolerance: a fall counts when it is larger than this fraction of the lowest total's size.
         metric: a test metric by its recorded name, as `validation/accuracy`; the parameters that had its best value are
             kept beside the last ones.
-        mode: which values of it are better: `max`, `min`, or `auto`, the highest of an accuracy and the lowest of all
-            others.
+        mode: which values of it are better: `max`, `min`, or `auto`, the highest of an accuracy or of R² and the
+            lowest of all others.
         patience: finished once `metric` has not got better for this many steps.
 
     Raises:
@@ -78,7 +79,7 @@ class Stopping:
     @property
     def highest(self) -> bool:
         """Whether the highest value of `metric` is the best."""
-        return self.mode == "max" or (self.mode == "auto" and "accuracy" in (self.metric or ""))
+        return self.mode == "max" or (self.mode == "auto" and highest_is_best(self.metric or ""))
 
     def first(self, steps: np.ndarray, values: np.ndarray, norms: np.ndarray | None, watch: Watch) -> Verdict | None:
         """Return the verdict at the first step where a rule holds, or None.

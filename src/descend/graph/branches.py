@@ -51,7 +51,7 @@ def branches(graph: GraphModule) -> Branches:
             serving[node] = condition
     sizes = Counter(serving.values())
     serving = {node: condition for node, condition in serving.items() if sizes[condition] >= LEAST_LEFT_OUT}
-    whole = [node for node in graph.graph.nodes if is_choice(node) and node not in serving]
+    whole = [node for node in graph.graph.nodes if is_by_one_truth(node) and node not in serving]
     choices = {node: serving[node.args[1]] for node in whole if serving.get(node.args[1]) is node.args[0]}
     return Branches(serving, choices)
 
@@ -60,11 +60,11 @@ def condition_of(user: Node, node: Node, serving: dict[Node, Node]) -> Node | No
     """Return the condition without which a user does not need a node; None where it always does."""
     if user in serving:
         return serving[user]
-    taken = is_choice(user) and user.args[1] is node and node not in (user.args[0], user.args[2])
+    taken = is_by_one_truth(user) and user.args[1] is node and node not in (user.args[0], user.args[2])
     return user.args[0] if taken else None  # type: ignore[return-value]
 
 
-def is_choice(node: Node) -> bool:
+def is_by_one_truth(node: Node) -> bool:
     """Tell whether a node is a `where` by one truth, between two sides that are alike."""
     if node.target is not where:
         return False

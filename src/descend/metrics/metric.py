@@ -63,3 +63,8 @@ def name_of_test(name: str) -> str:
     """Return the name under which a test metric of an objective is recorded: `accuracy` as `test/accuracy`."""
     kind = "validation" if name.startswith("validation_") else "test"
     return f"{kind}/{name.removeprefix(f'{kind}_')}"
+
+
+def highest_is_best(name: str) -> bool:
+    """Tell whether a test metric, by any of its names, is to be raised: an accuracy, a share of variance explained."""
+    return "accuracy" in name or "r_squared" in name

@@ -9,7 +9,8 @@ import polars as pl
 
 from descend.metrics.parameter_values import names
 from descend.output.pictures.paths import paths_picture
-from descend.sweeps.job import Group, Job
+from descend.output.report.naming import called
+from descend.sweeps.job import Group, Job, as_typed
 from descend.sweeps.store import Store
 from descend.vectors import numel
 
@@ -55,8 +56,7 @@ def one_function(groups: Sequence[Group]) -> bool:
 def choice(job: Job, start_fields: Sequence[str]) -> str:
     """Return what is swept of a run, start and seed left out: `pcgrad`, `adam lr=0.1`."""
     left_out = {"seed", *(f"objective.{field}" for field in start_fields)}
-    shown = {key: text for key, text in job.swept.items() if key not in left_out}
-    return " ".join(f"{key.rpartition('.')[2]}={text}" if "." in key else text for key, text in shown.items())
+    return called({key: as_typed(text) for key, text in job.swept.items() if key not in left_out})
 
 
 def points(store: Store, labels: Sequence[str]) -> dict[int, np.ndarray]:

@@ -1,6 +1,7 @@
 """What a sweep shows at its end, and its plan before it begins."""
 
 import shlex
+from collections.abc import Sequence
 
 import polars as pl
 from rich.console import Console
@@ -9,7 +10,14 @@ from rich.table import Table
 
 from descend.errors import Untraceable
 from descend.menu.compose import compose
-from descend.output.report.summary import best_settings, compared_column
+from descend.output.report.compared import comparisons
+from descend.output.report.comparison import Comparison
+from descend.output.report.curves import bands_of
+from descend.output.report.html import NAME, write_report
+from descend.output.report.origin import origin_of
+from descend.output.report.printed import printable, terminal
+from descend.output.report.sources import column_of, with_seed
+from descend.output.report.together import Runs
 from descend.sweeps.aside import Aside
 from descend.sweeps.batch import bytes_of_one, device_of
 from descend.sweeps.job import Group
@@ -17,7 +25,7 @@ from descend.sweeps.pages import MOST_ROWS, clear_pages, write_pages
 from descend.sweeps.paths import sweep_paths
 from descend.sweeps.plan import Plan
 from descend.sweeps.settings import Settings
-from descend.sweeps.store import Store, column_of
+from descend.sweeps.store import Store
 
 # TensorBoard holds a file open for each run, and a shell allows 1,024 unless asked for more.
 MANY_FILES = 500
@@ -75,7 +83,9 @@ def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, as
     if not len(table):
         return
     kept = settings.kept(len(plan.jobs))
-    aside.draw(table, [column_of(key) for key in plan.jobs[0].swept])
+    runs = compared_runs(plan, store, table)
+    found = comparisons(runs)
+    aside.draw(table, [column_of(key) for key in plan.jobs[0].swept], bands_of(found, runs.curves))
     shown = False
     if kept:
         shown = write_pages(plan.jobs, kept, store, table, lambda job: compose(job.overrides, True, plan.source))
@@ -87,36 +97,29 @@ def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, as
     paths = sweep_paths(plan.groups, store)
     if paths is not None:
         (store.folder / "paths.png").write_bytes(paths)
-    wide_console().print(best_table(plan, table))
+    show_comparisons(table, found)
+    write_report(store.folder / NAME, runs, found, [origin_of(store.folder)], [store.folder])
     if not shown:
-        print(f"kept in {store.folder}: sweep.parquet has a row for each run, curves/ their curves")
+        print(f"kept in {store.folder}: {NAME}, sweep.parquet with a row for each run, curves/ with their curves")
         return
     if len(table) > max(kept, MOST_ROWS):
         print(f"TensorBoard shows the best {max(kept, MOST_ROWS):,} runs; sweep.parquet has all {len(table):,}")
     more = "ulimit -n $(ulimit -Hn) && " if len(table) > MANY_FILES else ""
-    print(f"kept in {store.folder}\nsee it: {more}tensorboard --logdir {shlex.quote(str(store.folder))}")
+    print(f"kept in {store.folder}; look at {NAME} there")
+    print(f"see it: {more}tensorboard --logdir {shlex.quote(str(store.folder))}")
 
 
-def best_table(plan: Plan, table: pl.DataFrame) -> Table:
-    """Return the best settings as a table to print."""
-    swept = [column_of(key) for key in plan.jobs[0].swept]
-    best = best_settings(table, swept)
-    metrics = [name for name in best.columns if name.startswith(("metrics.", "losses."))]
-    keys = [key for key in best.columns if key in swept]
-    repeated = bool((best["runs"] > 1).any())
-    several = repeated and bool((best["lowest"] != best["highest"]).any())
-    compared = compared_column(table).replace("_", " ")
-    value = f"{compared}, median of seeds" if several else compared
-    value += ", the same for every seed" if repeated and not several else ""
-    spread = ["lowest", "highest"] if several else []
+def compared_runs(plan: Plan, store: Store, table: pl.DataFrame) -> Runs:
+    """Return the runs of a sweep as they are compared."""
+    columns = [column_of(key) for key in plan.jobs[0].swept]
+    swept = tuple(key for key in columns if table[key].n_unique() > 1)
+    return Runs(with_seed(table), swept, store.curves())
+
+
+def show_comparisons(table: pl.DataFrame, found: Sequence[Comparison]) -> None:
+    """Print how many runs ended how, and the comparison of their settings for each objective."""
     ends = ", ".join(f"{n:,} {status}" for status, n in table["status"].value_counts(sort=True).iter_rows())
-    shown = Table(title=f"{counted(len(table), 'run')}: {ends}")
-    names = [key.removeprefix("swept.") for key in keys]
-    for name in ["run", *names, value, *spread, *metrics, "ended"]:
-        heading = name.removeprefix("metrics.").replace("losses.", "loss ")
-        shown.add_column(heading, overflow="fold")  # a number cut short is another number
-    for row in best.iter_rows(named=True):
-        numbers = ["-" if row[name] is None else f"{row[name]:.6g}" for name in ["value", *spread, *metrics]]
-        own = [f"{row[key]:.6g}" if isinstance(row[key], float) else str(row[key]) for key in keys]
-        shown.add_row(str(row["run"]), *own, *numbers, row["ended"])
-    return shown
+    print(f"{counted(len(table), 'run')}: {ends}")
+    console = terminal()
+    for comparison in found:
+        console.print(printable(comparison, console.width))

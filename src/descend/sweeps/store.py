@@ -1,9 +1,8 @@
 """A sweep's folder: what is done is on disk, chunk by chunk, whatever happens next."""
 
-import dataclasses
 import fcntl
-import hashlib
 import json
+import re
 import sqlite3
 import sys
 from collections.abc import Sequence
@@ -15,12 +14,13 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from descend.atomic import whole
-from descend.engine.result import Result
 from descend.errors import ConfigurationError
+from descend.output.report.naming import called
+from descend.output.report.sources import column_of, flattened
 from descend.output.report.summary import with_sum
 from descend.records import SCHEMA
 from descend.sweeps.ends import compared_by
-from descend.sweeps.job import Chunk, Job, swept_columns
+from descend.sweeps.job import Chunk, Job, as_typed, swept_columns
 
 CHECKPOINTS = "checkpoints"
 """The folder in which chunks leave their state while they are made."""
@@ -28,9 +28,7 @@ CHECKPOINTS = "checkpoints"
 PARTS = "parts"
 """The folder in which other processes leave chunks for the one that holds the index."""
 
-RESULT = {field.name for field in dataclasses.fields(Result)}
-PARTS_OF_RESULT = ("losses", "metrics", "values", "evaluations")
-"""Fields of a result that have a column for each of their names."""
+LONGEST_FOLDER = 60
 
 TABLES = """
 create table if not exists sweep (overrides text not null);
@@ -248,27 +246,6 @@ def write_curves(chunk: Chunk, folder: Path) -> list[Row]:
     ]
 
 
-def flattened(result: dict[str, Any]) -> dict[str, Any]:
-    """Return a result's fields as columns: `losses.cross_entropy`, `metrics.accuracy`; parameters as JSON text."""
-    flat: dict[str, Any] = {}
-    for name, value in result.items():
-        if name in PARTS_OF_RESULT:
-            flat |= {f"{name}.{key}": item for key, item in value.items()}
-        elif name == "parameters":
-            flat[name] = None if value is None else json.dumps(value)
-        elif name == "provenance":
-            flat |= {f"provenance.{key}": value.get(key) for key in ("device", "dtype", "seed", "commit")}
-        else:
-            flat[name] = value
-    return flat
-
-
-def column_of(key: str) -> str:
-    """Return the column of a swept key: its own name, save where a column of the results has it (`steps`)."""
-    taken = key in RESULT or key.startswith(tuple(f"{part}." for part in PARTS_OF_RESULT))
-    return f"swept.{key}" if taken else key
-
-
 def difference(folder: Path, there: Sequence[Sequence[str]], here: Sequence[Sequence[str]]) -> str:
     """Return a sentence on how two sweeps differ."""
     only = [
@@ -283,5 +260,10 @@ def difference(folder: Path, there: Sequence[Sequence[str]], here: Sequence[Sequ
 
 
 def folder_name(job: Job) -> str:
-    """Return the name of a run's own folder: its index and a hash of its overrides, which no override can escape."""
-    return f"{job.index:05}-{hashlib.sha256(' '.join(job.overrides).encode()).hexdigest()[:8]}"
+    """Return the name of a run's own folder: its index, which makes it unique, and what it is called.
+
+    Whatever a shell, a path or a URL may take for something else becomes a dash.
+    """
+    name = called({column_of(key): as_typed(text) for key, text in job.swept.items()})
+    plain = re.sub(r"[^\w.=+-]+", "-", name, flags=re.ASCII)[:LONGEST_FOLDER].strip("-.")
+    return f"{job.index:05}-{plain or 'run'}"

@@ -8,7 +8,7 @@ import polars as pl
 from PIL import Image
 
 from descend.output.pictures.sweep import sweep_picture
-from descend.output.report.summary import best_settings, is_numeric
+from descend.output.report.summary import all_settings, best_settings, is_numeric
 
 
 def table(rows: list[tuple[str, float, int, float | None, str]]) -> pl.DataFrame:
@@ -33,28 +33,35 @@ SWEPT = ["optimizer", "optimizer.lr", "seed"]
 
 
 def test_each_choice_has_its_best_setting_by_the_median_of_its_seeds() -> None:
-    best = best_settings(RUNS, SWEPT)
+    best = best_settings(all_settings(RUNS, SWEPT), SWEPT)
     assert best["optimizer"].to_list() == ["adam", "sgd"]
     assert best["optimizer.lr"].to_list() == [0.1, 0.1]
     assert best["value"].to_list() == [2.0, 4.5]
     assert best["run"].to_list() == [0, 4]
-    assert (best["lowest"][0], best["highest"][0], best["runs"][0]) == (1.0, 3.0, 2)
+    assert best["results"][0].to_list() == [1.0, 3.0]
+    assert best["members"][0].to_list() == [0, 1]
+    assert best["trials"].to_list() == [2, 2]
     assert best["metrics.error"].to_list() == [20.0, 45.0]
 
 
 def test_a_diverged_run_counts_as_infinite() -> None:
     only = RUNS.filter((pl.col("optimizer") == "sgd") & (pl.col("optimizer.lr") == 0.2))
-    best = best_settings(only, SWEPT)
+    best = all_settings(only, SWEPT)
     assert math.isinf(best["value"][0])
     assert best["ended"][0] == "finished, diverged"
 
 
 def test_without_choices_the_ten_best_settings_of_all() -> None:
     rows = [("adam", lr, 0, lr, "finished") for lr in np.linspace(1, 2, 30).tolist()]
-    best = best_settings(table(rows), ["optimizer.lr"])
+    best = best_settings(all_settings(table(rows), ["optimizer.lr"]), ["optimizer.lr"])
     assert best["value"].to_list() == sorted(best["value"])
     assert len(best) == 10
-    assert best_settings(RUNS, ["seed"])["seed"].to_list() == [0, 1]
+    assert set(best["trials"]) == {30}
+
+
+def test_seeds_alone_are_one_setting() -> None:
+    [runs] = all_settings(RUNS, ["seed"])["runs"]
+    assert runs == len(RUNS)
 
 
 def test_numbers_are_told_from_choices() -> None:

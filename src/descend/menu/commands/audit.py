@@ -6,7 +6,6 @@ import math
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import NoReturn
 
 import torch
 
@@ -22,6 +21,7 @@ from descend.errors import ConfigurationError, never_exits
 from descend.graph.compat import has_cpp_compiler
 from descend.menu import FOLDER, choices
 from descend.menu.build import as_plain, make, retargeted
+from descend.menu.commands.arguments import Parser
 from descend.menu.commands.waiting import Waiting
 from descend.menu.compose import about, compose
 from descend.objectives.module import Module
@@ -91,16 +91,9 @@ def audit_command(arguments: Sequence[str]) -> int:
         return everything(given.order) if given.all else single(given)
 
 
-class Parser(argparse.ArgumentParser):
-    """Complains in one sentence."""
-
-    def error(self, message: str) -> NoReturn:
-        raise ConfigurationError(f"descend audit: {message}; descend audit --help shows how it is used.")
-
-
 def parsed_arguments(arguments: Sequence[str]) -> argparse.Namespace:
     """Return `overrides`, `order`, `at`, `all`, `torch`, `json` and `help`."""
-    parser = Parser(add_help=False, allow_abbrev=False)
+    parser = Parser("descend audit")
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("--order", type=int, default=2)
     parser.add_argument("--at")

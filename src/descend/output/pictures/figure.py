@@ -1,10 +1,12 @@
 """Figures without a window, as PNG files."""
 
 import io
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
 
 
 def blank(width: float, height: float, dpi: int) -> "Figure":
@@ -22,3 +24,12 @@ def png(figure: "Figure") -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="png")
     return file.getvalue()
+
+
+def colours_of(count: int) -> list[Any]:
+    """Return so many colours: those of Okabe and Ito (2008), told apart by the colour-blind, or of a map where more."""
+    if count <= len(OKABE_ITO):
+        return list(OKABE_ITO[:count])
+    import matplotlib
+
+    return [matplotlib.colormaps["turbo"](i / (count - 1)) for i in range(count)]

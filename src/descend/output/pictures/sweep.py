@@ -1,4 +1,4 @@
-"""The picture of a sweep: the value a run ended with against the number that was swept."""
+"""The picture of a sweep: the value a run ended with against the numbers that were swept, or the curves of choices."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,40 +6,68 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from descend.output.pictures.figure import blank, png
+from descend.output.pictures.figure import blank, colours_of, png
+from descend.output.pictures.heat import MANY_DECADES, draw_heat
+from descend.output.report.naming import called, short_names
 from descend.output.report.summary import compared_column, is_numeric, with_rank
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LEAST_POINTS = 3
+MOST_LINES = 6
+"""A second number of more values than this is an axis of a heat map, of fewer a line for each."""
+
 MOST_ACROSS = 2
-MANY_DECADES = 20
-"""An axis whose values span a larger factor than this is logarithmic."""
 TOO_HIGH = 10
 
 
-def sweep_picture(table: pl.DataFrame, swept: Sequence[str]) -> bytes | None:
-    """Draw what runs are compared by against the number with the most values: panels by objective, lines by choice.
+def sweep_picture(table: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame | None = None) -> bytes | None:
+    """Draw what runs are compared by against the numbers that were swept: panels by objective, lines by choice.
 
-    The line is the median over all other numbers (seeds, say), the band their quartiles, a run that diverged or failed
-    counting as infinite: so a line ends where half of the runs do. A cross marks numbers at which any did.
+    The line is the median over seeds and over the numbers that are not shown, the band their quartiles, a run that
+    diverged or failed counting as infinite: so a line ends where half of the runs do. A cross marks numbers at which
+    any did. Two numbers of many values are a heat map of the medians, a panel for each choice.
+
+    Args:
+        table: a row for each run.
+        swept: the keys that were swept.
+        bands: what `bands_of` returns; drawn where no number takes at least three values.
 
     Returns:
-        A PNG file; None where no number takes at least three values.
+        A PNG file; None where there is nothing to draw.
     """
     numbers = [key for key in swept if key != "seed" and is_numeric(table[key])]
     counts = {key: table[key].n_unique() for key in numbers}
-    if max(counts.values(), default=0) < LEAST_POINTS:
-        return None
-    axis = max(counts, key=lambda key: counts[key])
-    lines = [key for key in swept if key not in (*numbers, "seed", "objective")]
-    data = with_rank(table).with_columns(
-        pl.col(axis).cast(pl.Float64).alias("axis"),
-        pl.concat_str([pl.lit(""), *lines], separator=" ").str.strip_chars().alias("line"),
-        (pl.col("objective") if "objective" in swept else pl.lit("")).alias("panel"),
+    axes = sorted(numbers, key=lambda key: -counts[key])[:2]
+    if not axes or counts[axes[0]] < LEAST_POINTS:
+        return None if bands is None else _draw_bands(bands)
+    two = len(axes) == 2 and counts[axes[1]] > MOST_LINES
+    elsewhere = (*axes[: 1 + two], "seed", "objective")
+    lines = [key for key in swept if key not in elsewhere and has_lines(key, numbers, counts)]
+    ranked = with_rank(table).with_columns(pl.col(axes).cast(pl.Float64))
+    data = with_names(ranked, lines, "line").with_columns(
+        pl.col(axes[0]).alias("axis"), (pl.col("objective") if "objective" in swept else pl.lit("")).alias("panel")
     )
-    return _draw(data, axis, compared_column(table).replace("_", " "))
+    label = compared_column(table).replace("_", " ")
+    if two:
+        return draw_heat(data, axes[0], axes[1], f"{label} at the end, median")
+    return _draw(data, short_names(axes)[axes[0]], label)
+
+
+def has_lines(key: str, numbers: Sequence[str], counts: dict[str, int]) -> bool:
+    """Tell whether a key has a line for each of its values: a choice, or a number of few."""
+    return key not in numbers or counts[key] <= MOST_LINES
+
+
+def with_names(table: pl.DataFrame, keys: Sequence[str], column: str) -> pl.DataFrame:
+    """Add a column with what the settings of each run are called."""
+    if not keys:
+        return table.with_columns(pl.lit("").alias(column))
+    known = table.select(keys).unique(maintain_order=True)
+    names = [called(dict(zip(keys, row, strict=True))) for row in known.iter_rows()]
+    named = known.with_columns(pl.Series(column, names))
+    return table.join(named, on=list(keys), how="left", nulls_equal=True, maintain_order="left")
 
 
 def _draw(data: pl.DataFrame, axis: str, label: str) -> bytes:
@@ -55,17 +83,15 @@ def _draw(data: pl.DataFrame, axis: str, label: str) -> bytes:
         axes.set_axis_off()
     if data["line"].n_unique() > 1:
         figure.legend(*places[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    figure.supxlabel("line: median, band: quartiles, cross: some diverged", fontsize=7, color="gray")
     return png(figure)
 
 
 def _panel(axes: "Axes", data: pl.DataFrame, lines: list[str]) -> None:
     """Draw the settings of one objective: median line, band, crosses; a line has the same colour in every panel."""
-    import matplotlib
-
-    colours = matplotlib.colormaps["tab10" if len(lines) <= 10 else "tab20"]
     middles: list[float] = []
-    for i, line in enumerate(lines):
-        own, colour = data.filter(pl.col("line") == line), colours(i % colours.N)
+    for i, (line, colour) in enumerate(zip(lines, colours_of(len(lines)), strict=True)):
+        own = data.filter(pl.col("line") == line)
         value = pl.col("ranked")
         curve = own.group_by("axis").agg(
             value.median(), value.quantile(0.25).alias("low"), value.quantile(0.75).alias("high")
@@ -85,6 +111,31 @@ def _panel(axes: "Axes", data: pl.DataFrame, lines: list[str]) -> None:
     if _spread(data["axis"].to_numpy()):
         axes.set_xscale("log")
     axes.grid(alpha=0.3)
+
+
+def _draw_bands(bands: pl.DataFrame) -> bytes | None:
+    """Draw the curves of settings over steps: panels by objective, the median of the seeds with quartiles."""
+    if not len(bands):
+        return None
+    panels = bands["panel"].unique(maintain_order=True)
+    lines = bands["line"].unique(maintain_order=True).to_list()
+    figure = blank(2 + 5 * min(len(panels), MOST_ACROSS), 1 + 3.7 * -(-len(panels) // MOST_ACROSS), dpi=100)
+    places = figure.subplots(-(-len(panels) // MOST_ACROSS), min(len(panels), MOST_ACROSS), squeeze=False).flatten()
+    for axes, panel in zip(places, panels, strict=False):
+        own = bands.filter(pl.col("panel") == panel)
+        for line, colour in zip(lines, colours_of(len(lines)), strict=True):
+            curve = own.filter(pl.col("line") == line)
+            axes.plot(curve["step"], curve["middle"], color=colour, label=line, linewidth=1.2)
+            axes.fill_between(curve["step"], curve["low"], curve["high"], color=colour, alpha=0.2, linewidth=0)
+        if _spread(own["middle"].to_numpy()):
+            axes.set_yscale("log")
+        axes.set(title=panel, xlabel="step", ylabel=own["label"][0])
+        axes.grid(alpha=0.3)
+    for axes in places[len(panels) :]:
+        axes.set_axis_off()
+    figure.legend(*places[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    figure.supxlabel("line: median of the seeds, band: quartiles", fontsize=7, color="gray")
+    return png(figure)
 
 
 def _spread(values: np.ndarray) -> bool:

@@ -1,0 +1,57 @@
+"""The heat map of two swept numbers."""
+
+import numpy as np
+import polars as pl
+
+from descend.output.pictures.figure import blank, png
+from descend.output.report.naming import short_names
+
+MOST_PANELS = 12
+MANY_DECADES = 20
+"""Results that span a larger factor than this are shown by their logarithms."""
+
+
+def draw_heat(data: pl.DataFrame, across: str, up: str, label: str) -> bytes:
+    """Draw the median result over two numbers, a panel for each objective and choice.
+
+    Args:
+        data: a row for each run: the two numbers, `ranked` (infinite where it diverged), `panel` and `line`.
+        across, up: the columns of the axes.
+        label: of the colours.
+
+    Returns:
+        A PNG file; cells where half of the runs diverged are left white.
+    """
+    parts = data.partition_by("panel", "line", as_dict=True, maintain_order=True)
+    titles = list(parts)[:MOST_PANELS]
+    columns = min(3, len(titles))
+    rows = -(-len(titles) // columns)
+    figure = blank(1 + 4.2 * columns, 0.6 + 3.4 * rows, dpi=100)
+    places = figure.subplots(rows, columns, squeeze=False).flatten()
+    names = short_names([across, up])
+    for axes, title in zip(places, titles, strict=False):
+        x, y, heights = medians(parts[title], across, up)
+        good = heights[np.isfinite(heights)]
+        log = good.size > 0 and good.min() > 0 and good.max() / good.min() > MANY_DECADES
+        shown = np.log10(np.where(heights > 0, heights, np.nan)) if log else heights
+        shown = np.where(np.isfinite(shown), shown, np.nan)
+        # Cividis is read alike by those who see red and green alike.
+        image = axes.pcolormesh(np.arange(len(x)), np.arange(len(y)), shown, cmap="cividis", shading="nearest")
+        figure.colorbar(image, ax=axes, label=f"log₁₀ {label}" if log else label)
+        for side, values in (("x", x), ("y", y)):
+            places_of = np.unique(np.linspace(0, len(values) - 1, min(5, len(values))).astype(int))
+            axes.set(**{f"{side}ticks": places_of, f"{side}ticklabels": [f"{values[i]:.2g}" for i in places_of]})
+        axes.set(title=" ".join(filter(None, map(str, title))), xlabel=names[across], ylabel=names[up])
+    for axes in places[len(titles) :]:
+        axes.set_axis_off()
+    return png(figure)
+
+
+def medians(data: pl.DataFrame, across: str, up: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the values of the two numbers, and the median result [up, across] at each pair, NaN where none is."""
+    found = data.group_by(across, up).agg(pl.col("ranked").median())
+    x, y = (np.unique(data[key].to_numpy()) for key in (across, up))
+    heights = np.full((len(y), len(x)), np.nan)
+    places = np.searchsorted(y, found[up].to_numpy()), np.searchsorted(x, found[across].to_numpy())
+    heights[places] = found["ranked"].to_numpy()
+    return x, y, heights

@@ -1,0 +1,282 @@
+"use strict";
+// Okabe and Ito's colours, told apart by the colour-blind; beyond eight series dashes tell them apart, too.
+const COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#B8A800"];
+const DASHES = ["", "6 3", "2 2", "8 2 2 2"];
+const CIVIDIS = ["#00224e", "#1a386f", "#434e6c", "#61656f", "#7d7c78", "#9b9476", "#bcae6c", "#dec958", "#fee838"];
+// On a phone charts are drawn narrower, so that their letters stay as large.
+const WIDTH = Math.max(320, Math.min(560, document.querySelector("main").clientWidth - 32));
+const HEIGHT = 320, EDGE = { left: 62, right: 24, top: 10, bottom: 38 };
+
+const SVG = "http://www.w3.org/2000/svg";
+const data = JSON.parse(document.getElementById("data").textContent);
+
+function element(name, attributes, parent, text) {
+  const made = name.startsWith("svg:") ? document.createElementNS(SVG, name.slice(4)) : document.createElement(name);
+  for (const [key, value] of Object.entries(attributes || {})) made.setAttribute(key, value);
+  if (text !== undefined) made.textContent = text;
+  if (parent) parent.append(made);
+  return made;
+}
+
+const finite = x => x !== null && Number.isFinite(x);
+const shown = x => finite(x) ? String(Number(x.toPrecision(4))) : "diverged";
+const style = i => ({ stroke: COLOURS[i % COLOURS.length], "stroke-dasharray": DASHES[Math.floor(i / COLOURS.length) % DASHES.length] });
+
+function spread(values) {
+  const good = values.filter(finite);
+  return good.length > 0 && Math.min(...good) > 0 && Math.max(...good) / Math.min(...good) > 20;
+}
+
+// A scale maps numbers to places on the page; its ticks are round numbers, or decades.
+function scale(values, log, from, to) {
+  const good = values.filter(x => finite(x) && (!log || x > 0));
+  let low = good.reduce((a, b) => Math.min(a, b), Infinity), high = good.reduce((a, b) => Math.max(a, b), -Infinity);
+  if (!good.length) [low, high] = log ? [1, 10] : [0, 1];
+  if (low === high) [low, high] = log ? [low / 2, high * 2] : [low - 0.5, high + 0.5];
+  const f = log ? Math.log10 : x => x;
+  const place = x => from + (f(x) - f(low)) / (f(high) - f(low)) * (to - from);
+  const ticks = [];
+  if (log && high / low >= 10) {
+    const first = Math.ceil(f(low) - 1e-9), last = Math.floor(f(high) + 1e-9), step = Math.ceil((last - first + 1) / 6);
+    for (let k = first; k <= last; k += step) ticks.push(10 ** k);
+  } else {
+    const rough = (high - low) / 4, power = 10 ** Math.floor(Math.log10(rough));
+    const step = power * [1, 2, 5, 10].find(m => m * power >= rough);
+    for (let x = Math.ceil(low / step) * step; x <= high + step * 1e-9; x += step) ticks.push(Number(x.toPrecision(12)));
+  }
+  return { place, ticks, inside: x => finite(x) && (!log || x > 0) };
+}
+
+function label(x) {
+  return Math.abs(x) >= 1e5 || (x !== 0 && Math.abs(x) < 1e-3) ? x.toExponential(0).replace("e+", "e") : String(x);
+}
+
+function drawAxes(svg, x, y, names) {
+  const right = WIDTH - EDGE.right, bottom = HEIGHT - EDGE.bottom;
+  for (const tick of x.ticks) {
+    element("svg:line", { x1: x.place(tick), x2: x.place(tick), y1: EDGE.top, y2: bottom, class: "grid" }, svg);
+    element("svg:text", { x: x.place(tick), y: bottom + 14, "text-anchor": "middle" }, svg, label(tick));
+  }
+  for (const tick of y.ticks) {
+    element("svg:line", { x1: EDGE.left, x2: right, y1: y.place(tick), y2: y.place(tick), class: "grid" }, svg);
+    element("svg:text", { x: EDGE.left - 5, y: y.place(tick) + 4, "text-anchor": "end" }, svg, label(tick));
+  }
+  element("svg:text", { x: (EDGE.left + right) / 2, y: HEIGHT - 6, "text-anchor": "middle" }, svg, names.x);
+  const middle = (EDGE.top + bottom) / 2;
+  element("svg:text", { transform: `translate(13 ${middle}) rotate(-90)`, "text-anchor": "middle" }, svg, names.y);
+}
+
+function figure(parent, caption) {
+  const made = element("figure", {}, parent);
+  const controls = element("div", { class: "controls" }, made), place = element("div", {}, made);
+  const keys = element("div", { class: "keys" }, made);
+  element("figcaption", {}, made, caption);
+  return { controls, place, keys };
+}
+
+function canvas(place, name) {
+  place.replaceChildren();
+  return element("svg:svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": name }, place);
+}
+
+function path(xs, ys, x, y) {
+  let text = "", pen = "M";
+  xs.forEach((value, i) => {
+    if (!x.inside(value) || !y.inside(ys[i])) { pen = "M"; return; }
+    text += `${pen}${x.place(value).toFixed(1)} ${y.place(ys[i]).toFixed(1)}`;
+    pen = "L";
+  });
+  return text;
+}
+
+// The band is drawn where both of its ends can be.
+function band(series, x, y) {
+  const good = series.x.map((_, i) => i).filter(i => x.inside(series.x[i]) && y.inside(series.low[i]) && y.inside(series.high[i]));
+  const point = (i, end) => `${x.place(series.x[i]).toFixed(1)} ${y.place(series[end][i]).toFixed(1)}`;
+  const round = [...good.map(i => point(i, "low")), ...good.reverse().map(i => point(i, "high"))];
+  return round.length ? `M${round.join("L")}Z` : "";
+}
+
+// A chart of lines: x may be one of several, y linear or logarithmic, and each line can be taken away.
+function lineChart(parent, { caption, names, xs, series, logX, logY }) {
+  const parts = figure(parent, caption);
+  const state = { x: Object.keys(xs)[0], log: Boolean(logY), hidden: new Set() };
+  const redraw = () => {
+    const svg = canvas(parts.place, caption);
+    const lines = series.map(each => ({ ...each, x: xs[state.x](each) })).filter((each, i) => !state.hidden.has(i) && each.x);
+    const values = lines.flatMap(each => [...each.y, ...(each.low || []), ...(each.high || [])]);
+    const x = scale(lines.flatMap(each => each.x), logX, EDGE.left, WIDTH - EDGE.right);
+    const y = scale(values, state.log, HEIGHT - EDGE.bottom, EDGE.top);
+    drawAxes(svg, x, y, { x: state.x, y: names.y });
+    for (const line of lines) {
+      const i = series.findIndex(each => each.name === line.name);
+      if (line.low) element("svg:path", { d: band(line, x, y), fill: style(i).stroke, "fill-opacity": 0.15 }, svg);
+      if (line.points) {
+        line.x.forEach((value, j) => {
+          if (x.inside(value) && y.inside(line.y[j])) element("svg:circle", { cx: x.place(value), cy: y.place(line.y[j]), r: 4, fill: style(i).stroke, "fill-opacity": 0.6 }, svg);
+        });
+        continue;
+      }
+      const drawn = element("svg:path", { d: path(line.x, line.y, x, y), fill: "none", "stroke-width": 1.8, ...style(i) }, svg);
+      element("svg:title", {}, drawn, `${line.name}: ${shown(line.y[line.y.length - 1])} at the end`);
+    }
+  };
+  if (Object.keys(xs).length > 1) {
+    const chosen = element("select", { "aria-label": "horizontal axis" }, parts.controls);
+    Object.keys(xs).forEach(name => element("option", {}, chosen, name));
+    chosen.addEventListener("change", () => { state.x = chosen.value; redraw(); });
+  }
+  if (logY !== null) {
+    const box = element("label", {}, parts.controls);
+    const log = element("input", { type: "checkbox" }, box);
+    box.append(" logarithmic");
+    log.checked = state.log;
+    log.addEventListener("change", () => { state.log = log.checked; redraw(); });
+  }
+  series.forEach((each, i) => {
+    const key = element("button", { "aria-pressed": "true" }, parts.keys);
+    const line = style(i)["stroke-dasharray"] ? "repeating-linear-gradient(90deg," : "linear-gradient(90deg,";
+    const gap = style(i)["stroke-dasharray"] ? ` ${style(i).stroke} 0 4px, transparent 4px 7px)` : ` ${style(i).stroke}, ${style(i).stroke})`;
+    element("i", { style: `background:${line}${gap}` }, key);
+    key.append(each.name);
+    key.addEventListener("click", () => {
+      state.hidden.has(i) ? state.hidden.delete(i) : state.hidden.add(i);
+      key.setAttribute("aria-pressed", String(!state.hidden.has(i)));
+      redraw();
+    });
+  });
+  redraw();
+}
+
+function colour(value, from, to) {
+  const share = to > from ? (value - from) / (to - from) : 0;
+  return CIVIDIS[Math.round(Math.min(1, Math.max(0, share)) * (CIVIDIS.length - 1))];
+}
+
+// The best is the darkest; results that span decades are coloured by their logarithms.
+function shades(results, highest) {
+  const log = spread(results), f = log ? Math.log10 : x => x;
+  const values = results.map(x => finite(x) && (!log || x > 0) ? f(x) * (highest ? -1 : 1) : null);
+  const good = values.filter(finite);
+  const from = good.reduce((a, b) => Math.min(a, b), Infinity), to = good.reduce((a, b) => Math.max(a, b), -Infinity);
+  return values.map(x => x === null ? "#ffffff" : colour(x, from, to));
+}
+
+function coordinates(parent, task) {
+  const { axes, results, importance, all } = task.coordinates;
+  if (axes.length < 2 || results.length < 3) return;
+  const some = results.length < all ? `; ${results.length} of ${all} settings, the best half among them` : "";
+  const told = importance.map(each => `${each.name} ${Math.round(100 * each.share)}%`).join(", ");
+  const rest = told ? ` Variance of the ranks that each explains alone: ${told}.` : "";
+  const parts = figure(parent, `A line for each setting, the darker the better${some}.${rest}`);
+  const svg = canvas(parts.place, "parallel coordinates");
+  const every = [...axes, { name: task.measure, values: results, log: spread(results), names: null }];
+  const gap = (WIDTH - 70) / (every.length - 1), bottom = HEIGHT - EDGE.bottom;
+  const scales = every.map(each => scale(each.values, each.log, bottom, EDGE.top + 14));
+  const lines = element("svg:g", { class: "lines" }, svg), tones = shades(results, task.highest);
+  for (let i = results.length - 1; i >= 0; i--) {
+    const points = every.map((each, j) => scales[j].inside(each.values[i]) ? `${30 + j * gap} ${scales[j].place(each.values[i]).toFixed(1)}` : null);
+    const drawn = element("svg:path", { d: "M" + points.filter(Boolean).join("L"), stroke: results[i] === null ? "#dddddd" : tones[i] }, lines);
+    const words = every.map(each => `${each.name} ${each.names ? each.names[each.values[i]] : shown(each.values[i])}`);
+    element("svg:title", {}, drawn, words.join(", "));
+  }
+  every.forEach((each, j) => {
+    const x = 30 + j * gap;
+    element("svg:line", { x1: x, x2: x, y1: EDGE.top + 14, y2: bottom, stroke: "#222" }, svg);
+    element("svg:text", { x, y: HEIGHT - 14, "text-anchor": "middle" }, svg, each.name);
+    const ticks = each.names ? each.names.map((name, i) => [i, name]) : scales[j].ticks.map(tick => [tick, label(tick)]);
+    const side = j + 1 < every.length ? { x: x + 4, "text-anchor": "start" } : { x: x - 4, "text-anchor": "end" };
+    for (const [tick, text] of ticks) element("svg:text", { ...side, y: scales[j].place(tick) - 2 }, svg, text);
+  });
+}
+
+function heatMap(parent, task) {
+  if (!task.heat) return;
+  const { x, y, cells } = task.heat, tones = shades(cells.map(cell => cell[2]), task.highest);
+  const across = [...new Set(cells.map(cell => cell[0]))].sort((a, b) => a - b);
+  const up = [...new Set(cells.map(cell => cell[1]))].sort((a, b) => a - b);
+  const parts = figure(parent, `The best ${task.measure} at each ${x} and ${y}, the darker the better; white where all diverged.`);
+  const svg = canvas(parts.place, "heat map");
+  const width = (WIDTH - EDGE.left - EDGE.right) / across.length, height = (HEIGHT - EDGE.top - EDGE.bottom) / up.length;
+  const bottom = HEIGHT - EDGE.bottom;
+  cells.forEach(([a, b, value], i) => {
+    const left = EDGE.left + across.indexOf(a) * width, top = bottom - (up.indexOf(b) + 1) * height;
+    const cell = element("svg:rect", { x: left, y: top, width: width + 0.5, height: height + 0.5, fill: tones[i] }, svg);
+    element("svg:title", {}, cell, `${x} ${shown(a)}, ${y} ${shown(b)}: ${shown(value)}`);
+  });
+  const some = values => values.filter((_, i) => i % Math.ceil(values.length / 6) === 0);
+  for (const tick of some(across)) element("svg:text", { x: EDGE.left + (across.indexOf(tick) + 0.5) * width, y: bottom + 14, "text-anchor": "middle" }, svg, Number(tick.toPrecision(2)));
+  for (const tick of some(up)) element("svg:text", { x: EDGE.left - 5, y: bottom - (up.indexOf(tick) + 0.5) * height + 4, "text-anchor": "end" }, svg, Number(tick.toPrecision(2)));
+  element("svg:text", { x: WIDTH / 2, y: HEIGHT - 6, "text-anchor": "middle" }, svg, x);
+  element("svg:text", { transform: `translate(13 ${HEIGHT / 2}) rotate(-90)`, "text-anchor": "middle" }, svg, y);
+}
+
+function curves(parent, task) {
+  if (!task.curves.length) return;
+  const series = task.curves.map(each => ({ ...each, y: each.middle }));
+  const xs = { steps: each => each.steps };
+  for (const unit of ["seconds", "evaluations"]) {
+    if (series.every(each => finite(each.each[unit]))) xs[unit] = each => each.steps.map(step => step * each.each[unit]);
+  }
+  const caption = `${task.measure} over the run: the line is the median over the runs of a setting, the band their quartiles. Runs that left the finite numbers are not in it.`;
+  lineChart(parent, { caption, names: { y: task.measure }, xs, series, logX: false, logY: spread(series.flatMap(each => each.y)) });
+}
+
+function losses(parent, task) {
+  if (!task.losses) return;
+  const { names: [first, second], series, front } = task.losses;
+  const points = series.map(each => ({ ...each, points: true }));
+  const lines = [...points, { name: "Pareto front", x: front[0], y: front[1] }];
+  const caption = `Median ${first} and ${second} of each setting; no other is lower in both than those on the Pareto front.`;
+  const logX = spread(series.flatMap(each => each.x)), logY = spread(series.flatMap(each => each.y));
+  lineChart(parent, { caption, names: { y: second }, xs: { [first]: each => each.x }, series: lines, logX, logY });
+}
+
+function sensitivity(parent, task) {
+  if (!task.sensitivity) return;
+  const { name, log, lines } = task.sensitivity;
+  const caption = `The best ${task.measure} at each ${name}; a gap where all diverged.`;
+  const logY = spread(lines.flatMap(each => each.y));
+  lineChart(parent, { caption, names: { y: task.measure }, xs: { [name]: each => each.x }, series: lines, logX: log, logY });
+}
+
+function tuning(parent, task) {
+  if (!task.tuning.length) return;
+  const series = task.tuning.map(each => ({ ...each, y: each.middle }));
+  const caption = `The best ${task.measure} of so many settings drawn from those tried: median, and 5% to 95% of all draws.`;
+  const xs = { "settings tried": each => each.steps };
+  lineChart(parent, { caption, names: { y: `best ${task.measure}` }, xs, series, logX: false, logY: spread(series.flatMap(each => [...each.y, ...each.low, ...each.high])) });
+}
+
+function across(found) {
+  if (!found) return;
+  const section = document.getElementById("across"), place = section.querySelector(".figures");
+  section.hidden = false;
+  const ecdf = `The share of ${found.problems} targets reached within so many steps, restarts included (ECDF). Targets leave from all to 1/10,000 of the way to the best that any run found.`;
+  lineChart(place, { caption: ecdf, names: { y: "share of targets" }, xs: { "steps, with restarts": each => each.x }, series: found.ecdf, logX: true, logY: null });
+  const profile = "The share of targets reached within a factor of the steps of the best method (performance profile); its score is the area up to 4.";
+  lineChart(place, { caption: profile, names: { y: "share of targets" }, xs: { "factor of the best": each => each.x }, series: found.profile, logX: true, logY: null });
+}
+
+// Numbers sort as numbers, whatever stands behind them; what is not there comes last.
+function sortable(table) {
+  table.querySelectorAll("th").forEach((head, place) => head.firstChild.addEventListener("click", () => {
+    const rising = head.getAttribute("aria-sort") !== "ascending";
+    table.querySelectorAll("th").forEach(other => other.removeAttribute("aria-sort"));
+    head.setAttribute("aria-sort", rising ? "ascending" : "descending");
+    const key = row => row.cells[place].textContent;
+    const rows = [...table.tBodies[0].rows];
+    const numeric = rows.every(row => ["", "-"].includes(key(row)) || Number.isFinite(parseFloat(key(row).replace(/[[,]/g, ""))));
+    const empty = row => ["", "-"].includes(key(row));
+    const compare = (a, b) => numeric ? parseFloat(key(a).replace(/[[,]/g, "")) - parseFloat(key(b).replace(/[[,]/g, "")) : key(a).localeCompare(key(b));
+    rows.sort((a, b) => empty(a) - empty(b) || (empty(a) ? 0 : (rising ? 1 : -1) * compare(a, b)));
+    table.tBodies[0].append(...rows);
+  }));
+}
+
+document.querySelectorAll(".sortable").forEach(sortable);
+document.querySelectorAll(".task").forEach(section => {
+  const task = data.tasks[Number(section.dataset.task)], place = section.querySelector(".figures");
+  for (const draw of [curves, losses, sensitivity, tuning, heatMap, coordinates]) draw(place, task);
+});
+across(data.across);

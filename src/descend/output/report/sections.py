@@ -1,0 +1,178 @@
+"""What the figures of the report show, as plain lists for the page's script."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from descend.output.report.comparison import Comparison
+from descend.output.report.curves import bands_of
+from descend.output.report.naming import called, short_names
+from descend.output.report.summary import all_settings, choice_keys, is_numeric, setting_keys
+from descend.statistics.pareto import pareto_front
+from descend.statistics.tuning import best_of
+
+MOST_LINES = 500
+"""Settings in the parallel coordinates: the best half of them, and of the others as many, evenly."""
+
+MOST_TRIALS = 1_000
+LEAST_POINTS = 3
+BANDS = np.array([0.05, 0.5, 0.95])
+DIGITS = 5
+
+MANY_DECADES = 20
+"""Numbers that span a larger factor than this stand on a logarithmic axis."""
+
+Data = dict[str, Any]
+
+
+def curves_section(comparison: Comparison, table: pl.DataFrame, curves: pl.LazyFrame) -> list[Data]:
+    """Return the band of each setting, and what a step of it took in seconds and in gradients."""
+    bands = bands_of([comparison], curves)
+    found = []
+    for row in comparison.rows:
+        own = bands.filter(pl.col("line") == row.name) if len(bands) else bands
+        if len(own):
+            runs = table.filter(pl.col("run").is_in(list(row.members)))
+            columns = {name: rounded(own[name].to_numpy()) for name in ("middle", "low", "high")}
+            each = {"seconds": cost(runs, "seconds"), "evaluations": cost(runs, "evaluations.gradient")}
+            found.append({"name": row.name, "runs": row.n, "steps": own["step"].to_list(), **columns, "each": each})
+    return found
+
+
+def cost(runs: pl.DataFrame, column: str) -> float | None:
+    """Return how much of something a step took; None where that is not known."""
+    steps = int(runs["steps"].sum() or 0)
+    if column not in runs.columns or not steps or runs[column].null_count():
+        return None
+    each = float(runs[column].sum()) / steps
+    return each if math.isfinite(each) else None
+
+
+def coordinates_section(settings: pl.DataFrame, swept: Sequence[str], sign: int) -> Data:
+    """Return all settings as lines over the keys that differ, and how much of the ranks each key explains."""
+    keys = [key for key in setting_keys(swept) if settings[key].n_unique() > 1]
+    short = short_names(keys)
+    shown = spread_out(settings)
+    axes = [axis(shown[key], settings[key], short[key]) for key in keys]
+    results = rounded(sign * shown["value"].to_numpy())
+    return {"axes": axes, "results": results, "importance": importance(settings, keys, short), "all": len(settings)}
+
+
+def spread_out(settings: pl.DataFrame) -> pl.DataFrame:
+    """Return all settings, best first, or of many the best and some of the others."""
+    if len(settings) <= MOST_LINES:
+        return settings
+    half = MOST_LINES // 2
+    rest = np.linspace(half, len(settings) - 1, half).astype(int)
+    return settings[[*range(half), *rest.tolist()]]
+
+
+def axis(values: pl.Series, every: pl.Series, name: str) -> Data:
+    """Return an axis of the parallel coordinates: numbers, or the places of choices and their names."""
+    if is_numeric(every):
+        logarithmic = spans_decades(every.cast(pl.Float64).drop_nulls())
+        return {"name": name, "values": values.cast(pl.Float64).to_list(), "log": logarithmic, "names": None}
+    names = sorted({str(value) for value in every})
+    places = {text: i for i, text in enumerate(names)}
+    return {"name": name, "values": [places[str(value)] for value in values], "log": False, "names": names}
+
+
+def importance(settings: pl.DataFrame, keys: Sequence[str], short: Mapping[str, str]) -> list[Data]:
+    """Return the share of the variance of the settings' ranks that the means over each key's values make up (η²).
+
+    Ranks, so that one result that nearly diverged is not all of the variance.
+    """
+    ranks = settings["value"].rank("average").to_numpy()
+    if ranks.var() == 0:
+        return []
+    ranked = settings.select(keys).with_columns(pl.Series("rank", ranks))
+    means = {key: ranked.select(pl.col("rank").mean().over(key)).to_series().to_numpy() for key in keys}
+    shares = {short[key]: float(found.var() / ranks.var()) for key, found in means.items()}
+    return [{"name": name, "share": round(share, 3)} for name, share in sorted(shares.items(), key=lambda x: -x[1])]
+
+
+def heat_section(settings: pl.DataFrame, swept: Sequence[str], sign: int) -> Data | None:
+    """Return the best result over the two numbers of most values; None where there are not two."""
+    counts = {key: settings[key].n_unique() for key in setting_keys(swept)}
+    numbers = [key for key in counts if is_numeric(settings[key]) and not settings[key].null_count()]
+    numbers = sorted((key for key in numbers if counts[key] > 1), key=lambda key: -counts[key])
+    if len(numbers) < 2:
+        return None
+    x, y = numbers[:2]
+    short = short_names([x, y])
+    best = settings.group_by(x, y).agg(pl.col("value").min()).sort(x, y).cast({x: pl.Float64, y: pl.Float64})
+    results = rounded(sign * best["value"].to_numpy())
+    cells = [list(cell) for cell in zip(best[x], best[y], results, strict=True)]
+    return {"x": short[x], "y": short[y], "cells": cells}
+
+
+def sensitivity_section(settings: pl.DataFrame, swept: Sequence[str], sign: int) -> Data | None:
+    """Return the best result at each value of one number, a line for each choice; None where no number takes three."""
+    counts = {key: settings[key].n_unique() for key in setting_keys(swept)}
+    numbers = [key for key in counts if is_numeric(settings[key]) and counts[key] >= LEAST_POINTS]
+    if not numbers:
+        return None
+    key = max(numbers, key=lambda each: counts[each])
+    lines = []
+    for name, own in by_choice(settings, swept).items():
+        best = own.drop_nulls(key).group_by(pl.col(key).cast(pl.Float64)).agg(pl.col("value").min()).sort(key)
+        lines.append({"name": name, "x": best[key].to_list(), "y": rounded(sign * best["value"].to_numpy())})
+    every = settings[key].cast(pl.Float64).drop_nulls()
+    return {"name": short_names(list(counts))[key], "log": spans_decades(every), "lines": lines}
+
+
+def by_choice(settings: pl.DataFrame, swept: Sequence[str]) -> dict[str, pl.DataFrame]:
+    """Return the settings of each combination of choices by its name, the one with the best setting first."""
+    choices = [key for key in choice_keys(settings, swept) if settings[key].n_unique() > 1]
+    if not choices:
+        return {"all settings": settings}
+    parts = settings.partition_by(choices, as_dict=True, maintain_order=True)
+    return {called(dict(zip(choices, values, strict=True))): own for values, own in parts.items()}
+
+
+def spans_decades(values: pl.Series) -> bool:
+    """Tell whether numbers are positive and span a large factor."""
+    numbers = values.to_numpy()
+    return bool(numbers.min() > 0 and numbers.max() / numbers.min() > MANY_DECADES)
+
+
+def losses_section(settings: pl.DataFrame, swept: Sequence[str]) -> Data | None:
+    """Return the settings' medians of the first two losses, by choice, and their Pareto front; None of one loss."""
+    losses = [name for name in settings.columns if name.startswith("losses.")][:2]
+    if len(losses) < 2:
+        return None
+    x, y = losses
+    shown = spread_out(settings).drop_nulls(losses)
+    points = shown.select(losses).cast(pl.Float64).to_numpy()
+    front = np.unique(points[pareto_front(points)], axis=0)
+    series = [
+        {"name": name, "x": rounded(own[x].to_numpy()), "y": rounded(own[y].to_numpy())}
+        for name, own in by_choice(shown, swept).items()
+    ]
+    names = [name.removeprefix("losses.") for name in losses]
+    return {"names": names, "series": series, "front": [rounded(front[:, 0]), rounded(front[:, 1])]}
+
+
+def tuning_section(settings: pl.DataFrame, swept: Sequence[str], sign: int) -> list[Data]:
+    """Return for each choice the best result against the number of settings tried: median and 5% to 95%."""
+    found = []
+    for name, own in by_choice(settings, swept).items():
+        if 1 < len(own) <= MOST_TRIALS:
+            low, middle, high = (rounded(sign * line) for line in best_of(own["value"].to_numpy(), BANDS))
+            steps = list(range(1, len(own) + 1))
+            found.append({"name": name, "runs": len(own), "steps": steps, "low": low, "middle": middle, "high": high})
+    return found
+
+
+def rounded(values: np.ndarray) -> list[float | None]:
+    """Return numbers to five digits, which is more than a picture shows; None for those that are not finite."""
+    found = [float(f"{x:.{DIGITS}g}") for x in values.tolist()]
+    return [x if math.isfinite(x) else None for x in found]
+
+
+def settings_of(comparison: Comparison, table: pl.DataFrame, swept: Sequence[str]) -> pl.DataFrame:
+    """Return all settings of one objective, best first."""
+    return all_settings(table, swept, comparison.measure)

@@ -1,0 +1,120 @@
+"""`descend report`, and the page in a real browser at desktop and phone width."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from conftest import Command
+from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver.chrome.service import Service
+
+SWEEP = (
+    "-m",
+    "objective=rosenbrock,beale",
+    "objective.random_start=true",
+    "optimizer=sgd,adam",
+    "seed=range(0,3)",
+    "steps=30",
+)
+QUIET = ("metrics=none", "derivatives=none", "tracker=none")
+
+browser_only = pytest.mark.skipif(
+    not (shutil.which("chromium") and shutil.which("chromedriver")),
+    reason="chromium and chromedriver are not installed (Debian: apt install chromium chromium-driver)",
+)
+
+
+@pytest.fixture
+def page(descend: Command, here: Path) -> Path:
+    done = descend(*SWEEP, *QUIET, "optimizer.lr=0.0001,0.001,0.01", "hydra.sweep.dir=swept")
+    assert not done.code, done.err
+    return here / "swept" / "report.html"
+
+
+def test_every_sweep_leaves_a_page_which_the_command_writes_again(descend: Command, page: Path) -> None:
+    first = page.read_text()
+    assert "descend -m objective=rosenbrock,beale" in first
+    page.unlink()
+    done = descend("report", "swept")
+    assert done.code == 0, done.err
+    assert "written: swept/report.html" in done.out
+    assert page.read_text() == first
+
+
+def test_several_folders_are_one_page(descend: Command, page: Path) -> None:
+    shutil.copytree(page.parent, page.parent.parent / "again")
+    assert descend("report", "swept", "again").code == 0
+    assert "again sgd" in Path("report.html").read_text()
+    assert descend("report", "swept", "out=elsewhere.html").code == 0
+    assert Path("elsewhere.html").exists()
+
+
+MISTAKES = {
+    "descend report: it was given no folder": [],
+    "nowhere is no folder": ["nowhere"],
+    "no/such/page.html cannot be written": ["swept", "out=no/such/page.html"],
+}
+
+
+def test_mistakes_of_a_report_are_told(descend: Command, page: Path) -> None:
+    for sentence, arguments in MISTAKES.items():
+        done = descend("report", *arguments)
+        assert done.code == 2
+        assert sentence in done.err
+        assert "Traceback" not in done.err
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Chrome]:
+    options = ChromeOptions()
+    options.binary_location = shutil.which("chromium")
+    for flag in (
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--no-first-run",
+        f"--user-data-dir={tmp_path / 'profile'}",
+    ):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = Chrome(options, Service(shutil.which("chromedriver")))
+    yield driver
+    driver.quit()
+
+
+CELLS = """
+    const [table] = document.querySelectorAll(".sortable");
+    return [...table.tBodies[0].rows].map(row => row.cells[arguments[0]].textContent);
+"""
+
+
+@pytest.mark.browser
+@browser_only
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_in_a_browser(page: Path, browser: Chrome, width: int) -> None:
+    phone = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
+    browser.get(page.as_uri())
+    assert browser.get_log("browser") == []
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    assert browser.execute_script("return document.querySelectorAll('#across svg').length") == 2
+    assert browser.execute_script("return document.querySelectorAll('.task svg').length") == 8
+
+    heads = browser.find_elements("css selector", ".sortable th button")
+    median = next(i for i, head in enumerate(heads) if "median" in head.get_attribute("textContent"))
+    for rising in (True, False):
+        browser.execute_script("arguments[0].click()", heads[median])
+        values = [float(text) for text in browser.execute_script(CELLS, median)]
+        assert values == sorted(values, reverse=not rising)
+        assert len(values) == 2
+
+    lines = "return document.querySelector('.task svg').querySelectorAll('path').length"
+    before = browser.execute_script(lines)
+    browser.execute_script("document.querySelector('.task .keys button').click()")
+    assert browser.execute_script(lines) == before - 2  # the line and its band
+    browser.execute_script(
+        "const s = document.querySelector('.task select'); s.value = 'seconds'; s.dispatchEvent(new Event('change'))"
+    )
+    assert "seconds" in browser.execute_script("return document.querySelector('.task svg').textContent")
+    assert browser.get_log("browser") == []

@@ -1,0 +1,86 @@
+"""What the picture of a sweep shows: lines for a second number, a heat map for two, curves for choices alone."""
+
+import io
+
+import numpy as np
+import polars as pl
+import pytest
+from PIL import Image
+
+from descend.output.pictures import sweep
+from descend.output.pictures.heat import medians
+from descend.output.pictures.sweep import sweep_picture
+from descend.output.report.compared import comparisons
+from descend.output.report.curves import bands_of
+from descend.output.report.together import Runs
+
+
+def grid(rates: int, momenta: int) -> pl.DataFrame:
+    rows = [(x, y, (x - 2) ** 2 + y) for x in range(1, rates + 1) for y in range(momenta)]
+    frame = pl.DataFrame(rows, schema=["lr", "momentum", "value"], orient="row").with_row_index("run")
+    return frame.with_columns(pl.col("run").cast(pl.Int64), pl.col("value").cast(pl.Float64), status=pl.lit("finished"))
+
+
+def test_a_second_number_of_few_values_has_a_line_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[str]] = []
+    panel = sweep._panel
+    monkeypatch.setattr(sweep, "_panel", lambda axes, data, lines: (seen.append(lines), panel(axes, data, lines)))
+    assert sweep_picture(grid(8, 3), ["lr", "momentum"]) is not None
+    assert seen == [["momentum=0", "momentum=1", "momentum=2"]]
+
+
+def test_two_numbers_of_many_values_are_a_heat_map(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, str]] = []
+    draw = sweep.draw_heat
+    monkeypatch.setattr(sweep, "draw_heat", lambda data, *rest: (seen.append(rest[:2]), draw(data, *rest))[1])
+    image = Image.open(io.BytesIO(sweep_picture(grid(8, 7), ["lr", "momentum"])))
+    assert seen == [("lr", "momentum")]
+    assert np.asarray(image).std() > 10
+
+
+def test_the_cells_of_a_heat_map_are_medians() -> None:
+    data = grid(3, 2).filter(pl.col("run") != 5).with_columns(pl.col("value").alias("ranked"))
+    x, y, heights = medians(pl.concat([data, data.with_columns(pl.col("ranked") + 2)]), "lr", "momentum")
+    assert (x.tolist(), y.tolist()) == ([1, 2, 3], [0, 1])
+    np.testing.assert_array_equal(heights, [[2, 1, 2], [3, 2, np.nan]])
+
+
+def choices() -> Runs:
+    """Two optimizers of three seeds, whose values at step t are (1 + seed) / (1 + t), and ten times that."""
+    rows = [
+        (name, seed, factor * (1 + seed) / 5) for name, factor in (("adam", 1.0), ("sgd", 10.0)) for seed in range(3)
+    ]
+    table = pl.DataFrame(rows, schema=["optimizer", "seed", "value"], orient="row").with_row_index("run")
+    table = table.with_columns(pl.col("run").cast(pl.Int64), status=pl.lit("finished"), steps=pl.lit(4))
+    curves = [
+        (run, step, "value", value * 5 / (1 + step))
+        for run, value in table.select("run", "value").iter_rows()
+        for step in range(5)
+    ]
+    records = pl.DataFrame(curves, schema=["run", "step", "name", "value"], orient="row")
+    return Runs(table, ("optimizer", "seed"), records.lazy())
+
+
+def test_bands_are_medians_and_quartiles_over_the_seeds() -> None:
+    runs = choices()
+    bands = bands_of(comparisons(runs), runs.curves)
+    assert bands["line"].unique(maintain_order=True).to_list() == ["adam", "sgd"]
+    adam = bands.filter(line="adam")
+    assert adam["middle"].to_list() == pytest.approx([2 / (1 + t) for t in range(5)])
+    assert adam["runs"].to_list() == [3] * 5
+    first = bands.filter(line="sgd", step=0).row(0, named=True)
+    assert first["low"] <= first["middle"] == 20 <= first["high"]
+
+
+def test_a_curve_has_at_most_so_many_points_and_its_ends() -> None:
+    runs = choices()
+    bands = bands_of(comparisons(runs), runs.curves, points=3)
+    assert bands.filter(line="adam")["step"].to_list() == [0, 2, 4]
+
+
+def test_choices_alone_have_a_picture() -> None:
+    runs = choices()
+    bands = bands_of(comparisons(runs), runs.curves)
+    image = Image.open(io.BytesIO(sweep_picture(runs.table, runs.swept, bands)))
+    assert np.asarray(image).std() > 10
+    assert sweep_picture(runs.table, runs.swept, bands.clear()) is None

@@ -1,0 +1,118 @@
+"""The data of the report's figures, on settings written by hand."""
+
+import math
+
+import polars as pl
+import pytest
+
+from descend.output.report.sections import (
+    MOST_LINES,
+    coordinates_section,
+    cost,
+    heat_section,
+    importance,
+    losses_section,
+    rounded,
+    sensitivity_section,
+    tuning_section,
+)
+from descend.output.report.summary import all_settings
+
+SWEPT = ["optimizer", "lr", "momentum"]
+
+
+def runs(rows: list[tuple[str, float, float, float]]) -> pl.DataFrame:
+    frame = pl.DataFrame(rows, schema=[*SWEPT, "value"], orient="row").with_row_index("run")
+    return frame.with_columns(pl.col("run").cast(pl.Int64), status=pl.lit("finished"))
+
+
+GRID = runs(
+    [(name, lr, m, i + lr + 10 * m) for i, name in enumerate("ab") for lr in (1.0, 2.0, 4.0) for m in (0.0, 0.5)]
+)
+SETTINGS = all_settings(GRID, SWEPT)
+
+
+def test_heat_is_the_best_over_what_is_not_shown() -> None:
+    found = heat_section(SETTINGS, SWEPT, 1)
+    assert found is not None
+    assert (found["x"], found["y"]) == ("lr", "momentum")
+    assert found["cells"][:3] == [[1.0, 0.0, 1.0], [1.0, 0.5, 6.0], [2.0, 0.0, 2.0]]
+    assert heat_section(SETTINGS, ["optimizer", "lr"], 1) is None
+
+
+def test_losses_are_points_by_choice_and_a_front() -> None:
+    losses = GRID.with_columns(
+        pl.col("lr").alias("losses.f"), (5 - pl.col("lr") + pl.col("momentum")).alias("losses.g")
+    )
+    found = losses_section(all_settings(losses, SWEPT), SWEPT)
+    assert found is not None
+    assert found["names"] == ["f", "g"]
+    assert [(each["name"], len(each["x"])) for each in found["series"]] == [("a", 6), ("b", 6)]
+    assert found["front"] == [[1.0, 2.0, 4.0], [4.0, 3.0, 1.0]]
+    assert losses_section(SETTINGS, SWEPT) is None
+
+
+def test_sensitivity_is_the_best_at_each_value_by_choice() -> None:
+    found = sensitivity_section(SETTINGS, SWEPT, 1)
+    assert found is not None
+    assert (found["name"], found["log"]) == ("lr", False)
+    assert found["lines"] == [
+        {"name": "a", "x": [1.0, 2.0, 4.0], "y": [1.0, 2.0, 4.0]},
+        {"name": "b", "x": [1.0, 2.0, 4.0], "y": [2.0, 3.0, 5.0]},
+    ]
+    assert sensitivity_section(SETTINGS, ["optimizer", "momentum"], 1) is None
+
+
+def test_tuning_has_a_curve_for_each_choice_that_ends_at_its_best() -> None:
+    a, b = tuning_section(SETTINGS, SWEPT, 1)
+    assert (a["name"], a["runs"], a["steps"]) == ("a", 6, [1, 2, 3, 4, 5, 6])
+    assert (a["middle"][-1], b["middle"][-1]) == (1.0, 2.0)
+    assert a["low"][0] <= a["middle"][0] <= a["high"][0]
+
+
+def test_a_highest_best_keeps_its_sign() -> None:
+    [found] = tuning_section(SETTINGS.with_columns(-pl.col("value")), ["lr", "momentum"], -1)
+    assert found["middle"][-1] == SETTINGS["value"].max()
+
+
+def test_importance_of_effects_that_add_up() -> None:
+    """Of ranks that are the sum of independent effects the shares are theirs; a key that does nothing has none."""
+    rows = [
+        (name, lr, m, 4.0 * (name == "b") + 2 * (lr == 2) + 1) for name in "ab" for lr in (1.0, 2.0) for m in (0.0, 0.5)
+    ]
+    settings = all_settings(runs(rows), SWEPT)
+    found = {each["name"]: each["share"] for each in importance(settings, SWEPT, {key: key for key in SWEPT})}
+    assert found["momentum"] == 0
+    assert found["optimizer"] == pytest.approx(0.8, abs=1e-3)
+    assert found["lr"] == pytest.approx(0.2, abs=1e-3)
+
+
+def test_coordinates_have_numbers_choices_and_what_diverged() -> None:
+    lost = GRID.with_columns(pl.when(pl.col("run") == 0).then(math.nan).otherwise(pl.col("value")).alias("value"))
+    found = coordinates_section(all_settings(lost, SWEPT), SWEPT, 1)
+    names = {each["name"]: each for each in found["axes"]}
+    assert names["optimizer"]["names"] == ["a", "b"]
+    assert names["lr"]["names"] is None
+    assert set(names["lr"]["values"]) == {1.0, 2.0, 4.0}
+    assert found["results"][-1] is None
+    assert len(found["results"]) == found["all"] == 12
+
+
+def test_of_many_settings_the_best_are_all_there() -> None:
+    many = runs([("a", float(i), 0.0, float(i)) for i in range(3 * MOST_LINES)])
+    found = coordinates_section(all_settings(many, ["lr"]), ["lr"], 1)
+    assert found["all"] == 3 * MOST_LINES
+    assert len(found["results"]) <= MOST_LINES
+    assert found["results"][: MOST_LINES // 2] == [float(i) for i in range(MOST_LINES // 2)]
+    assert found["results"][-1] == 3 * MOST_LINES - 1
+
+
+def test_what_a_step_costs() -> None:
+    found = GRID.with_columns(steps=pl.lit(10), seconds=pl.lit(2.0))
+    assert cost(found, "seconds") == pytest.approx(0.2)
+    assert cost(found, "evaluations.gradient") is None
+    assert cost(found.with_columns(steps=pl.lit(0)), "seconds") is None
+
+
+def test_numbers_that_are_not_finite_are_none() -> None:
+    assert rounded(pl.Series([1.23456789, math.inf, math.nan, 1e-20]).to_numpy()) == [1.2346, None, None, 1e-20]
