@@ -14,6 +14,7 @@ from descend.engine.placement import choose_device, choose_dtype, choose_threads
 from descend.engine.stopping import Stopping
 from descend.errors import ConfigurationError
 from descend.metrics.metric import Metric
+from descend.objectives.least_squares import LeastSquares
 from descend.objectives.objective import Objective
 from descend.optimizers.adam import Adam
 from descend.optimizers.clipping import Clipping, NoClipping
@@ -83,6 +84,12 @@ class Experiment:
                 f"{type(self.optimizer).__name__} searches along a line, but the direction of "
                 f"{type(self.aggregator).__name__} is not the gradient of one function, so there is no line to search: "
                 "use an optimizer without a line search (adam), or an aggregator of fixed weights (sum, weighted)."
+            )
+        if self.optimizer.fits and not (isinstance(self.objective, LeastSquares) and isinstance(self.aggregator, Sum)):
+            raise ConfigurationError(
+                f"{type(self.optimizer).__name__} needs a sum of squares, but {type(self.objective).__name__} with the "
+                f"aggregator {type(self.aggregator).__name__} is none: choose an objective with residuals (curve_fit), "
+                "or of one's own a LeastSquares, and aggregator=sum; or another optimizer (trust_region)."
             )
         if self.stop.metric is not None and not any(metric.tests for metric in self.metrics.values()):
             raise ConfigurationError(

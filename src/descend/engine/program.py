@@ -16,7 +16,19 @@ from descend.aggregators.stationarity import comparable, is_stationary
 from descend.engine.block import measure
 from descend.engine.experiment import Experiment
 from descend.engine.numbers import Leaf, numbers_of, with_leaves
-from descend.engine.step import Carry, Origin, Standing, Taken, advance, evaluate, lift, observe, start, uncounted
+from descend.engine.step import (
+    Carry,
+    Origin,
+    Standing,
+    Taken,
+    advance,
+    evaluate,
+    judged,
+    lift,
+    observe,
+    start,
+    uncounted,
+)
 from descend.errors import Untraceable
 from descend.graph.recorder import VALUE, Value, depends
 from descend.graph.simplify import simplified
@@ -241,8 +253,7 @@ class Program:
             experiment = with_leaves(self.experiment, numbers)
             jacobian = any(experiment.metrics[name].uses_jacobian for name in due)
             after, taken = advance(experiment, carry, batch, uncounted, jacobian)
-            total = torch.dot(taken.weights, taken.values)
-            length = None if experiment.stop.gradient_norm is None else norm(taken.gradients)
+            total, length = judged(experiment, taken, after)
             observed = measure(experiment, due, observe(experiment, carry, taken, after, batch)) if due else {}
             found = Found(total, taken.values, taken.weights, length, self._wanted(observed))
             return arranged(after, carry), found

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor
@@ -13,8 +13,10 @@ from descend.engine.experiment import Experiment
 from descend.engine.flat import begin_state, make_update, point_reported
 from descend.graph.chance import UPDATE, Chance
 from descend.graph.compat import pytree
+from descend.objectives.least_squares import LeastSquares
 from descend.objectives.objective import Objective
 from descend.types import Batch, Loss, Losses, Observation, Params, State, Total
+from descend.vectors import norm
 
 
 class Carry(NamedTuple):
@@ -158,11 +160,16 @@ class Evaluation:
         device = next(iter(params.values())).device.type
         lower = self.lowered and self.training
         # Casts that are kept for a second use would be kept beyond the step that is recorded.
-        cast = torch.autocast(device, torch.bfloat16, cache_enabled=False) if lower else nullcontext()
-        with self.chance or nullcontext(), cast:
+        lowering = torch.autocast(device, torch.bfloat16, cache_enabled=False) if lower else nullcontext()
+        with self.chance or nullcontext(), lowering:
             found = objective.training_losses(params, self.batch) if self.training else None
             losses, state = (objective.losses(params, self.batch), self.state) if found is None else found
         return {name: loss.to(dtype) for name, loss in losses.items()}, state
+
+    def residuals(self, params: Params) -> Tensor:
+        """Return the residuals [m] of an objective of least squares."""
+        objective = cast(LeastSquares, self.objective)
+        return objective.residuals(params, self.batch).to(next(iter(params.values())).dtype)
 
 
 def total(evaluation: Evaluation, weights: Tensor) -> Loss:
@@ -172,6 +179,29 @@ def total(evaluation: Evaluation, weights: Tensor) -> Loss:
         return torch.dot(weights, torch.stack(tuple(evaluation(params)[0].values())))
 
     return loss
+
+
+@dataclass(frozen=True)
+class StepLoss:
+    """The loss as an optimizer's step is given it: its value at the step's parameters is known, not computed again.
+
+    Attributes:
+        loss: the function.
+        params, value: the step's parameters, and its value there, [].
+        evaluation: the losses that it is made of.
+    """
+
+    loss: Loss
+    params: Params
+    value: Tensor
+    evaluation: Evaluation
+
+    def __call__(self, params: Params) -> Tensor:
+        return self.value if params is self.params else self.loss(params)
+
+    def residuals(self, params: Params) -> Tensor:
+        """Return the residuals [m] whose sum of squares the loss is; for optimizers that ask for them."""
+        return self.evaluation.residuals(params)
 
 
 def start(experiment: Experiment, origin: Origin) -> Carry:
@@ -283,7 +313,8 @@ def advance(
     """
     taken, aggregator, objective = evaluate(experiment, carry, batch, True, jacobian)
     evaluation = evaluation_at(experiment, carry, batch, training=True)
-    loss = count(total(evaluation, taken.weights))
+    value = torch.dot(taken.weights, taken.values)
+    loss = StepLoss(count(total(evaluation, taken.weights)), carry.params, value, evaluation)
     optimizer = experiment.optimizer_at(carry.step)
     gradients = experiment.clip(taken.gradients)
     with nullcontext() if optimizer.seeds_itself else carry.chance(UPDATE):
@@ -291,6 +322,18 @@ def advance(
     # A number [] that was given as a tensor would make float64 of a float32 parameter [].
     params = {name: found[name].to(x.dtype) for name, x in carry.params.items()}
     return Carry(params, state, aggregator, objective, taken.gradients, taken.values, carry.step + 1, carry.seed), taken
+
+
+def judged(experiment: Experiment, taken: Taken, after: Carry) -> tuple[Tensor, Tensor | None]:
+    """Return the total and ‖gradient‖₂ by which a run is judged at a step, [] each; None where no rule asks for that.
+
+    They are those at the parameters, save of a method that tries points: it knows those of the best.
+    """
+    if experiment.optimizer.tries:
+        value, length = experiment.optimizer.judged(after.optimizer)
+    else:
+        value, length = torch.dot(taken.weights, taken.values), norm(taken.gradients)
+    return value, None if experiment.stop.gradient_norm is None else length
 
 
 class Standing(NamedTuple):
@@ -308,8 +351,10 @@ class Standing(NamedTuple):
 
     @classmethod
     def of(cls, experiment: Experiment, carry: Carry) -> "Standing":
-        """Return where a carry stands."""
+        """Return where a carry stands; of a method that tries points, after it has seen the one on trial."""
         optimizer = experiment.optimizer
+        if optimizer.tries:
+            carry = advance(experiment, carry, None, uncounted)[0]._replace(objective=carry.objective)
         params = point_reported(optimizer, carry.params, carry.optimizer)
         return cls(params, carry.objective, optimizer.beside(carry.params, carry.optimizer))
 

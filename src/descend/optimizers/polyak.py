@@ -18,7 +18,7 @@ class Polyak(Optimizer):
     """x ← x − lr · (f(x) − f⋆) / ‖g‖² · g: for lr = 1 the step to where a line along −g would reach f⋆.
 
     Polyak, "Minimization of unsmooth functionals" (USSR Comput. Math. Math. Phys. 9, 1969). It needs the least value
-    f⋆, and gradients that no clipping has shortened; a step costs a further evaluation of f.
+    f⋆, and gradients that no clipping has shortened.
 
     Args:
         lr: a factor of the step, > 0; below 2 it converges on convex functions.
@@ -31,9 +31,6 @@ class Polyak(Optimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number(self, "optimum", above=-math.inf, below=math.inf)
-
-    def evaluations(self, steps: int, state: State) -> dict[str, int]:
-        return {"function": steps}
 
     def init(self, params: Params) -> State:
         return {}

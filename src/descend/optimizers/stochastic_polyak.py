@@ -17,8 +17,7 @@ class StochasticPolyak(Polyak):
 
     Loizou et al., "Stochastic Polyak Step-size for SGD: An Adaptive Learning Rate for Fast Convergence" (AISTATS 2021):
     SPS_max; c = ½ is the least for which its theory of strongly convex functions holds. With c = 1 and f⋆ = 0 it is
-    ALI-G (Berrada, Zisserman & Kumar, ICML 2020). A step costs a further evaluation of f, and
-    a clipping of the gradient makes it longer.
+    ALI-G (Berrada, Zisserman & Kumar, ICML 2020). A clipping of the gradient makes the step longer.
 
     Args:
         lr: the longest step in gradients, > 0.

@@ -26,6 +26,7 @@ def test_every_optimizer_is_in_the_table(capsys: pytest.CaptureFixture[str]) -> 
     assert rows["muon"].items() >= {"needs": "matrices", "stacks": True, "kernel": False}.items()
     assert rows["muon"]["lr"].keys() == {"matrices", "rest"}
     assert rows["newton"].items() >= {"order": 2, "group": False, "kernel": False}.items()
+    assert rows["levenberg_marquardt"].items() >= {"needs": "a sum of squares", "stacks": True, "group": False}.items()
     assert rows["newton_cg"].items() >= {"order": 2, "stacks": False}.items()
     assert rows["torch"]["stacks"] is False
 

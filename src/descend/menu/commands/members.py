@@ -47,7 +47,7 @@ Facts = dict[str, Any]
 FAMILIES = ("optimizers", "objectives")
 QUIET = ["metrics=none", "derivatives=none"]
 
-FEW = ["objective=rosenbrock", "steps=10", *QUIET]
+FEW = ["objective=himmelblau", "steps=10", *QUIET]  # two numbers, and a sum of squares for methods that need one
 SIZE = 24
 """Memory is that of a square matrix of so many rows, and of a vector."""
 
@@ -99,7 +99,7 @@ def optimizer_row(name: str) -> Facts:
         "kernel": optimizer.batchable and not matrices and by_kernel(experiment),
         "group": not optimizer.line_search and not isinstance(optimizer, Groups),
         "memory": round(sum(x.numel() for x in kept) / numel(network), 1),
-        "needs": "matrices" if matrices else "",
+        "needs": "matrices" if matrices else "a sum of squares" if optimizer.fits else "",
     }
 
 
