@@ -38,7 +38,10 @@ FUNCTIONS = {"rosenbrock": "[-1.2,1.0]", "himmelblau": "[0.0,0.0]"}
 """Every optimizer is drawn on these two: a curved valley from its usual start, and four minima from between them."""
 
 STEPS = 300
-AS_THEY_ARE = {"polyak", "stochastic_polyak", "newton", "newton_cg", "prodigy", "dadapt_adam"}
+AS_THEY_ARE = {
+    *("polyak", "stochastic_polyak", "prodigy", "dadapt_adam"),
+    *("newton", "newton_cg", "bfgs", "lbfgs", "nonlinear_cg", "trust_region", "trust_region_cg", "dogleg", "cubic"),
+}
 """Methods that find the length of their steps themselves are drawn at their default learning rate."""
 
 WIDTH, QUALITY = 440, 70
@@ -179,7 +182,8 @@ DRAWN: dict[str, Callable[[str], Iterator[tuple[str, bytes | None]]]] = {
     "op": op_pictures,
 }
 NOT_DRAWN = {
-    "optimizer": {"muon", "normuon", "groups", "torch"},  # for matrices, or what others make of them
+    # For matrices, for sums of squares, or what others make of them.
+    "optimizer": {"muon", "normuon", "gauss_newton", "levenberg_marquardt", "groups", "torch"},
     "wrap": {"none", "ema", "swa"},  # averages stand beside the path
 }
 
