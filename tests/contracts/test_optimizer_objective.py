@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks import TOY, toy
 from torch.utils._pytree import tree_map
+from toy_networks import TOY, toy
 
 from descend.engine.experiment import Experiment
 from descend.engine.run import Run, drive

@@ -11,7 +11,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 import torch
-from networks import TOY, toy
+from toy_networks import TOY, toy
 
 import descend
 from descend import menu

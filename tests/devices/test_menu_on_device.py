@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from networks import toy
 from stacks import hold
+from toy_networks import toy
 
 from descend import menu
 from descend.menu import FOLDER

@@ -31,6 +31,7 @@ from descend.optimizers.newton import Newton
 from descend.optimizers.newton_cg import NewtonCG
 from descend.optimizers.nonlinear_cg import NonlinearCG
 from descend.optimizers.optimizer import Optimizer
+from descend.optimizers.parts.hessian_region import HessianRegion
 from descend.optimizers.parts.spectrum import by_dogleg, with_cubic, within_radius
 from descend.optimizers.parts.wolfe import SUFFICIENT, cubic_minimiser
 from descend.optimizers.trust_region import TrustRegion
@@ -374,3 +375,33 @@ def test_a_wrong_fit_is_refused(changed: dict, message: str) -> None:
     fields = {"formula": "a * x", "columns": fit().columns, "start": {"a": 1.0}, "response": "y"}
     with pytest.raises(ConfigurationError, match=message):
         CurveFit(**{**fields, **changed})
+
+
+@pytest.mark.parametrize("method", [TrustRegion, Dogleg, Cubic])
+def test_unit_free_regions_are_blind_to_units(method: type[HessianRegion]) -> None:
+    """The steps of f(x) and of f(D y), y = x / D, are the same; powers of two round nothing but in eigenvectors."""
+    units = torch.tensor([2.0**10, 2.0**-12, 4.0], dtype=torch.float64)
+
+    def f(params: Params) -> Tensor:
+        x = params["x"]
+        return (x[0] ** 2 - x[1]) ** 2 + (x[0] - 1) ** 2 + (x[2] - x[1]) ** 4 + 0.1 * x[2] ** 2
+
+    start = torch.tensor([1.5, -0.5, 2.0], dtype=torch.float64)
+    optimizer = method(lr=0.1, unit_free=True)
+    plain = reported(optimizer, {"x": start}, f)
+    other = reported(optimizer, {"x": start / units}, lambda params: f({"x": params["x"] * units}))
+    for one, two in zip(plain, other, strict=True):
+        torch.testing.assert_close(two["x"] * units, one["x"], rtol=1e-6, atol=1e-9)
+    assert f(plain[-1]) < f(plain[0])
+
+
+def reported(optimizer: HessianRegion, params: Params, f: Callable[[Params], Tensor]) -> list[Params]:
+    """Return where a run of 15 steps stands after each."""
+    state, path = optimizer.init(params), []
+    for _ in range(15):
+        leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
+        gradients = dict(zip(leaves, torch.autograd.grad(f(leaves), tuple(leaves.values())), strict=True))
+        with torch.no_grad():
+            params, state = optimizer.step(params, gradients, state, f)
+        path.append(optimizer.reported(params, state))
+    return path

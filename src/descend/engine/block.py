@@ -50,14 +50,14 @@ def take(
         for i, batch in enumerate(batches):
             before = carry
             jacobian = any(experiment.metrics[name].uses_jacobian for name in metrics_due[i])
-            carry, taken = advance(experiment, before, batch, count, jacobian)
-            total, length = judged(experiment, taken, carry)
+            carry, evaluated = advance(experiment, before, batch, count, jacobian)
+            total, length = judged(experiment, evaluated, carry)
             totals.append(total)
-            values.append(taken.values)
-            weights.append(taken.weights)
+            values.append(evaluated.values)
+            weights.append(evaluated.weights)
             norms += [] if length is None else [length]
             if metrics_due[i]:
-                observed[i] = measure(experiment, metrics_due[i], observe(experiment, before, taken, carry, batch))
+                observed[i] = measure(experiment, metrics_due[i], observe(experiment, before, evaluated, carry, batch))
         lengths = torch.stack(norms) if norms else None
         return carry, Block(torch.stack(totals), torch.stack(values), torch.stack(weights), lengths, observed)
 

@@ -99,7 +99,7 @@ class Experiment:
         if self.stop.metric is not None and all(m.budget is not None for m in self.metrics.values() if m.tests):
             raise ConfigurationError(
                 f"stop.metric is {self.stop.metric!r}, but the test metrics have a budget: they would be computed at "
-                "other steps each time, and decide otherwise; set their budget to null."
+                "other steps each time, and decide differently; set their budget to null."
             )
         if self.compile != "auto" and not isinstance(self.compile, bool):
             raise ConfigurationError(f"compile is {self.compile!r}, but it must be auto, true or false.")

@@ -250,8 +250,8 @@ def uncounted(loss: Loss) -> Loss:
     return loss
 
 
-class Taken(NamedTuple):
-    """What an evaluation of the losses found: their names, values [m], weights [m], and the weighted gradient.
+class LossesAndGradient(NamedTuple):
+    """The losses of a step: their names, values [m] and weights [m], and the gradient of their weighted sum.
 
     The Jacobian [m, n] is there where it was asked for.
     """
@@ -273,7 +273,7 @@ def evaluation_at(
 
 def evaluate(
     experiment: Experiment, carry: Carry, batch: Batch, training: bool, jacobian: bool = False
-) -> tuple[Taken, State, State]:
+) -> tuple[LossesAndGradient, State, State]:
     """Return the losses at the carry's parameters, the aggregator's weights, and the gradient of λ·losses.
 
     Of an aggregator without weights they are 1, and in the gradient's place stands its direction. Behind them stand
@@ -299,32 +299,34 @@ def evaluate(
         weights, gradients = torch.ones_like(found.values), found.named(direction)
     rows = found.jacobian() if jacobian and several else None
     kept = pytree.tree_map(lambda x: x.detach() if isinstance(x, Tensor) else x, objective)
-    return Taken(tuple(found.losses), found.values, weights, gradients, rows), state, kept
+    return LossesAndGradient(tuple(found.losses), found.values, weights, gradients, rows), state, kept
 
 
 def advance(
     experiment: Experiment, carry: Carry, batch: Batch, count: Callable[[Loss], Loss], jacobian: bool = False
-) -> tuple[Carry, Taken]:
+) -> tuple[Carry, LossesAndGradient]:
     """Make one update; runs without autograd around it.
 
     Args:
         count: wraps the scalar function handed to the optimizer, to count its evaluations.
         jacobian: as for `evaluate`.
     """
-    taken, aggregator, objective = evaluate(experiment, carry, batch, True, jacobian)
+    evaluated, aggregator, objective = evaluate(experiment, carry, batch, True, jacobian)
     evaluation = evaluation_at(experiment, carry, batch, training=True)
-    value = torch.dot(taken.weights, taken.values)
-    loss = StepLoss(count(total(evaluation, taken.weights)), carry.params, value, evaluation)
+    value = torch.dot(evaluated.weights, evaluated.values)
+    loss = StepLoss(count(total(evaluation, evaluated.weights)), carry.params, value, evaluation)
     optimizer = experiment.optimizer_at(carry.step)
-    gradients = experiment.clip(taken.gradients)
+    gradients = experiment.clip(evaluated.gradients)
     with nullcontext() if optimizer.seeds_itself else carry.chance(UPDATE):
         found, state = make_update(optimizer, carry.params, gradients, carry.optimizer, loss)
     # A number [] that was given as a tensor would make float64 of a float32 parameter [].
     params = {name: found[name].to(x.dtype) for name, x in carry.params.items()}
-    return Carry(params, state, aggregator, objective, taken.gradients, taken.values, carry.step + 1, carry.seed), taken
+    return Carry(
+        params, state, aggregator, objective, evaluated.gradients, evaluated.values, carry.step + 1, carry.seed
+    ), evaluated
 
 
-def judged(experiment: Experiment, taken: Taken, after: Carry) -> tuple[Tensor, Tensor | None]:
+def judged(experiment: Experiment, evaluated: LossesAndGradient, after: Carry) -> tuple[Tensor, Tensor | None]:
     """Return the total and ‖gradient‖₂ by which a run is judged at a step, [] each; None where no rule asks for that.
 
     They are those at the parameters, save of a method that tries points: it knows those of the best.
@@ -332,7 +334,7 @@ def judged(experiment: Experiment, taken: Taken, after: Carry) -> tuple[Tensor, 
     if experiment.optimizer.tries:
         value, length = experiment.optimizer.judged(after.optimizer)
     else:
-        value, length = torch.dot(taken.weights, taken.values), norm(taken.gradients)
+        value, length = torch.dot(evaluated.weights, evaluated.values), norm(evaluated.gradients)
     return value, None if experiment.stop.gradient_norm is None else length
 
 
@@ -373,7 +375,9 @@ def named_beside(metric: str, name: str) -> str:
     return f"{kind}{name}_{metric.removeprefix(kind)}"
 
 
-def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | None, batch: Batch) -> Observation:
+def observe(
+    experiment: Experiment, before: Carry, evaluated: LossesAndGradient, after: Carry | None, batch: Batch
+) -> Observation:
     """Return what metrics may look at: the point `before`, what was found there, and the update, if one followed."""
     update = None if after is None else {name: after.params[name] - x for name, x in before.params.items()}
 
@@ -384,24 +388,24 @@ def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | 
 
     def on(examples: float | None) -> Total:
         chosen = batch if examples is None else objective.sample(examples)
-        return objective.composed(total(evaluation(chosen), taken.weights), taken.weights, chosen)
+        return objective.composed(total(evaluation(chosen), evaluated.weights), evaluated.weights, chosen)
 
     def jacobian() -> Tensor:
-        if taken.jacobian is not None:
-            return taken.jacobian
+        if evaluated.jacobian is not None:
+            return evaluated.jacobian
         return LossGradients.of(evaluation(batch, after is not None), before.params)[0].jacobian()
 
     return Observation(
         step=before.step,
         params=before.params,
-        losses=dict(zip(taken.names, taken.values.unbind(), strict=True)),
-        weights=taken.weights,
-        gradients=taken.gradients,
+        losses=dict(zip(evaluated.names, evaluated.values.unbind(), strict=True)),
+        weights=evaluated.weights,
+        gradients=evaluated.gradients,
         previous=before.gradients,
-        previous_losses=dict(zip(taken.names, before.losses.unbind(), strict=True)),
+        previous_losses=dict(zip(evaluated.names, before.losses.unbind(), strict=True)),
         update=update,
         lr=experiment.optimizer_at(before.step).rates,
-        loss=total(evaluation(batch), taken.weights),
+        loss=total(evaluation(batch), evaluated.weights),
         total=on,
         jacobian=jacobian,
         evaluate=lambda: Standing.of(experiment, before).tested(experiment.objective),

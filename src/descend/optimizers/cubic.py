@@ -22,6 +22,7 @@ class Cubic(HessianRegion):
 
     Args:
         lr: the first 1/σ, > 0.
+        unit_free: measure steps in units of the curvature, see `parts.hessian_region`.
 
     Raises:
         ConfigurationError: by `init`, for more than 4,096 parameters.

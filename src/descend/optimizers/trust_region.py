@@ -21,6 +21,7 @@ class TrustRegion(HessianRegion):
 
     Args:
         lr: the first radius Δ, > 0.
+        unit_free: measure steps in units of the curvature, see `parts.hessian_region`.
 
     Raises:
         ConfigurationError: by `init`, for more than 4,096 parameters.

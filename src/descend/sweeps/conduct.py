@@ -11,16 +11,16 @@ import polars as pl
 
 from descend.engine.signals import noted
 from descend.errors import ConfigurationError, Untraceable
-from descend.sweeps.aside import Aside
 from descend.sweeps.batch import Checkpoints, all_failed, device_of, run_group, run_serially
 from descend.sweeps.ends import Ends
 from descend.sweeps.hidden import check_fields_alone
 from descend.sweeps.job import Chunk, Group
+from descend.sweeps.picture_process import PictureProcess
 from descend.sweeps.plan import Plan, built
 from descend.sweeps.progress import SweepBar
 from descend.sweeps.report import report
 from descend.sweeps.settings import Settings
-from descend.sweeps.store import CHECKPOINTS, Outbox, Store
+from descend.sweeps.store import CHECKPOINTS, ChunkFiles, Store
 
 CarryOut = Callable[[Plan, Settings, Store], int]
 """Runs what a store lacks of a plan; returns the number of the signal that stopped it, 0 where none did."""
@@ -41,11 +41,11 @@ def conduct(
         carry: runs what the store lacks; None does so in this process.
         begun: called once the folder is this sweep's alone.
     """
-    with Store(folder, plan.jobs) as store, Aside() as aside:
+    with Store(folder, plan.jobs) as store, PictureProcess() as drawer:
         begun()
         stopped = (carry or carry_out)(plan, settings, store)
         table = store.table()
-        report(plan, settings, store, table, aside)
+        report(plan, settings, store, table, drawer)
     if stopped:
         print(
             f"The sweep was stopped with {len(table)} of {len(plan.jobs)} runs done; finish it with the same command "
@@ -59,7 +59,7 @@ def conduct(
     return 1 if len(failed) else 0
 
 
-def carry_out(plan: Plan, settings: Settings, store: Store | Outbox) -> int:
+def carry_out(plan: Plan, settings: Settings, store: Store | ChunkFiles) -> int:
     """Run what a store lacks of a plan, keeping each chunk as it is complete.
 
     Returns:
@@ -84,7 +84,7 @@ def carry_out(plan: Plan, settings: Settings, store: Store | Outbox) -> int:
 
 
 def chunks(
-    plan: Plan, settings: Settings, store: Store | Outbox, bar: SweepBar, checkpoints: Checkpoints
+    plan: Plan, settings: Settings, store: Store | ChunkFiles, bar: SweepBar, checkpoints: Checkpoints
 ) -> Iterator[Chunk]:
     """Yield the chunks of a plan, the runs already done left out."""
     done = store.done()

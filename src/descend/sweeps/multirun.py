@@ -106,7 +106,9 @@ def settings(config: DictConfig) -> Settings:
     """
     node: Any = resolved(config.get("sweep"))
     if not isinstance(node, dict) or "sampling" not in node:
-        raise ConfigurationError(f"sweep is {short(repr(node))}, but it must say how to sample; choose sweep=grid.")
+        raise ConfigurationError(
+            f"sweep is {short(repr(node))}, but it must say how points are sampled; choose sweep=grid."
+        )
     sampling = make("sweep.sampling", node.pop("sampling"), Sampling)
     return Settings(sampling=sampling, every=checkpoints(config), **checked_fields("sweep", Settings, node))
 
@@ -123,18 +125,18 @@ def check_settings(settings: Settings, overrides: Sequence[str], config: DictCon
     if asked and not any("interval(" in override for override in overrides):
         raise ConfigurationError(
             f"{asked[0]} says how points are taken from intervals, but none is swept; write one, as "
-            "optimizer.lr='interval(0.1,1)', or leave it away."
+            "optimizer.lr='interval(0.1,1)', or remove it."
         )
     if settings.parts is not None and not elsewhere(config):
         raise ConfigurationError(
             f"sweep.parts is {settings.parts}, but the launcher runs the sweep in this process; choose another, as "
-            "hydra/launcher=joblib, or leave it away."
+            "hydra/launcher=joblib, or remove it."
         )
     given = [text for text in config.hydra.overrides.hydra if text.startswith("hydra.sweep.dir=")]
     if settings.resume and given and Path(settings.resume).resolve() != Path(config.hydra.sweep.dir).resolve():
         raise ConfigurationError(
-            f"{given[-1]} and sweep.resume={settings.resume} name two folders; a sweep goes on in its own: leave the "
-            "first away."
+            f"{given[-1]} and sweep.resume={settings.resume} name two folders, but a sweep goes on in its own; "
+            "remove the first."
         )
 
 

@@ -21,7 +21,7 @@ def sweep(overrides: Sequence[str]) -> SweepTable:
     An experiment that is a sweep in YAML is one here too: `descend.sweep(["experiment=first_order"])`.
 
     Raises:
-        ConfigurationError: any run cannot start, or `sweep` asks for what only a folder can have.
+        ConfigurationError: any run cannot start, or `sweep` asks for something that needs a folder.
     """
     with composing():
         check_places(parse(overrides), sweeps=True)
@@ -32,7 +32,7 @@ def sweep(overrides: Sequence[str]) -> SweepTable:
     if chosen.resume or chosen.dry_run or any(about(override, "hydra") for override in overrides):
         raise ConfigurationError(
             "sweep.resume, sweep.dry_run and hydra are for the command line: from Python no folder is kept, no plan "
-            "shown and no launcher used; leave them away."
+            "shown and no launcher used; remove them."
         )
     check_settings(chosen, overrides, config)
     planned = plan(run_overrides(overrides), chosen)

@@ -27,7 +27,7 @@ class Settings:
         parts: how many jobs a launcher other than `batched` is given; None: one for each GPU here where the runs go by
             these, else one for each core.
         keep: which runs get a folder of their own: `all`, `best`, `none`; None: all up to 200, the best 50 beyond. The
-            others are rows of TensorBoard's HParams page, save with `none`, which leaves TensorBoard nothing.
+            others are rows of TensorBoard's HParams page; with `none` nothing is written for TensorBoard.
         resume: the folder of an interrupted sweep to finish, or None.
         dry_run: show the plan and stop.
         fail_fast: stop at the first run that raises.

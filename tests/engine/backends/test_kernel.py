@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from networks import toy
 from torch import Tensor
+from toy_networks import toy
 
 from descend.engine.backends import c_program, choose, kernel
 from descend.engine.backends.backend import Pattern

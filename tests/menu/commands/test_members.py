@@ -45,5 +45,5 @@ def test_objectives(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_another_argument_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="takes --json alone, but was given optimizer=adam"):
+    with pytest.raises(ConfigurationError, match="takes only --json, but was given optimizer=adam"):
         members_command("optimizers", ["optimizer=adam"])

@@ -128,7 +128,7 @@ def expression(node: Node, written: Written) -> str:
 
 
 def computes_in(node: Node) -> torch.dtype:
-    """Return the type in which a node computes: that of its value, save where that is the truth of a comparison."""
+    """Return the type in which a node computes: that of its value, or of what it compares."""
     op: Any = node.target
     if op.overloadpacket not in COMPARISONS:
         return node.meta[VALUE].dtype

@@ -1,6 +1,7 @@
-"""Drawing a sweep's picture in a process of its own, for importing matplotlib takes as long as a small sweep.
+"""A process that draws a sweep's picture: importing matplotlib takes as long as a small sweep.
 
-`python -m descend.sweeps.aside` reads the arguments of `sweep_picture` from its input, pickled, and writes the picture.
+`python -m descend.sweeps.picture_process` reads the pickled arguments of `sweep_picture` from its input, and writes the
+picture.
 """
 
 import pickle
@@ -15,15 +16,15 @@ import polars as pl
 from descend.output.pictures.sweep import sweep_picture
 
 
-class Aside:
+class PictureProcess:
     """A process that has imported matplotlib by the time there is something to draw; to be used in a `with`.
 
-    It ends with this one, however this one ends, for its input does. Where matplotlib is imported already there is
-    none.
+    It ends when this process ends, in whatever way, because its input is then closed. No process is started where
+    matplotlib is imported already.
     """
 
     def __init__(self) -> None:
-        command = [sys.executable, "-m", "descend.sweeps.aside"]
+        command = [sys.executable, "-m", "descend.sweeps.picture_process"]
         pipe, quiet = subprocess.PIPE, subprocess.DEVNULL
         self._process: subprocess.Popen[bytes] | None = None
         if "matplotlib" not in sys.modules:
