@@ -17,7 +17,7 @@ import pytest
 import torch
 from conftest import Command
 
-NEVER_RUN = ("git clone", "pip install", "tensorboard --logdir")
+NEVER_RUN = ("git clone", "pip install", "descend board")
 """How the lines of a `bash` block may begin that are no commands of descend."""
 
 

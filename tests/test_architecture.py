@@ -204,7 +204,8 @@ def test_hydra_stays_at_the_boundary() -> None:
 
 
 def test_tensorboard_stays_in_its_files() -> None:
-    files = {"tensorboard.py", "event_file.py", "hparams.py", "tfrecord.py", "pages.py", "layout.py"}
+    sinks = {f"{name}.py" for name in ("tensorboard", "event_file", "hparams", "tfrecord", "layout", "text", "bands")}
+    files = sinks | {"pages.py", "board.py"}
     assert {Path(name).name for name in importers("tensorboard")} <= files
 
 

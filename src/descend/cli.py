@@ -3,6 +3,8 @@
 import gc
 import os
 import sys
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,35 +42,10 @@ def command(arguments: list[str]) -> int | None:
     helped = {"-h", "--help"} & set(arguments)
     if not helped:
         check_addresses()
-    if arguments[:1] == ["audit"]:
-        from descend.menu.commands.audit import audit_command
-
+    tool = tool_named(arguments[0]) if arguments else None
+    if tool is not None:
         started()
-        return audit_command(arguments[1:])
-    if arguments[:1] == ["compare"]:
-        from descend.menu.commands.compare import compare_command
-
-        started()
-        return compare_command(arguments[1:])
-    if arguments[:1] == ["report"]:
-        from descend.menu.commands.report import report_command
-
-        started()
-        return report_command(arguments[1:])
-    if arguments[:1] in (["optimizers"], ["objectives"]):
-        from descend.menu.commands.members import members_command
-
-        started()
-        return members_command(arguments[0], arguments[1:])
-    if arguments[:1] == ["show"]:
-        from descend.sweeps.show import show_command
-
-        started()
-        return show_command(arguments[1:])
-    if arguments[:1] == ["new"]:
-        from descend.menu.commands.new import new_command
-
-        return new_command(arguments[1:])
+        return tool(arguments[1:])
     if helped:
         from descend.menu import FOLDER
         from descend.menu.help import help_text
@@ -83,6 +60,39 @@ def command(arguments: list[str]) -> int | None:
         resume_command(arguments)
     else:
         run_hydra()
+    return None
+
+
+def tool_named(name: str) -> Callable[[Sequence[str]], int] | None:
+    """Return what carries out the command of a name; None where there is none, and a run begins."""
+    if name == "audit":
+        from descend.menu.commands.audit import audit_command
+
+        return audit_command
+    if name == "board":
+        from descend.menu.commands.board import board_command
+
+        return board_command
+    if name == "compare":
+        from descend.menu.commands.compare import compare_command
+
+        return compare_command
+    if name == "report":
+        from descend.menu.commands.report import report_command
+
+        return report_command
+    if name in ("optimizers", "objectives"):
+        from descend.menu.commands.members import members_command
+
+        return partial(members_command, name)
+    if name == "show":
+        from descend.sweeps.show import show_command
+
+        return show_command
+    if name == "new":
+        from descend.menu.commands.new import new_command
+
+        return new_command
     return None
 
 

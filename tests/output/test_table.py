@@ -31,14 +31,14 @@ def test_the_table_tells_how_it_went_and_where_to_look(tmp_path: Path, result: R
         "0.975",
         "[1, 2]",
         "4 function, 4 gradient",
-        f"tensorboard --logdir '{folder}'",
+        f"descend board '{folder}'",
     ):
         assert part in text, part
     assert "hvp" not in text
 
 
 def test_no_event_file_no_command(tmp_path: Path, result: Result) -> None:
-    assert "tensorboard" not in printed(result, tmp_path, terminal=True)
+    assert "see it" not in printed(result, tmp_path, terminal=True)
     assert "kept in" not in printed(result, None, terminal=True)
 
 

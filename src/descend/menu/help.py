@@ -15,13 +15,14 @@ descend: a lab bench for derivatives and optimizers in PyTorch.
   python run.py audit op=gelu --order 3                which derivatives are right, by every route; audit --help
   python run.py compare outputs/<day>/<time>           which setting is best, and how sure that is; compare --help
   python run.py report outputs/<day>/<time>            the same as a page: report.html
+  python run.py board                                  TensorBoard on the results in outputs/; board --help
   python run.py optimizers                             every optimizer as a table; `python run.py objectives` likewise
   python run.py new optimizer my_method                a file of your own to change, which runs; new --help
   python run.py show optimizer=adam                    equations, values and where each comes from; nothing is run
   python run.py --cfg job optimizer=adam               show every field of a configuration
   python run.py --hydra-help                           Hydra's own flags
 
-`descend …` does the same from any folder. Results land in outputs/; look at them with: tensorboard --logdir outputs
+`descend …` does the same from any folder. Results land in outputs/; look at them with: descend board
 """
 
 

@@ -43,7 +43,7 @@ def show(result: "Result", folder: Path | None, console: "Console | None" = None
     if folder is not None:
         console.print(f"kept in {folder}", markup=False, highlight=False, soft_wrap=True)
         if any(folder.glob("events.out.tfevents.*")):
-            command = f"tensorboard --logdir {shlex.quote(str(folder))}"
+            command = f"descend board {shlex.quote(str(folder))}"
             console.print(f"see it: [bold]{escape(command)}[/]", highlight=False, soft_wrap=True)
 
 

@@ -1,6 +1,7 @@
 """The files of a sweep for TensorBoard: folders of the best runs, and a row of the HParams page for every run."""
 
 import shutil
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,11 +17,14 @@ from tensorboard.compat.proto.summary_pb2 import Summary
 from descend.engine.result import Result
 from descend.menu.build import trackers
 from descend.menu.compose import about, overrides_of, write_hydra
-from descend.output.report.summary import RAW, compared_column, with_rank
+from descend.output.report.comparison import Comparison
+from descend.output.report.summary import RAW, compared_column, loss_columns, several_losses, with_rank
 from descend.output.sinks import hparams
+from descend.output.sinks.bands import band_events
 from descend.output.sinks.event_file import EventFile
 from descend.output.sinks.parquet import Parquet
 from descend.output.sinks.tensorboard import TensorBoard
+from descend.output.sinks.text import compared
 from descend.output.sinks.trackers import Tracker, open_sinks
 from descend.records import Column, Records
 from descend.sweeps.ends import hand_out, take_back
@@ -30,20 +34,18 @@ from descend.sweeps.store import Store, folder_name
 SUMMARY = "summary"
 """The folder in which runs without a folder of their own tell of their end."""
 
-# A page of more rows than this takes TensorBoard minutes to load; sweep.parquet has them all.
-MOST_ROWS = 10_000
-# The page compares a few metrics; more than this are columns that nobody reads.
-MOST_METRICS = 5
+# Of more than 500 runs TensorBoard selects none, and all its pages begin empty; one of them is the sweep's own folder.
+MOST_RUNS = 499
 
 
 def write_pages(
     jobs: Sequence[Job], kept: int, store: Store, table: pl.DataFrame, composed: Callable[[Job], DictConfig]
 ) -> bool:
-    """Write again all that TensorBoard shows of a sweep, and return whether it shows anything.
+    """Write again all that TensorBoard shows of the runs of a sweep, and return whether it shows anything.
 
     Each of the `kept` best runs (by the lowest value, or the lowest sum of several losses) gets a folder with
     result.json, what its trackers leave (records.parquet, an event file), its checkpoint and the configuration that
-    gives the same run alone; every other run that TensorBoard tracks, up to `MOST_ROWS` in all, an event file with its
+    gives the same run alone; every other run that TensorBoard tracks, up to `MOST_RUNS` in all, an event file with its
     settings and its end in `SUMMARY`. A folder whose run was made longer since is left as it is.
 
     Args:
@@ -53,7 +55,7 @@ def write_pages(
     tracked = Tracked(composed)
     swept, results = swept_columns(jobs), store.results()
     settings = [{key: values[i] for key, values in swept.items()} for i in range(len(jobs))]
-    order = with_rank(table).sort("ranked", "run")["run"].to_list()[: max(kept, MOST_ROWS)]
+    order = with_rank(table).sort("ranked", "run")["run"].to_list()[: max(kept, MOST_RUNS)]
     best, rest = order[:kept], order[kept:]
     curves = store.curves().filter(pl.col("run").is_in(best)).sort("run", "name", "step").collect()
     own = curves.partition_by("run", as_dict=True)
@@ -70,13 +72,35 @@ def write_pages(
         folder = new_folder(store.folder / SUMMARY / folder_name(jobs[run]))
         with without_notes():
             TensorBoard(folder, settings[run]).close(restored(results[run]))
-    metrics = [f"result/{name.removeprefix('metrics.')}" for name in table.columns if name.startswith("metrics.")]
-    totals = ["result/value", "result/best_value"] if compared_column(table) == "value" else [f"result/{RAW}"]
-    file = EventFile(store.folder)
-    described = hparams.experiment(swept, [*totals, *metrics][:MOST_METRICS])
-    file.add(Event(summary=Summary(value=[described])))
-    file.close()
     return True
+
+
+def write_overview(
+    jobs: Sequence[Job], folder: Path, table: pl.DataFrame, found: Sequence[Comparison], bands: pl.DataFrame
+) -> None:
+    """Write the event file of a sweep's own folder: what the HParams page compares, how its settings compare, and
+    their curves over the seeds.
+
+    Args:
+        table: a row for each run.
+        found: the comparison of each objective.
+        bands: what `bands_of` returns.
+    """
+    file = EventFile(folder)
+    described = hparams.experiment(swept_columns(jobs), ended_numbers(table))
+    file.add(Event(wall_time=time.time(), summary=Summary(value=[described, compared(found)])))
+    for event in band_events(bands):
+        file.add(event)
+    file.close()
+
+
+def ended_numbers(table: pl.DataFrame) -> list[str]:
+    """Return the tags of what runs end with: what they are compared by, each of several losses, each test metric."""
+    totals = ["result/value", "result/best_value"] if compared_column(table) == "value" else [f"result/{RAW}"]
+    losses = loss_columns(table) if several_losses(table) else []
+    metrics = [name for name in table.columns if name.startswith("metrics.")]
+    named = [f"loss/{name.removeprefix('losses.')}" for name in losses]
+    return [*totals, *(f"result/{name}" for name in [*named, *(name.removeprefix("metrics.") for name in metrics)])]
 
 
 class Tracked:

@@ -20,15 +20,12 @@ from descend.output.report.sources import column_of, with_seed
 from descend.output.report.together import Runs
 from descend.sweeps.batch import bytes_of_one, device_of
 from descend.sweeps.job import Group
-from descend.sweeps.pages import MOST_ROWS, clear_pages, write_pages
+from descend.sweeps.pages import MOST_RUNS, clear_pages, write_overview, write_pages
 from descend.sweeps.paths import sweep_paths
 from descend.sweeps.picture_process import PictureProcess
 from descend.sweeps.plan import Plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import Store
-
-# TensorBoard holds a file open for each run, and a shell allows 1,024 unless asked for more.
-MANY_FILES = 500
 
 
 def show_plan(plan: Plan, settings: Settings) -> None:
@@ -85,12 +82,15 @@ def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, dr
     kept = settings.kept(len(plan.jobs))
     runs = compared_runs(plan, store, table)
     found = comparisons(runs)
-    drawer.draw(table, [column_of(key) for key in plan.jobs[0].swept], bands_of(found, runs.curves))
+    bands = bands_of(found, runs.curves)
+    drawer.draw(table, [column_of(key) for key in plan.jobs[0].swept], bands)
     shown = False
     if kept:
         shown = write_pages(plan.jobs, kept, store, table, lambda job: compose(job.overrides, True, plan.source))
     else:
         clear_pages(plan.jobs, store.folder)
+    if shown:
+        write_overview(plan.jobs, store.folder, table, found, bands)
     picture = drawer.picture()
     if picture is not None:
         (store.folder / "sweep.png").write_bytes(picture)
@@ -102,11 +102,12 @@ def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, dr
     if not shown:
         print(f"kept in {store.folder}: {NAME}, sweep.parquet with a row for each run, curves/ with their curves")
         return
-    if len(table) > max(kept, MOST_ROWS):
-        print(f"TensorBoard shows the best {max(kept, MOST_ROWS):,} runs; sweep.parquet has all {len(table):,}")
-    more = "ulimit -n $(ulimit -Hn) && " if len(table) > MANY_FILES else ""
+    if kept > MOST_RUNS:
+        print(f"TensorBoard selects none of more than {MOST_RUNS} runs: select there which to see, or sweep.keep=best")
+    elif len(table) > MOST_RUNS:
+        print(f"TensorBoard shows the best {MOST_RUNS} runs; {NAME} and sweep.parquet have all {len(table):,}")
     print(f"kept in {store.folder}; look at {NAME} there")
-    print(f"see it: {more}tensorboard --logdir {shlex.quote(str(store.folder))}")
+    print(f"see it: descend board {shlex.quote(str(store.folder))}")
 
 
 def compared_runs(plan: Plan, store: Store, table: pl.DataFrame) -> Runs:

@@ -5,16 +5,20 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import polars as pl
 import pytest
 from omegaconf import DictConfig
 
 from descend.menu.compose import compose
+from descend.output.report.compared import comparisons
+from descend.output.report.curves import bands_of
 from descend.sweeps.conduct import carry_out
 from descend.sweeps.job import Job
-from descend.sweeps.pages import write_pages
+from descend.sweeps.pages import MOST_RUNS, write_overview, write_pages
 from descend.sweeps.plan import plan
+from descend.sweeps.report import compared_runs
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import Grid
 from descend.sweeps.store import Store, folder_name
@@ -39,6 +43,9 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert not carry_out(planned, settings, store)
         write_pages(planned.jobs, 3 * KEPT, store, store.table(), own)
         write_pages(planned.jobs, KEPT, store, store.table(), own)
+        runs = compared_runs(planned, store, store.table())
+        found = comparisons(runs)
+        write_overview(planned.jobs, folder, store.table(), found, bands_of(found, runs.curves))
     return folder
 
 
@@ -91,3 +98,29 @@ def test_every_run_has_a_row_with_its_settings_and_its_end(
         assert session["status"] == ("STATUS_SUCCESS" if own["status"] == "finished" else "STATUS_FAILURE")
         (metric,) = (m for m in row["metricValues"] if m["name"]["tag"] == "result/value")
         assert own["value"] is None or math.isclose(metric["value"], own["value"], rel_tol=1e-6)
+
+
+def test_the_settings_are_compared_in_a_text(address: str, fetch: Callable[..., Any]) -> None:
+    [event] = fetch(f"{address}data/plugin/text/text?run=.&tag=comparison")
+    for part in ("<table>", "<th>setting</th>", "<td>sgd lr=", "best of up to 5 settings"):
+        assert part in event["text"], part
+
+
+def test_each_setting_is_a_line_with_a_band(swept: Path, address: str, fetch: Callable[..., Any]) -> None:
+    layout = fetch(f"{address}data/plugin/custom_scalars/layout")
+    [chart] = [chart for category in layout["category"] for chart in category["chart"]]
+    assert chart["title"] == "value"
+    series = {each["value"].split("/")[1]: each for each in chart["margin"]["series"]}
+    assert len(series) == 2
+    table = pl.read_parquet(swept / "sweep.parquet")
+    own = table.filter(optimizer="sgd").drop_nulls("value").group_by("optimizer.lr").agg(pl.col("value").median())
+    [best] = own["value"].bottom_k(1).to_list()
+    [name] = [name for name in series if name.startswith("sgd")]
+    points = fetch(f"{address}data/plugin/scalars/scalars?run=.&tag={quote(series[name]['value'])}")
+    assert [step for _, step, _ in points] == list(range(6))
+    assert math.isclose(points[-1][2], best, rel_tol=1e-6)
+
+
+def test_a_large_sweep_stays_below_the_runs_that_tensorboard_selects() -> None:
+    """500: `MAX_NUM_RUNS_TO_ENABLE_BY_DEFAULT` of its page; the sweep's own folder is one."""
+    assert MOST_RUNS + 1 <= 500

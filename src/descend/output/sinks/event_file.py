@@ -15,7 +15,7 @@ from descend.output.sinks.tfrecord import framed, unframed
 
 BUFFER_BYTES = 1 << 20
 PATTERN = "events.out.tfevents.*"
-PLUGINS = {"hparams", "custom_scalars"}
+PLUGINS = {"hparams", "custom_scalars", "text"}
 
 _numbers = itertools.count()
 
@@ -72,15 +72,15 @@ def event_files(folder: Path) -> list[Path]:
     return sorted(folder.glob(PATTERN))
 
 
-def keep_before(path: Path, step: int, anew: str) -> set[str]:
-    """Take out of an event file, atomically, the events of `step` and later, those for the plugin `anew`, and a torn
+def keep_before(path: Path, step: int, anew: set[str]) -> set[str]:
+    """Take out of an event file, atomically, the events of `step` and later, those for the plugins `anew`, and a torn
     end; remove the file where no summary is left. Return the plugins that are still told something."""
     summaries, told = 0, set[str]()
     with path.open("rb") as old, whole(path) as new:
         for data in unframed(old):
             event = Event.FromString(data)
             plugins = _plugins(event, data)
-            if event.step < step and anew not in plugins:
+            if event.step < step and not anew & plugins:
                 new.write(framed(data))
                 summaries += event.HasField("summary")
                 told |= plugins
@@ -90,8 +90,8 @@ def keep_before(path: Path, step: int, anew: str) -> set[str]:
 
 
 def _plugins(event: Event, data: bytes) -> set[str]:
-    """Return those of the two plugins that an event, whose bytes are `data`, tells something of the whole run."""
-    # Most events name neither, and to look at each of their values takes twice as long as all the rest.
+    """Return those of `PLUGINS` that an event, whose bytes are `data`, tells something of the whole run."""
+    # Most events name none, and to look at each of their values takes twice as long as all the rest.
     if not any(name.encode() in data for name in PLUGINS):
         return set()
     named = {value.metadata.plugin_data.plugin_name for value in event.summary.value}

@@ -1,7 +1,7 @@
 """The charts of TensorBoard's Custom Scalars page: training with test curves, and several losses together."""
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 from tensorboard.compat.proto.summary_pb2 import Summary, SummaryMetadata
 from tensorboard.compat.proto.tensor_pb2 import TensorProto
@@ -19,18 +19,33 @@ LOSSES = {
 }
 """Where a run has several losses: the title of each chart, and the pattern of the names that are lines in it."""
 
+CURVATURE = {
+    "eigenvalues": "curvature/(top|bottom)/.*",
+    "eigenvalue times learning rate, and its edge": "curvature/(sharpness_times_lr|edge)$",
+    "largest eigenvalue of each layer": "curvature/layer/.*",
+}
+"""The same where the curvature was watched."""
+
 
 def layout(names: Collection[str]) -> Summary.Value | None:
     """Return the page for the records of a run, with a category for each kind of chart; None without charts."""
     several = any(name.startswith("loss/") for name in names)
-    categories = {"training and test": charts_of_tests(names), "several losses": LOSSES if several else {}}
+    watched = any(name.startswith("curvature/") for name in names)
+    categories = {
+        "training and test": charts_of_tests(names),
+        "several losses": LOSSES if several else {},
+        "curvature": CURVATURE if watched else {},
+    }
     shown = [category(title, charts) for title, charts in categories.items() if charts]
-    if not shown:
-        return None
+    return page(shown) if shown else None
+
+
+def page(categories: Sequence[layout_pb2.Category]) -> Summary.Value:
+    """Return the page with these categories."""
     metadata = SummaryMetadata(plugin_data=SummaryMetadata.PluginData(plugin_name="custom_scalars"))
-    page = layout_pb2.Layout(category=shown)
-    text = TensorProto(dtype=DT_STRING, string_val=[page.SerializeToString()], tensor_shape=TensorShapeProto())
-    return Summary.Value(tag="custom_scalars__config__", metadata=metadata, tensor=text)
+    content = layout_pb2.Layout(category=categories).SerializeToString()
+    tensor = TensorProto(dtype=DT_STRING, string_val=[content], tensor_shape=TensorShapeProto())
+    return Summary.Value(tag="custom_scalars__config__", metadata=metadata, tensor=tensor)
 
 
 def charts_of_tests(names: Collection[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 
 from descend.atomic import clear_temporaries
-from descend.output.sinks import hparams
+from descend.output.sinks import hparams, text
 from descend.output.sinks.event_file import EventFile, event_files, keep_before
 from descend.output.sinks.layout import layout
 from descend.records import Column, Records
@@ -23,7 +23,9 @@ LARGEST = float(np.finfo(np.float32).max)
 
 
 class TensorBoard:
-    """Writes one event file: scalars, histograms, pictures, and what the HParams page shows of the run.
+    """Writes one event file: scalars, histograms, pictures, and the settings and the end of the run.
+
+    The Text page and the HParams page show the settings and the end.
 
     Scalars are stored as TensorBoard does, in float32, and finite numbers beyond its range as the largest there is (a
     warning says so at the end); records.parquet keeps them whole. One event holds all the values that share their
@@ -55,6 +57,7 @@ class TensorBoard:
         session = SessionLog(status=SessionLog.START)
         self._started.add(Event(wall_time=time.time(), step=step, session_log=session))
         self._add(0, [hparams.session_start(self._config, self._folder.name)])
+        self._add(0, [text.configuration(self._config)])
         self._started.flush()
         return self._started
 
@@ -94,17 +97,19 @@ class TensorBoard:
         self._start(step).save()
         for path in older:
             # The end that the page shows is no longer true, and `steps` may be another: they are written again.
-            self._laid_out |= "custom_scalars" in keep_before(path, step, anew="hparams")
+            self._laid_out |= "custom_scalars" in keep_before(path, step, anew={"hparams", "text"})
 
     def close(self, result: "Result") -> None:
         numbers = {"value": result.value, "best_value": result.best_value, **result.metrics}
         if len(result.losses) > 1:
+            numbers |= {f"loss/{name}": loss for name, loss in result.losses.items()}
             numbers["sum_of_losses"] = sum(result.losses.values())
         values = self._within_float32(np.array(list(numbers.values()), np.float64)).tolist()
         finals = [
             Summary.Value(tag=f"result/{name}", simple_value=value) for name, value in zip(numbers, values, strict=True)
         ]
         self._add(result.steps, [*finals, hparams.session_end(result.status)])
+        self._add(result.steps, [text.ending(result)])
         self._file.close()
         if self._cut and result.status != "diverged":  # there the status tells it, and huge numbers are no surprise
             warnings.warn(
