@@ -39,8 +39,8 @@ class Costly(Metric):
         return {"costly": torch.zeros(())}
 
 
-def step(update: object = ()) -> Observation:
-    return SimpleNamespace(update=update, params={"x": torch.zeros(1)})  # type: ignore[return-value]
+def step(update: object = (), number: int = 0) -> Observation:
+    return SimpleNamespace(update=update, step=number, params={"x": torch.zeros(1)})  # type: ignore[return-value]
 
 
 @given(cost=st.floats(0.01, 50), share=st.floats(0.01, 1), steps=st.lists(st.floats(0.001, 20), max_size=80))
@@ -48,7 +48,7 @@ def test_events_take_their_share_and_no_more(cost: float, share: float, steps: l
     with pytest.MonkeyPatch.context() as patch:
         now = Now()
         patch.setattr(budgeted, "time", now)
-        metric = Budgeted(1, share, metric=Costly(budget=share, now=now, seconds=cost))
+        metric = Budgeted(1, share, metric=Costly(budget=share, now=now, seconds=cost), longest=1)
         began, events = now.seconds, [bool(metric(step()))]
         for each in steps:
             now.seconds += each
@@ -61,6 +61,19 @@ def test_events_take_their_share_and_no_more(cost: float, share: float, steps: l
             events.append(came)
         assert events[0]
         assert metric(step(update=None))
+
+
+@pytest.mark.parametrize(("steps", "every"), [(100, 1), (2000, 10), (7, 1), (95, 10)])
+def test_a_curve_has_points_whatever_they_cost(monkeypatch: pytest.MonkeyPatch, steps: int, every: int) -> None:
+    now = Now()
+    monkeypatch.setattr(budgeted, "time", now)
+    costly = Costly(every, 0.1, now=now, seconds=1e6)
+    metric = within_budgets(Experiment(Rosenbrock(), metrics={"costly": costly}, steps=steps)).metrics["costly"]
+    seen = [number for number in range(0, steps, every) if metric(step(number=number))]
+    gaps = [later - earlier for earlier, later in zip(seen, [*seen[1:], steps], strict=True)]
+    assert seen[0] == 0
+    assert max(gaps) <= -(-steps // 10) + every - 1
+    assert len(seen) <= 10
 
 
 def test_only_what_has_a_budget_is_watched() -> None:

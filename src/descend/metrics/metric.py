@@ -17,7 +17,8 @@ class Metric(ABC):
     Args:
         every: steps between two values, ≥ 1.
         budget: share of the run's time that it may take, in (0, 1]: of the steps at which it is due, those are left out
-            that would exceed it, save the first and the run's end. None sets no bound. Kept in runs of their own.
+            that would exceed it, save the first, one in each tenth of the run, and its end. None sets no bound. Kept in
+            runs of their own.
 
     Attributes:
         batchable: whether it is made of tensor operations alone, so that it can be traced and stacked over runs.
