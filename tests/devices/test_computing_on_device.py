@@ -143,12 +143,12 @@ def test_a_budget_is_measured_after_the_device_is_done(monkeypatch: pytest.Monke
         return 0.0
 
     monkeypatch.setattr("descend.engine.budgeted.time.perf_counter", clock)
-    observation: Any = type("Seen", (), {"update": None, "params": {"x": torch.zeros(1, device=NAME)}})()
-    Budgeted(1, 0.5, metric=Watched(1, 0.5))(observation)
+    observation: Any = type("Seen", (), {"update": None, "step": 0, "params": {"x": torch.zeros(1, device=NAME)}})()
+    Budgeted(1, 0.5, metric=Watched(1, 0.5), longest=1)(observation)
     assert EVENTS == ["wait", "clock", "metric", "wait", "clock"]
     EVENTS.clear()
     observation.params = {"x": torch.zeros(1)}
-    Budgeted(1, 0.5, metric=Watched(1, 0.5))(observation)
+    Budgeted(1, 0.5, metric=Watched(1, 0.5), longest=1)(observation)
     assert EVENTS == ["clock", "metric", "clock"]
 
 

@@ -60,3 +60,16 @@ def test_training_and_test_curves_share_a_chart(
     assert patterns == expected
     for tag in (name for name in names if name.split("/")[-1] in expected):
         assert any(re.match(pattern, tag) for pattern in patterns.values())
+
+
+def test_watched_curvature_has_charts_whose_patterns_name_what_is_recorded(tmp_path: Path, result: Result) -> None:
+    names = ["value", "curvature/top/0", "curvature/top/1", "curvature/bottom/0", "curvature/edge", "curvature/layer/a"]
+    found = layout(tmp_path, names, result)
+    assert found is not None
+    [category] = found.category
+    drawn = {chart.title: [x for x in names if re.match(chart.multiline.tag[0], x)] for chart in category.chart}
+    assert drawn == {
+        "eigenvalues": ["curvature/top/0", "curvature/top/1", "curvature/bottom/0"],
+        "largest eigenvalue and the edge of stability": ["curvature/top/0", "curvature/edge"],
+        "largest eigenvalue of each layer": ["curvature/layer/a"],
+    }

@@ -21,7 +21,7 @@ LOSSES = {
 
 CURVATURE = {
     "eigenvalues": "curvature/(top|bottom)/.*",
-    "eigenvalue times learning rate, and its edge": "curvature/(sharpness_times_lr|edge)$",
+    "largest eigenvalue and the edge of stability": "curvature/(top/0|edge)$",
     "largest eigenvalue of each layer": "curvature/layer/.*",
 }
 """The same where the curvature was watched."""
