@@ -27,10 +27,14 @@ def table(folder: Path) -> pl.DataFrame:
 
 
 def events(folder: Path) -> tuple[Counter[tuple[str, int]], dict[tuple[str, int], bytes]]:
-    """How often each name and step is in the event files, and what they say there, times left out."""
+    """How often each name and step is in the event files, and what they say there, times and the command left out."""
     every = itertools.chain.from_iterable(RawEventFileLoader(str(path)).Load() for path in event_files(folder))
     found = [(value.tag, event.step, value) for event in map(Event.FromString, every) for value in event.summary.value]
-    told = {(tag, step): x.SerializeToString() for tag, step, x in found if not tag.startswith("_hparams_")}
+    told = {
+        (tag, step): x.SerializeToString()
+        for tag, step, x in found
+        if not tag.startswith("_hparams_") and tag != "result"
+    }
     return Counter((tag, step) for tag, step, _ in found), told
 
 
