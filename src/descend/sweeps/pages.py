@@ -180,9 +180,15 @@ def by_name(records: pl.DataFrame) -> dict[str, Column]:
 
 def restored(fields: dict[str, Any]) -> Result:
     """Return a result from the fields of its JSON; what was not finite is NaN again."""
-    numbers = {name: float("nan") for name in ("value", "best_value", "gradient_norm") if fields[name] is None}
-    named = {
-        part: {name: float("nan") if x is None else x for name, x in fields[part].items()}
-        for part in ("metrics", "values")
-    }
-    return Result(**(fields | numbers | named))
+    numbers = ("value", "best_value", "gradient_norm", "losses", "metrics", "values")
+    some = (*numbers, "parameters") if fields["parameters"] is not None else numbers
+    return Result(**(fields | {name: with_nan(fields[name]) for name in some}))
+
+
+def with_nan(content: Any) -> Any:
+    """Return the content of a JSON file with NaN in place of each null."""
+    if isinstance(content, dict):
+        return {name: with_nan(item) for name, item in content.items()}
+    if isinstance(content, list):
+        return [with_nan(item) for item in content]
+    return float("nan") if content is None else content
