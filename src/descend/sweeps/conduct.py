@@ -14,6 +14,7 @@ from descend.errors import ConfigurationError, Untraceable
 from descend.sweeps.aside import Aside
 from descend.sweeps.batch import Checkpoints, all_failed, device_of, run_group, run_serially
 from descend.sweeps.ends import Ends
+from descend.sweeps.halving import Rung
 from descend.sweeps.hidden import check_fields_alone
 from descend.sweeps.job import Chunk, Group
 from descend.sweeps.plan import Plan, built
@@ -65,12 +66,21 @@ def carry_out(plan: Plan, settings: Settings, store: Store | Outbox) -> int:
     Returns:
         The number of the signal that stopped it, after the chunk that was being made left a checkpoint; 0 if none did.
     """
-    bar = SweepBar(sum(group.template.steps * len(group.jobs) for group in plan.groups))
+    halving = settings.halving
+    steps = sum(group.template.steps * len(group.jobs) for group in plan.groups)
+    bar = SweepBar(steps if halving is None else round(steps * halving.share(plan.jobs)))
     with noted() as asked:
         ends = Ends(store.folder, settings.kept(len(plan.jobs)), store.values())
         checkpoints = Checkpoints(store.folder / CHECKPOINTS, settings.every, asked, ends)
         try:
-            for chunk in chunks(plan, settings, store, bar, checkpoints):
+            made = chunks(plan, settings, store.done(), bar, checkpoints)
+            if halving is not None and isinstance(store, Store):
+
+                def advance(done: set[int], rungs: tuple[Rung, ...]) -> Iterator[Chunk]:
+                    return chunks(plan, settings, done, bar, replace(checkpoints, rungs=rungs))
+
+                made = halving.carried_out(plan.jobs, settings.rank, store, advance)
+            for chunk in made:
                 store.add(chunk)
                 if settings.fail_fast and any(result.status == "failed" for result in chunk.results):
                     break
@@ -83,11 +93,8 @@ def carry_out(plan: Plan, settings: Settings, store: Store | Outbox) -> int:
     return 0
 
 
-def chunks(
-    plan: Plan, settings: Settings, store: Store | Outbox, bar: SweepBar, checkpoints: Checkpoints
-) -> Iterator[Chunk]:
+def chunks(plan: Plan, settings: Settings, done: set[int], bar: SweepBar, checkpoints: Checkpoints) -> Iterator[Chunk]:
     """Yield the chunks of a plan, the runs already done left out."""
-    done = store.done()
     places = [[i for i, job in enumerate(group.jobs) if job.index not in done] for group in plan.groups]
     parts = [group.part(left) for group, left in zip(plan.groups, places, strict=True) if left]
     alone: dict[str, int] = {}

@@ -23,6 +23,7 @@ from descend.menu.source import Source
 from descend.menu.started import started
 from descend.menu.values import resolved
 from descend.sweeps.conduct import conduct
+from descend.sweeps.halving import Halving
 from descend.sweeps.parts import Elsewhere
 from descend.sweeps.plan import plan
 from descend.sweeps.report import show_plan
@@ -108,18 +109,25 @@ def settings(config: DictConfig) -> Settings:
     if not isinstance(node, dict) or "sampling" not in node:
         raise ConfigurationError(f"sweep is {short(repr(node))}, but it must say how to sample; choose sweep=grid.")
     sampling = make("sweep.sampling", node.pop("sampling"), Sampling)
-    return Settings(sampling=sampling, every=checkpoints(config), **checked_fields("sweep", Settings, node))
+    halving = node.pop("halving", None)
+    return Settings(
+        sampling=sampling,
+        halving=None if halving is None else make("sweep.halving", halving, Halving),
+        every=checkpoints(config),
+        **checked_fields("sweep", Settings, node),
+    )
 
 
 def check_settings(settings: Settings, overrides: Sequence[str], config: DictConfig) -> None:
     """Require that each setting given has an effect.
 
     Raises:
-        ConfigurationError: points are asked for and no interval is swept, parts without a launcher that takes them, or
-            two folders.
+        ConfigurationError: points are asked for and no interval is swept, parts without a launcher that takes them,
+            halving with one that runs parts, or two folders.
     """
     keys = {override.lstrip("+").partition("=")[0] for override in overrides}
-    asked = sorted(key for key in keys if key in ("sweep", "sweep.points") or key.startswith("sweep.sampling"))
+    about_points = ("sweep.points",) if settings.halving else ("sweep", "sweep.points")
+    asked = sorted(key for key in keys if key in about_points or key.startswith("sweep.sampling"))
     if asked and not any("interval(" in override for override in overrides):
         raise ConfigurationError(
             f"{asked[0]} says how points are taken from intervals, but none is swept; write one, as "
@@ -129,6 +137,11 @@ def check_settings(settings: Settings, overrides: Sequence[str], config: DictCon
         raise ConfigurationError(
             f"sweep.parts is {settings.parts}, but the launcher runs the sweep in this process; choose another, as "
             "hydra/launcher=joblib, or leave it away."
+        )
+    if settings.halving is not None and elsewhere(config):
+        raise ConfigurationError(
+            "sweep=halving ranks all runs of a sweep together, but a launcher's jobs each see a part of them; leave "
+            "hydra/launcher away."
         )
     given = [text for text in config.hydra.overrides.hydra if text.startswith("hydra.sweep.dir=")]
     if settings.resume and given and Path(settings.resume).resolve() != Path(config.hydra.sweep.dir).resolve():

@@ -5,7 +5,7 @@ import json
 import re
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Self
@@ -33,6 +33,7 @@ LONGEST_FOLDER = 60
 TABLES = """
 create table if not exists sweep (overrides text not null);
 create table if not exists runs (run integer primary key, chunk integer, status text not null, result text not null);
+create table if not exists rungs (rung integer, run integer, result text not null, primary key (rung, run));
 """
 
 
@@ -162,12 +163,7 @@ class Store:
     def table(self) -> pl.DataFrame:
         """Return one row per run that has ended, in the order of the sweep: swept values, and the result's fields."""
         if self._table is None:
-            swept = swept_columns(self._jobs)
-            rows = [
-                {"run": run, **{column_of(key): x[run] for key, x in swept.items()}, **flattened(result)}
-                for run, result in self.results().items()
-            ]
-            self._table = with_sum(pl.DataFrame(rows, infer_schema_length=None))
+            self._table = table_of(self._jobs, self.results())
         return self._table
 
     def curves(self) -> pl.LazyFrame:
@@ -178,6 +174,18 @@ class Store:
     def results(self) -> dict[int, dict[str, Any]]:
         """Return the content of result.json for each run that has ended, in the order of the sweep."""
         return {run: json.loads(text) for run, text in self._index.execute("select run, result from runs order by run")}
+
+    def add_rung(self, number: int, chunk: Chunk) -> None:
+        """Keep how the runs of a chunk stand at a rung."""
+        pairs = zip(chunk.jobs, chunk.results, strict=True)
+        rows = [(number, job.index, result.json()) for job, result in pairs]
+        with self._index:
+            self._index.executemany("insert or replace into rungs values (?, ?, ?)", rows)
+
+    def rung(self, number: int) -> dict[int, dict[str, Any]]:
+        """Return how runs stood at a rung, as `results` does; those that were complete before are not among them."""
+        found = self._index.execute("select run, result from rungs where rung = ? order by run", (number,))
+        return {run: json.loads(text) for run, text in found}
 
     def close(self) -> None:
         """Write sweep.parquet and let go of the folder."""
@@ -192,6 +200,16 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def table_of(jobs: Sequence[Job], results: Mapping[int, Mapping[str, Any]]) -> pl.DataFrame:
+    """Return one row for each result: the values swept of its job, and its fields."""
+    swept = swept_columns(jobs)
+    rows = [
+        {"run": run, **{column_of(key): x[run] for key, x in swept.items()}, **flattened(result)}
+        for run, result in results.items()
+    ]
+    return with_sum(pl.DataFrame(rows, infer_schema_length=None))
 
 
 class Outbox:
