@@ -83,7 +83,7 @@ def conducted(folder: Path, brackets: int, chunks: int | None = None) -> pl.Data
 @pytest.mark.parametrize("case", STACKED)
 def test_who_goes_on_ends_as_alone(case: str) -> None:
     overrides = STACKED[case]
-    table = descend.sweep([*overrides, "sweep=halving", "sweep.halving.rungs=2"])
+    table = descend.sweep([*overrides, "sweep=halving", "sweep.rungs=2"])
     ends = Counter(table["status"])
     assert ends["stopped"] >= 3
     swept = [key for key in table.columns[1 : table.columns.index("status")]]
@@ -96,7 +96,7 @@ def test_who_goes_on_ends_as_alone(case: str) -> None:
 
 
 def test_a_third_of_the_settings_goes_on_with_all_their_seeds() -> None:
-    table = descend.sweep([*SWEEP, "sweep=halving", "sweep.halving.rungs=2"])
+    table = descend.sweep([*SWEEP, "sweep=halving", "sweep.rungs=2"])
     made = Counter(table["steps"].to_list())
     assert made[54] == 2 * 2  # of 18 settings 6 and then 2, each with two seeds
     assert sum(made.values()) == 36
@@ -112,7 +112,7 @@ def test_the_best_go_on_by_the_median_of_their_seeds_across_groups() -> None:
     whole = descend.sweep([*short, "steps=6"])
     order = whole.group_by("optimizer", "optimizer.lr").agg(pl.col("value").fill_null(float("inf")).median())
     best = order.sort("value").head(6).select("optimizer", "optimizer.lr").rows()
-    table = descend.sweep([*short, "steps=54", "sweep=halving", "sweep.halving.rungs=2"])
+    table = descend.sweep([*short, "steps=54", "sweep=halving", "sweep.rungs=2"])
     assert set(table.filter(pl.col("steps") > 6).select("optimizer", "optimizer.lr").rows()) == set(best)
 
 
@@ -172,7 +172,7 @@ def killed_after(steps: int) -> Callable[[int], None]:
 
 def test_a_stopped_run_goes_on_alone(descend, here: Path) -> None:
     command = [*EARLY, "optimizer=adam", "optimizer.lr=0.001,0.01,0.1", "steps=54", "compile=false"]
-    done = descend("-m", *command, "sweep=halving", "sweep.halving.rungs=1", "hydra.sweep.dir=sweep")
+    done = descend("-m", *command, "sweep=halving", "sweep.rungs=1", "hydra.sweep.dir=sweep")
     assert done.code == 0, done.err
     assert "90 of 162 steps were made: 44% were saved" in done.out
     [worst] = (here / "sweep").glob("00000-*")
@@ -204,10 +204,10 @@ def test_the_steps_made_are_those_of_the_paper() -> None:
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        (["sweep.halving.eta=1.5", "optimizer.lr=0.1,0.2"], "eta is 1.5, but"),
-        (["sweep.halving.rungs=0", "optimizer.lr=0.1,0.2"], "rungs is 0, but"),
-        (["sweep.halving.brackets=5", "optimizer.lr=0.1,0.2"], "brackets is 5, but"),
-        (["sweep.halving.etta=3", "optimizer.lr=0.1,0.2"], "etta"),
+        (["sweep.eta=1.5", "optimizer.lr=0.1,0.2"], "eta is 1.5, but"),
+        (["sweep.rungs=0", "optimizer.lr=0.1,0.2"], "rungs is 0, but"),
+        (["sweep.brackets=5", "optimizer.lr=0.1,0.2"], "brackets is 5, but"),
+        (["sweep.etta=3", "optimizer.lr=0.1,0.2"], "etta"),
         (["optimizer.lr=0.1,0.2", "steps=26"], "a run of 26 steps has no whole step there"),
         (["seed=0,1"], "only one is swept"),
         (["optimizer.lr=0.1,0.2", "objective=fonseca_fleming"], "say by which: sweep.rank=loss/f1"),
@@ -229,7 +229,7 @@ def test_without_m_it_is_refused(descend) -> None:
 
 def test_several_losses_are_ranked_by_the_one_that_is_named() -> None:
     overrides = ["objective=fonseca_fleming", *QUIET, "optimizer.lr=0.001,0.01,0.1", "steps=27", "sweep=halving"]
-    table = descend.sweep([*overrides, "sweep.halving.rungs=1", "sweep.rank=loss/f1"])
+    table = descend.sweep([*overrides, "sweep.rungs=1", "sweep.rank=loss/f1"])
     assert table["status"].to_list().count("finished") == 1
     short = descend.sweep([*overrides[:-2], "steps=9"]).sort("losses.f1")
     assert table.filter(status="finished")["optimizer.lr"].to_list() == [short["optimizer.lr"][0]]

@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from descend.sweeps.batch import Checkpoints, all_failed, device_of, run_group, 
 from descend.sweeps.ends import Ends
 from descend.sweeps.halving import Rung
 from descend.sweeps.hidden import check_fields_alone
-from descend.sweeps.job import Chunk, Group
+from descend.sweeps.job import Chunk, Group, Job
 from descend.sweeps.plan import Plan, built
 from descend.sweeps.progress import SweepBar
 from descend.sweeps.report import report
@@ -42,11 +42,27 @@ def conduct(
         carry: runs what the store lacks; None does so in this process.
         begun: called once the folder is this sweep's alone.
     """
-    with Store(folder, plan.jobs) as store, Aside() as aside:
+    with Store(folder, plan.jobs, named(plan.jobs, settings)) as store, Aside() as aside:
         begun()
         stopped = (carry or carry_out)(plan, settings, store)
         table = store.table()
         report(plan, settings, store, table, aside)
+    return told(plan, table, folder, stopped)
+
+
+def named(jobs: Sequence[Job], settings: Settings) -> list[list[str]]:
+    """Return for each job what tells the sweep from another: its overrides, and how runs are stopped."""
+    made = [list(job.overrides) for job in jobs]
+    made[0] += [] if settings.halving is None else settings.halving.named(settings.rank)
+    return made
+
+
+def told(plan: Plan, table: pl.DataFrame, folder: Path, stopped: int) -> int:
+    """Tell of a sweep that is stopped, and of its runs that failed; return the exit code.
+
+    Args:
+        stopped: the number of the signal that stopped it; 0 if none did.
+    """
     if stopped:
         print(
             f"The sweep was stopped with {len(table)} of {len(plan.jobs)} runs done; finish it with the same command "

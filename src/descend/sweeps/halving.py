@@ -90,15 +90,19 @@ class Halving:
         """
         if steps < self.eta**self.rungs:
             raise ConfigurationError(
-                f"sweep.halving has {self.rungs} rungs with eta={self.eta:g}, the first at 1/{self.eta**self.rungs:g} "
-                f"of a run; but a run of {steps} steps has no whole step there: make more steps, or lower "
-                "sweep.halving.rungs."
+                f"sweep.rungs is {self.rungs} and sweep.eta {self.eta:g}, so that the first rung is at 1/"
+                f"{self.eta**self.rungs:g} of a run; but a run of {steps} steps has no whole step there: make more "
+                "steps, or fewer rungs."
             )
         if not several_settings(jobs):
             raise ConfigurationError(
                 "sweep=halving stops the worse settings, but only one is swept; sweep over another key than seed and "
                 "objective, as optimizer.lr=0.01,0.1."
             )
+
+    def named(self, rank: str | None) -> list[str]:
+        """Return what tells a sweep from one of the same runs that stops others of them."""
+        return [f"sweep.{name}={value}" for name, value in {**vars(self), "rank": rank}.items()]
 
     def dealt(self, jobs: Sequence[Job]) -> list[Bracket]:
         """Return the brackets of each objective: losses of different ones cannot be compared."""

@@ -44,7 +44,7 @@ Typed = Sequence[bool | float | str]
 
 def swept_columns(jobs: Sequence[Job]) -> dict[str, Typed]:
     """Return each swept key's values, [jobs], of one type: truth values, whole numbers, numbers, else the texts."""
-    return {key: column([job.swept[key] for job in jobs]) for key in jobs[0].swept}
+    return {key: column([job.swept[key] for job in jobs]) for key in (jobs[0].swept if jobs else ())}
 
 
 def column(texts: Sequence[str]) -> Typed:

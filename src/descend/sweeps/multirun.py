@@ -5,6 +5,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,10 @@ from descend.sweeps.halving import Halving
 from descend.sweeps.parts import Elsewhere
 from descend.sweeps.plan import plan
 from descend.sweeps.report import show_plan
+from descend.sweeps.search import Search
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import Sampling
+from descend.sweeps.study import Study
 
 STACKED = "hydra_plugins.descend.BatchedLauncher"
 
@@ -47,6 +50,12 @@ def multirun(config: DictConfig, context: HydraContext, overrides: Sequence[str]
     chosen = settings(config)
     check_settings(chosen, overrides, config)
     own, source = run_overrides(overrides), Source.of(config)
+    if chosen.study is not None:
+        with users_errors():
+            search = Search.of(own, chosen, chosen.study, source)
+        folder = folder_of(config, chosen)
+        with writing(folder, fresh=not chosen.resume):
+            return search.conducted(folder, partial(OmegaConf.save, config, folder / "multirun.yaml"))
     with users_errors():
         planned = plan(own, chosen, source)
     if chosen.dry_run:
@@ -109,13 +118,19 @@ def settings(config: DictConfig) -> Settings:
     if not isinstance(node, dict) or "sampling" not in node:
         raise ConfigurationError(f"sweep is {short(repr(node))}, but it must say how to sample; choose sweep=grid.")
     sampling = make("sweep.sampling", node.pop("sampling"), Sampling)
-    halving = node.pop("halving", None)
-    return Settings(
-        sampling=sampling,
-        halving=None if halving is None else make("sweep.halving", halving, Halving),
-        every=checkpoints(config),
-        **checked_fields("sweep", Settings, node),
-    )
+    parts = {name: part_of(node, name, kind) for name, kind in {"halving": Halving, "study": Study}.items()}
+    return Settings(sampling=sampling, every=checkpoints(config), **parts, **checked_fields("sweep", Settings, node))
+
+
+def part_of(node: dict[str, Any], name: str, kind: Any) -> Any:
+    """Return what `sweep` says of a way to spend steps, its keys taken out of the node; None where it is switched off.
+
+    Raises:
+        ConfigurationError: as `checked_fields`, and as the class says.
+    """
+    if not node.pop(name, False):
+        return None
+    return kind(**checked_fields("sweep", kind, {x.name: node.pop(x.name) for x in fields(kind) if x.name in node}))
 
 
 def check_settings(settings: Settings, overrides: Sequence[str], config: DictConfig) -> None:
@@ -128,7 +143,7 @@ def check_settings(settings: Settings, overrides: Sequence[str], config: DictCon
     keys = {override.lstrip("+").partition("=")[0] for override in overrides}
     about_points = ("sweep.points",) if settings.halving else ("sweep", "sweep.points")
     asked = sorted(key for key in keys if key in about_points or key.startswith("sweep.sampling"))
-    if asked and not any("interval(" in override for override in overrides):
+    if asked and settings.study is None and not any("interval(" in override for override in overrides):
         raise ConfigurationError(
             f"{asked[0]} says how points are taken from intervals, but none is swept; write one, as "
             "optimizer.lr='interval(0.1,1)', or leave it away."
@@ -138,10 +153,15 @@ def check_settings(settings: Settings, overrides: Sequence[str], config: DictCon
             f"sweep.parts is {settings.parts}, but the launcher runs the sweep in this process; choose another, as "
             "hydra/launcher=joblib, or leave it away."
         )
-    if settings.halving is not None and elsewhere(config):
+    if (settings.halving or settings.study) and elsewhere(config):
         raise ConfigurationError(
-            "sweep=halving ranks all runs of a sweep together, but a launcher's jobs each see a part of them; leave "
+            "This sweep ranks all its runs together, but a launcher's jobs each see a part of them; leave "
             "hydra/launcher away."
+        )
+    if settings.study is not None and (settings.halving is not None or settings.dry_run):
+        raise ConfigurationError(
+            "sweep=optuna asks for its settings as results come in, so that neither sweep.dry_run nor sweep.halving "
+            "can know them; leave these away."
         )
     given = [text for text in config.hydra.overrides.hydra if text.startswith("hydra.sweep.dir=")]
     if settings.resume and given and Path(settings.resume).resolve() != Path(config.hydra.sweep.dir).resolve():

@@ -56,18 +56,24 @@ def plan(overrides: Sequence[str], settings: Settings, source: Source = MENU) ->
     """
     with composing():
         made = jobs(overrides, settings.sampling, config_loader(source), None if settings.yes else MOST_RUNS)
+    return planned(made, settings, source)
+
+
+def planned(made: list[Job], settings: Settings, source: Source = MENU) -> Plan:
+    """Return the plan of jobs; raises as `plan` does."""
     found = groups(made, partial(built, source=source))
     if settings.memory is not None:
         check_memory(found, settings.memory)
     if settings.halving is not None:
         settings.halving.check(made, min(group.template.steps for group in found))
+    if settings.halving is not None or settings.study is not None:
         check_one_measure(found, settings.rank)
     numbers = sum(len(group.jobs) * (group.template.steps + 1) for group in found)
     return Plan(made, found, 1 if numbers <= MOST_NUMBERS else 8 * -(-numbers // (8 * THINNED)), source)
 
 
 def check_one_measure(groups: Sequence[Group], rank: str | None) -> None:
-    """Require that runs which are ranked while they go have one loss, or that the user says what to rank them by.
+    """Require that runs which are ranked while a sweep goes have one loss, or that the user says what ranks them.
 
     Raises:
         ConfigurationError: several losses, and no `sweep.rank`.
@@ -77,8 +83,8 @@ def check_one_measure(groups: Sequence[Group], rank: str | None) -> None:
         names = list(losses_at(one.experiment, one.origin.of_run(0)).losses)
         if len(names) > 1:
             raise ConfigurationError(
-                f"{type(group.template.objective).__name__} has several losses ({', '.join(names)}), and to stop runs "
-                f"they must be ranked by one number; say by which: sweep.rank=loss/{names[0]}, or "
+                f"{type(group.template.objective).__name__} has several losses ({', '.join(names)}), and this "
+                f"sweep ranks its settings by one number; say by which: sweep.rank=loss/{names[0]}, or "
                 "sweep.rank='sum of losses'."
             )
 

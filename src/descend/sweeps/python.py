@@ -13,6 +13,7 @@ from descend.menu.placing import check_places, parse
 from descend.sweeps.conduct import carry_out
 from descend.sweeps.multirun import check_settings, run_overrides, settings, sweep_overrides
 from descend.sweeps.plan import plan
+from descend.sweeps.search import Search
 from descend.sweeps.store import Store
 
 
@@ -36,8 +37,20 @@ def sweep(overrides: Sequence[str]) -> pl.DataFrame:
             "shown and no launcher used; leave them away."
         )
     check_settings(chosen, overrides, config)
-    planned = plan(run_overrides(overrides), chosen)
-    with TemporaryDirectory(prefix="descend-") as folder, Store(Path(folder), planned.jobs) as store:
-        if carry_out(planned, replace(chosen, keep="none"), store):
-            raise KeyboardInterrupt
-        return store.table()
+    chosen, own = replace(chosen, keep="none"), run_overrides(overrides)
+    with TemporaryDirectory(prefix="descend-") as folder:
+        if chosen.study is not None:
+            search = Search.of(own, chosen, chosen.study)
+            with search.store(Path(folder)) as store:
+                stopped = search.carried_out(store)
+                return table_or_interrupt(store, stopped)
+        planned = plan(own, chosen)
+        with Store(Path(folder), planned.jobs) as store:
+            return table_or_interrupt(store, carry_out(planned, chosen, store))
+
+
+def table_or_interrupt(store: Store, stopped: int) -> pl.DataFrame:
+    """Return the table of a sweep; raise KeyboardInterrupt where a signal stopped it."""
+    if stopped:
+        raise KeyboardInterrupt
+    return store.table()

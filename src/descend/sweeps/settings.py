@@ -11,6 +11,7 @@ from descend.errors import ConfigurationError
 from descend.memory import free_bytes
 from descend.sweeps.halving import Halving
 from descend.sweeps.space import Grid, Sampling
+from descend.sweeps.study import Study
 
 KEEP_ALL_UP_TO = 200
 KEEP_BEST = 50
@@ -30,6 +31,7 @@ class Settings:
         rank: what settings are ranked by, as `test/accuracy` or `loss/f1`; None: a validation metric if there is one,
             else the training loss.
         halving: at which rungs the worse settings are stopped; None: all runs make all their steps.
+        study: how settings are asked for as results come in; None: all are known from the start.
         keep: which runs get a folder of their own: `all`, `best`, `none`; None: all up to 200, the best 50 beyond. The
             others are rows of TensorBoard's HParams page, save with `none`, which leaves TensorBoard nothing.
         resume: the folder of an interrupted sweep to finish, or None.
@@ -45,6 +47,7 @@ class Settings:
     parts: int | None = None
     rank: str | None = None
     halving: Halving | None = None
+    study: Study | None = None
     keep: str | None = None
     resume: str | None = None
     dry_run: bool = False
