@@ -21,6 +21,7 @@ from descend.sweeps.settings import Settings
 from descend.sweeps.store import Store
 
 QUIET = ["metrics=none", "derivatives=none"]
+PLAIN = ["sweep=halving", "sweep.eta=3", "sweep.brackets=1"]
 RATES = "optimizer.lr=0.0001,0.001,0.003,0.01,0.03,0.1,0.3,0.6,1.0"
 EARLY = ["objective=rosenbrock", *QUIET, "schedule=cosine"]
 STACKED = {
@@ -68,7 +69,7 @@ class Dying(Store):
 
 def conducted(folder: Path, brackets: int, chunks: int | None = None) -> pl.DataFrame:
     """Carry out `SWEEP`; where `chunks` is given, after it was killed with so many of them kept."""
-    settings = Settings(halving=Halving(rungs=2, brackets=brackets), keep="none")
+    settings = Settings(halving=Halving(eta=3, rungs=2, brackets=brackets), keep="none")
     planned = plan(SWEEP, settings)
     if chunks is not None:
         with Dying(folder, planned.jobs) as dying:
@@ -83,7 +84,7 @@ def conducted(folder: Path, brackets: int, chunks: int | None = None) -> pl.Data
 @pytest.mark.parametrize("case", STACKED)
 def test_who_goes_on_ends_as_alone(case: str) -> None:
     overrides = STACKED[case]
-    table = descend.sweep([*overrides, "sweep=halving", "sweep.rungs=2"])
+    table = descend.sweep([*overrides, *PLAIN, "sweep.rungs=2"])
     ends = Counter(table["status"])
     assert ends["stopped"] >= 3
     swept = [key for key in table.columns[1 : table.columns.index("status")]]
@@ -96,7 +97,7 @@ def test_who_goes_on_ends_as_alone(case: str) -> None:
 
 
 def test_a_third_of_the_settings_goes_on_with_all_their_seeds() -> None:
-    table = descend.sweep([*SWEEP, "sweep=halving", "sweep.rungs=2"])
+    table = descend.sweep([*SWEEP, *PLAIN, "sweep.rungs=2"])
     made = Counter(table["steps"].to_list())
     assert made[54] == 2 * 2  # of 18 settings 6 and then 2, each with two seeds
     assert sum(made.values()) == 36
@@ -112,7 +113,7 @@ def test_the_best_go_on_by_the_median_of_their_seeds_across_groups() -> None:
     whole = descend.sweep([*short, "steps=6"])
     order = whole.group_by("optimizer", "optimizer.lr").agg(pl.col("value").fill_null(float("inf")).median())
     best = order.sort("value").head(6).select("optimizer", "optimizer.lr").rows()
-    table = descend.sweep([*short, "steps=54", "sweep=halving", "sweep.rungs=2"])
+    table = descend.sweep([*short, "steps=54", *PLAIN, "sweep.rungs=2"])
     assert set(table.filter(pl.col("steps") > 6).select("optimizer", "optimizer.lr").rows()) == set(best)
 
 
@@ -129,7 +130,7 @@ def test_a_kill_anywhere_changes_nothing(brackets: int, kills: list[int], tmp_pa
 
 def test_runs_whose_checkpoint_is_lost_leave_at_the_same_steps(tmp_path: Path) -> None:
     """They are made again from their start, past rungs that are ranked already."""
-    settings = Settings(halving=Halving(rungs=2))
+    settings = Settings(halving=Halving(rungs=2, brackets=1))
     [group] = plan([*EARLY, RATES, "steps=54"], settings).groups
     stopped = {0: "too slow", 5: "worse"}
     rungs = (Rung(9, stopped), Rung(3))
@@ -172,7 +173,7 @@ def killed_after(steps: int) -> Callable[[int], None]:
 
 def test_a_stopped_run_goes_on_alone(descend, here: Path) -> None:
     command = [*EARLY, "optimizer=adam", "optimizer.lr=0.001,0.01,0.1", "steps=54", "compile=false"]
-    done = descend("-m", *command, "sweep=halving", "sweep.rungs=1", "hydra.sweep.dir=sweep")
+    done = descend("-m", *command, *PLAIN, "sweep.rungs=1", "hydra.sweep.dir=sweep")
     assert done.code == 0, done.err
     assert "90 of 162 steps were made: 44% were saved" in done.out
     [worst] = (here / "sweep").glob("00000-*")
@@ -197,7 +198,7 @@ def test_brackets_share_the_settings_as_hyperband_does() -> None:
 
 def test_the_steps_made_are_those_of_the_paper() -> None:
     """Bracket s of Hyperband with n settings spends n·R·(1 + s(1 − 1/η))/η^s, where each makes its steps but once."""
-    made = Halving(eta=3, rungs=3).share(jobs(27))
+    made = Halving(eta=3, rungs=3, brackets=1).share(jobs(27))
     assert made == pytest.approx((27 * 1 + 9 * 2 + 3 * 6 + 1 * 18) / (27 * 27))
 
 
@@ -206,9 +207,9 @@ def test_the_steps_made_are_those_of_the_paper() -> None:
     [
         (["sweep.eta=1.5", "optimizer.lr=0.1,0.2"], "eta is 1.5, but"),
         (["sweep.rungs=0", "optimizer.lr=0.1,0.2"], "rungs is 0, but"),
-        (["sweep.brackets=5", "optimizer.lr=0.1,0.2"], "brackets is 5, but"),
+        (["sweep.brackets=6", "optimizer.lr=0.1,0.2"], "brackets is 6, but"),
         (["sweep.etta=3", "optimizer.lr=0.1,0.2"], "etta"),
-        (["optimizer.lr=0.1,0.2", "steps=26"], "a run of 26 steps has no whole step there"),
+        (["optimizer.lr=0.1,0.2", "sweep.rungs=5"], "a run of 30 steps has no whole step there"),
         (["seed=0,1"], "only one is swept"),
         (["optimizer.lr=0.1,0.2", "objective=fonseca_fleming"], "say by which: sweep.rank=loss/f1"),
         (["optimizer.lr=0.1,0.2", "sweep.rank=test/acuracy"], "rank is test/acuracy, but no run has that"),
@@ -228,10 +229,10 @@ def test_without_m_it_is_refused(descend) -> None:
 
 
 def test_several_losses_are_ranked_by_the_one_that_is_named() -> None:
-    overrides = ["objective=fonseca_fleming", *QUIET, "optimizer.lr=0.001,0.01,0.1", "steps=27", "sweep=halving"]
+    overrides = ["objective=fonseca_fleming", *QUIET, "optimizer.lr=0.001,0.01,0.1", "steps=27", *PLAIN]
     table = descend.sweep([*overrides, "sweep.rungs=1", "sweep.rank=loss/f1"])
     assert table["status"].to_list().count("finished") == 1
-    short = descend.sweep([*overrides[:-2], "steps=9"]).sort("losses.f1")
+    short = descend.sweep([*overrides[:-4], "steps=9"]).sort("losses.f1")
     assert table.filter(status="finished")["optimizer.lr"].to_list() == [short["optimizer.lr"][0]]
 
 
