@@ -2,8 +2,18 @@
 
     python benchmarks/halving.py
 
-Both sweep the same points, drawn at random. The target: on each task a value within 5% of the full sweep's best, in at
-most a quarter of its steps.
+Both sweep the same points, drawn at random three times. The target: on each task a value within 5% of the full sweep's
+best, in at most a quarter of its steps.
+
+Last run (two cores, other work beside it): the defaults found the best value itself in 10 of 12 cases, in 22.0% to
+22.6% of the steps; the first draw reaches the target on all four tasks. Beale's second draw ended at 2.8 times the best
+(of 1e-12), the third of digits at 1.7 times: the best setting began slowly and was stopped. One bracket missed the
+target in 3 of 12 (18.0% of the steps), one of η = 3 in at least 5 (11.1%), which is why the defaults are two brackets
+of η = 2.
+
+`sweep=optuna` against Hydra's own Optuna sweeper (hydra-optuna-sweeper 1.3.0, which needs optuna 2, and so its own
+environment), 320 trials of TPE on Rosenbrock, 200 steps of Adam, learning rate between 1e-4 and 0.1, both 64 at a time,
+one process each, start included: 20 s against 90 s (11 s against 56 s of CPU), best values 0.9984 against 0.9988.
 """
 
 import sys

@@ -69,7 +69,7 @@ def descend(here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
             cli.main()
             code = 0
         except SystemExit as exit:
-            code = exit.code
+            code = int(exit.code or 0)
         captured = capfd.readouterr()
         folders = sorted(path.parent for path in here.glob("outputs/**/.hydra"))
         return Done(code, captured.out, captured.err, folders)

@@ -40,7 +40,7 @@ def interrupted(overrides: Sequence[str], folder: Path, step: int) -> tuple[Resu
 
 def stack(overrides: Sequence[str], checkpoints: Checkpoints | None = None) -> list[Chunk]:
     """Make the runs of a sweep, stacked where they can be."""
-    found = []
+    found: list[Chunk] = []
     for group in groups(jobs(list(overrides), Grid()), built):
         every = run_serially(group, built) if group.serial else run_group(group, MEMORY, checkpoints=checkpoints)
         found.extend(every)

@@ -43,7 +43,7 @@ def at(method: Any, numbers: dict[Leaf, Any], checked: bool = False) -> Any:
     if isinstance(method, tuple):
         return tuple(at(item, inner[i]) if i in inner else item for i, item in enumerate(method))
     if isinstance(method, Mapping):
-        return method | {name: at(method[name], own, checked) for name, own in inner.items()}
+        return dict(method) | {name: at(method[name], own, checked) for name, own in inner.items()}
     fields = {name: at(getattr(method, name), own, checked) for name, own in inner.items()}
     if checked:
         return dataclasses.replace(method, **fields)

@@ -60,6 +60,15 @@ def command(arguments: list[str]) -> int | None:
 
         started()
         return members_command(arguments[0], arguments[1:])
+    if arguments[:1] == ["show"]:
+        from descend.sweeps.show import show_command
+
+        started()
+        return show_command(arguments[1:])
+    if arguments[:1] == ["new"]:
+        from descend.menu.commands.new import new_command
+
+        return new_command(arguments[1:])
     if helped:
         from descend.menu import FOLDER
         from descend.menu.help import help_text
@@ -113,7 +122,7 @@ def run_hydra() -> None:
 
     register()
     os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # Hydra's documented way to raise what it would print
-    gc.disable()  # what is imported now stays: to look through it for garbage takes a tenth of the start
+    gc.disable()  # no garbage collection while importing: it costs 10% of the start-up
     start_hydra(run_task)
 
 

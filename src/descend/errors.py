@@ -1,4 +1,4 @@
-"""What can go wrong, each kind with a class of its own."""
+"""The errors of descend: a class for each kind."""
 
 import traceback
 from collections.abc import Iterator

@@ -4,6 +4,7 @@ import io
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -24,6 +25,7 @@ from descend.metrics.conflict import Conflict
 from descend.metrics.decrease import Decrease
 from descend.metrics.derivative_norms import DerivativeNorms
 from descend.metrics.gradient_norm import GradientNorm
+from descend.metrics.metric import Metric
 from descend.metrics.weighted_losses import WeightedLosses
 from descend.objectives.objective import Objective
 from descend.optimizers.gradient_descent import GradientDescent
@@ -100,10 +102,10 @@ def test_nash_mtl_follows_torchjd_and_keeps_runs_apart() -> None:
     state = other = ours.init(LOSSES, NAMES)
     for m in range(5):
         rows = jacobian("conflicting", 3, 1.0) + 0.1 * m
-        found, state = ours.weights(LOSSES, lambda rows=rows: rows, state)
+        found, state = ours.weights(LOSSES, partial(torch.clone, rows), state)
         torch.testing.assert_close(found, theirs.weighting(rows), rtol=1e-8, atol=1e-8)
         # A second run through the same object must leave no trace in the first.
-        _, other = ours.weights(LOSSES, lambda rows=rows: 1 - rows, other)
+        _, other = ours.weights(LOSSES, partial(torch.rsub, rows, 1), other)
 
 
 def test_nash_mtl_bargains_between_the_losses_that_have_gradients() -> None:
@@ -177,8 +179,8 @@ def test_every_name_works_as_torchjd_does_step_after_step(name: str) -> None:
     for step in range(6):
         rows, losses = jacobian("conflicting", 3, 1.0) + 0.1 * step, LOSSES / (1 + step)
         combine = ours.weights if ours.weighs else ours.direction
-        found, state = combine(losses, lambda rows=rows: rows, state)
-        _, other = combine(losses, lambda rows=rows: 1 - rows, other)
+        found, state = combine(losses, partial(torch.clone, rows), state)
+        _, other = combine(losses, partial(torch.rsub, rows, 1), other)
         buffer = io.BytesIO()
         torch.save(state, buffer)
         buffer.seek(0)
@@ -233,7 +235,7 @@ def test_a_run_goes_where_torchjds_own_direction_leads(name: str, arguments: dic
         rows = torch.stack([torch.autograd.grad(loss, leaf)[0] for loss in Three().losses({"x": leaf}, None).values()])
         torch.manual_seed(mixed(0, step))
         x = x - 0.05 * live(rows)
-    assert found.parameters["x"] == pytest.approx(x.tolist(), rel=1e-12)
+    assert (found.parameters or {})["x"] == pytest.approx(x.tolist(), rel=1e-12)
     assert found.value == pytest.approx(sum(found.losses.values()), rel=1e-14)
     shown = found.records.filter(step=0)
     assert shown.filter(name="weight/a")["value"].item() == 1.0
@@ -246,14 +248,14 @@ def test_a_run_goes_where_torchjds_own_direction_leads(name: str, arguments: dic
 
 @pytest.mark.parametrize("name", DIRECTED)
 def test_what_is_foreseen_of_a_step_is_by_the_gradient_not_the_direction(name: str) -> None:
-    metrics = {"decrease": Decrease(every=1), "norms": DerivativeNorms(every=1, order=2)}
+    metrics: dict[str, Metric] = {"decrease": Decrease(every=1), "norms": DerivativeNorms(every=1, order=2)}
     experiment = Experiment(
         Three(), GradientDescent(lr=1e-6), TorchJD(name, ARGUMENTS[name]), metrics, steps=1, dtype="float64"
     )
     shown = {row["name"]: row["value"] for row in run(experiment).records.filter(step=0).iter_rows(named=True)}
     assert shown["decrease/order_1"] == pytest.approx(shown["decrease/actual"], rel=1e-4)
     leaf = Three().init(None)["x"].requires_grad_()
-    gradient = torch.autograd.grad(sum(Three().losses({"x": leaf}, None).values()), leaf)[0]
+    gradient = torch.autograd.grad(torch.stack(list(Three().losses({"x": leaf}, None).values())).sum(), leaf)[0]
     assert shown["derivative/norm/1"] == pytest.approx(float(gradient.norm()), rel=1e-12)
 
 

@@ -137,7 +137,7 @@ WRONG = {
     "at, in words": (["own_wrong:wrong", "--at", "here"], "--at is 'here', but needs finite numbers"),
     "at, infinite": (["own_wrong:wrong", "--at", "1,inf"], "--at is '1,inf', but needs finite numbers"),
     "at, of an op": (["op=gelu", "--at", "1"], "--at says where a function is audited"),
-    "torch and one": (["op=gelu", "--torch"], "leave op=gelu away, or leave --torch away"),
+    "torch and one": (["op=gelu", "--torch"], "remove op=gelu or --torch"),
     "all as JSON": (["--all", "--json"], "--json is for one function, or with --torch"),
 }
 

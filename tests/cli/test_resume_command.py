@@ -79,7 +79,7 @@ REFUSED = {
     "optimizer=sgd": "optimizer is 'sgd', but the run in run has 'adam'",
     "seed=1": "seed is 1, but the run in run has 0",
     "+foo=1": "foo is 1, but the run in run has None",
-    "~clip": "clip is to be taken away",
+    "~clip": "clip is to be removed",
     "steps=50,60": "steps=50,60 has several values",
     "steps=many": "steps",
     "checkpoint.every=often": "checkpoint.every is 'often'",

@@ -71,8 +71,8 @@ WRONG = {
     "no override at all": (["rosenbrock"], r"rosenbrock"),
     "taking a group away": (["~optimizer"], r"optimizer"),
     "rules for a number": (["stop=3"], r"stop: .*3"),
-    "setting taken away": (["~steps"], r"steps was taken away, but every run needs it"),
-    "rules taken away": (["~stop"], r"stop was taken away, but every run needs it"),
+    "setting taken away": (["~steps"], r"steps was removed, but every run needs it"),
+    "rules taken away": (["~stop"], r"stop was removed, but every run needs it"),
     "verbose for a mapping": (
         ["hydra.verbose={a: 1}"],
         r"is neither true, false, nor a list of the names of loggers",

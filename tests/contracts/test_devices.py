@@ -112,11 +112,16 @@ def test_objective(choice: str) -> None:
 WITH_MATRICES = "objective=diabetes_linear"
 
 
+# They are for matrices, and for sums of squares.
+OBJECTIVES = dict.fromkeys(("muon", "normuon"), WITH_MATRICES)
+OBJECTIVES |= dict.fromkeys(("gauss_newton", "levenberg_marquardt"), "objective=curve_fit")
+
+
 @pytest.mark.parametrize("choice", batchable("optimizer"))
 @pytest.mark.parametrize("clip", choices("clip"))
 def test_optimizer(choice: str, clip: str) -> None:
     parts = {"optimizer": part("optimizer", choice), "clip": part("clip", clip)}
-    chosen = replace(experiment(WITH_MATRICES if choice in ("muon", "normuon") else "objective=rosenbrock"), **parts)
+    chosen = replace(experiment(OBJECTIVES.get(choice, "objective=rosenbrock")), **parts)
     assert_there(two_steps(chosen, META, torch.float32), META, torch.float32)
 
 

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 import torch
 from hydra.utils import instantiate
-from networks import toy
 from omegaconf import OmegaConf
 from scipy.optimize import minimize
 from torch import Tensor
 from torch.autograd import gradcheck, gradgradcheck
 from torch.overrides import TorchFunctionMode
+from toy_networks import toy
 from traced import graph_of
 
 from descend.menu.compose import compose

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks import TOY, toy
 from torch.utils._pytree import tree_map
+from toy_networks import TOY, toy
 
 from descend.engine.experiment import Experiment
 from descend.engine.run import Run, drive
@@ -42,8 +42,11 @@ OF_EACH_KIND = ("plane", "rosenbrock", "fonseca_fleming", "zdt1", "diabetes_ridg
 # They take a matrix among the parameters, and say so where there is none.
 OF_MATRICES = ("muon", "normuon")
 MATRICES = ("breast_cancer_logistic", "diabetes_linear", "diabetes_ridge", "digits_mlp")
-# The eigenvalues of 17,226 × 17,226 entries: refused.
-REFUSED = {("newton", "digits_mlp")}
+# A matrix of 17,226 × 17,226 entries: refused.
+REFUSED = {(name, "digits_mlp") for name in ("bfgs", "cubic", "dogleg", "newton", "trust_region")}
+# They are for sums of squares, and say so of others.
+OF_RESIDUALS = ("gauss_newton", "levenberg_marquardt")
+RESIDUALS = ("beale", "booth", "curve_fit", "freudenstein_roth", "himmelblau")
 QUIET = ["metrics=none", "derivatives=none"]
 
 
@@ -53,7 +56,8 @@ def choices(group: str) -> list[str]:
 
 def applies(optimizer: str, objective: str) -> bool:
     matrices = optimizer not in OF_MATRICES or objective in MATRICES
-    return matrices and (optimizer, objective) not in REFUSED
+    squares = optimizer not in OF_RESIDUALS or objective in RESIDUALS
+    return matrices and squares and (optimizer, objective) not in REFUSED
 
 
 def marks(optimizer: str, objective: str) -> list[pytest.MarkDecorator]:

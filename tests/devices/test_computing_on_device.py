@@ -39,7 +39,8 @@ pytestmark = pytest.mark.usefixtures("gpus")
 CPU = torch.device("cpu")
 QUIET = ["metrics=none", "derivatives=none"]
 FREE, RESERVED, ALLOCATED = 8 << 30, 3 << 30, 1 << 30
-FLAGS = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.cudnn.rnn)
+CUDNN: Any = torch.backends.cudnn  # its parts are made as it is imported
+FLAGS = (torch.backends.cuda.matmul, CUDNN.conv, CUDNN.rnn)
 
 
 def gpu() -> torch.device:
@@ -105,7 +106,7 @@ def test_checkpoints_lie_on_the_cpu(optimizer: str, tmp_path: Path) -> None:
     run = Run(build(compose(overrides), overrides))
     run.keep(tmp_path / "checkpoint.pt", Every(), [])
     [*_] = run
-    run.leave()
+    run.save_last()
     found = tensors(load(tmp_path / "checkpoint.pt"))
     assert found
     assert {(type(x), x.device.type) for x in found} == {(torch.Tensor, "cpu")}
@@ -136,7 +137,12 @@ EVENTS: list[str] = []
 def test_a_budget_is_measured_after_the_device_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     EVENTS.clear()
     monkeypatch.setattr(torch.cuda, "synchronize", lambda device=None: EVENTS.append("wait"))
-    monkeypatch.setattr("descend.engine.budgeted.time.perf_counter", lambda: EVENTS.append("clock") or 0.0)
+
+    def clock() -> float:
+        EVENTS.append("clock")
+        return 0.0
+
+    monkeypatch.setattr("descend.engine.budgeted.time.perf_counter", clock)
     observation: Any = type("Seen", (), {"update": None, "params": {"x": torch.zeros(1, device=NAME)}})()
     Budgeted(1, 0.5, metric=Watched(1, 0.5))(observation)
     assert EVENTS == ["wait", "clock", "metric", "wait", "clock"]
@@ -165,7 +171,8 @@ def test_auto_compiles_by_launches_on_a_gpu(monkeypatch: pytest.MonkeyPatch) -> 
     def pays(steps: int, device: str, compile: Any = "auto") -> bool:
         experiment = Experiment(Rosenbrock(), steps=steps, device=device, compile=compile)
         run = Run(experiment.__class__(Rosenbrock(), steps=1, device=device))
-        program, params = run.loop.backend.program, run.params
+        backend: Any = run.loop.backend
+        program, params = backend.program, run.params
         monkeypatch.setattr(choose, "MANY_LAUNCHES", 10 * choose.launches(program))
         return choose.program_pays(experiment, program, params)
 

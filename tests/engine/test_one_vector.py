@@ -39,9 +39,10 @@ ENTRYWISE = {
     "signum": {"weight_decay": 0.1},
 }
 BY_PARAMETER = {
-    *("adafactor", "adahessian", "adam_then_lbfgs", "barzilai_borwein", "came", "dadapt_adam", "lamb", "lars"),
-    *("mars", "newton", "newton_cg", "polyak", "prodigy", "psgd_kron", "shampoo", "soap"),
-    *("sophia_h", "stochastic_polyak", "torch"),
+    *("adafactor", "adahessian", "adam_then_lbfgs", "barzilai_borwein", "bfgs", "came", "cubic", "dadapt_adam"),
+    *("dogleg", "gauss_newton", "lamb", "lars", "lbfgs", "levenberg_marquardt", "mars", "newton", "newton_cg"),
+    *("nonlinear_cg", "polyak", "prodigy", "psgd_kron", "shampoo", "soap", "sophia_h", "stochastic_polyak"),
+    *("torch", "trust_region", "trust_region_cg"),
 }
 BY_GROUP = {"groups", "muon", "normuon"}
 SHAPES = {"weight": (7, 11), "bias": (7,), "scale": (), "kernel": (3, 2, 5)}

@@ -188,12 +188,12 @@ def test_killed_again_and_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 MEMBERS = {
     "optimizer": {
-        "adabelief", "adadelta", "adafactor", "adagrad", "adahessian", "adam", "adam_then_lbfgs", "adamax",
-        "adamw", "ademamix", "adopt", "asgd", "barzilai_borwein", "came", "dadapt_adam", "gradient_descent",
-        "groups", "lamb", "lars", "lion", "mars", "momentum", "muon", "nadam", "nesterov", "newton",
-        "newton_cg", "normuon", "polyak", "prodigy", "psgd_kron", "radam", "rmsprop", "rprop",
-        "schedule_free_adamw", "schedule_free_sgd", "sgd", "shampoo", "signum", "soap", "sophia_h",
-        "stochastic_polyak", "torch",
+        "adabelief", "adadelta", "adafactor", "adagrad", "adahessian", "adam", "adam_then_lbfgs", "adamax", "adamw",
+        "ademamix", "adopt", "asgd", "barzilai_borwein", "bfgs", "came", "cubic", "dadapt_adam", "dogleg",
+        "gauss_newton", "gradient_descent", "groups", "lamb", "lars", "lbfgs", "levenberg_marquardt", "lion", "mars",
+        "momentum", "muon", "nadam", "nesterov", "newton", "newton_cg", "nonlinear_cg", "normuon", "polyak", "prodigy",
+        "psgd_kron", "radam", "rmsprop", "rprop", "schedule_free_adamw", "schedule_free_sgd", "sgd", "shampoo",
+        "signum", "soap", "sophia_h", "stochastic_polyak", "torch", "trust_region", "trust_region_cg",
     },
     "aggregator": {
         "aligned_mtl", "cagrad", "dual_proj", "dwa", "famo", "geometric_mean", "gradnorm", "imtl_g", "mean", "min_norm",

@@ -124,23 +124,23 @@ def test_a_failing_metric_is_a_failed_run() -> None:
 def test_what_is_left_last_reaches_the_sinks_before_they_close() -> None:
     seen: list[Result] = []
 
-    def leave(ended: Run, result: Result) -> Records:
+    def at_end(ended: Run, result: Result) -> Records:
         seen.append(result)
         return Records(images={"path": Column(np.array([ended.loop.step]), np.array([b"png"], dtype=object))})
 
     sink = Memory()
-    result = drive(Run(Experiment(Scripted(), steps=3)), [sink], leave)
+    result = drive(Run(Experiment(Scripted(), steps=3)), [sink], at_end)
     assert seen == [result]
     assert list(sink.blocks[-1].images) == ["path"]
 
 
 def test_a_failure_while_leaving_is_a_failed_run() -> None:
-    def leave(ended: Run, result: Result) -> Records:
+    def at_end(ended: Run, result: Result) -> Records:
         raise OSError("no space")
 
     sink = Memory()
     with pytest.raises(OSError, match="no space"):
-        drive(Run(Experiment(Scripted(), steps=3)), [sink], leave)
+        drive(Run(Experiment(Scripted(), steps=3)), [sink], at_end)
     assert [result.status for result in sink.results] == ["failed"]
 
 

@@ -19,8 +19,8 @@ from descend.engine.experiment import Experiment
 from descend.engine.stalls import LEAST_STEPS, Stalls
 from descend.objectives.objective import Objective
 from descend.optimizers.gradient_descent import GradientDescent
-from descend.optimizers.newton_cg import NewtonCG
 from descend.optimizers.optimizer import Optimizer
+from descend.optimizers.trust_region import TrustRegion
 from descend.types import Losses, Params
 
 RAT42_X = torch.tensor([9, 14, 21, 28, 42, 57, 63, 70, 79], dtype=torch.float64)
@@ -112,8 +112,8 @@ def test_in_a_sweep_it_is_said_as_alone() -> None:
         assert reason == said
 
 
-def test_newton_cg_on_rat42_says_since_when_it_rests() -> None:
-    found = descend.run(Experiment(Rat42(), NewtonCG(), steps=500, dtype="float64"))
+def test_a_trust_region_on_rat42_says_since_when_it_rests() -> None:
+    found = descend.run(Experiment(Rat42(), TrustRegion(), steps=500, dtype="float64"))
     values = found.records.filter(name="value")["value"].to_list()
     assert f"; the total has not changed since step {naive(values[:-1])}" in found.reason
     assert math.isfinite(found.gradient_norm) != found.reason.endswith("; the gradient is not finite there (nan)")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -89,8 +90,8 @@ def leaves(overrides: tuple[str, ...]) -> list[str]:
 
     def walk(node: DictConfig, prefix: str) -> None:
         for key in node:
-            inner = node._get_node(key)
-            walk(inner, f"{prefix}{key}.") if OmegaConf.is_dict(inner) else found.append(f"{prefix}{key}")
+            inner: Any = node._get_node(key)
+            walk(inner, f"{prefix}{key!s}.") if OmegaConf.is_dict(inner) else found.append(f"{prefix}{key!s}")
 
     walk(compose(list(overrides)), "")
     return [key for key in found if not key.startswith(("steps", "sweep"))]

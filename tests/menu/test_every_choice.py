@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from networks import toy
 from PIL import Image
+from toy_networks import toy
 
 import descend
 from descend import menu

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -48,7 +49,8 @@ def test_the_examples_of_each_part_and_their_order_are_what_they_were(case: tupl
 @pytest.mark.parametrize("dataset", ALL, ids=str)
 def test_scaling_is_what_it_was_to_the_bit(dataset: Dataset) -> None:
     """By the formula as it stood before constants and columns of categories had to be thought of."""
-    raw, scaled = replace(dataset, standardise=False).split(), dataset.split()
+    settings: Any = {"standardise": False}
+    raw, scaled = replace(dataset, **settings).split(), dataset.split()
     axes = (0,) if raw.train_inputs.ndim == 2 else tuple(range(4))
     deviation, mean = torch.std_mean(raw.train_inputs, dim=axes, correction=0, keepdim=True)
     for part in ("train_inputs", "test_inputs"):
@@ -60,7 +62,8 @@ def test_scaling_is_what_it_was_to_the_bit(dataset: Dataset) -> None:
 
 @pytest.mark.parametrize("dataset", ALL, ids=str)
 def test_a_validation_part_is_taken_from_training_alone(dataset: Dataset) -> None:
-    plain = replace(dataset, standardise=False)
+    settings: Any = {"standardise": False}
+    plain = replace(dataset, **settings)
     whole, split = plain.split(), replace(plain, validation_fraction=0.25).split()
     assert len(whole.validation_inputs) == len(whole.validation_targets) == 0
     assert whole.validation_inputs.shape[1:] == whole.train_inputs.shape[1:]
@@ -109,9 +112,8 @@ def test_every_example_is_in_one_part(dataset: Dataset) -> None:
     whitened = [
         (x - x.mean(dim=axes, keepdim=True)) / x.std(dim=axes, correction=0, keepdim=True) for x in (inputs, dealt)
     ]
-    np.testing.assert_allclose(
-        *(np.sort(x.flatten(start_dim=1).sum(dim=1).numpy()) for x in whitened), rtol=1e-9, atol=1e-9
-    )
+    found, expected = (np.sort(x.flatten(start_dim=1).sum(dim=1).numpy()) for x in whitened)
+    np.testing.assert_allclose(found, expected, rtol=1e-9, atol=1e-9)
 
 
 @pytest.mark.parametrize("dataset", [Digits(), MNIST5000(), BreastCancer()])

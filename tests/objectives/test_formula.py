@@ -92,7 +92,8 @@ def sympys_value_and_slopes(text: str, x: float, y: float) -> tuple[float, float
 
     here, before, after = at(sympy.Integer(0)), at(-step), at(step)
     slopes = ((here - before) / step, (after - here) / step)
-    return tuple(float(v) if v.is_real else math.nan for v in (here, *slopes))
+    value, left, right = (float(v) if v.is_real else math.nan for v in (here, *slopes))
+    return value, left, right
 
 
 @pytest.mark.parametrize(

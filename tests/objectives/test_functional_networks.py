@@ -1,6 +1,7 @@
 """The functional networks equal those of torch.nn with the same parameters."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -71,9 +72,10 @@ def test_cnn_equals_convolutions_and_average_pools() -> None:
 def test_layers_are_drawn_as_torch_draws_them(shape: tuple[int, ...], twin: nn.Module) -> None:
     weight, bias = draw_layer(seeded(0), shape)
     torch.manual_seed(0)
-    twin.reset_parameters()
+    layer: Any = twin
+    layer.reset_parameters()
     bound = 1 / math.sqrt(math.prod(shape[1:]))
-    for ours, theirs in ((weight, twin.weight), (bias, twin.bias)):
+    for ours, theirs in ((weight, layer.weight), (bias, layer.bias)):
         assert ours.shape == theirs.shape
         assert ours.dtype == torch.float64
         assert 0.97 * bound < float(ours.abs().max()) <= bound

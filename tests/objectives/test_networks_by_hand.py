@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from networks import toy
 from torch import Tensor, nn
 from torch.nn import functional
+from toy_networks import toy
 
 from descend.engine.run import Run
 from descend.menu.build import build
@@ -68,7 +68,7 @@ def check(overrides: list[str], steps: int) -> None:
     named = dict(expected.named_parameters()) | dict(expected.named_buffers())
     assert found.keys() == named.keys()
     for name, x in named.items():
-        torch.testing.assert_close(found[name], x.detach(), rtol=1e-10, atol=1e-10, msg=lambda m, at=name: f"{at}: {m}")
+        torch.testing.assert_close(found[name], x.detach(), rtol=1e-10, atol=1e-10, msg=f"{name} differs")
     start = objective.init(experiment.generator())
     assert all(not x.equal(start[name]) for name, x in run.params.items())
 

@@ -24,6 +24,7 @@ def test_eigenvalues_are_log_spaced_from_one_to_the_condition(dim: int, conditio
 def test_value_equals_the_matrix_form() -> None:
     objective = Quadratic(dim=5, condition=50.0, rotation_seed=3)
     q = objective.rotation
+    assert q is not None
     matrix = q @ torch.diag(torch.tensor(np.geomspace(1, 50, 5))) @ q.T
     x = torch.linspace(-2, 3, 5, dtype=torch.float64)
     torch.testing.assert_close(objective.value(x), 0.5 * x @ matrix @ x, rtol=1e-12, atol=1e-12)

@@ -2,6 +2,7 @@
 
 import math
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -105,7 +106,7 @@ def test_least_squares_on_the_cars_explain_what_is_published() -> None:
     assert scaled.train_inputs[:, :6].std(dim=0, correction=0).tolist() == pytest.approx([1.0] * 6)
 
 
-def test_a_gpt_has_the_characters_and_the_context_of_its_text(tmp_path) -> None:
+def test_a_gpt_has_the_characters_and_the_context_of_its_text(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text("to be, or not to be: that is the question. " * 40)
     few = [f"objective.data.path={path}", "objective.data.context=8", "objective.module.depth=1"]

@@ -128,7 +128,7 @@ def test_traced_gives_the_same_number(schedule: Schedule, steps: int) -> None:
     for step in range(steps):
         found = traced(torch.tensor(step, dtype=torch.int64, device="cpu"))
         assert found.dtype == torch.float64
-        assert torch.equal(found, schedule.factor(step, steps))
+        assert torch.equal(found, torch.as_tensor(schedule.factor(step, steps)))
 
 
 @pytest.mark.parametrize(
@@ -149,13 +149,13 @@ def test_numbers_may_be_tensors_of_a_stack(kind: type[Schedule], fields: dict[st
         schedule = kind()
         for name, value in zip(fields, values, strict=True):
             object.__setattr__(schedule, name, value)
-        return schedule.factor(step, 20)
+        return torch.as_tensor(schedule.factor(step, 20))
 
     stacked = [torch.tensor(values, dtype=torch.float64, device="cpu") for values in fields.values()]
     for step in range(20):
         found = torch.vmap(factor, in_dims=(0, None))(stacked, torch.tensor(step, dtype=torch.int64, device="cpu"))
-        alone = [kind(**{name: values[i] for name, values in fields.items()}).factor(step, 20) for i in range(3)]
-        assert torch.equal(found, torch.stack(alone))
+        runs = [kind(**{name: values[i] for name, values in fields.items()}) for i in range(3)]
+        assert torch.equal(found, torch.stack([torch.as_tensor(run.factor(step, 20)) for run in runs]))
 
 
 @pytest.mark.parametrize(

@@ -255,7 +255,7 @@ def test_a_mistake_in_one_optimizer_leaves_the_others_runs(wrong: str, descend, 
 def test_a_start_that_raises(sweep: list[str], descend, own: Path) -> None:
     done = descend(*sweep, "objective._target_=own.NoStart")
     assert done.code == 2
-    assert done.err == "descend: init raised KeyError: 'no start' (own.py, line 17); mend it there.\n"
+    assert done.err == "descend: init raised KeyError: 'no start' (own.py, line 17); correct it there.\n"
     assert not (own / "outputs").exists()
 
 
@@ -263,7 +263,7 @@ def test_a_class_that_is_no_dataclass_runs_alone_and_is_refused_in_a_sweep(desce
     assert descend("objective._target_=own.Plain", "steps=2").code == 0
     done = descend("-m", "objective._target_=own.Plain", "optimizer.lr=0.1,0.2")
     assert done.code == 2
-    assert "Plain, which is no dataclass" in done.err
+    assert "Plain, which is not a dataclass" in done.err
     assert "put @dataclass(frozen=True) above class Plain" in done.err
 
 

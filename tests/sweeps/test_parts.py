@@ -10,7 +10,7 @@ from descend.sweeps.conduct import conduct
 from descend.sweeps.parts import part
 from descend.sweeps.plan import Plan, plan
 from descend.sweeps.settings import Settings
-from descend.sweeps.store import Outbox, Store
+from descend.sweeps.store import ChunkFiles, Store
 
 BASE = ["objective=rosenbrock", "metrics=none", "derivatives=none", "steps=20", "threads=1"]
 SWEPT = ["optimizer=adam,torch,sgd", "optimizer.lr=0.0001,0.0002,0.0003", "seed=0,1"]
@@ -39,7 +39,7 @@ def test_what_another_process_left_is_taken_in(planned: Plan, tmp_path: Path) ->
     """Also after the process that holds the index was killed: opening the folder again is enough."""
     few = planned.groups[0].part(range(2)).jobs
     Store(tmp_path, planned.jobs).close()
-    Outbox(tmp_path, set()).add(all_failed(few, ArithmeticError("on purpose")))
+    ChunkFiles(tmp_path, set()).add(all_failed(few, ArithmeticError("on purpose")))
     with Store(tmp_path, planned.jobs) as store:
         assert store.table()["run"].to_list() == [job.index for job in few]
         assert set(store.table()["reason"]) == {"ArithmeticError: on purpose"}

@@ -144,11 +144,11 @@ def coarsest(function: Function, at: Tensor) -> float:
 
 def _dependent(graph: GraphModule) -> set[torch.dtype]:
     """The floating-point types of what depends on the graph's input; what its output does not need is not there."""
-    reached: set[Node] = set()
+    dependent: set[Node] = set()
     found = set()
     for node in graph.graph.nodes:
-        if node.op == "placeholder" or any(each in reached for each in node.all_input_nodes):
-            reached.add(node)
+        if node.op == "placeholder" or any(each in dependent for each in node.all_input_nodes):
+            dependent.add(node)
             value = node.meta.get(VALUE)
             if isinstance(value, Value) and value.dtype.is_floating_point:
                 found.add(value.dtype)

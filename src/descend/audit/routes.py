@@ -171,7 +171,7 @@ def _taylor(function: Function, order: int) -> Function:
     return derivative
 
 
-UNCOMPILED = "leave compile=true away"
+UNCOMPILED = "remove compile=true"
 UNDERIVED = "derivatives of this order are not to be had of it"
 
 NESTED_REVERSE = Route("nested autograd.grad", _nested(reverse))

@@ -25,7 +25,7 @@ def derivative(f: Pointwise, order: int) -> Pointwise:
     uses forward mode, which nested is silently wrong for several of torch's functions.
 
     Args:
-        f: maps points [*shape] to values [*shape], each value a function of its own point.
+        f: maps points [*shape] to values of that shape, each a function of its own point.
         order: ≥ 0.
 
     Returns:

@@ -46,8 +46,8 @@ def derivative_tensor(f: Loss, params: Params, order: int) -> Tensor:
             return scalar(f, params).detach()
         inputs, gradients = gradient_graph(f, params)
         entries = torch.cat([each.reshape(-1) for each in gradients])
-        for reached in range(1, order):
-            entries = _differentiated(entries, inputs, reached, create_graph=reached + 1 < order)
+        for lower in range(1, order):
+            entries = _differentiated(entries, inputs, lower, create_graph=lower + 1 < order)
     return _laid_out(entries.detach(), size, order)
 
 

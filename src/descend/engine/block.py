@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 
 from descend.engine.experiment import Experiment
-from descend.engine.step import Carry, advance, observe
+from descend.engine.step import Carry, advance, judged, observe
 from descend.types import Batch, Loss, Observation
-from descend.vectors import norm
 
 Due = tuple[tuple[str, ...], ...]
 """For each step of a block, the names of the metrics due at it."""
@@ -51,16 +50,16 @@ def take(
         for i, batch in enumerate(batches):
             before = carry
             jacobian = any(experiment.metrics[name].uses_jacobian for name in metrics_due[i])
-            carry, taken = advance(experiment, before, batch, count, jacobian)
-            totals.append(torch.dot(taken.weights, taken.values))
-            values.append(taken.values)
-            weights.append(taken.weights)
-            if experiment.stop.gradient_norm is not None:
-                norms.append(norm(taken.gradients))
+            carry, evaluated = advance(experiment, before, batch, count, jacobian)
+            total, length = judged(experiment, evaluated, carry)
+            totals.append(total)
+            values.append(evaluated.values)
+            weights.append(evaluated.weights)
+            norms += [] if length is None else [length]
             if metrics_due[i]:
-                observed[i] = measure(experiment, metrics_due[i], observe(experiment, before, taken, carry, batch))
-        length = torch.stack(norms) if norms else None
-        return carry, Block(torch.stack(totals), torch.stack(values), torch.stack(weights), length, observed)
+                observed[i] = measure(experiment, metrics_due[i], observe(experiment, before, evaluated, carry, batch))
+        lengths = torch.stack(norms) if norms else None
+        return carry, Block(torch.stack(totals), torch.stack(values), torch.stack(weights), lengths, observed)
 
 
 def measure(experiment: Experiment, names: Iterable[str], observation: Observation) -> dict[str, Tensor]:

@@ -1,4 +1,4 @@
-"""What must hold at the start of a run, looked at once before the first step."""
+"""The checks of a run's start, made once before the first step."""
 
 import math
 import traceback
@@ -113,7 +113,7 @@ def gradients_at(found: LossGradients, objective: str) -> Params:
     Raises:
         ConfigurationError: where a custom backward returns None, or another shape, or raises.
     """
-    guarded = users_code(f"The gradient of {objective}", "mend the backward it comes from", found.values.device)
+    guarded = users_code(f"The gradient of {objective}", "correct the backward it comes from", found.values.device)
     with guarded, complete(found.losses.values()), explained():
         return found.combined(torch.ones_like(found.values))
 
@@ -136,7 +136,7 @@ def losses_at(experiment: Experiment, origin: Origin) -> LossGradients:
     with torch.enable_grad():
         leaves = {name: x.detach().requires_grad_() for name, x in origin.params.items()}
         device = origin.seed.device
-        with users_code(f"{objective}.losses", "mend it there, or choose another start", device):
+        with users_code(f"{objective}.losses", "correct it there, or choose another start", device):
             own = experiment.objective.with_state(origin.objective)
             before = versions(own)
             losses = own.losses(leaves, None)
@@ -189,7 +189,7 @@ def require_device(error: Exception, name: str, device: torch.device) -> None:
 
 
 @contextmanager
-def users_code(name: str, mend: str, device: torch.device) -> Iterator[None]:
+def users_code(name: str, advice: str, device: torch.device) -> Iterator[None]:
     """Turn whatever a user's own code raises, which may be anything, into a ConfigurationError."""
     try:
         with never_exits():
@@ -199,7 +199,7 @@ def users_code(name: str, mend: str, device: torch.device) -> Iterator[None]:
     except Exception as error:
         require_device(error, name, device)
         raise ConfigurationError(
-            f"{name} raised {type(error).__name__} at the start: {error} ({place(error)}); {mend}."
+            f"{name} raised {type(error).__name__} at the start: {error} ({place(error)}); {advice}."
         ) from error
 
 

@@ -34,7 +34,7 @@ PLAIN = (Tensor, int, float, str, bool, type(None))
 
 @dataclass(frozen=True)
 class Every:
-    """How often a checkpoint is written: after so many steps, or after so many seconds; None leaves it to the end."""
+    """How often a checkpoint is written: every that many steps, or seconds; with None for both, at the end only."""
 
     steps: int | None = None
     seconds: float | None = None
@@ -103,7 +103,7 @@ def save(content: dict[str, Any], path: Path) -> None:
 
 
 def put(content: dict[str, Any], file: IO[bytes]) -> None:
-    """Write a checkpoint into an open file; for what is raised see `save`."""
+    """Write a checkpoint into an open file; it raises what `save` raises."""
     made = {"version": version(), **on_cpu(content)}
     try:
         torch.save(made, file)
@@ -138,14 +138,14 @@ def load(path: Path) -> dict[str, Any]:
     found = next(readable_checkpoints([path, before]), None)
     if found is None:
         there = "cannot be read" if path.exists() else "is not there"
-        raise ConfigurationError(f"{path} {there}, nor is one before it; start the run anew in another folder.")
+        raise ConfigurationError(f"{path} {there}, nor is one before it; start the run again in another folder.")
     content, used = found
     if used != path:
         print(f"descend: {path.name} cannot be read, so the one before it is taken: {used}.", file=sys.stderr)
     if content.get("version") != version():
         raise ConfigurationError(
             f"{used} was written by {versions_told(content.get('version'))}, but this is {versions_told(version())}, "
-            "which may round otherwise; go on with the version that wrote it, or start the run anew."
+            "which may round differently; go on with the version that wrote it, or start the run again."
         )
     return content
 

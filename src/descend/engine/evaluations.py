@@ -1,4 +1,4 @@
-"""How often the optimization evaluated what."""
+"""Counts of what the optimization evaluated."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from descend.types import Loss, Params
 
 @dataclass
 class Evaluations:
-    """How often the optimization evaluated what; the names are those of result.json."""
+    """How often the optimization evaluated each thing; the names are those of result.json."""
 
     function: int = 0
     gradient: int = 0

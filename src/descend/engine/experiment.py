@@ -14,6 +14,7 @@ from descend.engine.placement import choose_device, choose_dtype, choose_threads
 from descend.engine.stopping import Stopping
 from descend.errors import ConfigurationError
 from descend.metrics.metric import Metric
+from descend.objectives.least_squares import LeastSquares
 from descend.objectives.objective import Objective
 from descend.optimizers.adam import Adam
 from descend.optimizers.clipping import Clipping, NoClipping
@@ -84,6 +85,12 @@ class Experiment:
                 f"{type(self.aggregator).__name__} is not the gradient of one function, so there is no line to search: "
                 "use an optimizer without a line search (adam), or an aggregator of fixed weights (sum, weighted)."
             )
+        if self.optimizer.fits and not (isinstance(self.objective, LeastSquares) and isinstance(self.aggregator, Sum)):
+            raise ConfigurationError(
+                f"{type(self.optimizer).__name__} needs a sum of squares, but {type(self.objective).__name__} with the "
+                f"aggregator {type(self.aggregator).__name__} is none: choose an objective with residuals (curve_fit), "
+                "or of one's own a LeastSquares, and aggregator=sum; or another optimizer (trust_region)."
+            )
         if self.stop.metric is not None and not any(metric.tests for metric in self.metrics.values()):
             raise ConfigurationError(
                 f"stop.metric is {self.stop.metric!r}, but no metric of the experiment computes test metrics; add "
@@ -92,7 +99,7 @@ class Experiment:
         if self.stop.metric is not None and all(m.budget is not None for m in self.metrics.values() if m.tests):
             raise ConfigurationError(
                 f"stop.metric is {self.stop.metric!r}, but the test metrics have a budget: they would be computed at "
-                "other steps each time, and decide otherwise; set their budget to null."
+                "other steps each time, and decide differently; set their budget to null."
             )
         if self.compile != "auto" and not isinstance(self.compile, bool):
             raise ConfigurationError(f"compile is {self.compile!r}, but it must be auto, true or false.")

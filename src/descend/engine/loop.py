@@ -106,7 +106,7 @@ class Loop:
         self._tests = {name: x.every for name, x in self.experiment.metrics.items() if decides and x.tests}
 
     def __iter__(self) -> Iterator[Rows]:
-        unit, blocks = self.backend.together, 1
+        unit, blocks = self.backend.steps_per_call, 1
         self._look_at_clock()  # a run that goes on may have used up its time
         while self.at.size and self.step < self.last:
             by = self.stopping()
@@ -135,7 +135,7 @@ class Loop:
     @property
     def last(self) -> int:
         """The step up to which iterating goes."""
-        unit = self.backend.together if self.backend.aligned else 1
+        unit = self.backend.steps_per_call if self.backend.aligned else 1
         until = self.experiment.steps if self.until is None else -(-self.until // unit) * unit
         return min(until, self.experiment.steps)
 
@@ -148,7 +148,7 @@ class Loop:
         """Return how many steps the next block has: no checkpoint is due inside it."""
         most, left = self.clock.most(self.step, wanted), self.last - self.step
         if self.backend.aligned:  # when checkpoints are written must not change which steps a program makes
-            unit = self.backend.together
+            unit = self.backend.steps_per_call
             most, left = -(-most // unit) * unit, left - left % unit or left
         elif self._tests:  # what may be the best is where a block begins, and need not be made again
             most = min(most, *(every - self.step % every for every in self._tests.values()))

@@ -16,7 +16,19 @@ from descend.aggregators.stationarity import comparable, is_stationary
 from descend.engine.block import measure
 from descend.engine.experiment import Experiment
 from descend.engine.numbers import Leaf, numbers_of, with_leaves
-from descend.engine.step import Carry, Origin, Standing, Taken, advance, evaluate, lift, observe, start, uncounted
+from descend.engine.step import (
+    Carry,
+    LossesAndGradient,
+    Origin,
+    Standing,
+    advance,
+    evaluate,
+    judged,
+    lift,
+    observe,
+    start,
+    uncounted,
+)
 from descend.errors import Untraceable
 from descend.graph.recorder import VALUE, Value, depends
 from descend.graph.simplify import simplified
@@ -32,8 +44,8 @@ MOST_ENTRIES_LAST = 64
 """The run axis stands last where no tensor of a run has more entries."""
 
 
-class Found(NamedTuple):
-    """What a step of one run found.
+class StepValues(NamedTuple):
+    """What one step computed of a run, beside the new carry.
 
     Attributes:
         total: weights · losses, [].
@@ -70,19 +82,19 @@ def finished(experiment: Experiment, carry: Carry, names: Iterable[str]) -> Fina
     """Evaluate where one run stands over the whole data, with the metrics of these names."""
     standing = Standing.of(experiment, carry)
     carry = carry._replace(params=standing.params)
-    taken, _, _ = evaluate(experiment, carry, None, False, experiment.aggregator.uses_jacobian)
-    rows = taken.jacobian if comparable(taken.names) else None
+    evaluated, _, _ = evaluate(experiment, carry, None, False, experiment.aggregator.uses_jacobian)
+    rows = evaluated.jacobian if comparable(evaluated.names) else None
     tested = standing.tested(experiment.objective)
-    observation = replace(observe(experiment, carry, taken, None, None), evaluate=lambda: tested)
+    observation = replace(observe(experiment, carry, evaluated, None, None), evaluate=lambda: tested)
     return Final(
         standing,
-        torch.dot(taken.weights, taken.values),
-        taken.values,
-        taken.weights,
-        norm(taken.gradients),
+        torch.dot(evaluated.weights, evaluated.values),
+        evaluated.values,
+        evaluated.weights,
+        norm(evaluated.gradients),
         tested,
         measure(experiment, names, observation),
-        torch.zeros_like(taken.values[0], dtype=torch.bool) if rows is None else is_stationary(rows),
+        torch.zeros_like(evaluated.values[0], dtype=torch.bool) if rows is None else is_stationary(rows),
     )
 
 
@@ -96,8 +108,8 @@ def seen(
     batch: Batch,
 ) -> dict[str, Tensor]:
     """Return what metrics see of the step from `before` to `after`, which was made with `weights`."""
-    taken = Taken(names, after.losses, weights, after.gradients)
-    return measure(experiment, due, observe(experiment, before, taken, after, batch))
+    evaluated = LossesAndGradient(names, after.losses, weights, after.gradients)
+    return measure(experiment, due, observe(experiment, before, evaluated, after, batch))
 
 
 def arranged(tree: Any, like: Any, where: str = "the carry") -> Any:
@@ -237,14 +249,13 @@ class Program:
     def step(self, due: tuple[str, ...]) -> Recorded:
         """Return the step that computes the metrics `due`; the carry's marks grow until they reproduce themselves."""
 
-        def step(numbers: Numbers, carry: Carry, batch: Batch) -> tuple[Carry, Found]:
+        def step(numbers: Numbers, carry: Carry, batch: Batch) -> tuple[Carry, StepValues]:
             experiment = with_leaves(self.experiment, numbers)
             jacobian = any(experiment.metrics[name].uses_jacobian for name in due)
-            after, taken = advance(experiment, carry, batch, uncounted, jacobian)
-            total = torch.dot(taken.weights, taken.values)
-            length = None if experiment.stop.gradient_norm is None else norm(taken.gradients)
-            observed = measure(experiment, due, observe(experiment, carry, taken, after, batch)) if due else {}
-            found = Found(total, taken.values, taken.weights, length, self._wanted(observed))
+            after, evaluated = advance(experiment, carry, batch, uncounted, jacobian)
+            total, length = judged(experiment, evaluated, after)
+            observed = measure(experiment, due, observe(experiment, carry, evaluated, after, batch)) if due else {}
+            found = StepValues(total, evaluated.values, evaluated.weights, length, self._wanted(observed))
             return arranged(after, carry), found
 
         if due not in self._steps:

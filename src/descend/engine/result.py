@@ -1,4 +1,4 @@
-"""What a run leaves behind, as one object."""
+"""The result of a run, as one object."""
 
 import json
 import math

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from descend.engine.backends.choose import choose, numbers_of_one, record_experiment
+from descend.engine.backends.choose import Recording, choose, numbers_of_one, record_experiment
 from descend.engine.budgeted import within_budgets
 from descend.engine.check import check_start
 from descend.engine.checkpoint import Clock, Every, save
@@ -22,12 +22,25 @@ from descend.engine.results import content, recorded_at_the_end, results, traine
 from descend.engine.sink import Sink
 from descend.engine.step import Evaluation, total
 from descend.engine.stopping import Verdict
-from descend.engine.streams import begin
+from descend.engine.streams import Beginning, begin
 from descend.errors import never_exits
 from descend.graph.chance import Chance
 from descend.graph.compat import pytree
 from descend.records import Column, Records, last
 from descend.types import Loss, Params
+
+
+def record_run(experiment: Experiment) -> tuple[Beginning, Recording]:
+    """Return where a run of an experiment begins, and its step recorded.
+
+    Raises:
+        ConfigurationError: the experiment cannot start.
+    """
+    beginning = begin(experiment, [experiment.seed], [experiment.objective], own=False)
+    placed, start = within_budgets(beginning.experiment), beginning.origin.of_run(0)
+    with computing(beginning.threads, beginning.streams.device):
+        names = check_start(placed, start)
+        return beginning, record_experiment(placed, names, start, beginning.streams.example(), arrays=True)
 
 
 class Run:
@@ -43,13 +56,9 @@ class Run:
 
     @never_exits()
     def __init__(self, experiment: Experiment, backend: str | None = None) -> None:
-        beginning = begin(experiment, [experiment.seed], [experiment.objective], own=False)
-        self.experiment = within_budgets(beginning.experiment)
-        start = beginning.origin.of_run(0)
+        beginning, recording = record_run(experiment)
+        self.experiment, self.names = recording.experiment, recording.names
         with computing(beginning.threads, beginning.streams.device):
-            self.names = check_start(self.experiment, start)
-            batch = beginning.streams.example()
-            recording = record_experiment(self.experiment, self.names, start, batch, arrays=True)
             made = choose(recording, numbers_of_one(recording.program), beginning.origin, name=backend)
         self.loop = Loop(self.experiment, made, beginning.streams, 1, beginning.threads)
         self._final: Final | None = None
@@ -99,7 +108,7 @@ class Run:
             self.loop.save = None
             print(f"descend: {path} cannot be written: {error}; the run goes on without it.", file=sys.stderr)
 
-    def leave(self) -> None:
+    def save_last(self) -> None:
         """Write the last checkpoint: where the run ended, and the state from which a longer one goes on."""
         if self._path is not None:
             self._write(content(self.loop, self.loop.resumable(), self.final.standing), self._path)
@@ -155,14 +164,15 @@ def run(experiment: Experiment, sinks: Sequence[Sink] = ()) -> Result:
 def drive(
     run: Run,
     sinks: Sequence[Sink],
-    leave: Callable[[Run, Result], Records] | None = None,
+    at_end: Callable[[Run, Result], Records] | None = None,
     earlier: Sequence[Records] = (),
 ) -> Result:
     """Make a run that is ready to start.
 
     Args:
         earlier: what was recorded before the run was interrupted.
-        leave: leaves what the sinks don't, a checkpoint say, and returns the last records: a picture of the run.
+        at_end: called with the run and its result; it writes what the sinks do not, a picture say, and returns the last
+            records.
     """
     blocks = list(earlier)
     try:
@@ -174,9 +184,9 @@ def drive(
             result = documented(run, run.result(), blocks)
         for sink in sinks:
             sink.save()
-        run.leave()
-        if leave is not None:
-            hand_to(leave(run, result), sinks)
+        run.save_last()
+        if at_end is not None:
+            hand_to(at_end(run, result), sinks)
     except Exception as error:
         verdict = Verdict("failed", f"{type(error).__name__}: {error}", run.loop.step)
         close_all(sinks, documented(run, run.unevaluated(verdict), blocks))

@@ -52,7 +52,7 @@ def same(a: Any, b: Any, seen: set[tuple[int, int]] | None = None) -> bool:
 def kept(owner: Any) -> dict[str, Any] | None:
     """Return what an object keeps by name, in slots too; None where it is a value, which can be compared itself.
 
-    What a `cached_property` was asked for is left out: it is made anew of the rest.
+    What a `cached_property` was asked for is left out: it is made again from the rest.
     """
     slots = [slot for kind in type(owner).__mro__ for slot in slots_of(kind)]
     state = {name: getattr(owner, name) for name in slots if hasattr(owner, name)} | dict(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple, Self, cast
 
 import torch
 from torch import Tensor
@@ -13,8 +13,10 @@ from descend.engine.experiment import Experiment
 from descend.engine.flat import begin_state, make_update, point_reported
 from descend.graph.chance import UPDATE, Chance
 from descend.graph.compat import pytree
+from descend.objectives.least_squares import LeastSquares
 from descend.objectives.objective import Objective
 from descend.types import Batch, Loss, Losses, Observation, Params, State, Total
+from descend.vectors import norm
 
 
 class Carry(NamedTuple):
@@ -158,11 +160,16 @@ class Evaluation:
         device = next(iter(params.values())).device.type
         lower = self.lowered and self.training
         # Casts that are kept for a second use would be kept beyond the step that is recorded.
-        cast = torch.autocast(device, torch.bfloat16, cache_enabled=False) if lower else nullcontext()
-        with self.chance or nullcontext(), cast:
+        lowering = torch.autocast(device, torch.bfloat16, cache_enabled=False) if lower else nullcontext()
+        with self.chance or nullcontext(), lowering:
             found = objective.training_losses(params, self.batch) if self.training else None
             losses, state = (objective.losses(params, self.batch), self.state) if found is None else found
         return {name: loss.to(dtype) for name, loss in losses.items()}, state
+
+    def residuals(self, params: Params) -> Tensor:
+        """Return the residuals [m] of an objective of least squares."""
+        objective = cast(LeastSquares, self.objective)
+        return objective.residuals(params, self.batch).to(next(iter(params.values())).dtype)
 
 
 def total(evaluation: Evaluation, weights: Tensor) -> Loss:
@@ -172,6 +179,29 @@ def total(evaluation: Evaluation, weights: Tensor) -> Loss:
         return torch.dot(weights, torch.stack(tuple(evaluation(params)[0].values())))
 
     return loss
+
+
+@dataclass(frozen=True)
+class StepLoss:
+    """The loss as an optimizer's step is given it: its value at the step's parameters is known, not computed again.
+
+    Attributes:
+        loss: the function.
+        params, value: the step's parameters, and its value there, [].
+        evaluation: the losses that it is made of.
+    """
+
+    loss: Loss
+    params: Params
+    value: Tensor
+    evaluation: Evaluation
+
+    def __call__(self, params: Params) -> Tensor:
+        return self.value if params is self.params else self.loss(params)
+
+    def residuals(self, params: Params) -> Tensor:
+        """Return the residuals [m] whose sum of squares the loss is; for optimizers that ask for them."""
+        return self.evaluation.residuals(params)
 
 
 def start(experiment: Experiment, origin: Origin) -> Carry:
@@ -220,8 +250,8 @@ def uncounted(loss: Loss) -> Loss:
     return loss
 
 
-class Taken(NamedTuple):
-    """What an evaluation of the losses found: their names, values [m], weights [m], and the weighted gradient.
+class LossesAndGradient(NamedTuple):
+    """The losses of a step: their names, values [m] and weights [m], and the gradient of their weighted sum.
 
     The Jacobian [m, n] is there where it was asked for.
     """
@@ -243,7 +273,7 @@ def evaluation_at(
 
 def evaluate(
     experiment: Experiment, carry: Carry, batch: Batch, training: bool, jacobian: bool = False
-) -> tuple[Taken, State, State]:
+) -> tuple[LossesAndGradient, State, State]:
     """Return the losses at the carry's parameters, the aggregator's weights, and the gradient of λ·losses.
 
     Of an aggregator without weights they are 1, and in the gradient's place stands its direction. Behind them stand
@@ -269,28 +299,43 @@ def evaluate(
         weights, gradients = torch.ones_like(found.values), found.named(direction)
     rows = found.jacobian() if jacobian and several else None
     kept = pytree.tree_map(lambda x: x.detach() if isinstance(x, Tensor) else x, objective)
-    return Taken(tuple(found.losses), found.values, weights, gradients, rows), state, kept
+    return LossesAndGradient(tuple(found.losses), found.values, weights, gradients, rows), state, kept
 
 
 def advance(
     experiment: Experiment, carry: Carry, batch: Batch, count: Callable[[Loss], Loss], jacobian: bool = False
-) -> tuple[Carry, Taken]:
+) -> tuple[Carry, LossesAndGradient]:
     """Make one update; runs without autograd around it.
 
     Args:
         count: wraps the scalar function handed to the optimizer, to count its evaluations.
         jacobian: as for `evaluate`.
     """
-    taken, aggregator, objective = evaluate(experiment, carry, batch, True, jacobian)
+    evaluated, aggregator, objective = evaluate(experiment, carry, batch, True, jacobian)
     evaluation = evaluation_at(experiment, carry, batch, training=True)
-    loss = count(total(evaluation, taken.weights))
+    value = torch.dot(evaluated.weights, evaluated.values)
+    loss = StepLoss(count(total(evaluation, evaluated.weights)), carry.params, value, evaluation)
     optimizer = experiment.optimizer_at(carry.step)
-    gradients = experiment.clip(taken.gradients)
+    gradients = experiment.clip(evaluated.gradients)
     with nullcontext() if optimizer.seeds_itself else carry.chance(UPDATE):
         found, state = make_update(optimizer, carry.params, gradients, carry.optimizer, loss)
     # A number [] that was given as a tensor would make float64 of a float32 parameter [].
     params = {name: found[name].to(x.dtype) for name, x in carry.params.items()}
-    return Carry(params, state, aggregator, objective, taken.gradients, taken.values, carry.step + 1, carry.seed), taken
+    return Carry(
+        params, state, aggregator, objective, evaluated.gradients, evaluated.values, carry.step + 1, carry.seed
+    ), evaluated
+
+
+def judged(experiment: Experiment, evaluated: LossesAndGradient, after: Carry) -> tuple[Tensor, Tensor | None]:
+    """Return the total and ‖gradient‖₂ by which a run is judged at a step, [] each; None where no rule asks for that.
+
+    They are those at the parameters, save of a method that tries points: it knows those of the best.
+    """
+    if experiment.optimizer.tries:
+        value, length = experiment.optimizer.judged(after.optimizer)
+    else:
+        value, length = torch.dot(evaluated.weights, evaluated.values), norm(evaluated.gradients)
+    return value, None if experiment.stop.gradient_norm is None else length
 
 
 class Standing(NamedTuple):
@@ -308,8 +353,10 @@ class Standing(NamedTuple):
 
     @classmethod
     def of(cls, experiment: Experiment, carry: Carry) -> "Standing":
-        """Return where a carry stands."""
+        """Return where a carry stands; of a method that tries points, after it has seen the one on trial."""
         optimizer = experiment.optimizer
+        if optimizer.tries:
+            carry = advance(experiment, carry, None, uncounted)[0]._replace(objective=carry.objective)
         params = point_reported(optimizer, carry.params, carry.optimizer)
         return cls(params, carry.objective, optimizer.beside(carry.params, carry.optimizer))
 
@@ -328,7 +375,9 @@ def named_beside(metric: str, name: str) -> str:
     return f"{kind}{name}_{metric.removeprefix(kind)}"
 
 
-def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | None, batch: Batch) -> Observation:
+def observe(
+    experiment: Experiment, before: Carry, evaluated: LossesAndGradient, after: Carry | None, batch: Batch
+) -> Observation:
     """Return what metrics may look at: the point `before`, what was found there, and the update, if one followed."""
     update = None if after is None else {name: after.params[name] - x for name, x in before.params.items()}
 
@@ -339,24 +388,24 @@ def observe(experiment: Experiment, before: Carry, taken: Taken, after: Carry | 
 
     def on(examples: float | None) -> Total:
         chosen = batch if examples is None else objective.sample(examples)
-        return objective.composed(total(evaluation(chosen), taken.weights), taken.weights, chosen)
+        return objective.composed(total(evaluation(chosen), evaluated.weights), evaluated.weights, chosen)
 
     def jacobian() -> Tensor:
-        if taken.jacobian is not None:
-            return taken.jacobian
+        if evaluated.jacobian is not None:
+            return evaluated.jacobian
         return LossGradients.of(evaluation(batch, after is not None), before.params)[0].jacobian()
 
     return Observation(
         step=before.step,
         params=before.params,
-        losses=dict(zip(taken.names, taken.values.unbind(), strict=True)),
-        weights=taken.weights,
-        gradients=taken.gradients,
+        losses=dict(zip(evaluated.names, evaluated.values.unbind(), strict=True)),
+        weights=evaluated.weights,
+        gradients=evaluated.gradients,
         previous=before.gradients,
-        previous_losses=dict(zip(taken.names, before.losses.unbind(), strict=True)),
+        previous_losses=dict(zip(evaluated.names, before.losses.unbind(), strict=True)),
         update=update,
         lr=experiment.optimizer_at(before.step).rates,
-        loss=total(evaluation(batch), taken.weights),
+        loss=total(evaluation(batch), evaluated.weights),
         total=on,
         jacobian=jacobian,
         evaluate=lambda: Standing.of(experiment, before).tested(experiment.objective),

@@ -15,7 +15,7 @@ from descend.objectives.objective import Objective
 from descend.types import Batch, Params, State
 
 MOST_BYTES = 2**26
-"""The batches of so many bytes, of all runs, are made ready on the device at a time, and those of an epoch at most."""
+"""At most this many bytes of batches, of all runs together, are on the device at a time, and at most an epoch."""
 
 
 class EpochSource:
@@ -139,13 +139,13 @@ class Streams:
 
         in_order = self._of_run.tolist() == list(range(len(drawn)))
 
-        def together(*parts: Any) -> Any:
+        def stacked(*parts: Any) -> Any:
             if not isinstance(parts[0], Tensor):
                 return parts[0]
             every = torch.stack(parts, 1)
             return every if in_order else every[:, self._of_run]
 
-        return self._placed(pytree.tree_map(together, *drawn))
+        return self._placed(pytree.tree_map(stacked, *drawn))
 
     def _placed(self, batches: Batch) -> Batch:
         return pytree.tree_map(lambda x: x.to(self.device) if isinstance(x, Tensor) else x, batches)

@@ -28,7 +28,7 @@ from descend.output.sinks.trackers import Tracker
 from descend.schedules.schedule import Schedule
 
 NOT_NEEDED = ("metrics", "derivatives", "tracker", "sweep", "claims", "checkpoint", "evaluate", "wrap")
-"""What a run can do without."""
+"""Top-level keys that may be missing."""
 
 MOST_THREADS = 1024
 
@@ -87,7 +87,7 @@ def check_op(config: DictConfig, given: Mapping[str, Any], overrides: list[str])
     if asked and "${op" not in str(OmegaConf.to_container(config.objective, resolve=False)):
         raise ConfigurationError(
             f"{short(asked[0])} is given, but the objective takes no op; choose one that does, as digits_mlp or "
-            "op_at_point, or leave it away."
+            "op_at_point, or remove it."
         )
 
 
@@ -102,7 +102,7 @@ def check_evaluate(config: DictConfig, given: Mapping[str, Any], overrides: list
     if asked and "${evaluate" not in str(OmegaConf.to_container(config.metrics, resolve=False)):
         raise ConfigurationError(
             f"{short(asked[0])} is given, but the metrics hold no test_metrics that would take it; choose "
-            "metrics=default, or leave it away."
+            "metrics=default, or remove it."
         )
 
 
@@ -132,7 +132,7 @@ def as_plain(config: DictConfig) -> dict[str, Any]:
     container = dict.fromkeys(NOT_NEEDED) | container
     for key in known:
         if key not in container:
-            raise ConfigurationError(f"{key} was taken away, but every run needs it; leave ~{key} away, or set it.")
+            raise ConfigurationError(f"{key} was removed, but every run needs it; remove ~{key}, or set it.")
     return container
 
 

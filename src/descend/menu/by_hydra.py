@@ -7,7 +7,6 @@ from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.hydra import Hydra
 from hydra._internal.utils import create_config_search_path
-from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import ConfigSearchPath, SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig
@@ -37,6 +36,6 @@ def search_path(source: Source) -> ConfigSearchPath:
     return path
 
 
-def config_loader(source: Source = MENU) -> ConfigLoader:
-    """Return what finds the choices of a source, for `glob` in a sweep."""
+def config_loader(source: Source = MENU) -> ConfigLoaderImpl:
+    """Return what finds the choices of a source, for `glob` in a sweep and to tell where values come from."""
     return ConfigLoaderImpl(config_search_path=search_path(source))

@@ -18,7 +18,7 @@ def check_fields(path: str, target: Callable[..., Any], given: dict[str, Any]) -
     """Require that every field given exists in the class or function `target` and holds a value of its type.
 
     Only fields annotated with plain types (bool, int, float, str, None and unions and sequences of them) are checked;
-    what a field of another type accepts is for its class to say.
+    a class checks its fields of other types itself.
 
     Raises:
         ConfigurationError: naming `path`, the field, what was found and what was expected.

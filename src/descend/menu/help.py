@@ -16,6 +16,8 @@ descend: a lab bench for derivatives and optimizers in PyTorch.
   python run.py compare outputs/<day>/<time>           which setting is best, and how sure that is; compare --help
   python run.py report outputs/<day>/<time>            the same as a page: report.html
   python run.py optimizers                             every optimizer as a table; `python run.py objectives` likewise
+  python run.py new optimizer my_method                a file of your own to change, which runs; new --help
+  python run.py show optimizer=adam                    equations, values and where each comes from; nothing is run
   python run.py --cfg job optimizer=adam               show every field of a configuration
   python run.py --hydra-help                           Hydra's own flags
 

@@ -35,7 +35,7 @@ EXTRAS = {
 
 
 INNER = re.compile(r"Could not override '(?P<outer>\w+)\.(?P<inner>\w+)'\. No match")
-"""What Hydra says of a choice inside another choice's node, as `objective.data=digits`, where there is none."""
+"""Hydra's message where a choice is made inside a node that has none there, as `objective.data=digits`."""
 
 
 def sentence(error: BaseException) -> str:
@@ -83,7 +83,7 @@ def known(error: BaseException) -> str | None:
         return "A whole number has more digits than Python reads, but whole numbers end at 2^63; write it as 1e30, say."
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
-        return f"{mark.name}, line {mark.line + 1}: {error.problem}; mend the file there."
+        return f"{mark.name}, line {mark.line + 1}: {error.problem}; correct the file there."
     return None
 
 
@@ -162,5 +162,5 @@ def raised_by_user(error: BaseException) -> str | None:
         if file.is_file() and not any(folder in file.parents for folder in LIBRARIES):
             reason = short(" ".join(str(error).split()).rstrip("."), 300)
             place = f"{file.name}, line {frame.lineno}"
-            return f"{frame.name} raised {type(error).__name__}: {reason} ({place}); mend it there."
+            return f"{frame.name} raised {type(error).__name__}: {reason} ({place}); correct it there."
     return None

@@ -104,7 +104,7 @@ def grafts(overrides: Sequence[Override]) -> dict[str, str]:
 
     A choice inside another's node comes after it.
     """
-    if not all(map(is_choice, overrides)):
+    if not all(map(chooses_from_group, overrides)):
         return {}
     chosen = {override.key_or_group: str(override.value()) for override in overrides}
     if any(standing_alone(*pair) is None for pair in chosen.items()):
@@ -134,7 +134,7 @@ def grafted(chosen: tuple[tuple[str, str], ...], with_hydra: bool, source: Sourc
     return pickle.dumps(config)
 
 
-def is_choice(override: Override) -> bool:
+def chooses_from_group(override: Override) -> bool:
     """Tell whether an override does no more than choose from a group of the menu."""
     return is_plain(override) and (FOLDER / override.key_or_group).is_dir() and isinstance(override.value(), str)
 

@@ -34,7 +34,7 @@ def check_places(overrides: Sequence[Override], sweeps: bool) -> None:
     for each in overrides:
         key, text = each.key_or_group, short(str(each.input_line))
         if not sweeps and inside(key, FOR_SWEEPS):
-            raise ConfigurationError(f"{text} is for a sweep, but this is one run; add -m, or leave it away.")
+            raise ConfigurationError(f"{text} is for a sweep, but this is one run; add -m, or remove it.")
         if sweeps and inside(key, FOR_RUNS):
             raise ConfigurationError(f"{text} is for one run, but this is a sweep; set hydra.sweep.dir instead.")
         value: Any = each.value()
@@ -70,7 +70,7 @@ def known_before(overrides: Sequence[Override]) -> list[str]:
     """Return the overrides that can be composed before a choice is made of the swept groups: no field of theirs."""
     swept = [each.package or each.key_or_group for each in overrides if each.is_sweep_override()]
     later = [place for place in swept if place != "experiment"]
-    if "experiment" in swept:  # it may choose anew from every group
+    if "experiment" in swept:  # it may choose again from every group
         later += [folder.name for folder in FOLDER.iterdir() if folder.is_dir() and folder.name != "sweep"]
     return [
         str(each.input_line)

@@ -37,7 +37,7 @@ class Checkpoint:
 
 @dataclass
 class Claim:
-    """What some text prints for a number that a run records, and why the run's own is another, if it is."""
+    """The value that a text gives for a number that a run records, and why the run's value differs, if it does."""
 
     printed: float | None = None
     why: str = ""

@@ -35,7 +35,7 @@ def start_hydra(task: Task) -> None:
 
     Hydra's own `main` composes twice, the first time to read `hydra.mode` alone, which takes a fifth of a second. Here
     that is left out where the command line says the mode, by `-m` or its absence, and nothing else does. `main` is
-    called for what only shows something: --cfg, --info, --hydra-help, --shell-completion.
+    called by the flags that only show something: --cfg, --info, --hydra-help, --shell-completion.
 
     Raises:
         ConfigurationError: saying what is wrong with the command line, or with a file of the user's.
@@ -93,14 +93,22 @@ def reordered(overrides: list[str]) -> Iterator[None]:
 
 def opened(folder: str | None, beside: str | None) -> Hydra:
     """Return Hydra, looking for configurations in `folder` (None: the menu) and in `beside`."""
+    return Hydra.create_main_hydra2("cli", search_path(source_of(folder, beside)))
+
+
+def source_of(folder: str | None, beside: str | None) -> Source:
+    """Return where `--config-path` (None: the menu) and `--config-dir` say to compose from.
+
+    Raises:
+        ConfigurationError: there is no such folder.
+    """
     for flag, given in (("--config-path", folder), ("--config-dir", beside)):
         if given is not None and not Path(given).is_dir():
             raise ConfigurationError(f"{flag} is {given}, but there is no such folder; check its name.")
-    source = Source(
+    return Source(
         folder=str(Path(folder).resolve()) if folder else MENU.folder,
         beside=(f"file://{Path(beside).resolve()}",) if beside else (),
     )
-    return Hydra.create_main_hydra2("cli", search_path(source))
 
 
 def files_say_mode(beside: str | None, overrides: list[str]) -> bool:

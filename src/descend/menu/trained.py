@@ -1,4 +1,4 @@
-"""What a run has trained, read from its folder."""
+"""The trained objective of a run, read from its folder."""
 
 from pathlib import Path
 
@@ -37,7 +37,7 @@ class Trained(dict[str, Tensor]):
 
     @property
     def objective(self) -> Objective:
-        """The run's objective, made anew from the configuration in its folder, with its state as training left it.
+        """The run's objective, made again from the configuration in its folder, with its state as training left it.
 
         It is on the CPU, in the run's precision.
 
@@ -56,7 +56,7 @@ class Trained(dict[str, Tensor]):
 
     @property
     def module(self) -> nn.Module:
-        """The trained module, made anew, its buffers as training left them, in its evaluation mode.
+        """The trained module, made again, with its buffers as training left them, in its evaluation mode.
 
         Raises:
             ConfigurationError: the run trained no module; see `objective`, too.

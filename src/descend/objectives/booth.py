@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from descend.objectives.test_function import TestFunction
+from descend.objectives.sum_of_squares import SumOfSquares
 
 
 @dataclass(frozen=True)
-class Booth(TestFunction):
+class Booth(SumOfSquares):
     """f(x, y) = (x + 2y − 7)² + (2x + y − 5)²: a quadratic of condition number 9.
 
     Jamil & Yang, "A literature survey of benchmark functions for global optimisation problems", Int. J. Mathematical
@@ -19,6 +20,6 @@ class Booth(TestFunction):
     minimum = 0.0
     minimizers = ((1.0, 3.0),)
 
-    def value(self, x: Tensor) -> Tensor:
+    def terms(self, x: Tensor) -> Tensor:
         x, y = x.unbind()
-        return (x + 2 * y - 7) ** 2 + (2 * x + y - 5) ** 2
+        return torch.stack([x + 2 * y - 7, 2 * x + y - 5])

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from descend.objectives.test_function import TestFunction
+from descend.objectives.sum_of_squares import SumOfSquares
 
 
 @dataclass(frozen=True)
-class FreudensteinRoth(TestFunction):
+class FreudensteinRoth(SumOfSquares):
     """f(x, y) = (x − 13 + ((5 − y) y − 2) y)² + (x − 29 + ((y + 1) y − 14) y)².
 
     Freudenstein & Roth, "Numerical solution of systems of nonlinear equations", Journal of the ACM 10 (1963); no. 2 of
@@ -21,9 +22,9 @@ class FreudensteinRoth(TestFunction):
     minimum = 0.0
     minimizers = ((5.0, 4.0),)
 
-    def value(self, x: Tensor) -> Tensor:
+    def terms(self, x: Tensor) -> Tensor:
         x, y = x.unbind()
-        return (x - 13 + ((5 - y) * y - 2) * y) ** 2 + (x - 29 + ((y + 1) * y - 14) * y) ** 2
+        return torch.stack([x - 13 + ((5 - y) * y - 2) * y, x - 29 + ((y + 1) * y - 14) * y])
 
     def customary_start(self) -> Sequence[float]:
         return [0.5, -2.0]

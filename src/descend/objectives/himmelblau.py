@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
-from descend.objectives.test_function import TestFunction
+from descend.objectives.sum_of_squares import SumOfSquares
 
 
 @dataclass(frozen=True)
-class Himmelblau(TestFunction):
+class Himmelblau(SumOfSquares):
     """f(x, y) = (x² + y − 11)² + (x + y² − 7)²: four minima of one height.
 
     Himmelblau, "Applied nonlinear programming" (1972). Three of the minimisers are roots of a cubic, given to double
@@ -24,6 +25,6 @@ class Himmelblau(TestFunction):
         (3.5844283403304917, -1.8481265269644036),
     )
 
-    def value(self, x: Tensor) -> Tensor:
+    def terms(self, x: Tensor) -> Tensor:
         x, y = x.unbind()
-        return (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2
+        return torch.stack([x**2 + y - 11, x + y**2 - 7])

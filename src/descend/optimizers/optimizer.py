@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
+from torch import Tensor
+
 from descend.checks import check_number
 from descend.scalars import Scalar
 from descend.types import Loss, Params, State
@@ -48,6 +50,11 @@ class Optimizer(ABC):
     def differentiates(self) -> int:
         """The highest order of derivatives of `loss` that a step computes itself; tried before the run if above 1."""
         return 0
+
+    @property
+    def fits(self) -> bool:
+        """Whether it asks `loss.residuals`, which an objective of `LeastSquares` has: params -> r [m] with f = ‖r‖²."""
+        return False
 
     def evaluations(self, steps: int, state: State) -> dict[str, int]:
         """Return what `steps` steps evaluated beyond the gradients they were given, by the names of result.json.
@@ -102,10 +109,22 @@ class Optimizer(ABC):
         """Whether `reported` or `beside` have other points than the parameters."""
         return False
 
+    @property
+    def tries(self) -> bool:
+        """Whether the parameters are a trial point, which a step sees and then takes or leaves.
+
+        Such a run stands at `reported` after the step that sees the parameters, and is judged by `judged`.
+        """
+        return False
+
+    def judged(self, state: State) -> tuple[Tensor, Tensor]:
+        """Return the value and ‖gradient‖ at the point reported, [] each, of a method that `tries`."""
+        raise NotImplementedError
+
     @abstractmethod
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
         """Return new parameters and state; nothing passed in is changed.
 
         Runs without autograd. `loss` is the scalar function whose gradient was given, for line searches and curvature;
-        first-order methods never call it.
+        first-order methods never call it. Its value at `params` is known: to ask for that evaluates nothing.
         """

@@ -15,14 +15,14 @@ from descend.vectors import dot, quotient
 
 @dataclass(frozen=True)
 class Polyak(Optimizer):
-    """x ← x − lr · (f(x) − f*) / ‖g‖² · g: for lr = 1 the step to where a line along −g would reach f*.
+    """x ← x − lr · (f(x) − f⋆) / ‖g‖² · g: for lr = 1 the step to where a line along −g would reach f⋆.
 
     Polyak, "Minimization of unsmooth functionals" (USSR Comput. Math. Math. Phys. 9, 1969). It needs the least value
-    f*, and gradients that no clipping has shortened; a step costs a further evaluation of f.
+    f⋆, and gradients that no clipping has shortened.
 
     Args:
         lr: a factor of the step, > 0; below 2 it converges on convex functions.
-        optimum: f*; where f(x) is below it, the step is 0.
+        optimum: f⋆; where f(x) is below it, the step is 0.
     """
 
     lr: float = 1.0
@@ -31,9 +31,6 @@ class Polyak(Optimizer):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_number(self, "optimum", above=-math.inf, below=math.inf)
-
-    def evaluations(self, steps: int, state: State) -> dict[str, int]:
-        return {"function": steps}
 
     def init(self, params: Params) -> State:
         return {}
@@ -47,5 +44,5 @@ class Polyak(Optimizer):
         return self.lr * quotient(self.gap(params, loss), real(dot(gradients, gradients)))
 
     def gap(self, params: Params, loss: Loss) -> Tensor:
-        """Return max(0, f(x) − f*), float64 []."""
+        """Return max(0, f(x) − f⋆), float64 []."""
         return (real(loss(params)) - self.optimum).clamp(min=0)

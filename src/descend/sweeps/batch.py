@@ -152,7 +152,7 @@ def run_group(
 
 
 def cut(places: list[int], most: int) -> list[list[int]]:
-    """Return places in parts of at most so many."""
+    """Return places in parts of at most this size."""
     return [places[at : at + most] for at in range(0, len(places), most)]
 
 
@@ -327,7 +327,7 @@ def keep(loop: Loop, curves: Curves, group: Group, checkpoints: Checkpoints) -> 
 
 
 def read_checkpoint(path: Path) -> dict[str, Any] | None:
-    """Return a chunk's checkpoint; None where there is none, or none that can be used: the chunk is then made anew."""
+    """Return a chunk's checkpoint; None where there is none, or none that can be used: the chunk is then made again."""
     if not path.exists() and not path.with_name(BEFORE).exists():
         return None
     try:

@@ -11,17 +11,17 @@ import polars as pl
 
 from descend.engine.signals import noted
 from descend.errors import ConfigurationError, Untraceable
-from descend.sweeps.aside import Aside
 from descend.sweeps.batch import Checkpoints, all_failed, device_of, run_group, run_serially
 from descend.sweeps.ends import Ends
 from descend.sweeps.halving import Rung
 from descend.sweeps.hidden import check_fields_alone
 from descend.sweeps.job import Chunk, Group, Job
+from descend.sweeps.picture_process import PictureProcess
 from descend.sweeps.plan import Plan, built
 from descend.sweeps.progress import SweepBar
 from descend.sweeps.report import report
 from descend.sweeps.settings import Settings
-from descend.sweeps.store import CHECKPOINTS, Outbox, Store
+from descend.sweeps.store import CHECKPOINTS, ChunkFiles, Store
 
 CarryOut = Callable[[Plan, Settings, Store], int]
 """Runs what a store lacks of a plan; returns the number of the signal that stopped it, 0 where none did."""
@@ -42,12 +42,12 @@ def conduct(
         carry: runs what the store lacks; None does so in this process.
         begun: called once the folder is this sweep's alone.
     """
-    with Store(folder, plan.jobs, named(plan.jobs, settings)) as store, Aside() as aside:
+    with Store(folder, plan.jobs, named(plan.jobs, settings)) as store, PictureProcess() as drawer:
         begun()
         stopped = (carry or carry_out)(plan, settings, store)
         table = store.table()
-        report(plan, settings, store, table, aside)
-    return told(plan, table, folder, stopped)
+        report(plan, settings, store, table, drawer)
+    return exit_code(plan, table, folder, stopped)
 
 
 def named(jobs: Sequence[Job], settings: Settings) -> list[list[str]]:
@@ -57,7 +57,7 @@ def named(jobs: Sequence[Job], settings: Settings) -> list[list[str]]:
     return made
 
 
-def told(plan: Plan, table: pl.DataFrame, folder: Path, stopped: int) -> int:
+def exit_code(plan: Plan, table: pl.DataFrame, folder: Path, stopped: int) -> int:
     """Tell of a sweep that is stopped, and of its runs that failed; return the exit code.
 
     Args:
@@ -76,7 +76,7 @@ def told(plan: Plan, table: pl.DataFrame, folder: Path, stopped: int) -> int:
     return 1 if len(failed) else 0
 
 
-def carry_out(plan: Plan, settings: Settings, store: Store | Outbox) -> int:
+def carry_out(plan: Plan, settings: Settings, store: Store | ChunkFiles) -> int:
     """Run what a store lacks of a plan, keeping each chunk as it is complete.
 
     Returns:

@@ -25,8 +25,8 @@ Build = Callable[[Sequence[str]], Experiment]
 
 
 @dataclasses.dataclass(frozen=True)
-class Landing:
-    """Where a swept key's value goes.
+class SweptTarget:
+    """What a swept key sets in an experiment.
 
     Attributes:
         leaves: the numbers it sets, and for each its place in the list where the value is one.
@@ -42,8 +42,8 @@ class Landing:
 def groups(jobs: Sequence[Job], build: Build) -> list[Group]:
     """Return the jobs in groups, in the order of their first jobs.
 
-    No experiment is built for each job: one is for each structure, and one more for each swept key, to see where its
-    value lands. A number that is exactly 0 counts as structure, because methods leave out what is switched off.
+    No experiment is built for each job: one is for each structure, and one more for each swept key, to see what
+    it sets. A number that is exactly 0 counts as structure, because methods leave out what is switched off.
 
     Raises:
         ConfigurationError: a job's configuration is wrong; the sentence names its overrides.
@@ -56,16 +56,16 @@ def groups(jobs: Sequence[Job], build: Build) -> list[Group]:
         members, kept = pending.pop(0)
         template = built_or_told(build, members[0].overrides)
         free = [key for key in members[0].swept if key not in kept]
-        seen = {key: landing(key, members, values[key], template, build) for key in free}
-        landings = {key: found for key, found in seen.items() if found is not None}
-        lost = seen.keys() - landings.keys()
-        numbers = {key for key, found in landings.items() if found.leaves}
+        seen = {key: target_of(key, members, values[key], template, build) for key in free}
+        targets = {key: found for key, found in seen.items() if found is not None}
+        lost = seen.keys() - targets.keys()
+        numbers = {key for key, found in targets.items() if found.leaves}
         parts = parts_by(members, lost, lambda key, text: text)
         parts = [half for part in parts for half in parts_by(part, numbers, lambda key, text: zeros(values[key][text]))]
         if lost or len(parts) > 1:
             pending = [(part, kept | lost) for part in parts] + pending
         else:
-            made.append(group(members, template, landings, values))
+            made.append(group(members, template, targets, values))
     return sorted(made, key=lambda group: group.jobs[0].index)
 
 
@@ -101,35 +101,35 @@ def parts_by(jobs: Sequence[Job], keys: set[str], trait: Callable[[str, str], An
     return list(parts.values())
 
 
-def landing(
+def target_of(
     key: str, jobs: Sequence[Job], values: Mapping[str, Any], template: Experiment, build: Build
-) -> Landing | None:
-    """Return where a key's value lands, seen by building a second experiment; None where it is structure.
+) -> SweptTarget | None:
+    """Return what a key sets, seen by building a second experiment; None where it is structure.
 
-    A value lands in numbers only where the experiment with these numbers replaced is the one that its classes make, in
-    everything that hangs on it: a class may have derived something from a number when it was made.
+    A key sets numbers alone only where the experiment with these numbers replaced is the one that its classes make, in
+    everything that depends on them: a class may have derived something from a number when it was made.
     """
     first = jobs[0].swept[key]
     other = next((job.swept[key] for job in jobs if values[job.swept[key]] != values[first]), None)
     if other is None:
-        return Landing()
+        return SweptTarget()
     value = values[other]
     probe = built_or_told(build, [f"{key}={other}" if o.split("=", 1)[0] == key else o for o in jobs[0].overrides])
     if same(dataclasses.replace(template, seed=probe.seed), probe) and probe.seed == value:
-        return Landing(seed=True)
+        return SweptTarget(seed=True)
     own: Any = template.objective  # a dataclass, as every objective is
     for field in own.start_fields:
         objective = dataclasses.replace(own, **{field: getattr(probe.objective, field)})
         if key == f"objective.{field}" and same(dataclasses.replace(template, objective=objective), probe):
-            return Landing(start=field)
+            return SweptTarget(start=field)
     before, after = leaves(template), leaves(probe)
     changed = [leaf for leaf in before if before[leaf] != after.get(leaf)]
     moved = with_leaves(template, {leaf: after[leaf] for leaf in changed if leaf in after})
-    landed: dict[Leaf, int | None] = dict.fromkeys(changed)
+    places: dict[Leaf, int | None] = dict.fromkeys(changed)
     if isinstance(value, list):  # other jobs may change elements that are the same in these two
-        landed = {(*leaf[:-1], i): i for leaf in changed for i in range(len(value))}
-    lands = landed and same(moved, probe) and all(after.get(leaf) == element(value, i) for leaf, i in landed.items())
-    return Landing(leaves=landed) if lands and set(changed) <= landed.keys() else None
+        places = {(*leaf[:-1], i): i for leaf in changed for i in range(len(value))}
+    fits = places and same(moved, probe) and all(after.get(leaf) == element(value, i) for leaf, i in places.items())
+    return SweptTarget(leaves=places) if fits and set(changed) <= places.keys() else None
 
 
 def element(value: Any, place: int | None) -> float:
@@ -143,17 +143,20 @@ def zeros(value: Any) -> Any:
 
 
 def group(
-    jobs: Sequence[Job], template: Experiment, landings: Mapping[str, Landing], values: Mapping[str, Mapping[str, Any]]
+    jobs: Sequence[Job],
+    template: Experiment,
+    targets: Mapping[str, SweptTarget],
+    values: Mapping[str, Mapping[str, Any]],
 ) -> Group:
-    """Return the group of jobs whose swept keys land as told, each job's numbers checked by their classes."""
+    """Return the group of jobs with these targets of the swept keys, each job's numbers checked by their classes."""
     numbers = {
         leaf: [float(element(values[key][job.swept[key]], place)) for job in jobs]
-        for key, found in landings.items()
+        for key, found in targets.items()
         for leaf, place in found.leaves.items()
     }
-    seed = next((key for key, found in landings.items() if found.seed), None)
+    seed = next((key for key, found in targets.items() if found.seed), None)
     seeds = [template.seed if seed is None else values[seed][job.swept[seed]] for job in jobs]
-    starts = {found.start: key for key, found in landings.items() if found.start}
+    starts = {found.start: key for key, found in targets.items() if found.start}
     known: dict[tuple, Experiment] = {}
     objectives: list[Objective] = []
     for i, job in enumerate(jobs):
@@ -182,7 +185,7 @@ def checked_objective(
 
 
 def remade(owner: Any, numbers: Mapping[Leaf, float]) -> Any:
-    """Return a dataclass made anew with some numbers inside it replaced, its checks run."""
+    """Return a new dataclass with some numbers inside it replaced, its checks run."""
     changes: dict[str, Any] = {}
     for name in {str(leaf[0]) for leaf in numbers}:
         inner = below(numbers, name)

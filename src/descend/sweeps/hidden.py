@@ -24,10 +24,10 @@ from descend.graph.trace import tensors
 from descend.sweeps.job import Group
 
 STEPS = 2
-"""What a method keeps from step to step counts from the second one on."""
+"""Two steps: what a method keeps between steps has no effect before the second."""
 
 ROUNDING = 16
-"""Two ways to the same numbers may round apart by so many units in the last place of the greatest."""
+"""Two computations of the same numbers may differ by this many units in the last place of the greatest."""
 
 
 @never_exits()

@@ -1,4 +1,4 @@
-"""What a sweep is made of: jobs, groups of jobs of one structure, and the outcomes of a chunk of them."""
+"""The parts of a sweep: jobs, groups of jobs of one structure, and the results of a chunk of jobs."""
 
 import json
 from collections.abc import Sequence
@@ -98,7 +98,7 @@ class Group:
 
 @dataclass(frozen=True)
 class Chunk:
-    """What some jobs of a group left: it is complete, and is stored as a whole.
+    """The results of some jobs of a group: complete, and stored as a whole.
 
     Attributes:
         results: the result of each job, in the order of `jobs`; their `blocks` are empty.

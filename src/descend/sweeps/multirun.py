@@ -28,10 +28,10 @@ from descend.sweeps.halving import Halving
 from descend.sweeps.parts import Elsewhere
 from descend.sweeps.plan import plan
 from descend.sweeps.report import show_plan
-from descend.sweeps.search import Search
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import Sampling
 from descend.sweeps.study import Study
+from descend.sweeps.study_sweep import StudySweep
 
 STACKED = "hydra_plugins.descend.BatchedLauncher"
 
@@ -52,7 +52,7 @@ def multirun(config: DictConfig, context: HydraContext, overrides: Sequence[str]
     own, source = run_overrides(overrides), Source.of(config)
     if chosen.study is not None:
         with users_errors():
-            search = Search.of(own, chosen, chosen.study, source)
+            search = StudySweep.of(own, chosen, chosen.study, source)
         folder = folder_of(config, chosen)
         with writing(folder, fresh=not chosen.resume):
             return search.conducted(folder, partial(OmegaConf.save, config, folder / "multirun.yaml"))
@@ -116,7 +116,9 @@ def settings(config: DictConfig) -> Settings:
     """
     node: Any = resolved(config.get("sweep"))
     if not isinstance(node, dict) or "sampling" not in node:
-        raise ConfigurationError(f"sweep is {short(repr(node))}, but it must say how to sample; choose sweep=grid.")
+        raise ConfigurationError(
+            f"sweep is {short(repr(node))}, but it must say how points are sampled; choose sweep=grid."
+        )
     sampling = make("sweep.sampling", node.pop("sampling"), Sampling)
     parts = {name: part_of(node, name, kind) for name, kind in {"halving": Halving, "study": Study}.items()}
     return Settings(sampling=sampling, every=checkpoints(config), **parts, **checked_fields("sweep", Settings, node))
@@ -146,12 +148,12 @@ def check_settings(settings: Settings, overrides: Sequence[str], config: DictCon
     if asked and settings.study is None and not any("interval(" in override for override in overrides):
         raise ConfigurationError(
             f"{asked[0]} says how points are taken from intervals, but none is swept; write one, as "
-            "optimizer.lr='interval(0.1,1)', or leave it away."
+            "optimizer.lr='interval(0.1,1)', or remove it."
         )
     if settings.parts is not None and not elsewhere(config):
         raise ConfigurationError(
             f"sweep.parts is {settings.parts}, but the launcher runs the sweep in this process; choose another, as "
-            "hydra/launcher=joblib, or leave it away."
+            "hydra/launcher=joblib, or remove it."
         )
     if (settings.halving or settings.study) and elsewhere(config):
         raise ConfigurationError(
@@ -166,8 +168,8 @@ def check_settings(settings: Settings, overrides: Sequence[str], config: DictCon
     given = [text for text in config.hydra.overrides.hydra if text.startswith("hydra.sweep.dir=")]
     if settings.resume and given and Path(settings.resume).resolve() != Path(config.hydra.sweep.dir).resolve():
         raise ConfigurationError(
-            f"{given[-1]} and sweep.resume={settings.resume} name two folders; a sweep goes on in its own: leave the "
-            "first away."
+            f"{given[-1]} and sweep.resume={settings.resume} name two folders, but a sweep goes on in its own; "
+            "remove the first."
         )
 
 

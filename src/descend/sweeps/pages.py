@@ -1,4 +1,4 @@
-"""What a sweep leaves for TensorBoard: folders of the best runs, and a row of the HParams page for every run."""
+"""The files of a sweep for TensorBoard: folders of the best runs, and a row of the HParams page for every run."""
 
 import shutil
 import warnings
@@ -39,7 +39,7 @@ MOST_METRICS = 5
 def write_pages(
     jobs: Sequence[Job], kept: int, store: Store, table: pl.DataFrame, composed: Callable[[Job], DictConfig]
 ) -> bool:
-    """Write anew all that TensorBoard shows of a sweep, and return whether it shows anything.
+    """Write again all that TensorBoard shows of a sweep, and return whether it shows anything.
 
     Each of the `kept` best runs (by the lowest value, or the lowest sum of several losses) gets a folder with
     result.json, what its trackers leave (records.parquet, an event file), its checkpoint and the configuration that

@@ -22,7 +22,7 @@ from descend.sweeps.batch import device_of
 from descend.sweeps.conduct import carry_out
 from descend.sweeps.plan import Plan, plan
 from descend.sweeps.settings import Settings
-from descend.sweeps.store import PARTS, Outbox, Store
+from descend.sweeps.store import PARTS, ChunkFiles, Store
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def run_part(
     here = host == socket.gethostname()
     own = replace(part(plan(overrides, settings, source), number, count), processes=count if here else 1)
     with in_turn(number) if here else nullcontext():
-        carry_out(own, settings, Outbox(folder, done))
+        carry_out(own, settings, ChunkFiles(folder, done))
 
 
 def part(plan: Plan, number: int, count: int) -> Plan:

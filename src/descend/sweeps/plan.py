@@ -25,7 +25,7 @@ from descend.sweeps.job import Group, Job
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import MOST_RUNS, jobs
 
-# Curves of more numbers than this are thinned to so many: they would fill memory, and no picture shows them.
+# Curves of more numbers than MOST_NUMBERS are thinned to THINNED: they would fill memory, and no picture shows them.
 MOST_NUMBERS = 20_000_000
 THINNED = 4_000_000
 
@@ -111,7 +111,7 @@ def check_dataclass(name: str, part: Any) -> None:
     """
     if isinstance(part, PARTS) and not is_dataclass(part):
         raise ConfigurationError(
-            f"{name} is a {type(part).__name__}, which is no dataclass, and a sweep compares and sets fields; put "
+            f"{name} is a {type(part).__name__}, which is not a dataclass, and a sweep compares and sets fields; put "
             f"@dataclass(frozen=True) above class {type(part).__name__}."
         )
 

@@ -13,8 +13,8 @@ from descend.menu.placing import check_places, parse
 from descend.sweeps.conduct import carry_out
 from descend.sweeps.multirun import check_settings, run_overrides, settings, sweep_overrides
 from descend.sweeps.plan import plan
-from descend.sweeps.search import Search
 from descend.sweeps.store import Store
+from descend.sweeps.study_sweep import StudySweep
 
 
 def sweep(overrides: Sequence[str]) -> pl.DataFrame:
@@ -23,7 +23,7 @@ def sweep(overrides: Sequence[str]) -> pl.DataFrame:
     An experiment that is a sweep in YAML is one here too: `descend.sweep(["experiment=first_order"])`.
 
     Raises:
-        ConfigurationError: any run cannot start, or `sweep` asks for what only a folder can have.
+        ConfigurationError: any run cannot start, or `sweep` asks for something that needs a folder.
     """
     with composing():
         check_places(parse(overrides), sweeps=True)
@@ -34,13 +34,13 @@ def sweep(overrides: Sequence[str]) -> pl.DataFrame:
     if chosen.resume or chosen.dry_run or any(about(override, "hydra") for override in overrides):
         raise ConfigurationError(
             "sweep.resume, sweep.dry_run and hydra are for the command line: from Python no folder is kept, no plan "
-            "shown and no launcher used; leave them away."
+            "shown and no launcher used; remove them."
         )
     check_settings(chosen, overrides, config)
     chosen, own = replace(chosen, keep="none"), run_overrides(overrides)
     with TemporaryDirectory(prefix="descend-") as folder:
         if chosen.study is not None:
-            search = Search.of(own, chosen, chosen.study)
+            search = StudySweep.of(own, chosen, chosen.study)
             with search.store(Path(folder)) as store:
                 stopped = search.carried_out(store)
                 return table_or_interrupt(store, stopped)

@@ -19,11 +19,11 @@ from descend.output.report.origin import origin_of
 from descend.output.report.printed import printable, terminal
 from descend.output.report.sources import column_of, with_seed
 from descend.output.report.together import Runs
-from descend.sweeps.aside import Aside
 from descend.sweeps.batch import bytes_of_one, device_of
 from descend.sweeps.job import Group
 from descend.sweeps.pages import MOST_ROWS, clear_pages, write_pages
 from descend.sweeps.paths import sweep_paths
+from descend.sweeps.picture_process import PictureProcess
 from descend.sweeps.plan import Plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import Store
@@ -75,24 +75,24 @@ def way_of(group: Group, settings: Settings) -> tuple[str, str]:
     return f"{one / 2**20:,.3g} MiB", "stacked" if programs == 1 else f"stacked, {programs:,} one after the other"
 
 
-def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, aside: Aside) -> None:
+def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, drawer: PictureProcess) -> None:
     """Leave the kept runs' folders, the HParams page and the pictures; print the best settings and the next command.
 
     Args:
-        aside: draws the picture.
+        drawer: draws the picture.
     """
     if not len(table):
         return
     kept = settings.kept(len(plan.jobs))
     runs = compared_runs(plan, store, table)
     found = comparisons_by(runs, settings.rank)
-    aside.draw(table, [column_of(key) for key in plan.jobs[0].swept], bands_of(found, runs.curves))
+    drawer.draw(table, [column_of(key) for key in plan.jobs[0].swept], bands_of(found, runs.curves))
     shown = False
     if kept:
         shown = write_pages(plan.jobs, kept, store, table, lambda job: compose(job.overrides, True, plan.source))
     else:
         clear_pages(plan.jobs, store.folder)
-    picture = aside.picture()
+    picture = drawer.picture()
     if picture is not None:
         (store.folder / "sweep.png").write_bytes(picture)
     paths = sweep_paths(plan.groups, store)

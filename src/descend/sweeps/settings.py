@@ -33,7 +33,7 @@ class Settings:
         halving: at which rungs the worse settings are stopped; None: all runs make all their steps.
         study: how settings are asked for as results come in; None: all are known from the start.
         keep: which runs get a folder of their own: `all`, `best`, `none`; None: all up to 200, the best 50 beyond. The
-            others are rows of TensorBoard's HParams page, save with `none`, which leaves TensorBoard nothing.
+            others are rows of TensorBoard's HParams page; with `none` nothing is written for TensorBoard.
         resume: the folder of an interrupted sweep to finish, or None.
         dry_run: show the plan and stop.
         fail_fast: stop at the first run that raises.

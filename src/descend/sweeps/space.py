@@ -156,7 +156,7 @@ class Axes:
         return made
 
 
-def axes(overrides: Sequence[str], config_loader: Any = None) -> Axes:
+def axes_of(overrides: Sequence[str], config_loader: Any = None) -> Axes:
     """Return what a multirun varies.
 
     Raises:

@@ -104,11 +104,11 @@ class Store:
                 index.commit()
         except sqlite3.OperationalError as error:
             raise ConfigurationError(
-                f"The index {path} cannot be written ({error}); see to its folder's disk and permissions."
+                f"The index {path} cannot be written ({error}); check the disk and the permissions of its folder."
             ) from error
         except sqlite3.DatabaseError as error:
             raise ConfigurationError(
-                f"The index {path} is damaged ({error}); the sweep cannot be resumed: start it anew in another folder."
+                f"The index {path} is damaged ({error}); the sweep cannot be resumed: start it again in another folder."
             ) from error
         if known is not None and known[0] != overrides:
             raise ConfigurationError(difference(self.folder, json.loads(known[0]), self._named))
@@ -135,7 +135,7 @@ class Store:
             path.unlink()
 
     def _drop_orphans(self) -> None:
-        """Remove curves whose rows a kill prevented: the next chunks may be cut otherwise and hold their runs again."""
+        """Remove curves whose rows a kill prevented: the next chunks may hold these runs again, in other groups."""
         known = {chunk for (chunk,) in self._index.execute("select distinct chunk from runs")}
         for number, path in curve_files(self.folder):
             if number not in known:
@@ -229,8 +229,8 @@ def table_of(jobs: Sequence[Job], results: Mapping[int, Mapping[str, Any]]) -> p
     return with_sum(pl.DataFrame(rows, infer_schema_length=None))
 
 
-class Outbox:
-    """Where a process that does not hold the index leaves its chunks; needs no locks, so any shared file system does.
+class ChunkFiles:
+    """The chunks of a process that does not hold the index, a file each; without locks, for any shared file system.
 
     Args:
         folder: of the sweep.
@@ -258,7 +258,7 @@ class Outbox:
 
 
 def curve_files(folder: Path) -> list[tuple[int, Path]]:
-    """Return the files of a sweep's curves by the number of their chunk; other files are no business of ours."""
+    """Return the files of a sweep's curves by the number of their chunk; other files are ignored."""
     found = ((path.stem, path) for path in (folder / "curves").glob("*.parquet"))
     return sorted((int(stem), path) for stem, path in found if stem.isdecimal())
 

@@ -128,10 +128,10 @@ class Study:
                 f"{self.sampler} of Optuna cannot draw these settings, or the study {self.name} had others before: "
                 f"{error}; choose another sweep.sampler, or another sweep.name."
             ) from error
-        return [(trial.number, {key: text(trial.params[key]) for key in spaces}) for trial in trials]
+        return [(trial.number, {key: text_of_value(trial.params[key]) for key in spaces}) for trial in trials]
 
 
-def tell(study: "OptunaStudy", values: Mapping[int, float], measure: Measure) -> None:
+def tell_values(study: "OptunaStudy", values: Mapping[int, float], measure: Measure) -> None:
     """Tell how settings did, by the number of their trials; what was told already stays."""
     study.set_user_attr("measure", f"{'-' if measure.highest else ''}{measure.label}")
     for number, value in values.items():
@@ -176,7 +176,7 @@ def seeded(kind: Any) -> bool:
     return "seed" in inspect.signature(kind).parameters
 
 
-def text(value: Any) -> str:
+def text_of_value(value: Any) -> str:
     """Return a value as an override has it: a number exact, so that a run alone gets the same."""
     return repr(value) if isinstance(value, float) else value
 

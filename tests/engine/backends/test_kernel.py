@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-from networks import toy
 from torch import Tensor
+from toy_networks import toy
 
 from descend.engine.backends import c_program, choose, kernel
 from descend.engine.backends.backend import Pattern
@@ -43,15 +43,15 @@ TRIED_ON = {
 # neither list.
 TAKEN = {
     "objective": """
-        ackley beale bohachevsky booth branch branin cagrad_toy cubic detached dixon_price dtlz2 easom expression
-        fonseca_fleming freudenstein_roth goldstein_price himmelblau levy loop matyas mccormick michalewicz op_at_point
-        op_on_vector parabola plane powell_singular quadratic rastrigin rosenbrock schwefel sine_plus_cosine
-        six_hump_camel sphere square_and_cube styblinski_tang three_hump_camel wood zakharov
+        ackley beale bohachevsky booth branch branin cagrad_toy cubic curve_fit detached dixon_price dtlz2 easom
+        expression fonseca_fleming freudenstein_roth goldstein_price himmelblau levy loop matyas mccormick michalewicz
+        op_at_point op_on_vector parabola plane powell_singular quadratic rastrigin rosenbrock schwefel
+        sine_plus_cosine six_hump_camel sphere square_and_cube styblinski_tang three_hump_camel wood zakharov
     """,
     "optimizer": """
-        adabelief adadelta adafactor adagrad adam adamax adamw ademamix adopt asgd barzilai_borwein came dadapt_adam
-        gradient_descent groups lamb lars lion mars momentum nadam nesterov polyak prodigy radam rmsprop rprop
-        schedule_free_adamw schedule_free_sgd sgd signum soap stochastic_polyak
+        adabelief adadelta adafactor adagrad adam adamax adamw ademamix adopt asgd barzilai_borwein bfgs came
+        dadapt_adam gradient_descent groups lamb lars lion mars momentum nadam nesterov nonlinear_cg polyak prodigy
+        radam rmsprop rprop schedule_free_adamw schedule_free_sgd sgd signum soap stochastic_polyak trust_region_cg
     """,
     "schedule": "constant cosine exponential one_cycle step warmup",
     "clip": "none norm value",
@@ -78,7 +78,9 @@ NOT_TAKEN = {
         **dict.fromkeys([f"pinn/{name}" for name in ("beam", "burgers", "heat", "helmholtz", "kdv", "poisson")], LARGE),
     },
     "optimizer": {
-        "newton": EIGENVECTORS,
+        "lbfgs": LARGE,  # ten pairs of two numbers
+        **dict.fromkeys(["cubic", "dogleg", "newton", "trust_region"], EIGENVECTORS),
+        **dict.fromkeys(["gauss_newton", "levenberg_marquardt"], "_linalg_svd"),
         **dict.fromkeys(["muon", "normuon"], DRAWS),
         "shampoo": SELDOM,
         **dict.fromkeys(["adahessian", "psgd_kron", "sophia_h"], DRAWN),

@@ -128,7 +128,7 @@ WRONG = {
     "high order": (["op=gelu", "--order", "9"], "An audit of order 9 was asked for"),
     "order in words": (["op=gelu", "--order", "two"], "argument --order: invalid int value: 'two'"),
     "flag": (["op=gelu", "--al"], "unrecognized arguments: --al"),
-    "all and one": (["op=gelu", "--all"], "leave op=gelu away, or leave --all away"),
+    "all and one": (["op=gelu", "--all"], "remove op=gelu or --all"),
     "choice": (["op=gelo"], "Did you mean 'gelu'?"),
     "field": (["op=spike", "op.slop=3"], "Did you mean 'slope'?"),
     "class of another kind": (["op._target_=torch.nn.ReLU"], "only a subclass of descend.ops.op.Op"),

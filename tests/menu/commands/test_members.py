@@ -26,6 +26,7 @@ def test_every_optimizer_is_in_the_table(capsys: pytest.CaptureFixture[str]) -> 
     assert rows["muon"].items() >= {"needs": "matrices", "stacks": True, "kernel": False}.items()
     assert rows["muon"]["lr"].keys() == {"matrices", "rest"}
     assert rows["newton"].items() >= {"order": 2, "group": False, "kernel": False}.items()
+    assert rows["levenberg_marquardt"].items() >= {"needs": "a sum of squares", "stacks": True, "group": False}.items()
     assert rows["newton_cg"].items() >= {"order": 2, "stacks": False}.items()
     assert rows["torch"]["stacks"] is False
 
@@ -44,5 +45,5 @@ def test_objectives(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_another_argument_is_refused() -> None:
-    with pytest.raises(ConfigurationError, match="takes --json alone, but was given optimizer=adam"):
+    with pytest.raises(ConfigurationError, match="takes only --json, but was given optimizer=adam"):
         members_command("optimizers", ["optimizer=adam"])

@@ -48,12 +48,15 @@ CRIMSON, GOLD = (220, 20, 60), (255, 215, 0)
 
 def test_path_contours_and_minimum_are_there() -> None:
     png = path_picture(bowl, X, blocks(spiral()), [[0.0, 0.0]], "a bowl")
+    assert png is not None
     assert count(png, CRIMSON) > 500
     assert count(png, GOLD) > 50
     # The contours fill the picture with many shades of blue.
     blues = {tuple(pixel) for pixel in pixels(png)[100:500:4, 100:600:4].reshape(-1, 3) if pixel[2] > pixel[0] + 20}
     assert len(blues) > 8
-    assert count(path_picture(bowl, X, blocks(spiral())), GOLD) == 0
+    unmarked = path_picture(bowl, X, blocks(spiral()))
+    assert unmarked is not None
+    assert count(unmarked, GOLD) == 0
 
 
 def test_two_parameters_of_one_number_each_are_drawn_too() -> None:

@@ -75,7 +75,8 @@ def test_the_picture_has_a_panel_for_each_objective() -> None:
     one = table(rows)
     frame = pl.concat([one.with_columns(pl.lit(name).alias("objective")) for name in ("beale", "ackley", "wood")])
     small, large = (
-        Image.open(io.BytesIO(sweep_picture(t, keys))) for t, keys in ((one, SWEPT), (frame, ["objective", *SWEPT]))
+        Image.open(io.BytesIO(sweep_picture(t, keys) or b""))
+        for t, keys in ((one, SWEPT), (frame, ["objective", *SWEPT]))
     )
     assert large.width > small.width
     assert large.height > small.height

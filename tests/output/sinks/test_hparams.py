@@ -9,6 +9,7 @@ from tensorboard.plugins.hparams import api_pb2, metadata
 from descend.engine.result import Result
 from descend.output.sinks import hparams
 from descend.output.sinks.tensorboard import TensorBoard
+from descend.sweeps.job import Typed
 
 CONFIG = {
     "optimizer": {"_target_": "descend.optimizers.adam.Adam", "lr": 0.5, "betas": [0.9, 0.99]},
@@ -75,7 +76,12 @@ def test_a_run_that_goes_on_has_no_end(tmp_path: Path, result: Result) -> None:
 
 
 def test_a_sweep_is_described_by_its_settings_and_metrics() -> None:
-    settings = {"optimizer": ["SGD", "Adam", "SGD"], "optimizer.lr": [0.1, 0.2], "flag": [True, False], "seed": [1]}
+    settings: dict[str, Typed] = {
+        "optimizer": ["SGD", "Adam", "SGD"],
+        "optimizer.lr": [0.1, 0.2],
+        "flag": [True, False],
+        "seed": [1],
+    }
     value = hparams.experiment(settings, ["result/value", "result/accuracy"])
     assert value.tag == metadata.EXPERIMENT_TAG
     found = metadata.parse_experiment_plugin_data(value.metadata.plugin_data.content)

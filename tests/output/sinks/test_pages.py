@@ -44,7 +44,7 @@ TEXT = f"{WALK} return found.filter(n => n.nodeType == 3).map(n => n.data.trim()
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chrome]:
     options = ChromeOptions()
-    options.binary_location = shutil.which("chromium")
+    options.binary_location = shutil.which("chromium") or ""
     for flag in [*FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('profile')}"]:
         options.add_argument(flag)
     driver = Chrome(options, Service(shutil.which("chromedriver")))

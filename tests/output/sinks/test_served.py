@@ -5,6 +5,7 @@ import math
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import polars as pl
@@ -55,7 +56,7 @@ def test_the_picture_is_the_file_in_the_run_folder(get: Callable[..., bytes], ru
     assert picture == (runs / "rosenbrock" / "path.png").read_bytes()
 
 
-def test_the_hparams_page_has_a_row_for_each_run(served: str, fetch: Callable[..., object], runs: Path) -> None:
+def test_the_hparams_page_has_a_row_for_each_run(served: str, fetch: Callable[..., Any], runs: Path) -> None:
     experiment = fetch(f"{served}experiment/defaultExperimentId/{PLUGIN}/hparams/experiment", {"includeMetrics": True})
     names = {info["name"] for info in experiment["hparamInfos"]}
     assert {"objective", "optimizer", "optimizer.lr", "steps", "seed"} <= names

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -54,7 +55,7 @@ def test_few_runs_have_folders_and_the_page_is_described_once(swept: Path) -> No
     assert len(list(swept.glob("events.out.tfevents.*"))) == 1
 
 
-def test_swept_numbers_are_numbers(address: str, fetch: Callable[..., object]) -> None:
+def test_swept_numbers_are_numbers(address: str, fetch: Callable[..., Any]) -> None:
     described = fetch(f"{address}{PAGE}/experiment", {"includeMetrics": True})
     kinds = {info["name"]: info["type"] for info in described["hparamInfos"]}
     assert kinds == {
@@ -67,7 +68,7 @@ def test_swept_numbers_are_numbers(address: str, fetch: Callable[..., object]) -
 
 
 def test_every_run_has_a_row_with_its_settings_and_its_end(
-    swept: Path, address: str, fetch: Callable[..., object]
+    swept: Path, address: str, fetch: Callable[..., Any]
 ) -> None:
     wanted = {
         "startIndex": 0,

@@ -4,14 +4,17 @@ import subprocess
 import sys
 import textwrap
 import warnings
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 
 from descend.engine.result import Result
+from descend.engine.sink import Sink
 from descend.output.sinks.tensorboard import TensorBoard
 from descend.output.sinks.trackers import open_sinks
 from descend.records import Records
@@ -40,7 +43,8 @@ class Failing:
     """Fails at a chosen call."""
 
     def __init__(self, at: str, folder: Path, config: dict) -> None:
-        self.at, self.calls = at, []
+        self.at = at
+        self.calls: list[Any] = []
         self.reach("open")
 
     def reach(self, call: str) -> None:
@@ -75,7 +79,7 @@ def test_a_failure_is_told_once(at: str, tmp_path: Path, records: Records, resul
 
 
 def test_a_mistake_in_a_sink_is_not_swallowed(tmp_path: Path) -> None:
-    def broken(folder: Path, config: dict) -> None:
+    def broken(folder: Path, config: Mapping[str, Any]) -> Sink:
         raise TypeError("a mistake")
 
     with pytest.raises(TypeError, match="a mistake"):

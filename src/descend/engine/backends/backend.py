@@ -1,4 +1,4 @@
-"""What the loop asks of a backend: to advance a stack of runs of one experiment."""
+"""The contract of a backend: it advances a stack of runs of one experiment."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Pattern = tuple[tuple[bool, tuple[str, ...]], ...]
 
 
 class Summary(NamedTuple):
-    """What a block of steps tells of every run, and what it recorded at k of them; few tensors, for each costs time.
+    """The results of a block of steps for every run, and the records of k of its steps. Each tensor more costs time.
 
     Attributes:
         lowest: the lowest finite total, [runs].
@@ -43,14 +43,14 @@ class Backend(ABC):
         name: as in `provenance`.
         names: of the losses.
         carry: what goes from step to step, of all runs; in a form of the backend's own.
-        together: how many steps are best made at a time.
-        aligned: whether a run that goes on must do so at a multiple of `together`, to be made by the same programs.
+        steps_per_call: how many steps are best made by one call.
+        aligned: whether a run must go on at a multiple of `steps_per_call`, to be made by the same programs.
     """
 
     name: ClassVar[str]
     names: tuple[str, ...]
     carry: Any
-    together: int = 1
+    steps_per_call: int = 1
     aligned: bool = False
 
     @abstractmethod

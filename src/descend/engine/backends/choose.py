@@ -1,6 +1,6 @@
 """Which backend advances an experiment: decided by the experiment alone, never by how many runs there are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -11,7 +11,7 @@ from descend.engine.backends.backend import Backend
 from descend.engine.backends.c_program import NoCompiler
 from descend.engine.backends.compiled import CompiledBackend, CompileFailed
 from descend.engine.backends.graph import GraphBackend
-from descend.engine.backends.kernel import KernelBackend, may_take
+from descend.engine.backends.kernel import KernelBackend, may_take, separable
 from descend.engine.backends.proof import check_faithful
 from descend.engine.backends.python import PythonBackend
 from descend.engine.experiment import Experiment
@@ -24,18 +24,18 @@ from descend.types import Batch, Params
 from descend.vectors import numel
 
 LONG_RUN_OF_A_KERNEL = 1_000
-"""`auto` compiles a kernel for runs of so many steps: that takes a third of a second, as long as some 3,000 of the
-smallest steps of one run, or 300 of a thousand runs."""
+"""`auto` compiles a kernel for runs of at least this many steps: compiling takes a third of a second, as long as some
+3,000 of the smallest steps of one run, or 300 of a thousand runs."""
 
 LONG_RUN = 100_000
-"""`auto` compiles a program for runs of so many steps: that takes ten seconds."""
+"""`auto` compiles a program for runs of at least this many steps: compiling takes ten seconds."""
 
 MANY_LAUNCHES = 10_000_000
-"""On a GPU `auto` compiles a program for so many launches of kernels in all, each of which keeps the CPU busy for some
-microseconds: an estimate, not measured here."""
+"""On a GPU `auto` compiles a program for at least this many launches of kernels in all, each of which keeps the CPU
+busy for some microseconds: an estimate, not measured here."""
 
 SMALL_STEP = 20_000
-"""`auto` compiles only steps of at most so many multiply-adds: in larger ones Python's part of the time is small. The
+"""`auto` compiles only steps of at most this many multiply-adds: in larger ones Python takes little of the time. The
 rule looks at the experiment alone: a result depends neither on how many runs there are nor on what else goes on."""
 
 
@@ -125,20 +125,18 @@ def choose(
     experiment, program = recording.experiment, recording.program
     if program is None:
         return PythonBackend(experiment, recording.names, origin.of_run(0))
-    one = origin.of_run(0).params
-    kernel = may_take(program) and all(x.device.type == "cpu" for x in origin.params.values())
-    if kernel and compiles(experiment, one, LONG_RUN_OF_A_KERNEL):
+    for candidate in candidates(recording, origin):
         try:
-            return KernelBackend(program, numbers, origin, stride, threads)
+            if candidate.name == KernelBackend.name:
+                return KernelBackend(program, numbers, origin, stride, threads)
+            if candidate.name == CompiledBackend.name:
+                return CompiledBackend(program, numbers, origin)
+        except Inseparable:
+            pass
         except NoCompiler:
             if experiment.compile == "auto":
                 return GraphBackend(program, numbers, origin)
             raise
-        except Inseparable:
-            pass
-    if program_pays(experiment, program, one):
-        try:
-            return CompiledBackend(program, numbers, origin)
         except CompileFailed as error:
             if experiment.compile != "auto":
                 raise ConfigurationError(
@@ -148,6 +146,38 @@ def choose(
     found = GraphBackend(program, numbers, origin)
     found.prepare()
     return found
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backend that can be taken: its name, and why it comes where it does."""
+
+    name: str
+    reason: str
+
+
+def candidates(recording: Recording, origin: Origin) -> Iterator[Candidate]:
+    """Yield the backends for an experiment, the best first; the next one is taken where that cannot be made."""
+    experiment, program = recording.experiment, recording.program
+    if program is None:
+        yield Candidate(PythonBackend.name, str(recording.reason))
+        return
+    one = origin.of_run(0).params
+    asked = "compile is true" if experiment.compile is True else f"there are {experiment.steps:,} steps"
+    few = may_take(program) and all(x.device.type == "cpu" for x in origin.params.values())
+    if few and compiles(experiment, one, LONG_RUN_OF_A_KERNEL):
+        yield Candidate(KernelBackend.name, f"{asked}, each of a few numbers: all are made by a loop in C")
+    if program_pays(experiment, program, one):
+        yield Candidate(CompiledBackend.name, f"{asked}: they are worth the ten seconds that compiling takes")
+    off = "compile is false" if experiment.compile is False else "compiling would take longer than it saves"
+    yield Candidate(GraphBackend.name, f"{off}, so torch makes the recorded operations one by one")
+
+
+def expected(recording: Recording, origin: Origin) -> Candidate:
+    """Return the backend that `choose` will take where there are compilers, without compiling anything."""
+    program = recording.program
+    every = candidates(recording, origin)
+    return next(x for x in every if x.name != KernelBackend.name or (program is not None and separable(program)))
 
 
 def program_pays(experiment: Experiment, program: Program, params: Params) -> bool:
@@ -161,7 +191,7 @@ def program_pays(experiment: Experiment, program: Program, params: Params) -> bo
 
 
 def launches(program: Program) -> int:
-    """Return how many operations of a step start a kernel: all but those that only look otherwise at what is there."""
+    """Return how many operations of a step start a kernel: all but those that return a view of a tensor."""
     targets = [node.target for node in program.step(()).graph.graph.nodes if node.op == "call_function"]
     return sum(returns_new(target) for target in targets if isinstance(target, OpOverload))
 
@@ -169,7 +199,7 @@ def launches(program: Program) -> int:
 def backend_named(
     recording: Recording, numbers: Sequence[Tensor], origin: Origin, stride: int, threads: int, name: str
 ) -> Backend:
-    """Return the backend of this name, which began the runs: another would round otherwise."""
+    """Return the backend of this name, which began the runs: another would round differently."""
     compile = {"kernel": True, "compiled": True}.get(name, False)
     steps = {"kernel": LONG_RUN_OF_A_KERNEL, "compiled": LONG_RUN}.get(name, 0)
     asked = replace(recording.experiment, compile=compile, steps=max(recording.experiment.steps, steps))
@@ -177,7 +207,7 @@ def backend_named(
     if found.name != name:
         raise ConfigurationError(
             f"The run was made by the backend {name}, but here it would go on by {found.name}, which may round "
-            "otherwise; go on where there is a compiler, or start the run anew."
+            "differently; go on where there is a compiler, or start the run again."
         )
     return found
 

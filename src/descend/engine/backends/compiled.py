@@ -52,7 +52,7 @@ class CompiledBackend(GraphBackend):
     def __init__(self, program: Program, numbers: Sequence[Tensor], origin: Origin) -> None:
         self._unit = TILE
         super().__init__(program, numbers, origin)
-        self.together = STEPS
+        self.steps_per_call = STEPS
         self._own = [True] * len(numbers) + self.carried  # which inputs have the run axis
         self._call = self._compiled()
 

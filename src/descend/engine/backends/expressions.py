@@ -63,6 +63,8 @@ EXPRESSIONS: dict[Any, str] = {
     aten.sgn: "({T})(({0} > 0) - ({0} < 0))",
     aten.round: "rint({0})",
     aten.floor_divide: "({0} / {1} - ({0} % {1} != 0 && ({0} < 0) != ({1} < 0)))",
+    aten.bitwise_and: "{0} & {1}",
+    aten.bitwise_or: "{0} | {1}",
     aten.maximum: "({0} > {1} || {0} != {0} ? {0} : {1})",
     aten.minimum: "({0} < {1} || {0} != {0} ? {0} : {1})",
     aten.clamp_min: "({0} < {1} ? {1} : {0})",
@@ -118,7 +120,7 @@ def expression(node: Node, written: Written) -> str:
         raise Inseparable(f"{op} of fractions")
     if computed.is_floating_point and packet in FUNCTIONS:
         return f"{packet.__name__}({', '.join(inputs)})"
-    of_node = {aten.pow: c_power, aten.clamp: c_clamp}.get(packet)
+    of_node = {aten.pow: c_power, aten.clamp: c_clamp, aten.bitwise_not: c_not}.get(packet)
     template = EXPRESSIONS.get(packet) if of_node is None else of_node(node)
     if template is None or computed not in TYPES:
         raise Inseparable(str(op))
@@ -126,7 +128,7 @@ def expression(node: Node, written: Written) -> str:
 
 
 def computes_in(node: Node) -> torch.dtype:
-    """Return the type in which a node computes: that of its value, save where that is the truth of a comparison."""
+    """Return the type in which a node computes: that of its value, or of what it compares."""
     op: Any = node.target
     if op.overloadpacket not in COMPARISONS:
         return node.meta[VALUE].dtype
@@ -139,6 +141,11 @@ def c_power(node: Node) -> str:
     """Return the template of a power; torch computes those with common exponents without `pow`."""
     exponent = node.args[1]
     return POWERS.get(float(exponent), "pow({0}, {1})") if isinstance(exponent, int | float) else "pow({0}, {1})"
+
+
+def c_not(node: Node) -> str:
+    """Return the template of the bits turned over; a truth has one."""
+    return "!{0}" if node.meta[VALUE].dtype is torch.bool else "~{0}"
 
 
 def c_clamp(node: Node) -> str:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from descend.engine.backends.backend import Backend, Pattern, Summary
 from descend.engine.evaluations import Evaluations
-from descend.engine.program import Final, Found, Program, Recorded, finished, seen
+from descend.engine.program import Final, Program, Recorded, StepValues, finished, seen
 from descend.engine.step import Carry, Origin, Standing
 from descend.errors import Untraceable
 from descend.graph.code import function, parts
@@ -68,7 +68,7 @@ class GraphBackend(Backend):
         return [self._laid(x, own) for x, own in zip(columns, self.carried, strict=True)]
 
     def advance(self, batches: Sequence[Batch], pattern: Pattern) -> list[Summary]:
-        found: list[Found] = []
+        found: list[StepValues] = []
         observed: dict[int, dict[str, Tensor]] = {}
         for i, (batch, (_, due)) in enumerate(zip(batches, pattern, strict=True)):
             within, beside = self._split(due)
@@ -184,7 +184,7 @@ class GraphBackend(Backend):
             return x.unsqueeze(-1).expand(*x.shape, self._height).contiguous()
         return x.expand(self._height, *x.shape).contiguous()
 
-    def _told(self, every: Sequence[Found], recorded: Sequence[bool]) -> Summary:
+    def _told(self, every: Sequence[StepValues], recorded: Sequence[bool]) -> Summary:
         """Return what steps tell, what their metrics observed left out."""
         totals = self._rows([x.total for x in every])
         finite = totals.isfinite()
@@ -306,12 +306,12 @@ class Stacked:
         """Carry it out, given the inputs behind the numbers."""
         return self._run(*self._own, *more, *self._ahead)
 
-    def found(self, outputs: Sequence[Tensor]) -> Found:
+    def found(self, outputs: Sequence[Tensor]) -> StepValues:
         """Return what a step found; by hand, for walking trees takes longer."""
-        at: Any = self._places[1]  # numbers where `Found` has tensors
+        at: Any = self._places[1]  # numbers where `StepValues` has tensors
         length = None if at.norm is None else outputs[at.norm]
         observed = {name: outputs[i] for name, i in at.observed.items()}
-        return Found(outputs[at.total], outputs[at.losses], outputs[at.weights], length, observed)
+        return StepValues(outputs[at.total], outputs[at.losses], outputs[at.weights], length, observed)
 
 
 def once(recorded: Recorded, last: bool, columns: Sequence[Tensor]) -> list[Tensor]:

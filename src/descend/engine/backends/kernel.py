@@ -22,14 +22,14 @@ from descend.graph.recorder import depends
 from descend.types import Batch
 
 STEPS_OF_A_CALL = 500
-"""A kernel has no overhead for each step: it is called for so many steps at once."""
+"""Kernels have no overhead per step, so they are called for this many steps at once."""
 
 STEPS_OF_A_KERNEL = 500
-"""Break-even: compiling a kernel costs about as much as so many steps by torch."""
+"""Break-even: compiling a kernel costs about as much as this many eager steps."""
 
 
 class KernelBackend(GraphBackend):
-    """Advances a stack by kernels: one for steps without metrics, one for each set of metrics that is due often.
+    """Advances a stack by kernels: one for steps without metrics, one for each set of frequent metrics.
 
     The carry always goes on by a kernel. Metrics that a kernel cannot compute, or that are due rarely, are computed
     beside it, from the carries before and after the step.
@@ -50,13 +50,13 @@ class KernelBackend(GraphBackend):
         self, program: Program, numbers: Sequence[Tensor], origin: Origin, stride: int = 1, threads: int = 1
     ) -> None:
         self._threads = threads
-        self._often = often(program.experiment, stride)
+        self._frequent = frequent_metrics(program.experiment, stride)
         self._beside = bool(program.experiment.metrics)  # whether a metric may be computed beside a step
         varying = [bool((x != x[0]).any()) for x in numbers]
         self.marks = grown(program, varying)
         super().__init__(program, numbers, origin)
         self._kernels: dict[tuple[str, ...], StepKernel | None] = {(): self._made(())}
-        self.together = STEPS_OF_A_CALL
+        self.steps_per_call = STEPS_OF_A_CALL
 
     @property
     def carried(self) -> list[bool]:
@@ -69,7 +69,7 @@ class KernelBackend(GraphBackend):
         """Return the kernel of a step with these metrics; None where they are rare, or more than arithmetic."""
         if names not in self._kernels:
             self._kernels[names] = None
-            if names in self._often and not self._hosted(names):
+            if names in self._frequent and not self._hosted(names):
                 with suppress(Inseparable):
                     self._kernels[names] = self._made(names)
         return self._kernels[names]
@@ -209,11 +209,11 @@ class StepKernel:
         return after, summary, weights[-1] if len(weights) else weights
 
 
-def often(experiment: Experiment, stride: int) -> frozenset[tuple[str, ...]]:
-    """Return which metrics are due together at so many steps that a kernel for such steps pays.
+def frequent_metrics(experiment: Experiment, stride: int) -> frozenset[tuple[str, ...]]:
+    """Return the sets of metrics that are due at enough steps for a kernel of their own to pay.
 
     Args:
-        stride: only at every so many steps are metrics computed at all.
+        stride: metrics are computed at every `stride`-th step only.
     """
     period = math.lcm(stride, *(metric.every for metric in experiment.metrics.values()))
     looked_at = min(period, max(experiment.steps, 1))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 # Functions of the math library. Each is called in a loop of its own, always the same one, so that it rounds the same
-# whatever stands around it: some have a form for whole vectors, which rounds otherwise than that for one number.
+# whatever stands around it: some have a form for whole vectors, which rounds differently from that for one number.
 CALLS = re.compile(
     r"\b(acos|acosh|asin|asinh|atan|atan2|atanh|cos|cosh|erf|erfc|exp|exp2|expm1|hypot|log|log10|log1p|log2|pow|sin|sinh"
     r"|tan|tanh)\("

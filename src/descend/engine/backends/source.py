@@ -94,12 +94,12 @@ class KernelStep:
 
     @property
     def inputs(self) -> list[Value]:
-        """What is known of its inputs, for one run."""
+        """The values of its inputs, for one run."""
         return [node.meta[VALUE] for node in inputs(self.graph)]
 
     @property
     def outputs(self) -> list[Value]:
-        """What is known of its outputs, for one run."""
+        """The values of its outputs, for one run."""
         return [node.meta[VALUE] for node in returned(self.graph)]
 
 

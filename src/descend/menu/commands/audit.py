@@ -108,12 +108,12 @@ def parsed_arguments(arguments: Sequence[str]) -> argparse.Namespace:
             "Along one direction derivatives have any order: descend.derivatives.directional.taylor."
         )
     if given.all and given.overrides:
-        raise ConfigurationError(f"--all audits the whole menu; leave {given.overrides[0]} away, or leave --all away.")
+        raise ConfigurationError(f"--all audits the whole menu; remove {given.overrides[0]} or --all.")
     if given.torch and (given.overrides or given.all):
         other = "--all" if given.all else given.overrides[0]
-        raise ConfigurationError(f"--torch looks at torch alone; leave {other} away, or leave --torch away.")
+        raise ConfigurationError(f"--torch looks at torch alone; remove {other} or --torch.")
     if given.all and given.json:
-        raise ConfigurationError("--json is for one function, or with --torch; leave it or --all away.")
+        raise ConfigurationError("--json is for one function, or with --torch; remove it or --all.")
     if given.at is not None and not (len(given.overrides) == 1 and is_function(given.overrides[0])):
         raise ConfigurationError("--at says where a function is audited: descend audit mine:loss --at 0.3,-0.7,1.1.")
     return given
@@ -217,7 +217,7 @@ def evaluated(name: str) -> Iterator[None]:
     except Exception as error:
         reason = (str(error).splitlines() or [""])[0].rstrip(".")
         raise ConfigurationError(
-            f"{name} cannot be evaluated and differentiated once: {type(error).__name__}: {reason}; mend that first."
+            f"{name} cannot be evaluated and differentiated once: {type(error).__name__}: {reason}; correct that first."
         ) from error
 
 

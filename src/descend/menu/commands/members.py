@@ -47,9 +47,9 @@ Facts = dict[str, Any]
 FAMILIES = ("optimizers", "objectives")
 QUIET = ["metrics=none", "derivatives=none"]
 
-FEW = ["objective=rosenbrock", "steps=10", *QUIET]
+FEW = ["objective=himmelblau", "steps=10", *QUIET]  # two numbers, and a sum of squares for methods that need one
 SIZE = 24
-"""Memory is that of a square matrix of so many rows, and of a vector."""
+"""Memory is measured with a square matrix of this many rows, and a vector."""
 
 
 def members_command(family: str, arguments: Sequence[str]) -> int:
@@ -63,7 +63,7 @@ def members_command(family: str, arguments: Sequence[str]) -> int:
     parser.add_argument("-h", "--help", action="store_true")
     given, others = parser.parse_known_args(list(arguments))
     if others:
-        raise ConfigurationError(f"descend {family} takes --json alone, but was given {others[0]}; leave it away.")
+        raise ConfigurationError(f"descend {family} takes only --json, but was given {others[0]}; remove it.")
     if given.help:
         print(USAGE)
         return 0
@@ -99,7 +99,7 @@ def optimizer_row(name: str) -> Facts:
         "kernel": optimizer.batchable and not matrices and by_kernel(experiment),
         "group": not optimizer.line_search and not isinstance(optimizer, Groups),
         "memory": round(sum(x.numel() for x in kept) / numel(network), 1),
-        "needs": "matrices" if matrices else "",
+        "needs": "matrices" if matrices else "a sum of squares" if optimizer.fits else "",
     }
 
 
@@ -149,7 +149,7 @@ def show_members(rows: Sequence[Facts]) -> None:
 
 
 def as_text(value: Any) -> str:
-    """Return a number or a fact as text; nothing for what is not so, or not known, or differs by group."""
+    """Return a number or a fact as text; empty where it is false, unknown, or different for each group."""
     if isinstance(value, bool):
         return "yes" if value else ""
     if isinstance(value, int | float):

@@ -22,7 +22,7 @@ from descend.menu.ready import users_errors
 from descend.output.sinks.result_file import ResultFile
 
 CHANGEABLE = ("steps", "checkpoint.every")
-"""What a run that goes on may have otherwise."""
+"""What may be different in a run that goes on."""
 
 SETTINGS = ("config.yaml", "hydra.yaml", "overrides.yaml")
 """What Hydra writes into `.hydra` before a run begins."""
@@ -63,7 +63,7 @@ def resumed(folder: Path, overrides: Sequence[str]) -> tuple[Run, DictConfig, in
     A run that was killed before its first checkpoint goes on at its start.
 
     Args:
-        overrides: what is to be otherwise; see `CHANGEABLE`.
+        overrides: what is to be different; see `CHANGEABLE`.
 
     Raises:
         ConfigurationError: see `resume_command`.
@@ -103,7 +103,7 @@ def check_folder(folder: Path) -> None:
         )
     if len(there) < len(SETTINGS):
         why = "was made in a sweep, and left no checkpoint of its own" if status else "ended while it started"
-        raise ConfigurationError(f"The run in {folder} {why}, so it cannot go on; start it anew in another folder.")
+        raise ConfigurationError(f"The run in {folder} {why}, so it cannot go on; start it again in another folder.")
     if status.get("status") in ("converged", "diverged"):
         raise ConfigurationError(
             f"The run in {folder} {status['status']} ({status['reason']}), so it does not go on; start another."
@@ -127,13 +127,13 @@ def saved(folder: Path) -> dict[str, Any] | None:
     status = result_of(folder).get("status")
     if status not in (None, "failed", "interrupted"):
         raise ConfigurationError(
-            f"The run in {folder} {status}, and left no {NAME}, so it cannot go on; start it anew in another folder."
+            f"The run in {folder} {status}, and left no {NAME}, so it cannot go on; start it again in another folder."
         )
     return None
 
 
 def check_goes_on(state: dict[str, Any], folder: Path) -> None:
-    """Require that a run has not ended by a rule of its own, save where a kill came before that was written.
+    """Require that a run has not ended by one of its rules, unless it was killed before it wrote so.
 
     Raises:
         ConfigurationError: it has.
@@ -164,10 +164,10 @@ def parsed_overrides(overrides: Sequence[str]) -> list[Override]:
 
 
 def changed(config: DictConfig, folder: Path, overrides: Sequence[Override]) -> None:
-    """Set what may be otherwise in the configuration of a run.
+    """Set what may differ in the configuration of a run.
 
     Raises:
-        ConfigurationError: something else is to be otherwise; the sentence says what it was.
+        ConfigurationError: something else is to be different; the sentence says what it was.
     """
     choices = OmegaConf.load(folder / ".hydra" / "hydra.yaml").hydra.runtime.choices
     for override in overrides:
@@ -177,9 +177,9 @@ def changed(config: DictConfig, folder: Path, overrides: Sequence[Override]) -> 
         if key in CHANGEABLE and not override.is_delete():
             OmegaConf.update(config, key, value)
         elif plain != value or override.is_delete():
-            asked = f"{key} is to be taken away" if override.is_delete() else f"{key} is {value!r}"
+            asked = f"{key} is to be removed" if override.is_delete() else f"{key} is {value!r}"
             raise ConfigurationError(
-                f"{asked}, but the run in {folder} has {plain!r}; only {' and '.join(CHANGEABLE)} may be otherwise "
+                f"{asked}, but the run in {folder} has {plain!r}; only {' and '.join(CHANGEABLE)} may differ "
                 "when a run goes on. Start a new run for that."
             )
 
@@ -198,12 +198,12 @@ def check_longer(experiment: Experiment, before: int, state: dict[str, Any], fol
     if steps != before and any(float(factor(step, steps)) != float(factor(step, before)) for step in looked_at):
         raise ConfigurationError(
             f"{type(experiment.schedule).__name__} is spread over all steps of a run, so one of {steps:,} steps would "
-            f"have begun otherwise than that of {before:,} in {folder}; start it anew."
+            f"have begun differently from that of {before:,} in {folder}; start it again."
         )
 
 
 def renew(folder: Path, config: DictConfig) -> None:
-    """Write down what is otherwise from now on, for the next resume, and drop the story of a failure."""
+    """Write down what is different from now on, for the next resume, and drop the story of a failure."""
     place = folder / ".hydra"
     old = OmegaConf.load(place / "config.yaml")
     if old != config:

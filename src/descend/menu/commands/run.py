@@ -45,7 +45,7 @@ def task(config: DictConfig) -> float:
 
 
 def finish_run(run: Run, config: DictConfig, folder: Path, step: int | None = None) -> float:
-    """Make a run that is ready, show how it ended, and return its final value; exit where it ended otherwise.
+    """Make a run that is ready, show how it ended, and return its final value; exit where it ended in any other way.
 
     Args:
         step: where a run goes on that was interrupted; None for a new one.
@@ -80,7 +80,7 @@ def run_into(run: Run, config: DictConfig, folder: Path, step: int | None, file:
         sink.restore(step or 0)
     run.keep(folder / NAME, checkpoints(config), every)
     try:
-        return drive(run, every, partial(leave, folder), earlier=recorded_before(folder, step))
+        return drive(run, every, partial(draw_pictures, folder), earlier=recorded_before(folder, step))
     finally:
         bar.stop()
 
@@ -124,8 +124,8 @@ def fail(error: Exception, folder: Path) -> NoReturn:
     sys.exit(1)
 
 
-def leave(folder: Path, run: Run, result: Result) -> Records:
-    """Leave the pictures that there are, which are returned as well.
+def draw_pictures(folder: Path, run: Run, result: Result) -> Records:
+    """Write the pictures of a run into its folder, and return them as well.
 
     `path.png` is of a run on a function of two numbers, `solution.png` of a run whose objective has a drawing,
     `density.png` of a run whose curvature was watched, `cosines.png` of one with three losses or more and their angles.

@@ -77,7 +77,9 @@ class Table(Shuffled):
         for field, name in wanted:
             check_among(self.path, "column", name, frame.columns, field)
         if self.target in self.drop:
-            raise ConfigurationError(f"{self.target} is the target of {self.path}, and is dropped too; leave one away.")
+            raise ConfigurationError(
+                f"{self.target} is the target of {self.path}, and is dropped too; remove one of the two."
+            )
         frame = frame.drop(self.drop)
         missing = {x.name: x.null_count() + int(x.is_nan().sum() if x.dtype.is_float() else 0) for x in frame}
         if any(missing.values()):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from descend.errors import ConfigurationError
 from descend.optimizers.adam import Adam
 from descend.optimizers.optimizer import Optimizer
 from descend.scalars import Scalar
@@ -25,6 +26,12 @@ class Wrapper(Optimizer):
     inner: Optimizer = field(default_factory=Adam, kw_only=True)
 
     def __post_init__(self) -> None:
+        if self.inner.tries:
+            raise ConfigurationError(
+                f"{type(self.inner).__name__} cannot be wrapped in {type(self).__name__}: it tries points and takes or "
+                "leaves them by what it found there, which no other part may move; set wrap=none, or use another "
+                "optimizer."
+            )
         object.__setattr__(self, "batchable", self.inner.batchable)
 
     @property

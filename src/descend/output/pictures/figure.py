@@ -10,7 +10,7 @@ OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "
 
 
 def blank(width: float, height: float, dpi: int) -> "Figure":
-    """Return an empty figure of so many inches, laid out by its content; only here is matplotlib's canvas imported."""
+    """Return an empty figure of this size in inches, laid out by its content; matplotlib is imported only here."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 

@@ -1,4 +1,4 @@
-"""What TensorBoard's HParams page wants to be told: a run's settings, its state, and what a sweep compares."""
+"""The messages for TensorBoard's HParams page: a run's settings, its state, and what a sweep compares."""
 
 import time
 from collections.abc import Mapping, Sequence

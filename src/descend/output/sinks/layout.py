@@ -1,4 +1,4 @@
-"""What TensorBoard's Custom Scalars page lays side by side: training and test curves, and several losses."""
+"""The charts of TensorBoard's Custom Scalars page: training with test curves, and several losses together."""
 
 import re
 from collections.abc import Collection, Mapping
@@ -21,7 +21,7 @@ LOSSES = {
 
 
 def layout(names: Collection[str]) -> Summary.Value | None:
-    """Return the page for what a run records, a category of charts for each reason to have one; None without any."""
+    """Return the page for the records of a run, with a category for each kind of chart; None without charts."""
     several = any(name.startswith("loss/") for name in names)
     categories = {"training and test": charts_of_tests(names), "several losses": LOSSES if several else {}}
     shown = [category(title, charts) for title, charts in categories.items() if charts]

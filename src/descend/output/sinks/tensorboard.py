@@ -93,7 +93,7 @@ class TensorBoard:
         # The new file comes first: where rewriting the older ones fails, readers still drop what it takes back.
         self._start(step).save()
         for path in older:
-            # The end that the page shows is no longer true, and `steps` may be another: they are told anew.
+            # The end that the page shows is no longer true, and `steps` may be another: they are written again.
             self._laid_out |= "custom_scalars" in keep_before(path, step, anew="hparams")
 
     def close(self, result: "Result") -> None:
