@@ -168,6 +168,7 @@ def test_matrix_products(size: tuple[int, int, int], dtype: torch.dtype, count: 
         check(lambda x, y: torch.mm(x, y.t()), [(m, k), (n, k)], False, dtype)
         check(lambda w, x: torch.mm(x, w), [(k, n)], False, dtype, shared=[(m, k)])
         check(lambda b, w, x: torch.addmm(b, x, w), [(n,), (k, n)], False, dtype, shared=[(m, k)])
+        check(lambda b, w, x: torch.addmm(b, x, w, beta=0.3, alpha=-2.7), [(m, n), (k, n), (m, k)], False, dtype)
         check(torch.mv, [(m, k), (k,)], False, dtype)
     near(torch.mm, [(m, k), (k, n)], False)
     near(torch.mv, [(m, k), (k,)], False)

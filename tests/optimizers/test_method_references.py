@@ -581,3 +581,19 @@ def test_groups_report_the_average_of_a_schedule_free_group() -> None:
     reported = point_reported(groups, params, state)
     for name, x in params.items():
         assert torch.equal(reported[name], own["average"][name] if name in alone else x)
+
+
+def test_muon_in_bfloat16_is_torchs() -> None:
+    """Of float32 parameters, where torch's own iterates in bfloat16."""
+    params = {name: x.float() for name, x in START.items() if x.dim() == 2}
+    twin = [x.clone().requires_grad_() for x in params.values()]
+    reference, state = torch.optim.Muon(twin, lr=0.02, weight_decay=0.0), Muon(bfloat16=True).init(params)
+    for _ in range(3):
+        before = {name: x.detach().clone() for name, x in zip(params, twin, strict=True)}
+        gradients = {name: x.float() for name, x in gradients_at({k: x.double() for k, x in before.items()}).items()}
+        for x, gradient in zip(twin, gradients.values(), strict=True):
+            x.grad = gradient.clone()
+        reference.step()
+        found, state = Muon(bfloat16=True).step(before, gradients, state, no_loss)
+        for x, new in zip(twin, found.values(), strict=True):
+            torch.testing.assert_close(new, x.detach(), rtol=1e-6, atol=1e-6)

@@ -114,8 +114,8 @@ class First(Layout):
     def other(self, node: Node, args: Any, kwargs: Any) -> Any:
         op: Any = node.target
         packet, product = op.overloadpacket, PRODUCTS.get(op)
-        if product is not None and not kwargs:
-            return Many(product(*args))
+        if product is not None and (not kwargs or packet is aten.addmm):
+            return Many(product(*args, **kwargs))
         if packet in SUMS and is_large(node):
             return run_by_run(op, args, kwargs)
         rule = RULES.get(packet)

@@ -84,11 +84,12 @@ def summed(x: Tensor) -> Tensor:
     return parts.sum(2).sum(1)
 
 
-def plus_times(bias: Operand, x: Operand, y: Operand) -> Tensor:
-    """bias + x @ y."""
+def plus_times(bias: Operand, x: Operand, y: Operand, beta: float = 1, alpha: float = 1) -> Tensor:
+    """β · bias + α · x @ y."""
     found = times(x, y)
     own = bias.x.reshape(len(bias.x), -1, bias.x.shape[-1]) if isinstance(bias, Many) else bias
-    return found + own
+    found = found if alpha == 1 else found * alpha
+    return torch.add(found, own, alpha=beta)
 
 
 def times_of_batches(x: Operand, y: Operand) -> Tensor:

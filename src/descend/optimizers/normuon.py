@@ -30,6 +30,7 @@ class NorMuon(Muon):
         iterations: of Newton-Schulz, ≥ 1.
         match_rms_adamw: take the s whose steps are as long as AdamW's; see Muon.
         eps: the least norm that u is divided by, > 0.
+        bfloat16: iterate on float32 in bfloat16; see Muon.
         beta2: β₂ in [0, 1).
     """
 
