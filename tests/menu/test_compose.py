@@ -59,7 +59,7 @@ RUNS = [
 GROUPS = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir() and folder.name != "experiment")
 BUILT_ON_OTHERS = {
     *(("derivatives", "third"), ("metrics", "curvature"), ("schedule", "warmup"), ("tracker", "all")),
-    *(("sweep", "random"), ("sweep", "sobol"), ("optimizer", "groups")),
+    *(("sweep", "random"), ("sweep", "sobol"), ("sweep", "halving"), ("sweep", "optuna"), ("optimizer", "groups")),
     *(("optimizer", "muon"), ("optimizer", "normuon"), ("objective", "char_gpt"), ("objective", "noisy_quadratic")),
 }
 

@@ -12,7 +12,7 @@ from descend.engine.gather import host
 from descend.engine.stalls import Stalls
 from descend.engine.stopping import Stopping, Verdict, Watch, with_loss_named
 
-NEVER = np.iinfo(np.int64).max
+NEVER = int(np.iinfo(np.int64).max)
 
 
 class Endings:

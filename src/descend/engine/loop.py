@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -14,7 +14,7 @@ from descend.engine.backends.backend import Backend, Pattern, Summary
 from descend.engine.best import Best
 from descend.engine.block import due
 from descend.engine.checkpoint import Clock, Every, Saver
-from descend.engine.endings import Endings
+from descend.engine.endings import NEVER, Endings
 from descend.engine.experiment import Experiment
 from descend.engine.gather import gathered, host
 from descend.engine.placement import computing
@@ -26,6 +26,9 @@ from descend.types import Batch
 BLOCK_SECONDS = 0.1
 """A block takes about so long: values leave the device, records reach their sinks and the clock is looked at between
 blocks."""
+
+STOPPED = "stopped"
+"""The status of a run that its sweep went on without."""
 
 MOST_STEPS = 1000
 """The longest block, in units of what a backend makes at a time where that is more than one step."""
@@ -60,6 +63,8 @@ class Loop:
         clock: tells when a checkpoint is due.
         save: writes one, given the loop's state; called between blocks.
         stopping: names what asks the loop to stop (a signal, say), or None; asked before each block.
+        until: iterating makes no steps after this one, and may begin again for more; None: up to the experiment's last.
+            A program of several steps is carried out whole, so that the loop may go a few steps further.
 
     Attributes:
         step: how many steps were made.
@@ -80,6 +85,7 @@ class Loop:
     clock: Clock = field(default_factory=lambda: Clock(Every()))
     save: Saver | None = None
     stopping: Callable[[], str | None] = lambda: None
+    until: int | None = None
     step: int = 0
     seconds: float = 0.0
     at: np.ndarray = field(init=False)
@@ -102,7 +108,7 @@ class Loop:
     def __iter__(self) -> Iterator[Rows]:
         unit, blocks = self.backend.steps_per_call, 1
         self._look_at_clock()  # a run that goes on may have used up its time
-        while self.at.size and self.step < self.experiment.steps:
+        while self.at.size and self.step < self.last:
             by = self.stopping()
             if by is not None:
                 self.interrupted = True
@@ -122,13 +128,25 @@ class Loop:
                 self.save(self.state())
             wanted = 2 * blocks if took < BLOCK_SECONDS / 2 else int(blocks * BLOCK_SECONDS / took)
             blocks = max(1, min(MOST_STEPS if unit == 1 else MOST_STEPS // 8, wanted))
-        if self.at.size:
+        if self.at.size and self.step == self.experiment.steps:
             self._resumable = self._resumable or self.state()
             self._keep(self.at, self.step, self._columns(self.at))
 
+    @property
+    def last(self) -> int:
+        """The step up to which iterating goes."""
+        unit = self.backend.steps_per_call if self.backend.aligned else 1
+        until = self.experiment.steps if self.until is None else -(-self.until // unit) * unit
+        return min(until, self.experiment.steps)
+
+    @property
+    def waits(self) -> bool:
+        """Whether runs could go on that stand where iterating ended."""
+        return bool(self.at.size) and self.step < self.experiment.steps
+
     def _size(self, wanted: int) -> int:
         """Return how many steps the next block has: no checkpoint is due inside it."""
-        most, left = self.clock.most(self.step, wanted), self.experiment.steps - self.step
+        most, left = self.clock.most(self.step, wanted), self.last - self.step
         if self.backend.aligned:  # when checkpoints are written must not change which steps a program makes
             unit = self.backend.steps_per_call
             most, left = -(-most // unit) * unit, left - left % unit or left
@@ -253,13 +271,29 @@ class Loop:
         """Leave ended runs behind where that makes the stack less than half as large; until then they idle along."""
         going = ~self.endings.ended[self.at]
         if going.sum() <= len(self.at) / 2:
-            places = np.flatnonzero(going).tolist()
-            if places:
-                self.backend.select(places)
-                self.streams.select(places)
-            self.at = self.at[going]
-            if not self.at.size:  # steps after the last end, which depend on the length of a block, were not made
-                self.step = int(self.endings.stops.max())
+            self._select(going)
+
+    def _select(self, going: np.ndarray) -> None:
+        places = np.flatnonzero(going).tolist()
+        if places:
+            self.backend.select(places)
+            self.streams.select(places)
+        self.at = self.at[going]
+        if not self.at.size:  # steps after the last end, which depend on the length of a block, were not made
+            self.step = int(self.endings.stops.max())
+
+    def drop(self, reasons: Mapping[int, str]) -> None:
+        """End runs where they stand with the status `STOPPED`, each for its reason, and go on without them.
+
+        Runs that have ended by themselves keep their own end.
+        """
+        fresh = np.array([run for run in self.at.tolist() if run in reasons and not self.endings.ended[run]], np.int64)
+        if not fresh.size:
+            return
+        self._kept.append((fresh, self._columns(fresh)))
+        for run in fresh:
+            self.endings.end(np.array([run]), self.step, STOPPED, reasons[int(run)])
+        self._select(~self.endings.ended[self.at])
 
     def _look_at_clock(self) -> None:
         limit = self.experiment.stop.seconds
@@ -328,20 +362,26 @@ class Loop:
 
 
 def of_one(state: dict[str, Any], run: int) -> dict[str, Any]:
-    """Return of the state of a stack that of one of its runs, as that run has it when it is alone."""
+    """Return of the state of a stack that of one of its runs, as that run has it when it is alone.
+
+    One that the stack went on without can itself go on.
+    """
     runs = len(state["endings"]["ended"])
-    if runs == 1:
+    endings = only(state["endings"], run)
+    [left] = endings["ended"]
+    [verdict] = endings["verdicts"]
+    ended = left and (verdict is None or verdict[0] != STOPPED)
+    if runs == 1 and ended == left:
         return state
-    ended = state["endings"]["ended"][run]
-    carries = [(state["at"], state["carry"])] if not ended else state["kept"]
+    carries = [(state["at"], state["carry"])] if not left else state["kept"]
     [own] = [alone(columns, at.index(run)) for at, columns in carries if run in at]
     return state | {
-        "step": state["endings"]["stops"][run] if ended else state["step"],
+        "step": endings["stops"][0] if left else state["step"],
         "seconds": state["seconds"] / runs,
         "at": [] if ended else [0],
         "carry": [] if ended else own,
         "kept": [([0], own)] if ended else [],
-        "endings": only(state["endings"], run),
+        "endings": endings if ended else endings | {"ended": [False], "stops": [NEVER], "verdicts": [None]},
         "best": only(state["best"], run),
     }
 

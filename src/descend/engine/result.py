@@ -18,7 +18,8 @@ class Result:
     """How a run ended and the numbers it ended with. The field names are those of result.json.
 
     Attributes:
-        status: `converged`, `finished`, `diverged`, `interrupted` or `failed`; `reason` says why in words.
+        status: `converged`, `finished`, `stopped` (by a sweep that halves), `diverged`, `interrupted` or `failed`;
+            `reason` says why in words.
         steps: updates made.
         value: the total at the end, over the whole (training) data.
         best_value: the lowest total seen (of a batch, where the objective draws batches).

@@ -20,7 +20,7 @@ from descend.engine.check import examine_start
 from descend.engine.checkpoint import BEFORE, NAME, SPARE, Clock, Every, load, save
 from descend.engine.curves import Curves
 from descend.engine.experiment import Experiment
-from descend.engine.loop import Loop
+from descend.engine.loop import Loop, Rows
 from descend.engine.placement import computing
 from descend.engine.result import Result
 from descend.engine.results import recorded_at_the_end, results
@@ -28,6 +28,7 @@ from descend.engine.streams import begin
 from descend.errors import ConfigurationError, Untraceable, never_exits
 from descend.records import frame
 from descend.sweeps.ends import Ends
+from descend.sweeps.halving import Rung
 from descend.sweeps.job import Chunk, Group, Job
 
 Progress = Callable[[int], None]
@@ -43,16 +44,18 @@ class Checkpoints:
         every: how often.
         stopping: names what asks the sweep to stop (a signal, say), or None: the chunk then leaves its state at once.
         ends: keeps where the best runs ended, or None.
+        rungs: at which runs are ranked; a chunk waits at the first that is not.
     """
 
     folder: Path
     every: Every
     stopping: Callable[[], str | None] = lambda: None
     ends: Ends | None = None
+    rungs: tuple[Rung, ...] = ()
 
-    def path(self, group: Group) -> Path:
+    def path(self, chunk: Chunk | Group) -> Path:
         """Return the file of a chunk of jobs."""
-        return self.folder / f"{group.jobs[0].index:07}" / NAME
+        return self.folder / f"{chunk.jobs[0].index:07}" / NAME
 
     def begun(self, group: Group) -> list[list[int]]:
         """Return the places of the jobs of each chunk that was begun, of those that are all in the group."""
@@ -64,9 +67,9 @@ class Checkpoints:
                 found.append([place[job] for job in jobs])
         return found
 
-    def forget(self, group: Group) -> None:
+    def forget(self, chunk: Chunk | Group) -> None:
         """Remove what a chunk left that is complete now."""
-        clear(self.path(group).parent)
+        clear(self.path(chunk).parent)
 
     def clear(self) -> None:
         """Remove what chunks left that were complete when a kill came, once the sweep is."""
@@ -140,7 +143,7 @@ def run_group(
         found = run_fitting(prepared, chunk, stride, progress, checkpoints)
         if found is not None:
             yield found
-        if checkpoints is not None:
+        if checkpoints is not None and not (found and found.waits):
             checkpoints.forget(chunk)
         if found is None:
             half = -(-len(places) // 2)
@@ -191,8 +194,9 @@ def run_serially(
         try:
             experiment = build(job.overrides)
             one = Group((job,), experiment, {}, [experiment.seed], [experiment.objective])
-            yield run_chunk(prepare(one), one, 1, progress, checkpoints)
-            if checkpoints is not None:
+            found = run_chunk(prepare(one), one, 1, progress, checkpoints)
+            yield found
+            if checkpoints is not None and not found.waits:
                 checkpoints.forget(one)
         except Exception as error:
             yield all_failed([job], error)
@@ -247,13 +251,15 @@ def run_chunk(
 ) -> Chunk:
     """Run the jobs of a group as one stack from start to end, or from where its last checkpoint left them.
 
+    Where they are to be ranked before they go on, the chunk leaves a checkpoint and tells how they stand.
+
     Raises:
         KeyboardInterrupt: the sweep was asked to stop; the chunk left a checkpoint.
     """
     loop, curves = begun(prepared, group, stride, progress), Curves()
     if checkpoints is not None:
         keep(loop, curves, group, checkpoints)
-    for rows in loop:
+    for rows in past_rungs(loop, group, () if checkpoints is None else checkpoints.rungs):
         for name, column in rows.columns.items():
             if column.values.ndim == 2:  # of many runs nobody looks at histograms
                 curves.add(name, column.steps, rows.runs, column.values)
@@ -261,6 +267,10 @@ def run_chunk(
         if loop.save is not None:
             loop.save(loop.resumable())
         raise KeyboardInterrupt
+    if loop.waits and loop.save is not None:
+        loop.save(loop.state())
+        loop.stop("interrupted", f"it waits at step {loop.step}")
+        return Chunk(group.jobs, results(loop, loop.finish(), group.seeds), no_curves(), waits=True)
     final = loop.finish()
     every = recorded_at_the_end(final, prepared.recording.names)
     curves.ends = {name: x for name, x in every.items() if x.ndim == 1}
@@ -268,6 +278,22 @@ def run_chunk(
     if checkpoints is not None and checkpoints.ends is not None:
         checkpoints.ends.add(group.jobs, made, loop, final)
     return Chunk(group.jobs, made, curves.frame(loop.endings.stops, index))
+
+
+def past_rungs(loop: Loop, group: Group, rungs: Sequence[Rung]) -> Iterator[Rows]:
+    """Yield what a loop records on its way to the first rung that is not ranked yet, or to its end.
+
+    At those that are ranked, the runs that lost leave the stack: at the same step whenever the loop comes there.
+    """
+    for rung in rungs:
+        loop.until = rung.step(loop.experiment.steps)
+        yield from loop
+        if rung.stopped is None or loop.interrupted:
+            return
+        lost = {place: rung.stopped[job.index] for place, job in enumerate(group.jobs) if job.index in rung.stopped}
+        loop.drop({place: f"stopped after step {loop.step}: {reason}" for place, reason in lost.items()})
+    loop.until = None
+    yield from loop
 
 
 def begun(prepared: Prepared, group: Group, stride: int, progress: Progress) -> Loop:
@@ -289,7 +315,8 @@ def keep(loop: Loop, curves: Curves, group: Group, checkpoints: Checkpoints) -> 
     if content is not None and content["jobs"] == jobs and content["state"]["backend"] == loop.backend.name:
         loop.restore(content["state"])
         curves.restore(content["curves"])
-        loop.progress(loop.step * len(jobs))
+        if not checkpoints.rungs:  # of a sweep with rungs that is resumed, the bar shows what is made from here on
+            loop.progress(loop.step * len(jobs))
     loop.clock, loop.stopping = Clock(checkpoints.every, loop.step), checkpoints.stopping
 
     def write(state: dict[str, Any]) -> None:
@@ -324,4 +351,9 @@ def failed(error: Exception) -> Result:
 
 def all_failed(jobs: Sequence[Job], error: Exception) -> Chunk:
     """Return the chunk of jobs that failed together."""
-    return Chunk(tuple(jobs), tuple(failed(error) for _ in jobs), pl.DataFrame(schema=frame([]).schema))
+    return Chunk(tuple(jobs), tuple(failed(error) for _ in jobs), no_curves())
+
+
+def no_curves() -> pl.DataFrame:
+    """Return the curves of runs that recorded nothing."""
+    return pl.DataFrame(schema=frame([]).schema)

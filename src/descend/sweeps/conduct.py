@@ -2,7 +2,7 @@
 
 import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +13,9 @@ from descend.engine.signals import noted
 from descend.errors import ConfigurationError, Untraceable
 from descend.sweeps.batch import Checkpoints, all_failed, device_of, run_group, run_serially
 from descend.sweeps.ends import Ends
+from descend.sweeps.halving import Rung
 from descend.sweeps.hidden import check_fields_alone
-from descend.sweeps.job import Chunk, Group
+from descend.sweeps.job import Chunk, Group, Job
 from descend.sweeps.picture_process import PictureProcess
 from descend.sweeps.plan import Plan, built
 from descend.sweeps.progress import SweepBar
@@ -41,11 +42,27 @@ def conduct(
         carry: runs what the store lacks; None does so in this process.
         begun: called once the folder is this sweep's alone.
     """
-    with Store(folder, plan.jobs) as store, PictureProcess() as drawer:
+    with Store(folder, plan.jobs, named(plan.jobs, settings)) as store, PictureProcess() as drawer:
         begun()
         stopped = (carry or carry_out)(plan, settings, store)
         table = store.table()
         report(plan, settings, store, table, drawer)
+    return exit_code(plan, table, folder, stopped)
+
+
+def named(jobs: Sequence[Job], settings: Settings) -> list[list[str]]:
+    """Return for each job what tells the sweep from another: its overrides, and how runs are stopped."""
+    made = [list(job.overrides) for job in jobs]
+    made[0] += [] if settings.halving is None else settings.halving.named(settings.rank)
+    return made
+
+
+def exit_code(plan: Plan, table: pl.DataFrame, folder: Path, stopped: int) -> int:
+    """Tell of a sweep that is stopped, and of its runs that failed; return the exit code.
+
+    Args:
+        stopped: the number of the signal that stopped it; 0 if none did.
+    """
     if stopped:
         print(
             f"The sweep was stopped with {len(table)} of {len(plan.jobs)} runs done; finish it with the same command "
@@ -65,12 +82,21 @@ def carry_out(plan: Plan, settings: Settings, store: Store | ChunkFiles) -> int:
     Returns:
         The number of the signal that stopped it, after the chunk that was being made left a checkpoint; 0 if none did.
     """
-    bar = SweepBar(sum(group.template.steps * len(group.jobs) for group in plan.groups))
+    halving = settings.halving
+    steps = sum(group.template.steps * len(group.jobs) for group in plan.groups)
+    bar = SweepBar(steps if halving is None else round(steps * halving.share(plan.jobs)))
     with noted() as asked:
         ends = Ends(store.folder, settings.kept(len(plan.jobs)), store.values())
         checkpoints = Checkpoints(store.folder / CHECKPOINTS, settings.every, asked, ends)
         try:
-            for chunk in chunks(plan, settings, store, bar, checkpoints):
+            made = chunks(plan, settings, store.done(), bar, checkpoints)
+            if halving is not None and isinstance(store, Store):
+
+                def advance(done: set[int], rungs: tuple[Rung, ...]) -> Iterator[Chunk]:
+                    return chunks(plan, settings, done, bar, replace(checkpoints, rungs=rungs))
+
+                made = halving.carried_out(plan.jobs, settings.rank, store, advance)
+            for chunk in made:
                 store.add(chunk)
                 if settings.fail_fast and any(result.status == "failed" for result in chunk.results):
                     break
@@ -83,11 +109,8 @@ def carry_out(plan: Plan, settings: Settings, store: Store | ChunkFiles) -> int:
     return 0
 
 
-def chunks(
-    plan: Plan, settings: Settings, store: Store | ChunkFiles, bar: SweepBar, checkpoints: Checkpoints
-) -> Iterator[Chunk]:
+def chunks(plan: Plan, settings: Settings, done: set[int], bar: SweepBar, checkpoints: Checkpoints) -> Iterator[Chunk]:
     """Yield the chunks of a plan, the runs already done left out."""
-    done = store.done()
     places = [[i for i, job in enumerate(group.jobs) if job.index not in done] for group in plan.groups]
     parts = [group.part(left) for group, left in zip(plan.groups, places, strict=True) if left]
     alone: dict[str, int] = {}

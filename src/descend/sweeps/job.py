@@ -28,13 +28,23 @@ class Job:
     swept: dict[str, str]
 
 
+def setting_of(job: Job) -> tuple[str, ...]:
+    """Return what tells a run's setting from the others of its objective: all swept texts but seed and objective."""
+    return tuple(text for key, text in job.swept.items() if key not in ("seed", "objective"))
+
+
+def several_settings(jobs: Sequence[Job]) -> bool:
+    """Tell whether runs differ by more than seed and objective."""
+    return len({setting_of(job) for job in jobs}) > 1
+
+
 Typed = Sequence[bool | float | str]
 """Values of one type."""
 
 
 def swept_columns(jobs: Sequence[Job]) -> dict[str, Typed]:
     """Return each swept key's values, [jobs], of one type: truth values, whole numbers, numbers, else the texts."""
-    return {key: column([job.swept[key] for job in jobs]) for key in jobs[0].swept}
+    return {key: column([job.swept[key] for job in jobs]) for key in (jobs[0].swept if jobs else ())}
 
 
 def column(texts: Sequence[str]) -> Typed:
@@ -93,8 +103,11 @@ class Chunk:
     Attributes:
         results: the result of each job, in the order of `jobs`; their `blocks` are empty.
         curves: their records in long form, thinned where the sweep is large: run (the job's index), step, name, value.
+        waits: whether it is not complete: some of its runs go on once they are ranked, from a checkpoint that has the
+            curves, too.
     """
 
     jobs: tuple[Job, ...]
     results: tuple[Result, ...]
     curves: pl.DataFrame
+    waits: bool = False

@@ -5,6 +5,7 @@ import sqlite3
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -23,11 +24,14 @@ from descend.menu.source import Source
 from descend.menu.started import started
 from descend.menu.values import resolved
 from descend.sweeps.conduct import conduct
+from descend.sweeps.halving import Halving
 from descend.sweeps.parts import Elsewhere
 from descend.sweeps.plan import plan
 from descend.sweeps.report import show_plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import Sampling
+from descend.sweeps.study import Study
+from descend.sweeps.study_sweep import StudySweep
 
 STACKED = "hydra_plugins.descend.BatchedLauncher"
 
@@ -46,6 +50,12 @@ def multirun(config: DictConfig, context: HydraContext, overrides: Sequence[str]
     chosen = settings(config)
     check_settings(chosen, overrides, config)
     own, source = run_overrides(overrides), Source.of(config)
+    if chosen.study is not None:
+        with users_errors():
+            search = StudySweep.of(own, chosen, chosen.study, source)
+        folder = folder_of(config, chosen)
+        with writing(folder, fresh=not chosen.resume):
+            return search.conducted(folder, partial(OmegaConf.save, config, folder / "multirun.yaml"))
     with users_errors():
         planned = plan(own, chosen, source)
     if chosen.dry_run:
@@ -110,19 +120,32 @@ def settings(config: DictConfig) -> Settings:
             f"sweep is {short(repr(node))}, but it must say how points are sampled; choose sweep=grid."
         )
     sampling = make("sweep.sampling", node.pop("sampling"), Sampling)
-    return Settings(sampling=sampling, every=checkpoints(config), **checked_fields("sweep", Settings, node))
+    parts = {name: part_of(node, name, kind) for name, kind in {"halving": Halving, "study": Study}.items()}
+    return Settings(sampling=sampling, every=checkpoints(config), **parts, **checked_fields("sweep", Settings, node))
+
+
+def part_of(node: dict[str, Any], name: str, kind: Any) -> Any:
+    """Return what `sweep` says of a way to spend steps, its keys taken out of the node; None where it is switched off.
+
+    Raises:
+        ConfigurationError: as `checked_fields`, and as the class says.
+    """
+    if not node.pop(name, False):
+        return None
+    return kind(**checked_fields("sweep", kind, {x.name: node.pop(x.name) for x in fields(kind) if x.name in node}))
 
 
 def check_settings(settings: Settings, overrides: Sequence[str], config: DictConfig) -> None:
     """Require that each setting given has an effect.
 
     Raises:
-        ConfigurationError: points are asked for and no interval is swept, parts without a launcher that takes them, or
-            two folders.
+        ConfigurationError: points are asked for and no interval is swept, parts without a launcher that takes them,
+            halving with one that runs parts, or two folders.
     """
     keys = {override.lstrip("+").partition("=")[0] for override in overrides}
-    asked = sorted(key for key in keys if key in ("sweep", "sweep.points") or key.startswith("sweep.sampling"))
-    if asked and not any("interval(" in override for override in overrides):
+    about_points = ("sweep.points",) if settings.halving else ("sweep", "sweep.points")
+    asked = sorted(key for key in keys if key in about_points or key.startswith("sweep.sampling"))
+    if asked and settings.study is None and not any("interval(" in override for override in overrides):
         raise ConfigurationError(
             f"{asked[0]} says how points are taken from intervals, but none is swept; write one, as "
             "optimizer.lr='interval(0.1,1)', or remove it."
@@ -131,6 +154,16 @@ def check_settings(settings: Settings, overrides: Sequence[str], config: DictCon
         raise ConfigurationError(
             f"sweep.parts is {settings.parts}, but the launcher runs the sweep in this process; choose another, as "
             "hydra/launcher=joblib, or remove it."
+        )
+    if (settings.halving or settings.study) and elsewhere(config):
+        raise ConfigurationError(
+            "This sweep ranks all its runs together, but a launcher's jobs each see a part of them; leave "
+            "hydra/launcher away."
+        )
+    if settings.study is not None and (settings.halving is not None or settings.dry_run):
+        raise ConfigurationError(
+            "sweep=optuna asks for its settings as results come in, so that neither sweep.dry_run nor sweep.halving "
+            "can know them; leave these away."
         )
     given = [text for text in config.hydra.overrides.hydra if text.startswith("hydra.sweep.dir=")]
     if settings.resume and given and Path(settings.resume).resolve() != Path(config.hydra.sweep.dir).resolve():

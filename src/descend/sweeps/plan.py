@@ -6,7 +6,9 @@ from functools import partial
 from typing import Any
 
 from descend.aggregators.aggregator import Aggregator
+from descend.engine.check import losses_at
 from descend.engine.experiment import Experiment
+from descend.engine.streams import begin
 from descend.errors import ConfigurationError, Untraceable
 from descend.menu.build import build
 from descend.menu.by_hydra import config_loader
@@ -54,11 +56,37 @@ def plan(overrides: Sequence[str], settings: Settings, source: Source = MENU) ->
     """
     with composing():
         made = jobs(overrides, settings.sampling, config_loader(source), None if settings.yes else MOST_RUNS)
+    return planned(made, settings, source)
+
+
+def planned(made: list[Job], settings: Settings, source: Source = MENU) -> Plan:
+    """Return the plan of jobs; raises as `plan` does."""
     found = groups(made, partial(built, source=source))
     if settings.memory is not None:
         check_memory(found, settings.memory)
+    if settings.halving is not None:
+        settings.halving.check(made, min(group.template.steps for group in found))
+    if settings.halving is not None or settings.study is not None:
+        check_one_measure(found, settings.rank)
     numbers = sum(len(group.jobs) * (group.template.steps + 1) for group in found)
     return Plan(made, found, 1 if numbers <= MOST_NUMBERS else 8 * -(-numbers // (8 * THINNED)), source)
+
+
+def check_one_measure(groups: Sequence[Group], rank: str | None) -> None:
+    """Require that runs which are ranked while a sweep goes have one loss, or that the user says what ranks them.
+
+    Raises:
+        ConfigurationError: several losses, and no `sweep.rank`.
+    """
+    for group in groups if rank is None else ():
+        one = begin(group.template, group.seeds[:1], group.objectives[:1], own=False)
+        names = list(losses_at(one.experiment, one.origin.of_run(0)).losses)
+        if len(names) > 1:
+            raise ConfigurationError(
+                f"{type(group.template.objective).__name__} has several losses ({', '.join(names)}), and this "
+                f"sweep ranks its settings by one number; say by which: sweep.rank=loss/{names[0]}, or "
+                "sweep.rank='sum of losses'."
+            )
 
 
 def built(overrides: Sequence[str], source: Source = MENU) -> Experiment:

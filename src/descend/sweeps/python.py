@@ -13,6 +13,7 @@ from descend.sweeps.conduct import carry_out
 from descend.sweeps.multirun import check_settings, run_overrides, settings, sweep_overrides
 from descend.sweeps.plan import plan
 from descend.sweeps.store import Store
+from descend.sweeps.study_sweep import StudySweep
 
 
 def sweep(overrides: Sequence[str]) -> SweepTable:
@@ -35,8 +36,20 @@ def sweep(overrides: Sequence[str]) -> SweepTable:
             "shown and no launcher used; remove them."
         )
     check_settings(chosen, overrides, config)
-    planned = plan(run_overrides(overrides), chosen)
-    with TemporaryDirectory(prefix="descend-") as folder, Store(Path(folder), planned.jobs) as store:
-        if carry_out(planned, replace(chosen, keep="none"), store):
-            raise KeyboardInterrupt
-        return sweep_table(store.table(), store.curves())
+    chosen, own = replace(chosen, keep="none"), run_overrides(overrides)
+    with TemporaryDirectory(prefix="descend-") as folder:
+        if chosen.study is not None:
+            search = StudySweep.of(own, chosen, chosen.study)
+            with search.store(Path(folder)) as store:
+                stopped = search.carried_out(store)
+                return table_or_interrupt(store, stopped)
+        planned = plan(own, chosen)
+        with Store(Path(folder), planned.jobs) as store:
+            return table_or_interrupt(store, carry_out(planned, chosen, store))
+
+
+def table_or_interrupt(store: Store, stopped: int) -> SweepTable:
+    """Return the table of a sweep; raise KeyboardInterrupt where a signal stopped it."""
+    if stopped:
+        raise KeyboardInterrupt
+    return sweep_table(store.table(), store.curves())

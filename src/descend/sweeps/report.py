@@ -1,6 +1,7 @@
 """What a sweep shows at its end, and its plan before it begins."""
 
 import shlex
+import sys
 from collections.abc import Sequence
 
 import polars as pl
@@ -8,7 +9,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from descend.errors import Untraceable
+from descend.errors import ConfigurationError, Untraceable
 from descend.menu.compose import compose
 from descend.output.report.compared import comparisons
 from descend.output.report.comparison import Comparison
@@ -81,7 +82,7 @@ def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, dr
         return
     kept = settings.kept(len(plan.jobs))
     runs = compared_runs(plan, store, table)
-    found = comparisons(runs)
+    found = comparisons_by(runs, settings.rank)
     bands = bands_of(found, runs.curves)
     drawer.draw(table, [column_of(key) for key in plan.jobs[0].swept], bands)
     shown = False
@@ -98,6 +99,8 @@ def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, dr
     if paths is not None:
         (store.folder / "paths.png").write_bytes(paths)
     show_comparisons(table, found)
+    if settings.halving is not None:
+        show_saved(plan, table)
     write_report(store.folder / NAME, runs, found, [origin_of(store.folder)], [store.folder])
     if not shown:
         print(f"kept in {store.folder}: {NAME}, sweep.parquet with a row for each run, curves/ with their curves")
@@ -110,11 +113,27 @@ def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, dr
     print(f"see it: descend board {shlex.quote(str(store.folder))}")
 
 
+def comparisons_by(runs: Runs, rank: str | None) -> list[Comparison]:
+    """Compare by a measure; by the default where no run has it, for the sweep is done by now."""
+    try:
+        return comparisons(runs, rank)
+    except ConfigurationError as error:
+        print(f"descend: sweep.{error} They are ranked by the default.", file=sys.stderr)
+        return comparisons(runs)
+
+
 def compared_runs(plan: Plan, store: Store, table: pl.DataFrame) -> Runs:
     """Return the runs of a sweep as they are compared."""
     columns = [column_of(key) for key in plan.jobs[0].swept]
     swept = tuple(key for key in columns if table[key].n_unique() > 1)
     return Runs(with_seed(table), swept, store.curves())
+
+
+def show_saved(plan: Plan, table: pl.DataFrame) -> None:
+    """Print how many steps were made of those that the runs would have made without rungs."""
+    steps = {job.index: group.template.steps for group in plan.groups for job in group.jobs}
+    made, whole = table["steps"].sum(), sum(steps[run] for run in table["run"])
+    print(f"{made:,} of {whole:,} steps were made: {1 - made / whole:.0%} were saved")
 
 
 def show_comparisons(table: pl.DataFrame, found: Sequence[Comparison]) -> None:

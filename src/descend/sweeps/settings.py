@@ -9,7 +9,9 @@ from descend.checks import check_number
 from descend.engine.checkpoint import Every
 from descend.errors import ConfigurationError
 from descend.memory import free_bytes
+from descend.sweeps.halving import Halving
 from descend.sweeps.space import Grid, Sampling
+from descend.sweeps.study import Study
 
 KEEP_ALL_UP_TO = 200
 KEEP_BEST = 50
@@ -26,6 +28,10 @@ class Settings:
             other jobs of a launcher on the same machine.
         parts: how many jobs a launcher other than `batched` is given; None: one for each GPU here where the runs go by
             these, else one for each core.
+        rank: what settings are ranked by, as `test/accuracy` or `loss/f1`; None: a validation metric if there is one,
+            else the training loss.
+        halving: at which rungs the worse settings are stopped; None: all runs make all their steps.
+        study: how settings are asked for as results come in; None: all are known from the start.
         keep: which runs get a folder of their own: `all`, `best`, `none`; None: all up to 200, the best 50 beyond. The
             others are rows of TensorBoard's HParams page; with `none` nothing is written for TensorBoard.
         resume: the folder of an interrupted sweep to finish, or None.
@@ -39,6 +45,9 @@ class Settings:
     points: int | None = None
     memory: int | None = None
     parts: int | None = None
+    rank: str | None = None
+    halving: Halving | None = None
+    study: Study | None = None
     keep: str | None = None
     resume: str | None = None
     dry_run: bool = False

@@ -3,7 +3,7 @@
 import itertools
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,6 +114,71 @@ def jobs(overrides: Sequence[str], sampling: Sampling, config_loader: Any = None
     if not made:
         raise ConfigurationError("The sweep is empty: one of the swept keys has no values; give it at least one.")
     return made
+
+
+@dataclass(frozen=True)
+class Axes:
+    """What a sweep varies, for a sampler that asks for settings as results come in.
+
+    Attributes:
+        keys: all that are given, in their order.
+        fixed: the texts of those that are the same for all runs.
+        intervals: the ends of those that are numbers of an interval, and whether it is tagged `log`.
+        choices: the texts of those that are one of several.
+        seeds: the seeds that every setting is run with; empty where none is swept.
+    """
+
+    keys: tuple[str, ...]
+    fixed: Mapping[str, str]
+    intervals: Mapping[str, tuple[float, float, bool]]
+    choices: Mapping[str, tuple[str, ...]]
+    seeds: tuple[str, ...] = ()
+
+    @property
+    def members(self) -> int:
+        """The number of runs that a setting has."""
+        return max(1, len(self.seeds))
+
+    def first(self) -> dict[str, str]:
+        """Return one setting: the lower ends, and the first choices."""
+        low = {key: repr(float(low)) for key, (low, _, _) in self.intervals.items()}
+        return low | {key: texts[0] for key, texts in self.choices.items()}
+
+    def jobs(self, settings: Sequence[Mapping[str, str]]) -> list[Job]:
+        """Return the jobs of settings, the texts that they take by their keys; those of one beside each other."""
+        made: list[Job] = []
+        for setting in settings:
+            for seed in self.seeds or ("",):
+                own = {**setting, "seed": seed} if seed else dict(setting)
+                texts = {key: own.get(key, self.fixed.get(key, "")) for key in self.keys}
+                swept = {key: texts[key] for key in self.keys if key in own}
+                made.append(Job(len(made), tuple(f"{key}={value}" for key, value in texts.items()), swept))
+        return made
+
+
+def axes_of(overrides: Sequence[str], config_loader: Any = None) -> Axes:
+    """Return what a multirun varies.
+
+    Raises:
+        ConfigurationError: nothing but the seed, or the objective.
+    """
+    parser = OverridesParser.create(config_loader=config_loader)
+    parsed = {override.get_key_element(): override for override in parser.parse_overrides(list(overrides))}
+    intervals = {key: interval(o) for key, o in parsed.items() if o.is_interval_sweep()}
+    others = {key: o for key, o in parsed.items() if key not in intervals}
+    texts = {key: tuple(text for _, text in options(key, o, MOST_RUNS)) for key, o in others.items()}
+    choices = {key: texts[key] for key, o in others.items() if o.is_sweep_override()}
+    seeds = choices.pop("seed", ())
+    if "objective" in choices:
+        raise ConfigurationError(
+            "sweep=optuna looks for the best setting of one objective, but the objective is swept; give it one value."
+        )
+    if not intervals and not choices:
+        raise ConfigurationError(
+            "sweep=optuna has nothing to choose; sweep over another key than seed, as optimizer.lr='interval(0.1,1)'."
+        )
+    fixed = {key: value for key, (value, *_) in texts.items() if not others[key].is_sweep_override()}
+    return Axes(tuple(parsed), fixed, intervals, choices, seeds)
 
 
 def options(key: str, override: Override, most: int | None) -> list[tuple[str, str]]:

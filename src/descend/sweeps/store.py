@@ -5,7 +5,7 @@ import json
 import re
 import sqlite3
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any, Self
@@ -33,6 +33,8 @@ LONGEST_FOLDER = 60
 TABLES = """
 create table if not exists sweep (overrides text not null);
 create table if not exists runs (run integer primary key, chunk integer, status text not null, result text not null);
+create table if not exists asked (setting integer primary key, trial integer, texts text not null);
+create table if not exists rungs (rung integer, run integer, result text not null, primary key (rung, run));
 """
 
 
@@ -48,15 +50,18 @@ class Store:
 
     Args:
         folder: made where it does not exist.
-        jobs: all jobs of the sweep; a folder that holds another sweep is refused.
+        jobs: all jobs of the sweep, or those known so far.
+        named: the texts that tell it from another, of each job; a folder that holds another sweep is refused. None: the
+            jobs' overrides.
 
     Raises:
         ConfigurationError: the folder belongs to another sweep, is being written by another process, or its index is
             damaged.
     """
 
-    def __init__(self, folder: Path, jobs: Sequence[Job]) -> None:
+    def __init__(self, folder: Path, jobs: Sequence[Job], named: Sequence[Sequence[str]] | None = None) -> None:
         self.folder, self._jobs = folder, jobs
+        self._named = [list(texts) for texts in ([job.overrides for job in jobs] if named is None else named)]
         self._table: pl.DataFrame | None = None
         folder.mkdir(parents=True, exist_ok=True)
         new = [path for path in (folder / ".lock", folder / "sweep.db") if not path.exists()]
@@ -85,7 +90,7 @@ class Store:
 
     def _open(self, opened: ExitStack) -> sqlite3.Connection:
         path = self.folder / "sweep.db"
-        overrides = json.dumps([job.overrides for job in self._jobs])
+        overrides = json.dumps(self._named)
         known = None
         try:
             index = opened.enter_context(closing(sqlite3.connect(path)))
@@ -106,9 +111,7 @@ class Store:
                 f"The index {path} is damaged ({error}); the sweep cannot be resumed: start it again in another folder."
             ) from error
         if known is not None and known[0] != overrides:
-            raise ConfigurationError(
-                difference(self.folder, json.loads(known[0]), [list(j.overrides) for j in self._jobs])
-            )
+            raise ConfigurationError(difference(self.folder, json.loads(known[0]), self._named))
         return index
 
     def done(self) -> set[int]:
@@ -162,12 +165,7 @@ class Store:
     def table(self) -> pl.DataFrame:
         """Return one row per run that has ended, in the order of the sweep: swept values, and the result's fields."""
         if self._table is None:
-            swept = swept_columns(self._jobs)
-            rows = [
-                {"run": run, **{column_of(key): x[run] for key, x in swept.items()}, **flattened(result)}
-                for run, result in self.results().items()
-            ]
-            self._table = with_sum(pl.DataFrame(rows, infer_schema_length=None))
+            self._table = table_of(self._jobs, self.results())
         return self._table
 
     def curves(self) -> pl.LazyFrame:
@@ -178,6 +176,33 @@ class Store:
     def results(self) -> dict[int, dict[str, Any]]:
         """Return the content of result.json for each run that has ended, in the order of the sweep."""
         return {run: json.loads(text) for run, text in self._index.execute("select run, result from runs order by run")}
+
+    def asked(self) -> list[tuple[int, dict[str, str]]]:
+        """Return the settings that were asked for, in their order: the number of the trial of each, and its texts."""
+        found = self._index.execute("select trial, texts from asked order by setting")
+        return [(trial, json.loads(texts)) for trial, texts in found]
+
+    def ask(self, settings: Sequence[tuple[int, Mapping[str, str]]]) -> None:
+        """Keep settings that were asked for: all of them, or, after a kill, none."""
+        rows = [(trial, json.dumps(texts)) for trial, texts in settings]
+        with self._index:
+            self._index.executemany("insert into asked (trial, texts) values (?, ?)", rows)
+
+    def know(self, jobs: Sequence[Job]) -> None:
+        """Take in all jobs that are known by now."""
+        self._jobs, self._table = jobs, None
+
+    def add_rung(self, number: int, chunk: Chunk) -> None:
+        """Keep how the runs of a chunk stand at a rung."""
+        pairs = zip(chunk.jobs, chunk.results, strict=True)
+        rows = [(number, job.index, result.json()) for job, result in pairs]
+        with self._index:
+            self._index.executemany("insert or replace into rungs values (?, ?, ?)", rows)
+
+    def rung(self, number: int) -> dict[int, dict[str, Any]]:
+        """Return how runs stood at a rung, as `results` does; those that were complete before are not among them."""
+        found = self._index.execute("select run, result from rungs where rung = ? order by run", (number,))
+        return {run: json.loads(text) for run, text in found}
 
     def close(self) -> None:
         """Write sweep.parquet and let go of the folder."""
@@ -192,6 +217,16 @@ class Store:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def table_of(jobs: Sequence[Job], results: Mapping[int, Mapping[str, Any]]) -> pl.DataFrame:
+    """Return one row for each result: the values swept of its job, and its fields."""
+    swept = swept_columns(jobs)
+    rows = [
+        {"run": run, **{column_of(key): x[run] for key, x in swept.items()}, **flattened(result)}
+        for run, result in results.items()
+    ]
+    return with_sum(pl.DataFrame(rows, infer_schema_length=None))
 
 
 class ChunkFiles:
@@ -254,9 +289,10 @@ def difference(folder: Path, there: Sequence[Sequence[str]], here: Sequence[Sequ
     parts = [
         f"only {where}: {', '.join(found[:5])}" for where, found in zip(("there", "here"), only, strict=True) if found
     ]
-    counts = f"{len(there)} runs there, {len(here)} here"
+    if len(there) != len(here):
+        parts.insert(0, f"{len(there)} runs there, {len(here)} here")
     how = "; ".join(parts) or "in another order"
-    return f"{folder} holds another sweep ({counts}; {how}); resume it with its own command."
+    return f"{folder} holds another sweep ({how}); resume it with its own command."
 
 
 def folder_name(job: Job) -> str:
