@@ -46,7 +46,7 @@ class SweepBar:
         now = time.monotonic()
         if self._below is not None and self._done and now - self._drawn >= REDRAW_SECONDS:
             rate = self._done / (now - self._began)
-            left = timedelta(seconds=round((self._steps - self._done) / rate))
+            left = timedelta(seconds=round(max(0, self._steps - self._done) / rate))
             self._below.show(self._done, f"{rate:,.0f} run-steps/s {left} left")
             self._drawn = now
 
