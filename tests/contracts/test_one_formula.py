@@ -45,7 +45,16 @@ def choices(group: str) -> list[str]:
 
 
 FORMS = [*((choice, {}) for choice in choices("optimizer")), *VARIANTS]
-forms = pytest.mark.parametrize(("choice", "fields"), FORMS, ids=lambda x: x if isinstance(x, str) else "-".join(x))
+SECONDS = {"cubic", "dogleg", "gauss_newton", "levenberg_marquardt", "newton_cg", "trust_region", "trust_region_cg"}
+"""They take seconds; newton, lbfgs and bfgs are of the same parts."""
+
+
+def by_second_derivatives(choice: str, *more: Any) -> Any:
+    marks = [pytest.mark.slow] if choice in SECONDS else []
+    return pytest.param(choice, *more, marks=marks, id="-".join([choice, *(name for x in more for name in x)]))
+
+
+forms = pytest.mark.parametrize(("choice", "fields"), [by_second_derivatives(*form) for form in FORMS])
 dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
 
 
@@ -151,7 +160,7 @@ def test_a_step_with_every_schedule_and_clipping(choice: str, clip: str, dtype: 
 
 
 @dtypes
-@pytest.mark.parametrize("choice", choices("optimizer"))
+@pytest.mark.parametrize("choice", [by_second_derivatives(choice) for choice in choices("optimizer")])
 def test_a_term_switched_off_is_one_with_the_number_0(choice: str, dtype: torch.dtype) -> None:
     optimizer, clipping = chosen("optimizer", choice), chosen("clip", "none")
     schedule = chosen("schedule", "cosine")

@@ -61,6 +61,8 @@ def applies(optimizer: str, objective: str) -> bool:
 
 
 def marks(optimizer: str, objective: str) -> list[pytest.MarkDecorator]:
+    if objective in TOY and optimizer != "adam":
+        return [pytest.mark.slow]
     return [] if optimizer in ON_ALL or objective in OF_EACH_KIND else [pytest.mark.slow]
 
 

@@ -29,10 +29,15 @@ SLOW |= {"pinn/poisson", "fixed_point", "loop", "third", "curvature of digits_ml
 SLOW |= {"ackley", "booth", "bohachevsky", "branin", "dixon_price", "easom", "freudenstein_roth", "goldstein_price"}
 SLOW |= {"griewank", "levy", "matyas", "mccormick", "michalewicz", "powell_singular", "rastrigin", "schwefel"}
 SLOW |= {"six_hump_camel", "styblinski_tang", "three_hump_camel", "zakharov", "cubic", "parabola", "square_and_cube"}
+# Networks of the kinds that digits_mlp, mnist_resnet and char_gpt are of.
+SLOW |= {"mnist_vit", "mnist_autoencoder", "mnist1d_mlp", "mnist1d_cnn", "auto_mpg_mlp"}
+# Methods made of the same parts as newton, lbfgs and trust_region.
+SLOW |= {"bfgs", "cubic", "dogleg", "gauss_newton", "levenberg_marquardt", "nonlinear_cg", "trust_region_cg"}
 # Each method is tried at once on a network or on a function; both under slow.
 NOT_OF_A_NETWORK = {"adam_then_lbfgs", "cubic", "dogleg", "gauss_newton", "levenberg_marquardt", "newton", "newton_cg"}
 NOT_OF_A_NETWORK |= {"trust_region"}
 ON_A_NETWORK = {"adam", "sgd", "muon", "normuon", "groups", "soap", "shampoo", "schedule_free_adamw", "prodigy", "lamb"}
+ON_A_NETWORK |= {"psgd_kron"}
 
 
 def choices(group: str) -> list[str]:
@@ -49,7 +54,7 @@ def test_objective(objective: str, tmp_path: Path) -> None:
     hold([f"objective={objective}", *toy(objective), "optimizer=sgd", "optimizer.lr=0.00001", *QUIET], tmp_path)
 
 
-@pytest.mark.parametrize("optimizer", marked({*choices("optimizer")} - {"muon", "normuon"}, ON_A_NETWORK))
+@pytest.mark.parametrize("optimizer", marked({*choices("optimizer")} - {"muon", "normuon"}, ON_A_NETWORK | SLOW))
 def test_optimizer(optimizer: str, tmp_path: Path) -> None:
     hold(["objective=himmelblau", f"optimizer={optimizer}", *QUIET], tmp_path, RATES)
 

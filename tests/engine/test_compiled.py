@@ -82,8 +82,11 @@ def histograms(result: Result) -> dict[int, torch.Tensor]:
     return {int(s): torch.as_tensor(v) for column in columns for s, v in zip(column.steps, column.values, strict=True)}
 
 
-def inseparable(*arguments: object) -> None:
-    raise Inseparable("of the test")
+class InseparableKernel(kernel.KernelBackend):
+    """A kernel that finds no step to be made of its operations."""
+
+    def __init__(self, *arguments: object) -> None:
+        raise Inseparable("of the test")
 
 
 def patched(kind: str, patch: pytest.MonkeyPatch) -> None:
@@ -91,7 +94,7 @@ def patched(kind: str, patch: pytest.MonkeyPatch) -> None:
     if kind == "kernels of metrics":
         patch.setattr(kernel, "STEPS_OF_A_KERNEL", 1)
     if kind == "programs":
-        patch.setattr(choose, "KernelBackend", inseparable)
+        patch.setattr(choose, "KernelBackend", InseparableKernel)
 
 
 def make(**given: Any) -> Experiment:

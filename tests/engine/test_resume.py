@@ -13,6 +13,7 @@ from left import assert_same, equal, result, state
 
 import descend
 from descend import menu
+from descend.engine.backends import compiled
 from descend.engine.checkpoint import BEFORE, NAME, Clock, Every, load
 from descend.engine.experiment import Experiment
 from descend.engine.result import Result
@@ -150,8 +151,9 @@ def test_the_cases_are_what_their_names_say(tmp_path: Path) -> None:
     assert found["plateau"].steps < 11
 
 
-def test_compiled_programs(tmp_path: Path) -> None:
-    """With any number of steps between checkpoints: a program makes eight steps, whenever one is due."""
+def test_compiled_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With any number of steps between checkpoints: a program makes two steps here, whenever one is due."""
+    monkeypatch.setattr(compiled, "STEPS", 2)  # eight compile in four times the time
     experiment = made([*SMALL_NET[:-1], *QUIET, "compile=true", "steps=45"])
     undisturbed = start(tmp_path / "undisturbed", experiment)
     assert result(undisturbed)["provenance"]["backend"] == "compiled"
