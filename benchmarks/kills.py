@@ -119,7 +119,8 @@ def left_by_run(folder: Path) -> tuple[dict[str, Any], Counter[Any]]:
     every = itertools.chain.from_iterable(RawEventFileLoader(str(path)).Load() for path in files)
     for event in map(Event.FromString, every):
         for value in event.summary.value:
-            said = b"" if value.tag.startswith("_hparams_") else value.SerializeToString()
+            timed = value.tag.startswith("_hparams_") or value.tag == "result"  # they tell of seconds, too
+            said = b"" if timed else value.SerializeToString()
             counts["event", event.step, value.tag, said] += 1
     return end, counts
 
