@@ -7,8 +7,8 @@ over how long that took, again and again, until it has survived. Prints a table;
 from what the undisturbed one left: a result, a parameter, a record or an event that is lost or there twice, or a file
 that cannot be read.
 
-Last whole run (200 kills, torch 2.13, two busy cores): all 99 ends the same to the bit; 0 records lost, 0 twice, 0
-files unreadable, no end in an error. The case of the kept runs, added since: 12 kills, all 6 ends the same.
+Last whole run (100 kills, 2026-11-29, torch 2.13, two busy cores): all 53 ends the same to the bit; 0 records lost, 0
+twice, 0 files unreadable, no end in an error. The one before, of 200 kills: 99 of 99.
 """
 
 import itertools

@@ -62,7 +62,6 @@ TWINS: dict[str, Twin] = {
     "normuon": muon(lambda params: others.NorMuon([{"params": params, "use_muon": True}], lr=0.02, weight_decay=0.0)),
     "soap": of(others.SOAP, lr=3e-3, precondition_frequency=10),
     "shampoo": of(others.Shampoo, lr=1e-3, preconditioning_compute_steps=1),
-    "psgd_kron": of(others.Kron, lr=3e-4),
     "schedule_free_sgd": of(others.ScheduleFreeSGD, lr=1.0),
     "schedule_free_adamw": of(others.ScheduleFreeAdamW, lr=2.5e-3),
     "prodigy": of(others.Prodigy),
