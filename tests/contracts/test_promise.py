@@ -33,6 +33,8 @@ RATES = "optimizer.lr=0.001,0.003"
 # They take a matrix among the parameters, and have groups with rates of their own.
 OF_MATRICES = dict.fromkeys(("muon", "normuon"), "optimizer.groups.matrices.optimizer.lr=0.001,0.003")
 
+# They compare the losses of steps, which must be of the same data.
+TRYING = {"bfgs", "lbfgs", "nonlinear_cg", "trust_region_cg"}
 # A network has too many parameters for a test of them, or is no sum of squares.
 WHOLE_HESSIAN = {"cubic", "dogleg", "newton", "trust_region"}
 OF_RESIDUALS = {"gauss_newton", "levenberg_marquardt"}
@@ -136,7 +138,8 @@ def test_optimizer(optimizer: str) -> None:
     if optimizer not in OF_MATRICES:
         check(["objective=himmelblau", *own], seeds="")
     if optimizer not in WHOLE_HESSIAN | OF_RESIDUALS:
-        check([*SMALL_NET, *own], 10)
+        whole = ["objective.batch_size=null"] if optimizer in TRYING else []
+        check([*SMALL_NET, *whole, *own], 10)
 
 
 @pytest.mark.parametrize("number", ["rest.optimizer.lr", "vectors.optimizer.eps", "rest.optimizer.weight_decay"])

@@ -37,7 +37,7 @@ SLOW |= {"bfgs", "cubic", "dogleg", "gauss_newton", "levenberg_marquardt", "nonl
 OPS = {"gelu", "softplus", "straight_through_sign", "hard_threshold", "gradient_reversal", "log"}
 # Each method is tried at once on a network or on a function; both under slow.
 NOT_OF_A_NETWORK = {"adam_then_lbfgs", "cubic", "dogleg", "gauss_newton", "levenberg_marquardt", "newton", "newton_cg"}
-NOT_OF_A_NETWORK |= {"trust_region"}
+NOT_OF_A_NETWORK |= {"trust_region", "bfgs", "lbfgs", "nonlinear_cg", "trust_region_cg"}
 ON_A_NETWORK = {"adam", "sgd", "muon", "normuon", "groups", "soap", "shampoo", "schedule_free_adamw", "prodigy", "lamb"}
 ON_A_NETWORK |= {"psgd_kron"}
 

@@ -405,3 +405,21 @@ def reported(optimizer: HessianRegion, params: Params, f: Callable[[Params], Ten
             params, state = optimizer.step(params, gradients, state, f)
         path.append(optimizer.reported(params, state))
     return path
+
+
+@pytest.mark.parametrize("method", ["lbfgs", "newton_cg", "nonlinear_cg", "trust_region_cg"])
+def test_batches_that_change_are_refused(method: str) -> None:
+    """A search would compare the loss of one batch with that of another."""
+    own = ["objective=digits_mlp_small", f"optimizer={method}", "steps=3", *QUIET[:2]]
+    with pytest.raises(ConfigurationError, match=r"draws another batch at each step.*objective\.batch_size=null"):
+        descend.run(own)
+    assert descend.run([*own, "objective.batch_size=null"]).status == "finished"
+
+
+def test_batches_that_change_are_refused_in_a_sweep_too() -> None:
+    own = ["objective=digits_mlp_small", "steps=3", "seed=0,1", *QUIET[:2]]
+    with pytest.raises(ConfigurationError, match="draws another batch at each step"):
+        descend.sweep([*own, "optimizer=lbfgs"])
+    one_by_one = descend.sweep([*own, "optimizer=newton_cg"])
+    assert one_by_one["status"].to_list() == ["failed", "failed"]
+    assert "draws another batch at each step" in one_by_one["reason"][0]

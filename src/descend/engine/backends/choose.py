@@ -71,8 +71,15 @@ def record_experiment(
         own_batches, arrays: as for `Program`.
 
     Raises:
-        ConfigurationError: compiling was asked for, but the experiment cannot be recorded.
+        ConfigurationError: compiling was asked for, but the experiment cannot be recorded; or a method that tries
+            points would compare the losses of different batches.
     """
+    if experiment.optimizer.tries and batch is not None:
+        raise ConfigurationError(
+            f"{type(experiment.optimizer).__name__} compares the loss at one step with that at the step before, but "
+            f"{type(experiment.objective).__name__} draws another batch at each step, which changes it: set "
+            "objective.batch_size=null for all data at every step, or choose another optimizer."
+        )
     reason = unrecordable(experiment)
     program = None
     if reason is None:
