@@ -18,7 +18,10 @@ OPS = {
 CHOICES = {
     "order below 1": (["derivatives.decrease.order=-1"], "Decrease.order is -1, but it must be at least 1"),
     "order of none": (["derivatives=partials", "derivatives.partials.order=0"], "PartialDerivatives.order is 0"),
-    "Hessian too large": (["optimizer=newton", "objective=mnist_mlp"], "use optimizer=newton_cg, which needs only"),
+    "Hessian too large": (
+        ["optimizer=newton", "objective=mnist_mlp", "objective.batch_size=null"],
+        "use optimizer=newton_cg, which needs only",
+    ),
     "no series": (
         ["objective=op_at_point", "op=gradient_clip", "derivatives=third"],
         "_ClipGradient has no Taylor series",
