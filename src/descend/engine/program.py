@@ -88,7 +88,7 @@ def finished(experiment: Experiment, carry: Carry, names: Iterable[str]) -> Fina
     observation = replace(observe(experiment, carry, evaluated, None, None), evaluate=lambda: tested)
     return Final(
         standing,
-        torch.dot(evaluated.weights, evaluated.values),
+        evaluated.total,
         evaluated.values,
         evaluated.weights,
         norm(evaluated.gradients),

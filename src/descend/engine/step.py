@@ -262,6 +262,11 @@ class LossesAndGradient(NamedTuple):
     gradients: Params
     jacobian: Tensor | None = None
 
+    @property
+    def total(self) -> Tensor:
+        """Weights · losses, []."""
+        return torch.dot(self.weights, self.values)
+
 
 def evaluation_at(
     experiment: Experiment, carry: Carry, batch: Batch, training: bool = False, part: int = 0
@@ -313,8 +318,7 @@ def advance(
     """
     evaluated, aggregator, objective = evaluate(experiment, carry, batch, True, jacobian)
     evaluation = evaluation_at(experiment, carry, batch, training=True)
-    value = torch.dot(evaluated.weights, evaluated.values)
-    loss = StepLoss(count(total(evaluation, evaluated.weights)), carry.params, value, evaluation)
+    loss = StepLoss(count(total(evaluation, evaluated.weights)), carry.params, evaluated.total, evaluation)
     optimizer = experiment.optimizer_at(carry.step)
     gradients = experiment.clip(evaluated.gradients)
     with nullcontext() if optimizer.seeds_itself else carry.chance(UPDATE):
@@ -331,11 +335,11 @@ def judged(experiment: Experiment, evaluated: LossesAndGradient, after: Carry) -
 
     They are those at the parameters, save of a method that tries points: it knows those of the best.
     """
+    asked = experiment.stop.gradient_norm is not None
     if experiment.optimizer.tries:
         value, length = experiment.optimizer.judged(after.optimizer)
-    else:
-        value, length = torch.dot(evaluated.weights, evaluated.values), norm(evaluated.gradients)
-    return value, None if experiment.stop.gradient_norm is None else length
+        return value, length if asked else None
+    return evaluated.total, norm(evaluated.gradients) if asked else None
 
 
 class Standing(NamedTuple):

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from descend.optimizers.parts.curved import curves
-from descend.optimizers.parts.few import require_few
 from descend.optimizers.parts.searching import Line, Move, Searching
 from descend.types import Params, State
 from descend.vectors import numel
@@ -32,9 +31,7 @@ class BFGS(Searching):
         ConfigurationError: by `init`, for more than 4,096 parameters.
     """
 
-    def init(self, params: Params) -> State:
-        require_few(self, params, "keeps a matrix of that size", "lbfgs, which keeps a few vectors")
-        return super().init(params)
+    matrix = ("keeps a matrix of that size", "lbfgs, which keeps a few vectors")
 
     def learned(self, params: Params) -> State:
         like = next(iter(params.values()))

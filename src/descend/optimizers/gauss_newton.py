@@ -4,8 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from descend.optimizers.parts.few import require_few
-from descend.optimizers.parts.fitting import residuals_and_jacobian
+from descend.optimizers.parts.fitting import JACOBIAN, residuals_and_jacobian
 from descend.optimizers.parts.searching import Line, Move, Searching
 from descend.types import Params, State
 
@@ -27,6 +26,8 @@ class DampedGaussNewton(Searching):
         ConfigurationError: by `init`, for more than 4,096 parameters.
     """
 
+    matrix = JACOBIAN
+
     @property
     def fits(self) -> bool:
         return True
@@ -34,10 +35,6 @@ class DampedGaussNewton(Searching):
     @property
     def differentiates(self) -> int:
         return 2
-
-    def init(self, params: Params) -> State:
-        require_few(self, params, "decomposes a Jacobian of so many columns", "lbfgs, which needs gradients alone")
-        return super().init(params)
 
     def learned(self, params: Params) -> State:
         return {}

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from descend.optimizers.parts.few import require_few
-from descend.optimizers.parts.fitting import residuals_and_jacobian
+from descend.optimizers.parts.fitting import JACOBIAN, residuals_and_jacobian
 from descend.optimizers.parts.regional import Regional
 from descend.optimizers.parts.spectrum import within_radius
 from descend.scalars import cast
@@ -33,6 +32,8 @@ class LevenbergMarquardt(Regional):
         ConfigurationError: by `init`, for more than 4,096 parameters.
     """
 
+    matrix = JACOBIAN
+
     lr: float = 0.1
 
     @property
@@ -42,10 +43,6 @@ class LevenbergMarquardt(Regional):
     @property
     def differentiates(self) -> int:
         return 2
-
-    def init(self, params: Params) -> State:
-        require_few(self, params, "decomposes a Jacobian of so many columns", "lbfgs, which needs gradients alone")
-        return super().init(params)
 
     def learned(self, params: Params) -> State:
         like, n = next(iter(params.values())), numel(params)

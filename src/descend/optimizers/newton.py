@@ -7,7 +7,7 @@ from torch import Tensor
 
 from descend.checks import check_number
 from descend.derivatives.hessian import hessian
-from descend.optimizers.parts.few import require_few
+from descend.optimizers.parts.few import EIGENVALUES
 from descend.optimizers.parts.searching import Line, Move, Searching
 from descend.optimizers.parts.spectrum import Eigenbasis
 from descend.scalars import cast
@@ -35,6 +35,8 @@ class Newton(Searching):
         ConfigurationError: by `init`, for more than 4,096 parameters.
     """
 
+    matrix = (EIGENVALUES, "newton_cg, which needs only Hessian-vector products")
+
     floor: float = 1e-8
 
     def __post_init__(self) -> None:
@@ -47,11 +49,6 @@ class Newton(Searching):
 
     def evaluations(self, steps: int, state: State) -> dict[str, int]:
         return {"hessian": steps}
-
-    def init(self, params: Params) -> State:
-        does = "solves an eigenvalue problem of that size at every step"
-        require_few(self, params, does, "newton_cg, which needs only Hessian-vector products")
-        return super().init(params)
 
     def learned(self, params: Params) -> State:
         return {}

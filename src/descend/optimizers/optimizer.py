@@ -21,6 +21,9 @@ class Optimizer(ABC):
     tensors when a sweep stacks runs, so `step` uses them in arithmetic only. Numbers that change from step to step
     (counters, powers of β) are in the state: Python numbers to begin with, tensors once a step is traced.
 
+    What `init` and `step` draw from torch's global generator becomes the run's own: it depends on the run's seed, the
+    step and which draw it is, alone and in any stack.
+
     Args:
         lr: learning rate, > 0; a schedule multiplies it.
 
@@ -28,9 +31,6 @@ class Optimizer(ABC):
         batchable: whether `step` is made of tensor operations alone, so that many runs can be stacked into one program.
         entrywise: whether what becomes of an entry of a parameter depends on that entry's own values and gradients
             alone, and `step` never calls `loss`. The parameters of a network are then handed over as one vector.
-
-    What `init` and `step` draw from torch's global generator becomes the run's own: it depends on the run's seed, the
-    step and which draw it is, alone and in any stack.
     """
 
     batchable: ClassVar[bool] = True

@@ -8,6 +8,8 @@ from descend.vectors import numel
 LARGEST = 4096
 """Parameters: beyond, the eigenvalue problem of a single step takes minutes."""
 
+EIGENVALUES = "solves an eigenvalue problem of that size at every step"
+
 
 def require_few(optimizer: Optimizer, params: Params, does: str, instead: str) -> None:
     """Require parameters few enough for a matrix.

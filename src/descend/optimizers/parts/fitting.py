@@ -9,6 +9,9 @@ from descend.derivatives.columns import jacobian_by_columns
 from descend.errors import ConfigurationError
 from descend.types import Loss, Params
 
+JACOBIAN = ("decomposes a Jacobian of so many columns", "lbfgs, which needs gradients alone")
+"""The matrix of a method for sums of squares, see `Trying`."""
+
 
 def residuals_and_jacobian(loss: Loss, params: Params) -> tuple[Tensor, Tensor]:
     """Return the residuals r [m] of a loss ‖r‖² and their Jacobian [m, n]; zeros for both where they are not finite.

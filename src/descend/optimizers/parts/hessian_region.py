@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from descend.derivatives.hessian import hessian
-from descend.optimizers.parts.few import require_few
+from descend.optimizers.parts.few import EIGENVALUES
 from descend.optimizers.parts.regional import Regional
 from descend.optimizers.parts.spectrum import Eigenbasis
 from descend.scalars import cast
@@ -25,6 +25,8 @@ class HessianRegion(Regional):
             multiple of ‖D x‖, or of 1 where that is 0.
     """
 
+    matrix = (EIGENVALUES, "trust_region_cg, which needs only Hessian-vector products")
+
     unit_free: bool = False
 
     @abstractmethod
@@ -40,11 +42,6 @@ class HessianRegion(Regional):
 
     def evaluations(self, steps: int, state: State) -> dict[str, int]:
         return {"hessian": steps}
-
-    def init(self, params: Params) -> State:
-        does = "solves an eigenvalue problem of that size at every step"
-        require_few(self, params, does, "trust_region_cg, which needs only Hessian-vector products")
-        return super().init(params)
 
     def learned(self, params: Params) -> State:
         like, n = next(iter(params.values())), numel(params)

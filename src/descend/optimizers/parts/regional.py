@@ -57,14 +57,12 @@ class Regional(Trying):
         return cast(self.lr, point)
 
     def init(self, params: Params) -> State:
-        point = ravel(params).clone()
-        infinite, zero = torch.full_like(point[0], torch.inf), torch.zeros_like(point[0])
+        own = self.nowhere(params)
+        zero = torch.zeros_like(own["level"])
         return {
-            "standing": point,
-            "level": infinite,
-            "slope": infinite.clone(),
-            "gradient": torch.zeros_like(point),
-            "radius": infinite.clone(),
+            **own,
+            "gradient": torch.zeros_like(own["standing"]),
+            "radius": own["level"].clone(),
             "promised": zero,
             "length": zero.clone(),
             "model": self.learned(params),

@@ -90,16 +90,14 @@ class Searching(Trying):
         return smaller(1, ratio(self.lr, torch.linalg.vector_norm(direction))).to(direction.dtype)
 
     def init(self, params: Params) -> State:
-        point = ravel(params).clone()
-        infinite, zero = torch.full_like(point[0], torch.inf), torch.zeros_like(point[0])
+        own = self.nowhere(params)
+        point, zero = own["standing"], torch.zeros_like(own["level"])
         return {
-            "standing": point,
-            "level": infinite,
-            "slope": infinite.clone(),
+            **own,
             "point": point.clone(),
             "gradient": torch.zeros_like(point),
             "direction": torch.zeros_like(point),
-            "search": search_from(infinite.clone(), zero, zero.clone()),
+            "search": search_from(own["level"].clone(), zero, zero.clone()),
             "learned": self.learned(params),
         }
 

@@ -1,11 +1,14 @@
 """The contract of methods that try a point at each step, and take or leave it at the next."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+import torch
 from torch import Tensor
 
-from descend.derivatives.flat import unravel
+from descend.derivatives.flat import ravel, unravel
 from descend.optimizers.optimizer import Optimizer
+from descend.optimizers.parts.few import require_few
 from descend.types import Params, State
 
 
@@ -18,7 +21,25 @@ class Trying(Optimizer):
 
     Its state has the point it stands at as `standing`, [n], with the value `level` and the gradient's length `slope`
     there, [] each.
+
+    Attributes:
+        matrix: what a method with a matrix of all parameters does with it, and what to use instead where they are too
+            many for one; None of others.
     """
+
+    matrix: ClassVar[tuple[str, str] | None] = None
+
+    def nowhere(self, params: Params) -> State:
+        """Return where a run stands before its first point is seen.
+
+        Raises:
+            ConfigurationError: the parameters are too many for the method's matrix.
+        """
+        if self.matrix is not None:
+            require_few(self, params, *self.matrix)
+        point = ravel(params).clone()
+        infinite = torch.full_like(point[0], torch.inf)
+        return {"standing": point, "level": infinite, "slope": infinite.clone()}
 
     @property
     def line_search(self) -> bool:
