@@ -19,7 +19,7 @@ from descend.output.report.comparison import Comparison
 from descend.output.report.curves import bands_of, recorded_as
 from descend.output.report.measure import default_measure
 from descend.output.report.printed import columns
-from descend.output.report.sources import swept_in, with_seed
+from descend.output.report.sources import swept_in
 from descend.output.report.together import Runs
 from descend.output.table import rows
 from descend.records import SCHEMA
@@ -112,8 +112,7 @@ def runs_of_table(table: SweepTable) -> Runs | None:
         swept = swept_in(table)
     except ValueError:
         return None
-    varied = tuple(key for key in swept if table[key].n_unique() > 1)
-    return Runs(with_seed(pl.DataFrame(table)), varied, table.curves.lazy()) if len(table) else None
+    return Runs.of(pl.DataFrame(table), swept, table.curves.lazy()) if len(table) else None
 
 
 def html_comparison(comparison: Comparison) -> str:

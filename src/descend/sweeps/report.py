@@ -17,7 +17,7 @@ from descend.output.report.curves import bands_of
 from descend.output.report.html import NAME, write_report
 from descend.output.report.origin import origin_of
 from descend.output.report.printed import printable, terminal
-from descend.output.report.sources import column_of, with_seed
+from descend.output.report.sources import column_of
 from descend.output.report.together import Runs
 from descend.sweeps.batch import bytes_of_one, device_of
 from descend.sweeps.job import Group
@@ -81,10 +81,11 @@ def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, dr
     if not len(table):
         return
     kept = settings.kept(len(plan.jobs))
-    runs = compared_runs(plan, store, table)
+    swept = [column_of(key) for key in plan.jobs[0].swept]
+    runs = Runs.of(table, swept, store.curves())
     found = comparisons_by(runs, settings.rank)
     bands = bands_of(found, runs.curves)
-    drawer.draw(table, [column_of(key) for key in plan.jobs[0].swept], bands)
+    drawer.draw(table, swept, bands)
     shown = False
     if kept:
         shown = write_pages(plan.jobs, kept, store, table, lambda job: compose(job.overrides, True, plan.source))
@@ -101,7 +102,7 @@ def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, dr
     show_comparisons(table, found)
     if settings.halving is not None:
         show_saved(plan, table)
-    write_report(store.folder / NAME, runs, found, [origin_of(store.folder)], [store.folder])
+    write_report(store.folder / NAME, runs, found, bands, [origin_of(store.folder)], [store.folder])
     if not shown:
         print(f"kept in {store.folder}: {NAME}, sweep.parquet with a row for each run, curves/ with their curves")
         return
@@ -120,13 +121,6 @@ def comparisons_by(runs: Runs, rank: str | None) -> list[Comparison]:
     except ConfigurationError as error:
         print(f"descend: sweep.{error} They are ranked by the default.", file=sys.stderr)
         return comparisons(runs)
-
-
-def compared_runs(plan: Plan, store: Store, table: pl.DataFrame) -> Runs:
-    """Return the runs of a sweep as they are compared."""
-    columns = [column_of(key) for key in plan.jobs[0].swept]
-    swept = tuple(key for key in columns if table[key].n_unique() > 1)
-    return Runs(with_seed(table), swept, store.curves())
 
 
 def show_saved(plan: Plan, table: pl.DataFrame) -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from descend.output.report.compared import comparisons
+from descend.output.report.curves import bands_of
 from descend.output.report.html import report_page
 from descend.output.report.origin import Provenance
 from descend.output.report.printed import as_csv, as_latex, printable
@@ -51,4 +52,4 @@ def test_any_table_is_shown(rows: list[dict], target: float | None, width: int) 
         console.print(printable(each, width))
     assert as_csv(found).count("\n") == 1 + sum(len(each.rows) for each in found)
     assert as_latex(found).count(r"\toprule") == len(found)
-    HTMLParser().feed(report_page(runs, found, [Provenance("folder")], {}))
+    HTMLParser().feed(report_page(runs, found, bands_of(found, curves), [Provenance("folder")], {}))

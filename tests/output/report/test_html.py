@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 from descend.output.report.compared import comparisons
+from descend.output.report.curves import bands_of
 from descend.output.report.html import report_page, write_report
 from descend.output.report.origin import Provenance, origin_of
 from descend.output.report.together import Runs
@@ -37,7 +38,8 @@ def runs(settings: int, seeds: int, steps: int = 100, name: str = "adam") -> Run
 
 
 def page_of(found: Runs, origin: Provenance = ORIGIN) -> str:
-    return report_page(found, comparisons(found), [origin], {"A picture": b"\x89PNG"})
+    compared = comparisons(found)
+    return report_page(found, compared, bands_of(compared, found.curves), [origin], {"A picture": b"\x89PNG"})
 
 
 def data_in(page: str) -> dict:
@@ -100,5 +102,6 @@ def test_the_origin_of_a_folder_that_says_nothing_is_empty(tmp_path: Path) -> No
 def test_a_picture_that_is_too_large_is_left_out(tmp_path: Path) -> None:
     (tmp_path / "paths.png").write_bytes(b"x" * 500_000)
     found = runs(3, 2)
-    write_report(tmp_path / "page.html", found, comparisons(found), [ORIGIN], [tmp_path])
+    compared = comparisons(found)
+    write_report(tmp_path / "page.html", found, compared, bands_of(compared, found.curves), [ORIGIN], [tmp_path])
     assert "<img" not in (tmp_path / "page.html").read_text()

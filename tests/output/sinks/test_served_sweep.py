@@ -14,11 +14,12 @@ from omegaconf import DictConfig
 from descend.menu.compose import compose
 from descend.output.report.compared import comparisons
 from descend.output.report.curves import bands_of
+from descend.output.report.sources import column_of
+from descend.output.report.together import Runs
 from descend.sweeps.conduct import carry_out
 from descend.sweeps.job import Job
 from descend.sweeps.pages import MOST_RUNS, write_overview, write_pages
 from descend.sweeps.plan import plan
-from descend.sweeps.report import compared_runs
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import Grid
 from descend.sweeps.store import Store, folder_name
@@ -43,7 +44,7 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert not carry_out(planned, settings, store)
         write_pages(planned.jobs, 3 * KEPT, store, store.table(), own)
         write_pages(planned.jobs, KEPT, store, store.table(), own)
-        runs = compared_runs(planned, store, store.table())
+        runs = Runs.of(store.table(), [column_of(key) for key in planned.jobs[0].swept], store.curves())
         found = comparisons(runs)
         write_overview(planned.jobs, folder, store.table(), found, bands_of(found, runs.curves))
     return folder

@@ -46,21 +46,19 @@ def compare_command(arguments: Sequence[str]) -> int:
     if given.help:
         print(USAGE)
         return 0
-    sources, refused = readable(given.folders)
-    for refusal in refused:
-        print(f"descend: {refusal}", file=sys.stderr)
+    sources, code = readable(given.folders)
     runs = together(sources)
     found = comparisons(runs, given.rank, given.mode, given.target)
     if given.csv or given.latex:
         print(as_csv(found) if given.csv else as_latex(found), end="")
-        return 2 if refused else 0
+        return code
     console = terminal()
     for comparison in found:
         console.print(printable(comparison, console.width))
         console.print()
     for note in runs.notes:
         console.print(Text(f"note: {note}"))
-    return 2 if refused else 0
+    return code
 
 
 def compare_arguments(arguments: Sequence[str], command: str = "descend compare") -> argparse.Namespace:
@@ -119,8 +117,8 @@ def finite_number(name: str, text: str) -> float:
     return value
 
 
-def readable(folders: Sequence[Path]) -> tuple[list[Left], list[ConfigurationError]]:
-    """Return the folders that can be read, and why the others cannot.
+def readable(folders: Sequence[Path]) -> tuple[list[Left], int]:
+    """Return the folders that can be read, and the exit code: 2 where others cannot, of which it says why.
 
     Raises:
         ConfigurationError: none can be.
@@ -133,4 +131,6 @@ def readable(folders: Sequence[Path]) -> tuple[list[Left], list[ConfigurationErr
             refused.append(error)
     if not sources:
         raise ConfigurationError("\n".join(map(str, refused)))
-    return sources, refused
+    for refusal in refused:
+        print(f"descend: {refusal}", file=sys.stderr)
+    return sources, 2 if refused else 0

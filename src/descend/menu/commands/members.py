@@ -1,6 +1,5 @@
 """`descend optimizers` and `descend objectives`: the menu as a table, of what each member is, needs and costs."""
 
-import argparse
 import json
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,16 +10,17 @@ from rich.padding import Padding
 from rich.text import Text
 from torch import Tensor
 
-from descend.engine.backends.choose import record_experiment
 from descend.engine.backends.kernel import separable
 from descend.engine.check import check_start
 from descend.engine.experiment import Experiment
+from descend.engine.run import record_run
 from descend.engine.streams import begin
 from descend.errors import ConfigurationError
 from descend.graph.compat import pytree
 from descend.kinds import usual_kinds
 from descend.menu import FOLDER, choices
 from descend.menu.build import build
+from descend.menu.commands.arguments import Parser
 from descend.menu.commands.waiting import Waiting
 from descend.menu.compose import compose
 from descend.menu.help import first_comment
@@ -58,7 +58,7 @@ def members_command(family: str, arguments: Sequence[str]) -> int:
     Raises:
         ConfigurationError: where the arguments are wrong.
     """
-    parser = argparse.ArgumentParser(add_help=False, exit_on_error=False, allow_abbrev=False)
+    parser = Parser(f"descend {family}")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("-h", "--help", action="store_true")
     given, others = parser.parse_known_args(list(arguments))
@@ -114,9 +114,7 @@ def refuses(optimizer: Optimizer, params: Params) -> bool:
 
 def by_kernel(experiment: Experiment) -> bool:
     """Tell whether the steps of an experiment of a few numbers can be made by a kernel."""
-    beginning = begin(experiment, [experiment.seed], [experiment.objective], own=False)
-    origin = beginning.origin.of_run(0)
-    recording = record_experiment(beginning.experiment, check_start(beginning.experiment, origin), origin, None)
+    _, recording = record_run(experiment)
     return recording.program is not None and separable(recording.program)
 
 

@@ -1,12 +1,12 @@
 """`descend report`: the comparison as one page of HTML."""
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from descend.errors import ConfigurationError
 from descend.menu.commands.compare import compare_arguments, readable
 from descend.output.report.compared import comparisons
+from descend.output.report.curves import bands_of
 from descend.output.report.html import NAME, write_report
 from descend.output.report.origin import origin_of
 from descend.output.report.together import together
@@ -30,18 +30,17 @@ def report_command(arguments: Sequence[str]) -> int:
     if given.help:
         print(USAGE)
         return 0
-    sources, refused = readable(given.folders)
-    for refusal in refused:
-        print(f"descend: {refusal}", file=sys.stderr)
+    sources, code = readable(given.folders)
     runs = together(sources)
     folders = [source.folder for source in sources]
     path = Path(out[-1]) if out else folders[0] / NAME if len(folders) == 1 else Path(NAME)
     found = comparisons(runs, given.rank, given.mode)
     try:
-        write_report(path, runs, found, [origin_of(folder) for folder in folders], folders)
+        bands = bands_of(found, runs.curves)
+        write_report(path, runs, found, bands, [origin_of(folder) for folder in folders], folders)
     except OSError as error:
         raise ConfigurationError(
             f"{path} cannot be written: {error.strerror}; name another place, as out=page.html."
         ) from error
     print(f"written: {path}")
-    return 2 if refused else 0
+    return code

@@ -7,6 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+import polars as pl
+
 from descend.atomic import whole
 from descend.output.report.across import across_section
 from descend.output.report.comparison import Comparison
@@ -18,9 +20,9 @@ from descend.output.report.sections import (
     heat_section,
     losses_section,
     sensitivity_section,
-    settings_of,
     tuning_section,
 )
+from descend.output.report.summary import all_settings
 from descend.output.report.together import Runs
 
 # The charts are SVG drawn by a script of our own: a charting library has 4.8 MB of its own, and every sweep's folder
@@ -33,7 +35,12 @@ PICTURES = {"paths.png": "Paths over the contours of the losses", "path.png": "T
 
 
 def write_report(
-    path: Path, runs: Runs, comparisons: Sequence[Comparison], origins: Sequence[Provenance], folders: Sequence[Path]
+    path: Path,
+    runs: Runs,
+    comparisons: Sequence[Comparison],
+    bands: pl.DataFrame,
+    origins: Sequence[Provenance],
+    folders: Sequence[Path],
 ) -> None:
     """Write the report atomically.
 
@@ -41,23 +48,29 @@ def write_report(
         path: of the page.
         runs: that are compared.
         comparisons: of them, one for each objective.
+        bands: what `bands_of` returns of these.
         origins: where they come from.
         folders: whose pictures are shown.
     """
     with whole(path) as file:
-        file.write(report_page(runs, comparisons, origins, pictures_in(folders)).encode())
+        file.write(report_page(runs, comparisons, bands, origins, pictures_in(folders)).encode())
 
 
 def report_page(
-    runs: Runs, comparisons: Sequence[Comparison], origins: Sequence[Provenance], pictures: Mapping[str, bytes]
+    runs: Runs,
+    comparisons: Sequence[Comparison],
+    bands: pl.DataFrame,
+    origins: Sequence[Provenance],
+    pictures: Mapping[str, bytes],
 ) -> str:
     """Return the page.
 
     Args:
+        runs, comparisons, bands, origins: as `write_report` has them.
         pictures: PNG files by what they show.
     """
     tables = runs.by_objective()
-    figures = [figures_of(each, tables[each.task], runs) for each in comparisons]
+    figures = [figures_of(each, tables[each.task], runs.swept, bands) for each in comparisons]
     data = {"tasks": figures, "across": across_section(comparisons, runs)}
     title = ", ".join(origin.folder for origin in origins[:3]) + (", …" if len(origins) > 3 else "")
     parts = {
@@ -76,18 +89,20 @@ def report_page(
     return page
 
 
-def figures_of(comparison: Comparison, table: Any, runs: Runs) -> dict[str, Any]:
+def figures_of(
+    comparison: Comparison, table: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame
+) -> dict[str, Any]:
     """Return the data of one objective's figures."""
     sign = comparison.measure.sign
-    settings = settings_of(comparison, table, runs.swept)
+    settings = all_settings(table, swept, comparison.measure)
     return {
         "measure": comparison.measure.label,
-        "curves": curves_section(comparison, table, runs.curves),
-        "coordinates": coordinates_section(settings, runs.swept, sign),
-        "losses": losses_section(settings, runs.swept),
-        "sensitivity": sensitivity_section(settings, runs.swept, sign),
-        "heat": heat_section(settings, runs.swept, sign),
-        "tuning": tuning_section(settings, runs.swept, sign),
+        "curves": curves_section(comparison, table, bands),
+        "coordinates": coordinates_section(settings, swept, sign),
+        "losses": losses_section(settings, swept),
+        "sensitivity": sensitivity_section(settings, swept, sign),
+        "heat": heat_section(settings, swept, sign),
+        "tuning": tuning_section(settings, swept, sign),
         "highest": comparison.measure.highest,
     }
 

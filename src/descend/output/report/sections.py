@@ -8,9 +8,8 @@ import numpy as np
 import polars as pl
 
 from descend.output.report.comparison import Comparison
-from descend.output.report.curves import bands_of
 from descend.output.report.naming import called, short_names
-from descend.output.report.summary import all_settings, choice_keys, is_numeric, setting_keys
+from descend.output.report.summary import choice_keys, is_numeric, setting_keys
 from descend.statistics.pareto import pareto_front
 from descend.statistics.tuning import best_of
 
@@ -28,12 +27,12 @@ MANY_DECADES = 20
 Data = dict[str, Any]
 
 
-def curves_section(comparison: Comparison, table: pl.DataFrame, curves: pl.LazyFrame) -> list[Data]:
+def curves_section(comparison: Comparison, table: pl.DataFrame, bands: pl.DataFrame) -> list[Data]:
     """Return the band of each setting, and what a step of it took in seconds and in gradients."""
-    bands = bands_of([comparison], curves)
     found = []
     for row in comparison.rows:
-        own = bands.filter(pl.col("line") == row.name) if len(bands) else bands
+        mine = (pl.col("panel") == comparison.task) & (pl.col("line") == row.name)
+        own = bands.filter(mine) if len(bands) else bands
         if len(own):
             runs = table.filter(pl.col("run").is_in(list(row.members)))
             columns = {name: rounded(own[name].to_numpy()) for name in ("middle", "low", "high")}
@@ -171,8 +170,3 @@ def rounded(values: np.ndarray) -> list[float | None]:
     """Return numbers to five digits, which is more than a picture shows; None for those that are not finite."""
     found = [float(f"{x:.{DIGITS}g}") for x in values.tolist()]
     return [x if math.isfinite(x) else None for x in found]
-
-
-def settings_of(comparison: Comparison, table: pl.DataFrame, swept: Sequence[str]) -> pl.DataFrame:
-    """Return all settings of one objective, best first."""
-    return all_settings(table, swept, comparison.measure)

@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from descend.output.report.sources import PARTS_OF_RESULT, Left, column_of
+from descend.output.report.naming import is_number
+from descend.output.report.sources import PARTS_OF_RESULT, Left, column_of, with_seed
 from descend.output.report.summary import RAW, with_sum
 
 FOLDER = "folder"
@@ -32,6 +33,15 @@ class Runs:
     curves: pl.LazyFrame
     notes: tuple[str, ...] = ()
 
+    @classmethod
+    def of(cls, table: pl.DataFrame, keys: Sequence[str], curves: pl.LazyFrame, notes: tuple[str, ...] = ()) -> "Runs":
+        """Return the runs of one table; of these keys, columns of it, those count that differ.
+
+        Args:
+            table: the seed of a run may be known by its provenance alone.
+        """
+        return cls(with_seed(table), tuple(key for key in keys if table[key].n_unique() > 1), curves, notes)
+
     def by_objective(self) -> dict[str, pl.DataFrame]:
         """Return the runs of each objective by its name, "" where there is but one."""
         if OBJECTIVE not in self.swept:
@@ -54,8 +64,7 @@ def together(sources: Sequence[Left]) -> Runs:
     """
     if len(sources) == 1:
         [source] = sources
-        varied = tuple(key for key in source.swept if source.table[key].n_unique() > 1)
-        return Runs(source.table, varied, source.curves, source.notes)
+        return Runs.of(source.table, source.swept, source.curves, source.notes)
     named = dict.fromkeys([OBJECTIVE, *(key for source in sources for key in keys_of(source))])
     keys = sorted(named, key=lambda key: "." in key)  # choices of whole groups first, as in `sgd lr=0.1`
     frames, curves, count = [], [], 0
@@ -115,10 +124,7 @@ def said(source: Left, key: str) -> Any:
 
 def as_number(text: str) -> Any:
     """Return the number that a text writes, or the text."""
-    try:
-        return float(text)
-    except ValueError:
-        return text
+    return float(text) if is_number(text) else text
 
 
 def same_types(frames: Sequence[pl.DataFrame], keys: Sequence[str]) -> pl.DataFrame:
