@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from descend.output.pictures.figure import blank, colours_of
-from descend.output.pictures.heat import MANY_DECADES
+from descend.output.decades import spans_decades
+from descend.output.pictures.figure import colours_of, panel_grid
 from descend.records import Records
 
 if TYPE_CHECKING:
@@ -31,20 +31,15 @@ def curves_figure(blocks: Sequence[Records]) -> "Picture | None":
         None where none of these was recorded.
     """
     names = list(dict.fromkeys(name for block in blocks for name in block.scalars))
-    panels = list(panels_of(names).items())[:MOST_PANELS]
-    if not panels:
+    shown = list(panels_of(names).items())[:MOST_PANELS]
+    if not shown:
         return None
-    across = min(len(panels), MOST_ACROSS)
-    down = -(-len(panels) // across)
-    figure = blank(4.2 * across, 2.9 * down, dpi=80)
-    places = figure.subplots(down, across, squeeze=False).flatten()
-    for axes, (title, lines) in zip(places, panels, strict=False):
+    figure, places = panel_grid(len(shown), MOST_ACROSS, each=(4.2, 2.9), margin=(0, 0), dpi=80)
+    for axes, (title, lines) in zip(places, shown, strict=True):
         for name, colour in zip(lines, colours_of(len(lines)), strict=True):
             steps, values = points_of(blocks, name)
             axes.plot(steps, values, color=colour, label=name, linewidth=1.2, marker="." if len(steps) < 30 else None)
         _finish(axes, title, lines)
-    for axes in places[len(panels) :]:
-        axes.set_axis_off()
     return figure
 
 
@@ -55,8 +50,8 @@ def panels_of(names: Sequence[str]) -> dict[str, list[str]]:
     for name in names:
         if name.startswith(("test/", "validation/")):
             tests.setdefault(name.split("/", 1)[1].replace("_", " "), []).append(name)
-    panels = {"training loss": training, **tests, "norm of the gradient": [GRADIENT] if GRADIENT in names else []}
-    return {title: lines for title, lines in panels.items() if lines}
+    found = {"training loss": training, **tests, "norm of the gradient": [GRADIENT] if GRADIENT in names else []}
+    return {title: lines for title, lines in found.items() if lines}
 
 
 def points_of(blocks: Sequence[Records], name: str) -> tuple[np.ndarray, np.ndarray]:
@@ -71,8 +66,7 @@ def points_of(blocks: Sequence[Records], name: str) -> tuple[np.ndarray, np.ndar
 def _finish(axes: "Axes", title: str, lines: Sequence[str]) -> None:
     """Title, grid and legend; a logarithmic scale where positive values span a large factor."""
     drawn = np.concatenate([np.asarray(line.get_ydata(), np.float64) for line in axes.lines])
-    drawn = drawn[np.isfinite(drawn)]
-    if drawn.size and drawn.min() > 0 and drawn.max() / drawn.min() > MANY_DECADES:
+    if spans_decades(drawn):
         axes.set_yscale("log")
     axes.set(title=title, xlabel="step")
     axes.grid(alpha=0.3)

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from descend.output.pictures.figure import blank
+from descend.output.decades import spans_decades
+from descend.output.pictures.figure import panel_grid
 from descend.output.report.naming import short_names
 
 if TYPE_CHECKING:
     from descend.output.pictures.canvas import Picture
 
 MOST_PANELS = 12
-MANY_DECADES = 20
-"""Results that span a larger factor than this are shown by their logarithms."""
+MOST_ACROSS = 3
 
 
 def draw_heat(data: pl.DataFrame, across: str, up: str, label: str) -> "Picture":
@@ -29,15 +29,11 @@ def draw_heat(data: pl.DataFrame, across: str, up: str, label: str) -> "Picture"
     """
     parts = data.partition_by("panel", "line", as_dict=True, maintain_order=True)
     titles = list(parts)[:MOST_PANELS]
-    columns = min(3, len(titles))
-    rows = -(-len(titles) // columns)
-    figure = blank(1 + 4.2 * columns, 0.6 + 3.4 * rows, dpi=100)
-    places = figure.subplots(rows, columns, squeeze=False).flatten()
+    figure, places = panel_grid(len(titles), MOST_ACROSS, each=(4.2, 3.4), margin=(1, 0.6), dpi=100)
     names = short_names([across, up])
-    for axes, title in zip(places, titles, strict=False):
+    for axes, title in zip(places, titles, strict=True):
         x, y, heights = medians(parts[title], across, up)
-        good = heights[np.isfinite(heights)]
-        log = good.size > 0 and good.min() > 0 and good.max() / good.min() > MANY_DECADES
+        log = spans_decades(heights)
         shown = np.log10(np.where(heights > 0, heights, np.nan)) if log else heights
         shown = np.where(np.isfinite(shown), shown, np.nan)
         # Cividis is read alike by those who see red and green alike.
@@ -47,8 +43,6 @@ def draw_heat(data: pl.DataFrame, across: str, up: str, label: str) -> "Picture"
             places_of = np.unique(np.linspace(0, len(values) - 1, min(5, len(values))).astype(int))
             axes.set(**{f"{side}ticks": places_of, f"{side}ticklabels": [f"{values[i]:.2g}" for i in places_of]})
         axes.set(title=" ".join(filter(None, map(str, title))), xlabel=names[across], ylabel=names[up])
-    for axes in places[len(titles) :]:
-        axes.set_axis_off()
     return figure
 
 

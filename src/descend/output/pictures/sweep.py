@@ -1,13 +1,14 @@
 """The picture of a sweep: the value a run ended with against the numbers that were swept, or the curves of choices."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
-from descend.output.pictures.figure import blank, colours_of, png
-from descend.output.pictures.heat import MANY_DECADES, draw_heat
+from descend.output.decades import spans_decades
+from descend.output.pictures.figure import colours_of, panel_grid, png
+from descend.output.pictures.heat import draw_heat
 from descend.output.report.naming import called, short_names
 from descend.output.report.summary import compared_column, is_numeric, with_rank
 
@@ -20,7 +21,7 @@ LEAST_POINTS = 3
 MOST_LINES = 6
 """A second number of more values than this is an axis of a heat map, of fewer a line for each."""
 
-MOST_ACROSS = 2
+LAID_OUT: dict[str, Any] = {"most": 2, "each": (5, 3.7), "margin": (2, 1), "dpi": 100}
 TOO_HIGH = 10
 
 
@@ -79,16 +80,11 @@ def with_names(table: pl.DataFrame, keys: Sequence[str], column: str) -> pl.Data
 
 
 def _draw(data: pl.DataFrame, axis: str, label: str) -> "Picture":
-    panels = data["panel"].unique(maintain_order=True)
-    across = min(len(panels), MOST_ACROSS)
-    down = -(-len(panels) // across)
-    figure = blank(2 + 5 * across, 1 + 3.7 * down, dpi=100)
-    places = figure.subplots(down, across, squeeze=False).flatten()
-    for axes, panel in zip(places, panels, strict=False):
+    titles = data["panel"].unique(maintain_order=True)
+    figure, places = panel_grid(len(titles), **LAID_OUT)
+    for axes, panel in zip(places, titles, strict=True):
         _panel(axes, data.filter(pl.col("panel") == panel), data["line"].unique(maintain_order=True).to_list())
         axes.set(title=panel, xlabel=axis, ylabel=f"{label} at the end")
-    for axes in places[len(panels) :]:
-        axes.set_axis_off()
     if data["line"].n_unique() > 1:
         figure.legend(*places[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     figure.supxlabel("line: median, band: quartiles, cross: some diverged", fontsize=7, color="gray")
@@ -111,12 +107,12 @@ def _panel(axes: "Axes", data: pl.DataFrame, lines: list[str]) -> None:
         bad = own.filter(value.is_infinite())["axis"].unique()
         height = np.full(len(bad), 0.99 - 0.015 * i)
         axes.plot(bad, height, "x", transform=axes.get_xaxis_transform(), color=colour, markersize=4)
-    if _spread(np.array(middles)):
+    if spans_decades(np.array(middles)):
         axes.set_yscale("log")
         highest = TOO_HIGH * np.quantile(middles, 0.95)
         if max(middles) > highest:  # what is about to diverge would leave no room for the rest
             axes.set_ylim(top=highest)
-    if _spread(data["axis"].to_numpy()):
+    if spans_decades(data["axis"].to_numpy()):
         axes.set_xscale("log")
     axes.grid(alpha=0.3)
 
@@ -125,27 +121,19 @@ def _draw_bands(bands: pl.DataFrame) -> "Picture | None":
     """Draw the curves of settings over steps: panels by objective, the median of the seeds with quartiles."""
     if not len(bands):
         return None
-    panels = bands["panel"].unique(maintain_order=True)
+    titles = bands["panel"].unique(maintain_order=True)
     lines = bands["line"].unique(maintain_order=True).to_list()
-    figure = blank(2 + 5 * min(len(panels), MOST_ACROSS), 1 + 3.7 * -(-len(panels) // MOST_ACROSS), dpi=100)
-    places = figure.subplots(-(-len(panels) // MOST_ACROSS), min(len(panels), MOST_ACROSS), squeeze=False).flatten()
-    for axes, panel in zip(places, panels, strict=False):
+    figure, places = panel_grid(len(titles), **LAID_OUT)
+    for axes, panel in zip(places, titles, strict=True):
         own = bands.filter(pl.col("panel") == panel)
         for line, colour in zip(lines, colours_of(len(lines)), strict=True):
             curve = own.filter(pl.col("line") == line)
             axes.plot(curve["step"], curve["middle"], color=colour, label=line, linewidth=1.2)
             axes.fill_between(curve["step"], curve["low"], curve["high"], color=colour, alpha=0.2, linewidth=0)
-        if _spread(own["middle"].to_numpy()):
+        if spans_decades(own["middle"].to_numpy()):
             axes.set_yscale("log")
         axes.set(title=panel, xlabel="step", ylabel=own["label"][0])
         axes.grid(alpha=0.3)
-    for axes in places[len(panels) :]:
-        axes.set_axis_off()
     figure.legend(*places[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     figure.supxlabel("line: median of the seeds, band: quartiles", fontsize=7, color="gray")
     return figure
-
-
-def _spread(values: np.ndarray) -> bool:
-    """Tell whether values are positive and span a large factor."""
-    return len(values) > 0 and values.min() > 0 and values.max() / values.min() > MANY_DECADES

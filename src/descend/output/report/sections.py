@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from descend.output.decades import spans_decades
 from descend.output.report.comparison import Comparison
 from descend.output.report.naming import called, short_names
 from descend.output.report.summary import choice_keys, is_numeric, setting_keys
@@ -20,9 +21,6 @@ MOST_TRIALS = 1_000
 LEAST_POINTS = 3
 BANDS = np.array([0.05, 0.5, 0.95])
 DIGITS = 5
-
-MANY_DECADES = 20
-"""Numbers that span a larger factor than this stand on a logarithmic axis."""
 
 Data = dict[str, Any]
 
@@ -72,7 +70,7 @@ def spread_out(settings: pl.DataFrame) -> pl.DataFrame:
 def axis(values: pl.Series, every: pl.Series, name: str) -> Data:
     """Return an axis of the parallel coordinates: numbers, or the places of choices and their names."""
     if is_numeric(every):
-        logarithmic = spans_decades(every.cast(pl.Float64).drop_nulls())
+        logarithmic = spans_decades(every.cast(pl.Float64).drop_nulls().to_numpy())
         return {"name": name, "values": values.cast(pl.Float64).to_list(), "log": logarithmic, "names": None}
     names = sorted({str(value) for value in every})
     places = {text: i for i, text in enumerate(names)}
@@ -120,7 +118,7 @@ def sensitivity_section(settings: pl.DataFrame, swept: Sequence[str], sign: int)
         best = own.drop_nulls(key).group_by(pl.col(key).cast(pl.Float64)).agg(pl.col("value").min()).sort(key)
         lines.append({"name": name, "x": best[key].to_list(), "y": rounded(sign * best["value"].to_numpy())})
     every = settings[key].cast(pl.Float64).drop_nulls()
-    return {"name": short_names(list(counts))[key], "log": spans_decades(every), "lines": lines}
+    return {"name": short_names(list(counts))[key], "log": spans_decades(every.to_numpy()), "lines": lines}
 
 
 def by_choice(settings: pl.DataFrame, swept: Sequence[str]) -> dict[str, pl.DataFrame]:
@@ -130,12 +128,6 @@ def by_choice(settings: pl.DataFrame, swept: Sequence[str]) -> dict[str, pl.Data
         return {"all settings": settings}
     parts = settings.partition_by(choices, as_dict=True, maintain_order=True)
     return {called(dict(zip(choices, values, strict=True))): own for values, own in parts.items()}
-
-
-def spans_decades(values: pl.Series) -> bool:
-    """Tell whether numbers are positive and span a large factor."""
-    numbers = values.to_numpy()
-    return bool(numbers.min() > 0 and numbers.max() / numbers.min() > MANY_DECADES)
 
 
 def losses_section(settings: pl.DataFrame, swept: Sequence[str]) -> Data | None:
