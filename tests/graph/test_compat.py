@@ -201,6 +201,15 @@ def test_no_mode_sees_what_is_called_without_modes() -> None:
     assert seen.operators == [aten.add.Tensor]
 
 
+def test_the_last_mode_alone_can_be_left() -> None:
+    with Seen() as outer, Seen() as inner:
+        with compat.without_last_mode():
+            X + Y
+        assert (inner.operators, outer.operators) == ([], [aten.add.Tensor])
+        X * Y  # and again after it
+    assert inner.operators == [aten.mul.Tensor]
+
+
 def test_modes_are_counted_where_they_would_see_a_call() -> None:
     assert (compat.dispatch_modes(), compat.in_dispatch_mode()) == (0, False)
     with Seen() as outer:

@@ -24,11 +24,14 @@ class Aggregator(ABC):
     Attributes:
         batchable: whether `weights` is made of tensor operations alone, of shapes that do not depend on values, so that
             many runs can be stacked into one program.
+        seeds_itself: whether it seeds what it draws from; what others draw from torch's global generator becomes the
+            run's own.
         uses_jacobian: whether the weights depend on the gradients of the losses. An aggregated direction is then not
             the gradient of one scalar over a whole line, so methods with a line search refuse it.
     """
 
     batchable: ClassVar[bool] = True
+    seeds_itself: ClassVar[bool] = False
     uses_jacobian: ClassVar[bool] = False
 
     @property

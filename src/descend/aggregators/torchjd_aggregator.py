@@ -42,6 +42,7 @@ class TorchJD(Aggregator):
     """
 
     batchable: ClassVar[bool] = False
+    seeds_itself: ClassVar[bool] = True
     uses_jacobian: ClassVar[bool] = True
     method: ClassVar[Any]
 

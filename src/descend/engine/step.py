@@ -12,7 +12,7 @@ from torch import Tensor
 from descend.engine.experiment import Experiment
 from descend.engine.flat import begin_state, make_update, point_reported
 from descend.graph.chance import UPDATE, Chance
-from descend.graph.compat import pytree
+from descend.graph.compat import pytree, without_last_mode
 from descend.objectives.least_squares import LeastSquares
 from descend.objectives.objective import Objective
 from descend.types import Batch, Loss, Losses, Observation, Params, State, Total
@@ -293,15 +293,22 @@ def evaluate(
     each = [evaluation_at(experiment, carry, part, training, i) for i, part in enumerate(parts)]
     one = len(each) == 1
     found, objective = LossGradients.of(each[0], carry.params) if one else LossGradients.mean_of(each, carry.params)
-    several, aggregator, state = len(found.losses) > 1, experiment.aggregator, carry.aggregator
-    if aggregator.weighs:
-        with carry.chance(UPDATE):
-            weights, state = aggregator.weights(found.values, found.jacobian, state)
-        gradients = found.combined(weights, keep=jacobian and several)
+    several, aggregator = len(found.losses) > 1, experiment.aggregator
+
+    def unwatched_jacobian() -> Tensor:
+        with without_last_mode():  # the chance is the aggregator's; to watch every backward pass would cost a third
+            return found.jacobian()
+
+    combine = aggregator.weights if aggregator.weighs else aggregator.direction
+    if aggregator.seeds_itself:
+        combined, state = combine(found.values, found.jacobian, carry.aggregator)
     else:
         with carry.chance(UPDATE):
-            direction, state = aggregator.direction(found.values, found.jacobian, state)
-        weights, gradients = torch.ones_like(found.values), found.named(direction)
+            combined, state = combine(found.values, unwatched_jacobian, carry.aggregator)
+    if aggregator.weighs:
+        weights, gradients = combined, found.combined(combined, keep=jacobian and several)
+    else:
+        weights, gradients = torch.ones_like(found.values), found.named(combined)
     rows = found.jacobian() if jacobian and several else None
     kept = pytree.tree_map(lambda x: x.detach() if isinstance(x, Tensor) else x, objective)
     return LossesAndGradient(tuple(found.losses), found.values, weights, gradients, rows), state, kept

@@ -91,6 +91,9 @@ class LightDispatchMode(TorchDispatchMode):
 without_dispatch_modes = torch.utils._python_dispatch._disable_current_modes
 """A context in which no dispatch mode sees what is called."""
 
+without_last_mode = torch.utils._python_dispatch._pop_mode_temporarily
+"""A context in which the dispatch mode that was entered last sees nothing of what is called; the others do."""
+
 in_dispatch_mode = torch.utils._python_dispatch.is_in_torch_dispatch_mode
 """Tells whether a dispatch mode is active, ours or that of `make_fx`."""
 
