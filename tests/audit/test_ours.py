@@ -17,7 +17,7 @@ from descend.audit.verdict import Judged, Mark
 from descend.derivatives.series.rules import PRIMITIVES
 from descend.engine.backends.c_program import NoCompiler
 from descend.engine.backends.expressions import EXPRESSIONS
-from descend.engine.step import LossGradients
+from descend.engine.losses import LossGradients
 from descend.graph.many import Many
 from descend.graph.moves import RULES
 from descend.graph.recorder import Recorder

@@ -21,8 +21,8 @@ from torch.utils._pytree import tree_map
 from toy_networks import TOY, toy
 
 from descend.engine.experiment import Experiment
+from descend.engine.losses import Evaluation, LossGradients, total
 from descend.engine.run import Run, drive
-from descend.engine.step import Evaluation, LossGradients, total
 from descend.menu import FOLDER
 from descend.menu.build import build
 from descend.menu.compose import compose

@@ -11,7 +11,8 @@ from descend.aggregators.sum import Sum
 from descend.aggregators.upgrad import UPGrad
 from descend.aggregators.weighted import Weighted
 from descend.engine.experiment import Experiment
-from descend.engine.step import Carry, Evaluation, LossGradients, Origin, advance, evaluate, observe, start, total
+from descend.engine.losses import Evaluation, LossGradients, total
+from descend.engine.step import Carry, Origin, advance, evaluate, observe, start
 from descend.objectives.objective import Objective
 from descend.optimizers.adam import Adam
 from descend.optimizers.clipping import ClipNorm

@@ -21,8 +21,8 @@ from descend.engine.backends.graph import Stacked, laid
 from descend.engine.backends.kernel import lanes_for
 from descend.engine.backends.proof import agree
 from descend.engine.backends.source import KernelStep
+from descend.engine.losses import Evaluation, LossGradients
 from descend.engine.program import MOST_ENTRIES_LAST, Recorded
-from descend.engine.step import Evaluation, LossGradients
 from descend.graph.chance import draws
 from descend.graph.code import function as carried_out
 from descend.graph.compat import compiler, lowerer

@@ -14,7 +14,8 @@ from descend.derivatives.directional import taylor
 from descend.derivatives.graph import complete, explained
 from descend.devices import is_failure, is_out_of_memory
 from descend.engine.experiment import Experiment
-from descend.engine.step import Evaluation, LossGradients, Origin, Standing, start, total
+from descend.engine.losses import Evaluation, LossGradients, total
+from descend.engine.step import Origin, Standing, start
 from descend.errors import ConfigurationError, Exited, never_exits
 from descend.graph.chance import Chance
 from descend.graph.compat import writings

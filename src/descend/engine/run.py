@@ -15,12 +15,12 @@ from descend.engine.check import check_start
 from descend.engine.checkpoint import Clock, Every, save
 from descend.engine.experiment import Experiment
 from descend.engine.loop import Loop, Rows
+from descend.engine.losses import Evaluation, total
 from descend.engine.placement import computing
 from descend.engine.program import Final
 from descend.engine.result import Result
 from descend.engine.results import content, recorded_at_the_end, results, trained_of, unevaluated
 from descend.engine.sink import Sink
-from descend.engine.step import Evaluation, total
 from descend.engine.stopping import Verdict
 from descend.engine.streams import Beginning, begin
 from descend.errors import never_exits
