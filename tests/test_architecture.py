@@ -204,7 +204,10 @@ def test_hydra_stays_at_the_boundary() -> None:
 
 
 def test_tensorboard_stays_in_its_files() -> None:
-    sinks = {f"{name}.py" for name in ("tensorboard", "event_file", "hparams", "tfrecord", "layout", "text", "bands")}
+    sinks = {
+        f"{name}.py"
+        for name in ("tensorboard", "event_file", "hparams", "tfrecord", "layout", "text", "comparison_text", "bands")
+    }
     files = sinks | {"pages.py", "board.py"}
     assert {Path(name).name for name in importers("tensorboard")} <= files
 

@@ -4,7 +4,7 @@ Small steps are bound by what Python does around each operation, not by the oper
 """
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from typing import Any
 
 import torch
@@ -13,7 +13,7 @@ from torch.fx import Graph, GraphModule, Node
 
 from descend.graph.branches import Branches, branches
 from descend.graph.compat import OpOverload, bare, lazy_graph_module
-from descend.graph.recorder import VALUE, Value, drop_unused, returned
+from descend.graph.recorder import VALUE, Value, drop_unused, inputs, returned
 
 aten = torch.ops.aten
 
@@ -45,35 +45,35 @@ def parts(graph: GraphModule, early: Sequence[bool]) -> tuple[GraphModule, Graph
         A graph from the marked inputs to what the rest needs of them, and a graph from all inputs, then those values,
         to the outputs.
     """
-    before, after = Graph(), Graph()
-    own: dict[Node, Node] = {}
-    rest: dict[Node, Node] = {}
-    marks = iter(early)
-    moved: list[Node] = []
+    given = inputs(graph)
+    marked = [node for node, own in zip(given, early, strict=True) if own]
+    own = set(marked) | {node for node in graph.graph.nodes if node.op == "get_attr"}
+    moved = []
     for node in graph.graph.nodes:
-        if node.op == "placeholder":
-            rest[node] = after.node_copy(node)
-            if next(marks):
-                own[node] = before.node_copy(node)
-        elif node.op == "get_attr":
-            rest[node], own[node] = after.node_copy(node), before.node_copy(node)
-        elif node.op == "call_function" and needs_only(node, own):
-            own[node] = before.node_copy(node, lambda x: own[x])
+        if node.op == "call_function" and needs_only(node, own):
+            own.add(node)
             moved.append(node)
     needed = [node for node in moved if any(user not in own for user in node.users)]
-    for node in needed:
-        rest[node] = after.placeholder(f"early_{node.name}")
-        rest[node].meta = dict(node.meta)
-    before.output([own[node] for node in needed])
+    return subgraph(graph, marked, needed), subgraph(graph, [*given, *needed], returned(graph))
+
+
+def subgraph(graph: GraphModule, sources: Sequence[Node], targets: Sequence[Node]) -> GraphModule:
+    """Return the part of a graph that computes `targets`, given `sources`; these are its inputs, in that order."""
+    made = Graph()
+    new: dict[Node, Node] = {}
+    for node in sources:
+        new[node] = made.placeholder(node.name)
+        new[node].meta = dict(node.meta)
     for node in graph.graph.nodes:
-        if node not in rest and node not in own:
-            rest[node] = after.node_copy(node, lambda x: rest[x])
-    for made in (before, after):
-        drop_unused(made)
-    return lazy_graph_module(graph, before), lazy_graph_module(graph, after)
+        known = all(source in new for source in node.all_input_nodes)
+        if node not in new and node.op in ("get_attr", "call_function") and known:
+            new[node] = made.node_copy(node, lambda x: new[x])
+    made.output([new[node] for node in targets])
+    drop_unused(made)
+    return lazy_graph_module(graph, made)
 
 
-def needs_only(node: Node, own: dict[Node, Node]) -> bool:
+def needs_only(node: Node, own: Container[Node]) -> bool:
     """Tell whether an operation gives one tensor and needs what is there already."""
     one = isinstance(node.meta.get(VALUE), Value) and node.target is not operator.getitem
     return one and all(source in own for source in node.all_input_nodes)

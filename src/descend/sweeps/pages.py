@@ -21,10 +21,10 @@ from descend.output.report.comparison import Comparison
 from descend.output.report.summary import RAW, compared_column, loss_columns, several_losses, with_rank
 from descend.output.sinks import hparams
 from descend.output.sinks.bands import band_events
+from descend.output.sinks.comparison_text import compared
 from descend.output.sinks.event_file import EventFile
 from descend.output.sinks.parquet import Parquet
 from descend.output.sinks.tensorboard import TensorBoard
-from descend.output.sinks.text import compared
 from descend.output.sinks.trackers import Tracker, open_sinks
 from descend.records import Column, Records
 from descend.sweeps.ends import hand_out, take_back

@@ -1,6 +1,7 @@
 """Steps made by torch, one recorded operation after the other, over a stack of runs."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import Any, ClassVar
 
 import torch
@@ -11,6 +12,7 @@ from descend.engine.evaluations import Evaluations
 from descend.engine.program import Final, Program, Recorded, StepValues, finished, seen
 from descend.engine.step import Carry, Origin, Standing
 from descend.errors import Untraceable
+from descend.graph.clock import Clocked
 from descend.graph.code import function, parts
 from descend.graph.compat import pytree
 from descend.graph.many import VECTORS
@@ -70,23 +72,27 @@ class GraphBackend(Backend):
     def advance(self, batches: Sequence[Batch], pattern: Pattern) -> list[Summary]:
         found: list[StepValues] = []
         observed: dict[int, dict[str, Tensor]] = {}
-        for i, (batch, (_, due)) in enumerate(zip(batches, pattern, strict=True)):
-            within, beside = self._split(due)
-            step = self._step(within, batch)
-            before = self.carry
-            with torch.no_grad():
-                outputs = step.call(*before, *tensors(batch))
-            self.carry = outputs[: self.program.kept]
-            found.append(step.found(outputs))
-            if due:
-                seen = found[-1].observed
-                own = {name: self._of_runs(x, step.marks[1].observed[name]) for name, x in seen.items()}
-                if beside:
-                    weights = self._spread_one(found[-1].weights, step.marks[1].weights)
-                    own |= self._look(beside, before, weights, batch)
-                observed[i] = own
+        for within, alike in groupby(range(len(batches)), lambda i: self._split(pattern[i][1])[0]):
+            places = list(alike)
+            step = self._step(within, batches[places[0]])
+            for i, outputs in zip(places, step.calls(self.carry, [batches[i] for i in places]), strict=True):
+                before, self.carry = self.carry, outputs[: self.program.kept]
+                found.append(step.found(outputs))
+                if pattern[i][1]:
+                    observed[i] = self._observed(pattern[i][1], step, found[-1], before, batches[i])
         with torch.no_grad():
             return [self._told(found, [recorded for recorded, _ in pattern])._replace(observed=observed)]
+
+    def _observed(
+        self, due: tuple[str, ...], step: "Stacked", found: StepValues, before: Sequence[Tensor], batch: Batch
+    ) -> dict[str, Tensor]:
+        """Return what the metrics due see of the step that led from `before` to the present carry."""
+        own = {name: self._of_runs(x, step.marks[1].observed[name]) for name, x in found.observed.items()}
+        beside = self._split(due)[1]
+        if beside:
+            weights = self._spread_one(found.weights, step.marks[1].weights)
+            own |= self._look(beside, before, weights, batch)
+        return own
 
     def prepare(self) -> None:
         """Make the step for this stack now, where all its runs share their batches, not when it is first asked for."""
@@ -108,7 +114,7 @@ class GraphBackend(Backend):
             recorded = self.program.step(names)
             numbers = [self._laid(x, True) for x in self._numbers]
             given = [*numbers, *self.carry, *tensors(batch)]
-            self._steps[names] = Stacked(recorded, self.program.last, given, len(numbers))
+            self._steps[names] = Stacked(recorded, self.program.last, given, len(numbers), self.program.kept)
         return self._steps[names]
 
     def _hosted(self, due: tuple[str, ...]) -> tuple[str, ...]:
@@ -288,23 +294,27 @@ class Stacked:
         last: whether the run axis stands last.
         given: its inputs, in their place in the stack.
         numbers: how many of them, the first, never change: what needs these alone is computed now.
+        kept: how many of its outputs are a carry, which stands behind the numbers among its inputs.
 
     Attributes:
         tree: gives flat outputs the shape of the function's output.
         marks: that shape, filled with whether each tensor differs between runs.
     """
 
-    def __init__(self, recorded: Recorded, last: bool, given: Sequence[Tensor], numbers: int) -> None:
+    def __init__(self, recorded: Recorded, last: bool, given: Sequence[Tensor], numbers: int, kept: int = 0) -> None:
         graph = simplified(stacked(recorded.graph, recorded.differs, given, last))
         early, rest = parts(graph, [i < numbers for i in range(len(given))])
-        self._own, self._ahead = given[:numbers], function(early)(*given[:numbers])
-        self._run = function(rest, reuse=True)
+        self._step = Clocked(rest, given[:numbers], function(early)(*given[:numbers]), kept)
         self.tree, self.marks = recorded.tree, recorded.tree(recorded.output)
         self._places = recorded.tree(range(len(recorded.output)))
 
     def call(self, *more: Tensor) -> list[Tensor]:
         """Carry it out, given the inputs behind the numbers."""
-        return self._run(*self._own, *more, *self._ahead)
+        return self._step.one(*more)
+
+    def calls(self, carry: Sequence[Tensor], batches: Sequence[Batch]) -> Iterator[list[Tensor]]:
+        """Carry out a step for each batch, each from where the one before ended."""
+        return self._step.several(carry, [tensors(batch) for batch in batches])
 
     def found(self, outputs: Sequence[Tensor]) -> StepValues:
         """Return what a step found; by hand, for walking trees takes longer."""

@@ -1,4 +1,4 @@
-"""Texts on TensorBoard's Text page: what a run was told, how it ended, and how the settings of a sweep compare."""
+"""Texts on TensorBoard's Text page: what a run was told, and how it ended."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,8 +9,6 @@ from tensorboard.compat.proto.tensor_pb2 import TensorProto
 from tensorboard.compat.proto.tensor_shape_pb2 import TensorShapeProto
 from tensorboard.compat.proto.types_pb2 import DT_STRING
 
-from descend.output.report.comparison import Comparison
-from descend.output.report.printed import columns
 from descend.output.sinks.hparams import flatten
 from descend.output.table import rows
 
@@ -34,18 +32,6 @@ def ending(result: "Result") -> Summary.Value:
         found["command"] = shlex.join(found["command"])
     lines = [*rows(result).items(), *((name, str(value)) for name, value in found.items())]
     return text("result", f"**{result.status}**: {result.reason}\n\n{markdown_table(['', ''], lines)}")
-
-
-def compared(comparisons: Sequence[Comparison]) -> Summary.Value:
-    """Return the settings of a sweep, best first, for each objective."""
-    parts = []
-    for comparison in comparisons:
-        found = columns(comparison)
-        lines = zip(*(column.cells for column in found), strict=True)
-        title = f"**{comparison.task}**\n\n" if comparison.task else ""
-        notes = "".join(f"\n\nnote: {note}" for note in comparison.notes)
-        parts.append(title + markdown_table([column.heading for column in found], lines) + notes)
-    return text("comparison", "\n\n".join(parts))
 
 
 def markdown_table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
