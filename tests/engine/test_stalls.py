@@ -16,11 +16,13 @@ from descend.aggregators.cagrad import CAGrad
 from descend.aggregators.min_norm import MinNorm
 from descend.aggregators.sum import Sum
 from descend.engine.experiment import Experiment
-from descend.engine.stalls import LEAST_STEPS, Stalls
+from descend.engine.stalls import LEAST_TOTALS, Stalls
 from descend.objectives.objective import Objective
 from descend.optimizers.gradient_descent import GradientDescent
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.trust_region import TrustRegion
+from descend.sweeps.plan import plan
+from descend.sweeps.settings import Settings
 from descend.types import Losses, Params
 
 RAT42_X = torch.tensor([9, 14, 21, 28, 42, 57, 63, 70, 79], dtype=torch.float64)
@@ -59,30 +61,36 @@ class StopsInPython(Stops):
     batchable: ClassVar[bool] = False
 
 
-def naive(totals: list[float]) -> int:
-    """Return the step at which the last run of equal totals begins."""
+def naive(totals: list[float], stride: int = 1) -> int:
+    """Return the recorded step at which the last run of equal totals begins."""
     since = 0
-    for step, (before, after) in enumerate(pairwise(totals), start=1):
+    for step, (before, after) in enumerate(pairwise(totals[::stride]), start=1):
         if after != before:
-            since = step
+            since = step * stride
     return since
 
 
 @given(
     st.lists(st.lists(st.sampled_from([0.0, 1.0]), min_size=30, max_size=30), min_size=1, max_size=4),
     st.lists(st.integers(1, 29)),
+    st.sampled_from([1, 2, 3]),
 )
-def test_in_blocks_as_step_by_step(totals: list[list[float]], cuts: list[int]) -> None:
+def test_in_blocks_as_step_by_step(totals: list[list[float]], cuts: list[int], stride: int) -> None:
     rows, edges = np.array(totals).T, sorted({0, 30, *cuts})
-    stalls, runs = Stalls(len(totals)), np.arange(len(totals))
+    stalls, runs = Stalls(len(totals), stride), np.arange(len(totals))
     for begin, end in pairwise(edges):
-        kept = Stalls(len(totals))
+        kept = Stalls(len(totals), stride)
         kept.restore(stalls.state(np.zeros(len(totals), bool)))
         stalls = kept
-        stalls.look(runs, begin, rows[begin:end])
+        steps = np.array([step for step in range(begin, end) if step % stride == 0], np.int64)
+        if steps.size:
+            stalls.look(runs, steps, rows[steps])
     for run, own in enumerate(totals):
-        since = naive(own)
-        assert stalls.since(run, 30) == (since if 30 - since >= LEAST_STEPS else None)
+        since = naive(own, stride)
+        said = (
+            f"not changed since step {since}" if stride == 1 else f"the same at each recorded step from step {since} on"
+        )
+        assert stalls.told(run, 30).endswith(said) == (30 - since >= LEAST_TOTALS * stride)
 
 
 @pytest.mark.parametrize("compile", [False, True], ids=["graph", "kernel"])
@@ -110,6 +118,20 @@ def test_in_a_sweep_it_is_said_as_alone() -> None:
         assert alone.reason == reason
         said = "all 60 steps were made" + (f"; the total has not changed since step {last}" if last < 60 else "")
         assert reason == said
+
+
+@pytest.mark.parametrize("compile", [False, True], ids=["graph", "kernel"])
+def test_a_sweep_that_records_fewer_steps_speaks_of_those(compile: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("descend.sweeps.plan.MOST_NUMBERS", 1000)
+    monkeypatch.setattr("descend.sweeps.plan.THINNED", 100)
+    overrides = ["objective=rosenbrock", f"optimizer._target_={__name__}.Stops", "metrics=none", "derivatives=none"]
+    overrides += ["steps=1000", "optimizer.lr=1e-4", "+optimizer.last=7,400,990", f"compile={compile}"]
+    stride = plan(overrides, Settings()).stride
+    assert stride > 8
+    for last, reason in descend.sweep(overrides).select("+optimizer.last", "reason").iter_rows():
+        first = -(-last // stride) * stride
+        said = f"; the total is the same at each recorded step from step {first} on"
+        assert reason == "all 1000 steps were made" + ("" if last == 990 else said)
 
 
 def test_a_trust_region_on_rat42_says_since_when_it_rests() -> None:

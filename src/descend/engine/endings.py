@@ -22,6 +22,7 @@ class Endings:
         rules: when a run ends before its last step.
         names: of the losses.
         runs: how many there are.
+        stride: from one recorded step to the next.
 
     Attributes:
         ended: whether each run has ended, [runs].
@@ -30,14 +31,14 @@ class Endings:
         stalls: since when their totals have stood still.
     """
 
-    def __init__(self, rules: Stopping, names: tuple[str, ...], runs: int) -> None:
+    def __init__(self, rules: Stopping, names: tuple[str, ...], runs: int, stride: int) -> None:
         self._rules, self._names = rules, names
         self.ended = np.zeros(runs, bool)
         self.stops = np.full(runs, NEVER, np.int64)
         self.best = np.full(runs, math.inf)
         self._verdicts: list[Verdict | None] = [None] * runs
         self._watches = [Watch() for _ in range(runs)] if rules.plateau else None
-        self.stalls = Stalls(runs)
+        self.stalls = Stalls(runs, stride)
 
     @property
     def every_step(self) -> bool:
@@ -121,9 +122,8 @@ class Endings:
         return found
 
     def _all_made(self, run: int, step: int) -> Verdict:
-        since = self.stalls.since(run, step)
-        still = "" if since is None else f"; the total has not changed since step {since}"
-        return Verdict("finished", f"all {step} steps were made{still}", step)
+        parts = [f"all {step} steps were made", self.stalls.told(run, step)]
+        return Verdict("finished", "; ".join(filter(None, parts)), step)
 
     def _by_name(self, losses: Sequence[float]) -> dict[str, float]:
         return dict(zip(self._names, map(float, losses), strict=True))

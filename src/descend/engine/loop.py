@@ -98,7 +98,7 @@ class Loop:
 
     def __post_init__(self) -> None:
         self.at = np.arange(self.runs)
-        self.endings = Endings(self.experiment.stop, self.backend.names, self.runs)
+        self.endings = Endings(self.experiment.stop, self.backend.names, self.runs, self.stride)
         self._period = math.lcm(self.stride, *(metric.every for metric in self.experiment.metrics.values()))
         self._draws = self.streams.example() is not None
         self.best = Best(self.experiment.stop, self.runs)
@@ -167,18 +167,18 @@ class Loop:
         metric = rows.columns.get(self.experiment.stop.metric or "")
         stops = self._judged(before, step, batches, summaries, pattern, self.best.over(self.at, metric))
         better = self.best.look(self.at, metric, np.where(self.endings.ended[self.at], 0, stops))
-        self._look_for_stalls(step, size, rows)
+        self._look_for_stalls(rows)
         self.step += size
         self.progress(size * len(self.at))
         self._revisit(before, step, batches, stops, better)
         return rows
 
-    def _look_for_stalls(self, step: int, size: int, rows: Rows) -> None:
-        values = rows.columns.get("value")
-        if self._draws or values is None or len(values.steps) < size:
+    def _look_for_stalls(self, rows: Rows) -> None:
+        if self._draws:
             self.endings.stalls.forget()
-        else:
-            self.endings.stalls.look(self.at, step, values.values)
+        elif "value" in rows.columns:
+            values = rows.columns["value"]
+            self.endings.stalls.look(self.at, values.steps, values.values)
 
     def _pattern(self, step: int, size: int) -> Pattern:
         """Return for each step of a block whether it is recorded, and the metrics due at it; both come round."""
