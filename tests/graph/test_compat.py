@@ -291,6 +291,16 @@ def test_a_wrapper_has_a_shape_and_no_values() -> None:
         torch.neg(made)
 
 
+def test_clones_are_equal_in_order_and_lie_elsewhere() -> None:
+    turned = torch.arange(6.0).reshape(2, 3).t()
+    given = [turned, torch.tensor(3), torch.zeros(0), torch.tensor(2.0), turned[0], torch.tensor([True])]
+    found = compat.clones(given)
+    assert all(x.equal(y) and x.dtype == y.dtype for x, y in zip(found, given, strict=True))
+    assert found[0].stride() == turned.clone().stride()
+    assert len({compat.memory(x) for x in [*found, turned]}) == len(given) + 1
+    assert compat.clones([]) == []
+
+
 def test_memory_is_that_of_a_view_and_not_of_a_clone() -> None:
     assert {compat.memory(x) for x in (X[1:], X.view(3, 1), X.detach(), X.t())} == {compat.memory(X)}
     different = [X, Y, X.clone(), X + 0]  # kept, so that none takes the place of another

@@ -118,6 +118,18 @@ make_wrapper = Tensor._make_wrapper_subclass
 """Makes a tensor of a subclass with shape, dtype and device, and without values of its own."""
 
 
+def clones(tensors: Sequence[Tensor]) -> list[Tensor]:
+    """Return a copy of each tensor on memory of its own; a GPU copies all of one kind by one kernel."""
+    kinds: dict[tuple[torch.device, torch.dtype], list[int]] = {}
+    for i, x in enumerate(tensors):
+        kinds.setdefault((x.device, x.dtype), []).append(i)
+    found = list(tensors)
+    for places in kinds.values():
+        for i, copy in zip(places, torch._foreach_clone([tensors[i] for i in places]), strict=True):
+            found[i] = copy
+    return found
+
+
 def memory(x: Tensor) -> int:
     """Return what tells one piece of memory from another."""
     return x.untyped_storage()._cdata

@@ -14,6 +14,7 @@ from torch import Tensor
 from descend.checks import check_number
 from descend.devices import is_gpu
 from descend.errors import ConfigurationError
+from descend.graph.compat import clones
 from descend.optimizers import randomness, torch_state
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.torch_classes import arguments_of, check_iterations, check_options, resolve
@@ -197,8 +198,10 @@ def differentiable(points: Params, loss: Loss, gradients: Params) -> Params:
 def make_step(optimizer: Any, points: Params, gradients: Params, loss: Loss, needs: Needs) -> None:
     """Move the points by one step of an optimizer that was made for them."""
     given = differentiable(points, loss, gradients) if needs.graph else gradients
-    for name, leaf in points.items():
-        leaf.grad = given[name] if needs.graph else given[name].clone()
+    own = [given[name] for name in points]
+    own = own if needs.graph else clones(own)
+    for leaf, gradient in zip(points.values(), own, strict=True):
+        leaf.grad = gradient
     if needs.closure or needs.value:
         optimizer.step(evaluation(points, loss, given=needs.value))
     else:

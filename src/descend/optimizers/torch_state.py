@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from descend.graph.compat import pytree
+from descend.graph.compat import clones, pytree
 from descend.types import Params, State
 
 # Given by the adapter itself.
@@ -154,13 +154,15 @@ def decode(value: Any, points: Params, package: str, copies: dict[int, Tensor] |
     Args:
         package: the library whose objects may be made again; a checkpoint names no other.
     """
-    copies = {} if copies is None else copies
+    if copies is None:
+        tensors = list({id(x): x for x in pytree.tree_leaves(value) if isinstance(x, Tensor)}.values())
+        copies = {id(x): copy for x, copy in zip(tensors, clones(tensors), strict=True)}
 
     def within(x: Any) -> Any:
         return decode(x, points, package, copies)
 
     if isinstance(value, Tensor):
-        return copies.setdefault(id(value), value.clone())
+        return copies[id(value)]
     if isinstance(value, list | tuple):
         return type(value)([within(x) for x in value])
     if not isinstance(value, dict):

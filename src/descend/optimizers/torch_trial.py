@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from descend.errors import ConfigurationError
-from descend.graph.compat import pytree
+from descend.graph.compat import clones, pytree
 from descend.optimizers import randomness
 from descend.types import Loss, Params, State
 
@@ -123,7 +123,8 @@ def gradients(points: Params) -> Params:
 
 def changeable(params: Params) -> Params:
     """Return copies of the parameters that an optimizer may change."""
-    return {name: x.detach().clone().requires_grad_() for name, x in params.items()}
+    copies = clones([x.detach() for x in params.values()])
+    return {name: x.requires_grad_() for name, x in zip(params, copies, strict=True)}
 
 
 def same_trees(left: Any, right: Any) -> bool:
