@@ -13,7 +13,7 @@ from torch.fx import Graph, GraphModule, Node
 
 from descend.graph.branches import Branches, branches
 from descend.graph.compat import OpOverload, bare, lazy_graph_module
-from descend.graph.recorder import VALUE, Value, drop_unused, inputs, returned
+from descend.graph.recorder import VALUE, Value, inputs, returned
 
 aten = torch.ops.aten
 
@@ -64,12 +64,14 @@ def subgraph(graph: GraphModule, sources: Sequence[Node], targets: Sequence[Node
     for node in sources:
         new[node] = made.placeholder(node.name)
         new[node].meta = dict(node.meta)
+    needed = set(targets)
+    for node in reversed(graph.graph.nodes):
+        if node in needed and node not in new:
+            needed.update(node.all_input_nodes)
     for node in graph.graph.nodes:
-        known = all(source in new for source in node.all_input_nodes)
-        if node not in new and node.op in ("get_attr", "call_function") and known:
+        if node in needed and node not in new:
             new[node] = made.node_copy(node, lambda x: new[x])
     made.output([new[node] for node in targets])
-    drop_unused(made)
     return lazy_graph_module(graph, made)
 
 
