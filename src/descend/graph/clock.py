@@ -27,6 +27,9 @@ aten = torch.ops.aten
 BLOCK = 16
 """Steps whose scalars are computed at once, at most: with more, a step launches hardly less."""
 
+MOST_NUMBERS = 2**18
+"""Of one scalar, for all runs and steps of a block: the memory of more would have to be counted."""
+
 SHORTEST = 4
 """Steps: to lay the clock's values of fewer side by side costs more than it saves."""
 
@@ -47,6 +50,7 @@ class Clocked:
     def __init__(self, graph: GraphModule, before: Sequence[Tensor], behind: Sequence[Tensor], kept: int) -> None:
         self._graph, self._before, self._behind, self._kept = graph, before, behind, kept
         self._plain = function(graph, reuse=True)
+        self._length = min(BLOCK, max(1, MOST_NUMBERS // max((x.numel() for x in before), default=1)))
 
     def one(self, *more: Tensor) -> list[Tensor]:
         """Make a step, given its carry and its batch."""
@@ -54,8 +58,8 @@ class Clocked:
 
     def several(self, carry: Sequence[Tensor], batches: Sequence[Sequence[Tensor]]) -> Iterator[list[Tensor]]:
         """Make one step for each batch, each from where the one before ended."""
-        for begin in range(0, len(batches), BLOCK):
-            for outputs in self._block(carry, batches[begin : begin + BLOCK]):
+        for begin in range(0, len(batches), self._length):
+            for outputs in self._block(carry, batches[begin : begin + self._length]):
                 carry = outputs[: self._kept]
                 yield outputs
 
