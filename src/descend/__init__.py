@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from descend.engine.result import Result
     from descend.engine.sink import Sink
     from descend.menu.trained import Trained
-    from descend.objectives.data.tensors import Handed
+    from descend.objectives.data.tensors import DataSource
     from descend.objectives.module import Module
     from descend.output.shown import ShownResult, SweepTable
     from descend.types import Losses
@@ -84,9 +84,9 @@ def resume(folder: "str | Path", overrides: "Sequence[str]" = ()) -> "ShownResul
 def module(
     net: "nn.Module | Callable[[], nn.Module]",
     loss: "Callable[[Tensor, Tensor], Tensor | Losses] | None",
-    train: "Handed",
-    test: "Handed | None" = None,
-    validation: "Handed | None" = None,
+    train: "DataSource",
+    test: "DataSource | None" = None,
+    validation: "DataSource | None" = None,
     batch_size: int | None = 64,
 ) -> "Module":
     """Return the objective of a module that learns from data, for an `Experiment`.

@@ -361,7 +361,7 @@ WRONG: dict[str, tuple[Callable[[], Any], str]] = {
     "one class": (lambda: Arrays("one.npz"), r"All 5 examples of one.npz have the target 1, so there is nothing to"),
     "negative classes": (
         lambda: Arrays("negative.npz"),
-        r"but one is -1; number the classes from 0, or make floats of",
+        r"but one is -1; number the classes from 0, or convert targets",
     ),
     "target": (
         lambda: Table("homes.csv", "pric"),

@@ -1,4 +1,4 @@
-"""Training data read while the run goes: the run's own order and draws, whatever reads them."""
+"""Training data read during the run: the run's own order and draws, whatever reads them."""
 
 import random
 from collections.abc import Iterator

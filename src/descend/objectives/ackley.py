@@ -14,8 +14,8 @@ from descend.objectives.test_function import TestFunction
 class Ackley(TestFunction):
     """f(x) = −20 exp(−0.2 √(Σ xᵢ²/n)) − exp(Σ cos(2πxᵢ)/n) + 20 + e.
 
-    Ackley, "A connectionist machine for genetic hillclimbing" (1987), in Bäck's form of any dimension (1996). At the
-    minimum, the tip of a cone, there is no derivative: the gradient there is taken as 0, which is a subgradient.
+    Ackley, "A connectionist machine for genetic hillclimbing" (1987), in Bäck's form of any dimension (1996). The
+    minimum is the tip of a cone and has no derivative. The gradient there is set to 0, which is a subgradient.
     """
 
     domain = ((-32.768, 32.768),)
@@ -24,8 +24,8 @@ class Ackley(TestFunction):
 
     def value(self, x: Tensor) -> Tensor:
         square = (x * x).mean()
-        away = square > 0
-        radius = torch.where(away, torch.where(away, square, 1).sqrt(), 0)
+        nonzero = square > 0
+        radius = torch.where(nonzero, torch.where(nonzero, square, 1).sqrt(), 0)
         ripples = (2 * math.pi * x).cos().mean()
         return 20 * (1 - (-0.2 * radius).exp()) + math.e - ripples.exp()
 

@@ -14,7 +14,7 @@ class Beale(SumOfSquares):
     """f(x, y) = Σᵢ (cᵢ − x (1 − yⁱ))², i = 1, 2, 3, with c = 1.5, 2.25, 2.625.
 
     Beale, "On an iterative method for finding a local minimum of a function of more than one variable" (1958); no. 5 of
-    Moré, Garbow & Hillstrom, "Testing unconstrained optimization software", ACM TOMS 7 (1981), whose start it has.
+    Moré, Garbow & Hillstrom, "Testing unconstrained optimization software", ACM TOMS 7 (1981), which gives the start.
     """
 
     domain = ((-4.5, 4.5),)

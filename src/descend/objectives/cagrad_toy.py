@@ -1,4 +1,4 @@
-"""A landscape of two losses on which methods stall or get through."""
+"""Two losses that conflict along a ridge, on which some methods stall."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from descend.objectives.pareto_problem import ParetoProblem
 
-# The five starts of the picture in the paper, in its order; the fourth and fifth lie close to the ridge x₂ = 0.
+# The five starts of the paper's figure, in the same order; the fourth and fifth lie close to the ridge x₂ = 0.
 STARTS = ((-8.5, 7.5), (0.0, 0.0), (9.0, 9.0), (-7.5, -0.5), (9.0, -1.0))
 
 # Newton's method on δ sinh(8 + δ) reaches rounding in seven steps from 0.4, wherever x₁ is in [−7, 7].
@@ -46,9 +46,9 @@ class CAGradToy(ParetoProblem):
         return list(STARTS[0])
 
     def pareto_set(self, count: int) -> Tensor:
-        """Return `count` points (x₁, −8 − δ), x₁ ∈ [−7, 7], where the two gradients are opposed.
+        """Return `count` points (x₁, −8 − δ), x₁ ∈ [−7, 7], where the two gradients point in opposite directions.
 
-        Written out, that their cross product vanishes is δ sinh(8 + δ)/50 = x₁²/10 + 15.1 − δ²/100.
+        Their cross product is 0 where δ sinh(8 + δ)/50 = x₁²/10 + 15.1 − δ²/100.
         """
         x1 = torch.linspace(-7, 7, count, dtype=torch.float64, device="cpu")
         δ = torch.full_like(x1, 0.4)

@@ -1,4 +1,4 @@
-"""Telling classes apart."""
+"""Classification of examples."""
 
 from dataclasses import dataclass
 

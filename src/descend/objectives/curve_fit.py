@@ -16,17 +16,17 @@ from descend.types import Batch, Params
 
 @dataclass(frozen=True)
 class CurveFit(LeastSquares):
-    """Σᵢ (yᵢ − formula(xᵢ))² over the rows of a table, in the parameters that `start` names.
+    """Σᵢ (yᵢ − formula(xᵢ))² over the rows of a table, as a function of the parameters that `start` names.
 
     Its metrics are the residual standard deviation s = √(f / (m − n)) of m rows and n parameters, and the standard
-    error of each parameter, the root of an entry of the diagonal of s² (JᵀJ)⁻¹; J is the Jacobian of the residuals
-    (Bates & Watts, "Nonlinear regression analysis and its applications", 1988, section 2.2.3). They are NaN where
-    m ≤ n.
+    error of each parameter, the square root of its entry on the diagonal of s² (JᵀJ)⁻¹, where J is the Jacobian of the
+    residuals (Bates & Watts, "Nonlinear regression analysis and its applications", 1988, section 2.2.3). They are NaN
+    where m ≤ n.
 
     Args:
         formula: in the notation of `Formula`, over columns and parameters, such as `a * exp(-b * x)`.
-        columns: the table: equally many numbers for each column by its name.
-        start: each parameter's first value.
+        columns: the table: a list of numbers for each column name, all of the same length.
+        start: the starting value of each parameter.
         response: the column y.
 
     Raises:
@@ -47,8 +47,8 @@ class CurveFit(LeastSquares):
         if self.response not in lengths or len(set(lengths.values())) > 1 or 0 in lengths.values():
             found = ", ".join(f"{name}: {count}" for name, count in lengths.items()) or "none"
             raise ConfigurationError(
-                f"CurveFit.columns has the columns {found} rows, but it needs equally many numbers, one or more, in "
-                f"each, and among them {self.response!r}; change columns or response."
+                f"CurveFit.columns has the columns {found} rows, but all columns need the same number of rows, one or "
+                f"more, and one of them must be {self.response!r}; change columns or response."
             )
         twice = [name for name in self.start if name in lengths]
         if twice or not self.start:
@@ -57,7 +57,9 @@ class CurveFit(LeastSquares):
         try:
             table = torch.tensor(list(self.columns.values()), dtype=torch.float64, device="cpu")
         except (TypeError, ValueError) as error:
-            raise ConfigurationError(f"CurveFit.columns holds what is no number ({error}); give numbers.") from error
+            raise ConfigurationError(
+                f"CurveFit.columns holds a value that is not a number ({error}); give numbers."
+            ) from error
         object.__setattr__(self, "table", table)
         object.__setattr__(self, "curve", Formula(self.formula, [*lengths, *self.start]))
 
@@ -73,7 +75,7 @@ class CurveFit(LeastSquares):
         residuals, jacobian = jacobian_by_columns(lambda at: self.residuals(at, None), params)
         rows, count = jacobian.shape
         deviation = (torch.dot(residuals, residuals) / (rows - count if rows > count else torch.nan)).sqrt()
-        norms = torch.linalg.vector_norm(jacobian, dim=0)  # columns of one length lose fewer digits
+        norms = torch.linalg.vector_norm(jacobian, dim=0)  # scaling the columns to length 1 loses fewer digits
         triangle = torch.linalg.qr(jacobian / norms).R
         identity = torch.eye(count, dtype=triangle.dtype, device=triangle.device)
         inverse = torch.linalg.solve_triangular(triangle, identity, upper=True)

@@ -17,9 +17,10 @@ class Dtlz2(ParetoProblem):
     Deb, Thiele, Laumanns & Zitzler, "Scalable Test Problems for Evolutionary Multiobjective Optimization" (2005),
     section 6.7.2. Pareto set: xᵢ = ½ for i ≥ m; front: Σⱼ fⱼ² = 1 with fⱼ ≥ 0. A weighted sum is least at a corner.
 
-    A step over an edge of the angles (x₁ = 0 or 1) ends where a loss is 0, its minimum, and so is its gradient. Such a
-    point is Pareto stationary, though only weakly optimal: `min_norm` rests there, for its shortest combination is 0.
-    With Adam it gets there from nearly every start, since the angles move as fast as the rest; sums go on to the set.
+    A step over an edge of the angles (x₁ = 0 or 1) ends at a point where one loss has its minimum, 0, and the gradient
+    0. Such a point is Pareto stationary, though only weakly optimal: `min_norm` stays there, because the shortest
+    combination of the gradients is 0. With Adam it reaches such a point from nearly every start, because the angles
+    move as fast as the other variables; sums of the losses move on to the Pareto set.
 
     Args:
         m: number of losses, 2 or 3.

@@ -11,10 +11,10 @@ from descend.objectives.test_function import TestFunction
 
 @dataclass(frozen=True)
 class Easom(TestFunction):
-    """f(x, y) = −cos x cos y exp(−(x − π)² − (y − π)²): flat but for a pit of width 1.
+    """f(x, y) = −cos x cos y exp(−(x − π)² − (y − π)²): flat except for a pit of width 1.
 
-    Easom, "A survey of global optimization techniques" (1990). It starts at (2, 2), inside the pit: from the
-    plain, where every derivative is 0 in floating point, no gradient leads there.
+    Easom, "A survey of global optimization techniques" (1990). The start (2, 2) lies inside the pit: on the plain
+    around it every derivative is 0 in floating point, so that no gradient leads to the pit.
     """
 
     domain = ((-100.0, 100.0),)

@@ -1,4 +1,4 @@
-"""What learning from examples shares: a split of data, minibatches, and a fixed sample."""
+"""The base of objectives that learn from examples: a split of data, minibatches, and a fixed sample."""
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
@@ -10,21 +10,20 @@ from torch import Tensor
 from descend.checks import check_number
 from descend.errors import ConfigurationError
 from descend.objectives.data.dataset import Dataset
-from descend.objectives.data.held import held
+from descend.objectives.data.from_disk import streamed_if_too_large
 from descend.objectives.data.streamed import Streamed
 from descend.objectives.objective import Objective
 from descend.types import Batch, Params
 
 
 class FromExamples(Objective):
-    """An objective whose losses are means over examples; a frozen dataclass of it has `data` and `batch_size`.
+    """An objective whose losses are means over examples; subclasses are frozen dataclasses with the fields below.
 
     Attributes:
         data: the examples.
-        batch_size: examples in a step, drawn without replacement within each epoch; an epoch's last examples, too few
-            for a batch, are left out of it, so that every batch has one shape. None takes all examples at every step.
-        train_inputs, train_targets, validation_inputs, validation_targets, test_inputs, test_targets: the split, as
-            `Split` has it.
+        batch_size: examples in a step, drawn without replacement within each epoch. The last examples of an epoch, too
+            few for a batch, are skipped, so that every batch has one shape. None takes all examples at every step.
+        train_inputs, train_targets, validation_inputs, validation_targets, test_inputs, test_targets: see `Split`.
         classes: number of classes, or 0 where targets are numbers.
     """
 
@@ -39,19 +38,19 @@ class FromExamples(Objective):
     data: Dataset
 
     def take_split(self) -> None:
-        """Take the data in; called when the dataclass is made.
+        """Read the data and keep their split as attributes; a subclass calls this in its `__post_init__`.
 
         Raises:
             ConfigurationError: a batch has no example, or more than there are.
         """
-        object.__setattr__(self, "data", held(self.data))
+        object.__setattr__(self, "data", streamed_if_too_large(self.data))
         for name, value in vars(self.data.split()).items():
-            object.__setattr__(self, name, value)  # also `classes`: a step must never read the data anew
+            object.__setattr__(self, name, value)  # also `classes`: a step must never read the data again
         examples = self.training_examples
         if self.batch_size is None and isinstance(self.data, Streamed):
             raise ConfigurationError(
-                f"batch_size is null, but the {examples:,} training examples are read while the run goes, batch by "
-                "batch; give their number in a batch."
+                f"batch_size is null, but the {examples:,} training examples are read during the run, batch by batch; "
+                "set batch_size to the number of examples in a batch."
             )
         batch_size = examples if self.batch_size is None else self.batch_size
         object.__setattr__(self, "batch_size", batch_size)
@@ -64,7 +63,7 @@ class FromExamples(Objective):
 
     @property
     def training_examples(self) -> int:
-        """How many examples there are to train on."""
+        """Number of training examples."""
         return len(self.data) if isinstance(self.data, Streamed) else len(self.train_targets)
 
     @property
@@ -73,10 +72,10 @@ class FromExamples(Objective):
 
     @abstractmethod
     def tested(self, params: Params, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Return the test metrics on some examples by name, each of shape []."""
+        """Return the test metrics on these examples by name, each of shape []."""
 
     def evaluate(self, params: Params) -> dict[str, Tensor]:
-        """Return the metrics of the test part, and after them those of the validation part, if there is one."""
+        """Return the metrics of the test part, followed by those of the validation part if there is one."""
         with torch.no_grad():
             found = self.tested(params, self.test_inputs, self.test_targets)
             if not len(self.validation_targets):
@@ -88,7 +87,7 @@ class FromExamples(Objective):
         """Return the inputs and targets of a batch."""
         if batch is None:
             return self.train_inputs, self.train_targets
-        if isinstance(batch, tuple):  # read while the run goes
+        if isinstance(batch, tuple):  # read during the run
             inputs, targets = batch
             like = self.train_inputs, self.train_targets
             return inputs.to(like[0].dtype), targets.to(like[1].dtype)
@@ -99,8 +98,8 @@ class FromExamples(Objective):
             return [batch]
         if self.batch_size is None or self.batch_size % count:
             raise ConfigurationError(
-                f"accumulate is {count}, but a batch of {self.batch_size} examples has no {count} equal parts; choose "
-                "a batch_size that is a multiple of it."
+                f"accumulate is {count}, but a batch of {self.batch_size} examples cannot be split into {count} equal "
+                "parts; choose a batch_size that is a multiple of accumulate."
             )
         if isinstance(batch, tuple):
             return list(zip(*(x.chunk(count) for x in batch), strict=True))
@@ -127,7 +126,7 @@ class FromExamples(Objective):
         return self._orders(generator)
 
     def _orders(self, generator: torch.Generator) -> Iterator[Batch]:
-        """Yield the numbers of the examples in the batches of each epoch, int64 [batches, size]."""
+        """Yield the indices of the examples in the batches of each epoch, int64 [batches, size]."""
         examples, size = len(self.train_targets), self.batch_size or 1
         while size == examples:
             yield None

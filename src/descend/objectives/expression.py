@@ -18,14 +18,15 @@ class Expression(Objective):
     """One loss per formula, in the notation of `Formula`, over the parameters named in `start`.
 
     Args:
-        formula: a formula whose value has shape [], or several by the names of their losses. One alone is `value`.
-        start: each parameter's first value: a number, a nested list of numbers, or a floating-point tensor. None
-            starts every name in the formulas at 1.
-        op: what the formulas call as `op(…)`: Tensor -> Tensor of the same shape; None leaves no such call.
+        formula: a formula whose value has shape [], or a dict of formulas by the names of their losses. The loss of a
+            single formula is named `value`.
+        start: the starting value of each parameter: a number, a nested list of numbers, or a floating-point tensor.
+            None starts every name in the formulas at 1.
+        op: the function that formulas call as `op(…)`: Tensor -> Tensor of the same shape; None means there is none.
         minimum: the known minimum of the sum of the losses, or None.
 
     Raises:
-        ConfigurationError: where a formula or a start is wrong; says which, and at which column.
+        ConfigurationError: a formula or a start is wrong; the message says which, and at which column.
     """
 
     formulas: ClassVar[dict[str, Formula]]
@@ -45,7 +46,9 @@ class Expression(Objective):
         for name in start:
             self._check_name(name, used)
         if not start:
-            raise ConfigurationError("The formula names no parameter, so there is nothing to optimise: use one, as x.")
+            raise ConfigurationError(
+                "The formula names no parameter, so there is nothing to optimise: use one, such as x."
+            )
         object.__setattr__(self, "formulas", formulas)
         object.__setattr__(self, "first", {name: _as_parameter(name, value) for name, value in start.items()})
         for loss in formulas:
@@ -57,7 +60,7 @@ class Expression(Objective):
         if name not in used:
             raise ConfigurationError(
                 f"The start names the parameter {name!r}, but no formula uses it (formula: {self.formula!r}): use it, "
-                f"or leave it out (on the command line, ~objective.start.{name} takes away a preset's)."
+                f"or leave it out (on the command line, ~objective.start.{name} removes one that a preset names)."
             )
 
     def _check_value(self, loss: str) -> None:
@@ -71,7 +74,7 @@ class Expression(Objective):
                 f"The formula {formula.text!r} cannot be computed at its start ({error}): change one of them."
             ) from error
         if not isinstance(value, Tensor) or not value.is_floating_point():
-            raise ConfigurationError(f"The formula {formula.text!r} depends on no parameter: use one, as x.")
+            raise ConfigurationError(f"The formula {formula.text!r} depends on no parameter: use one, such as x.")
         if value.ndim > 0:
             raise ConfigurationError(
                 f"The formula {formula.text!r} gives a tensor of shape {list(value.shape)}, but a loss is one number: "
@@ -86,7 +89,7 @@ class Expression(Objective):
 
 
 def _as_parameter(name: str, value: Any) -> Tensor:
-    """Return the start as float64 on the CPU; a number of any kind is a number, a tensor must be floating."""
+    """Return the start as float64 on the CPU. A number may be of any real type; a tensor must be floating point."""
     if isinstance(value, Tensor):
         if not value.is_floating_point():
             raise ConfigurationError(

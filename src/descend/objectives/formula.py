@@ -35,11 +35,11 @@ FUNCTIONS: dict[str, tuple[Callable[..., Tensor], int]] = {
     "mean": (torch.mean, 1),
     "detach": (Tensor.detach, 1),
 }
-"""What a formula may call, with the number of arguments."""
+"""The functions that a formula may call, with their numbers of arguments."""
 
 
 def formula_power(base: TensorOrNumber, exponent: TensorOrNumber) -> TensorOrNumber:
-    """base ** exponent; of numbers in floating point, so that a tower of them overflows and fills no memory."""
+    """Return base ** exponent, of numbers in floating point: a tower of powers overflows and fills no memory."""
     if isinstance(base, Tensor) or isinstance(exponent, Tensor):
         return base**exponent
     return math.pow(base, exponent)
@@ -57,7 +57,7 @@ OPERATORS: dict[type, Callable[[TensorOrNumber, TensorOrNumber], TensorOrNumber]
     ast.LtE: operator.le,
 }
 LIKE = ""
-"""The entry, among the values of the names, whose dtype and device a number takes when it becomes a tensor."""
+"""The key, among the names, of the value whose dtype and device a number takes when it becomes a tensor."""
 
 LONGEST_TEXT = 10_000
 LONGEST_LOOP = 10_000
@@ -73,10 +73,10 @@ class Formula:
     Args:
         text: the formula.
         names: the names it may use, or None for any.
-        op: what the call `op(…)` applies, or None where there is no such call.
+        op: the function that the formula calls as `op(…)`; None means there is none.
 
     Raises:
-        ConfigurationError: if the text does not parse, or holds anything but the above; with its column.
+        ConfigurationError: the text does not parse, or holds anything but the above; the message gives the column.
     """
 
     def __init__(
@@ -98,7 +98,7 @@ class Formula:
         self.parameters = tuple(translator.parameters)
 
     def __call__(self, values: Mapping[str, Tensor]) -> TensorOrNumber:
-        """Return the formula's value at the given values of its parameters, which share a dtype and a device."""
+        """Return the formula's value at these values of its parameters, which share a dtype and a device."""
         return self._evaluate({LIKE: next(iter(values.values())), **values})
 
 
@@ -118,7 +118,7 @@ def _parse(text: str) -> ast.Expression:
 
 
 class _Translator(ast.NodeVisitor):
-    """Turns each allowed node into a closure, and refuses every other."""
+    """Turns each allowed node into a closure, and refuses all others."""
 
     def __init__(self, text: str, names: Collection[str] | None, functions: Mapping[str, tuple[Callable, int]]) -> None:
         self.text, self.names, self.functions = text, names, functions

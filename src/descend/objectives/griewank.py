@@ -30,7 +30,7 @@ class Griewank(TestFunction):
 
 
 def product(factors: Tensor) -> Tensor:
-    """Return the product, shape [], of factors [n], by halves.
+    """Return the product, shape [], of factors [n], computed by halves.
 
     The derivative of torch.prod looks for zeros among the values, which can be neither traced nor batched.
     """

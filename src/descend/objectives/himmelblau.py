@@ -10,7 +10,7 @@ from descend.objectives.sum_of_squares import SumOfSquares
 
 @dataclass(frozen=True)
 class Himmelblau(SumOfSquares):
-    """f(x, y) = (x² + y − 11)² + (x + y² − 7)²: four minima of one height.
+    """f(x, y) = (x² + y − 11)² + (x + y² − 7)²: four minima of equal height.
 
     Himmelblau, "Applied nonlinear programming" (1972). Three of the minimisers are roots of a cubic, given to double
     precision.

@@ -9,7 +9,7 @@ from descend.types import Batch, Losses, Params
 
 
 class LeastSquares(Objective):
-    """One loss, the sum of the squares of residuals; methods that use their Jacobian ask for them by name."""
+    """One loss, the sum of squared residuals; methods that use the Jacobian of the residuals call `residuals`."""
 
     @abstractmethod
     def residuals(self, params: Params, batch: Batch) -> Tensor:

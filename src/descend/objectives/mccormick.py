@@ -14,7 +14,7 @@ class McCormick(TestFunction):
     """f(x, y) = sin(x + y) + (x − y)² − 1.5x + 2.5y + 1; on its domain the minimum is −√3/2 − π/3.
 
     McCormick, "Computability of global solutions to factorable nonconvex programs", Mathematical Programming 10 (1976).
-    Outside the domain it falls for ever.
+    Outside the domain the function decreases without bound.
     """
 
     domain = ((-1.5, 4.0), (-3.0, 4.0))

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from descend.objectives.test_function import TestFunction
 
-# The minimiser of each variable, the function being a sum over them, solved for with mpmath to double precision.
+# The minimiser of each variable (the function is a sum over variables), solved with mpmath to double precision.
 LOWEST = (
     *(2.2029055201726093, 1.5707963267948966, 1.2849915705529245, 1.9230584698663629, 1.7204697725658413),
     *(1.5707963267948966, 1.454413971362379, 1.7560865209450263, 1.6557174168210291, 1.5707963267948966),
@@ -21,7 +21,7 @@ class Michalewicz(TestFunction):
     """f(x) = −Σᵢ sin xᵢ sin²⁰(i xᵢ²/π): n! valleys, narrow and flat-floored.
 
     Michalewicz, "Genetic algorithms + data structures = evolution programs" (1992), with his steepness m = 10. The
-    minimum, within the domain, is known here up to 10 dimensions.
+    minimum within the domain is known here up to 10 dimensions.
     """
 
     domain = ((0.0, math.pi),)

@@ -1,4 +1,4 @@
-"""A `torch.nn.Module` as it is written, learning from data."""
+"""A `torch.nn.Module` that learns from data, used without changes."""
 
 import copy
 from collections.abc import Callable
@@ -23,28 +23,29 @@ from descend.objectives.examples import FromExamples
 from descend.types import Batch, Loss, Losses, Params, State, Total
 
 PART = 1024
-"""Examples that are evaluated at a time where no step is made: memory for more is not to be had for every network."""
+"""How many examples are evaluated at a time outside of training steps: some networks have no memory for more."""
 
 
 @dataclass(frozen=True)
 class Module(FromExamples):
     """The mean loss of a module's outputs over training examples.
 
-    The parameters have the module's own names, and so have its buffers (running statistics of a batch norm), which are
-    the objective's state: training steps alone change them. Where a loss or metric is looked at, and at the end, the
-    module is in its evaluation mode. What it draws in training (a dropout) is drawn from the run's seed and step. The
-    module that is handed in is never changed; parameters that do not require a gradient stay as they are.
+    Parameters and buffers keep the names that they have in the module. The buffers (running statistics of a batch norm)
+    are the objective's state, which only training steps change. Metrics, and losses outside of training steps, are
+    computed in evaluation mode. Random numbers in training (dropout) are drawn from the run's seed and step. The module
+    passed in is never changed; parameters that do not require a gradient stay as they are.
 
     Args:
-        module: makes the module, a class say: each run's is made from the run's seed. Or a module, from whose present
-            parameters every run starts. A partial whose `classes` is None is told how many classes the data have.
+        module: a callable that makes the module, such as its class: each run calls it with the run's seed. Or a module:
+            every run starts from its present parameters. A partial with `classes=None` is given the number of classes
+            in the data.
         data: the examples.
-        loss: (outputs, targets) -> a number, or a dict of several by name. None takes the cross-entropy where targets
-            are whole numbers, with the classes on the last axis of the outputs or on the second, and the mean squared
-            error where they are not.
+        loss: (outputs, targets) -> a number, or a dict of several by name. None takes the cross-entropy for integer
+            targets, with the classes on the last axis of the outputs or on the second, and the mean squared error for
+            all others.
         batch_size: see `FromExamples`.
-        most_evaluated: training examples over which the start and the end are evaluated, evenly spread over all; those
-            of a larger set take longer than the training.
+        most_evaluated: on how many training examples the start and the end of a run are evaluated at most, evenly
+            spread over all: evaluating a larger set would take longer than the training.
 
     Raises:
         ConfigurationError: the module cannot take the examples, or has nothing to train.
@@ -53,13 +54,13 @@ class Module(FromExamples):
     module: Callable[..., nn.Module] | nn.Module
     data: Dataset
     loss: Callable[[Tensor, Tensor], Tensor | Losses] | None = None
-    batch_size: int | None = 64  # type: ignore[assignment]  # an int once made
+    batch_size: int | None = 64  # type: ignore[assignment]  # an int after __post_init__
     most_evaluated: int = 8192
 
     def __post_init__(self) -> None:
         self.take_split()
         check_number(self, "most_evaluated", at_least=1)
-        trained = self._made(0)
+        trained = self._new_module(0)
         object.__setattr__(self, "_modules", {True: trained.train(), False: for_evaluation(trained)})
         # oneDNN's LSTM can be neither recorded nor differentiated twice.
         object.__setattr__(self, "_fused", not any(isinstance(part, nn.LSTM) for part in trained.modules()))
@@ -67,13 +68,13 @@ class Module(FromExamples):
         object.__setattr__(self, "_state", state_of(trained))
         self._check_outputs()
 
-    def _made(self, seed: int) -> nn.Module:
-        """Return a module of its own, its parameters drawn from this seed."""
+    def _new_module(self, seed: int) -> nn.Module:
+        """Return a new module, its parameters drawn from this seed."""
         if isinstance(self.module, nn.Module):
             return copy.deepcopy(self.module)
-        told = {"classes": self.data.classes} if asks_for_classes(self.module) else {}
+        classes = {"classes": self.data.classes} if asks_for_classes(self.module) else {}
         with set_to(mixed(seed), []):
-            made = self.module(**told)
+            made = self.module(**classes)
         if not isinstance(made, nn.Module):
             raise ConfigurationError(
                 f"objective.module makes a {type(made).__name__}, but a torch.nn.Module is needed; name its class by "
@@ -83,7 +84,7 @@ class Module(FromExamples):
 
     def start_and_state(self, generator: torch.Generator) -> tuple[Params, State]:
         seed = torch.randint(2**62, (), generator=generator, dtype=torch.int64, device=generator.device)
-        made = self._made(int(seed))
+        made = self._new_module(int(seed))
         params = {name: x.detach().to(torch.float64) for name, x in made.named_parameters() if x.requires_grad}
         return params, state_of(made)
 
@@ -91,7 +92,7 @@ class Module(FromExamples):
         return self.start_and_state(generator)[0]
 
     def kinds(self, params: Params) -> dict[str, str]:
-        """Return the kinds: embeddings and norms by torch's layers, all others by name and shape."""
+        """Return the kind of each parameter: embeddings and norms by torch's layers, all others by name and shape."""
         return usual_kinds(params) | kinds_by_layer(self._modules[False], params)  # type: ignore[attr-defined]
 
     def with_state(self, state: State) -> Self:
@@ -106,21 +107,21 @@ class Module(FromExamples):
         return moved.with_state(placed)
 
     def outputs(self, params: Params, inputs: Tensor, training: bool = False) -> tuple[Tensor, State]:
-        """Return what the module gives for inputs [n, …], and its buffers afterwards."""
+        """Return the module's outputs for inputs [n, …], and its buffers after the call."""
         modules, state = self._modules, self._state  # type: ignore[attr-defined]
         kept = {name: x.clone() for name, x in state.items()}  # a module writes into its buffers
         with nullcontext() if self._fused else without_onednn():  # type: ignore[attr-defined]
             return functional_call(modules[training], params | kept, (inputs,)), kept
 
     def fresh_module(self) -> nn.Module:
-        """Return a module of the caller's own, untrained, in its evaluation mode."""
+        """Return an untrained copy of the module in evaluation mode, which the caller may change."""
         return copy.deepcopy(self._modules[True]).eval()  # type: ignore[attr-defined]
 
     def trained(self, params: Params, state: State) -> Params:
         made, values = self.fresh_module(), params | state
         for name, x in [*made.named_parameters(), *made.named_buffers()]:
             x.data = values[name].detach().cpu().clone()
-        return dict(made.state_dict())  # which has both names of a tied parameter
+        return dict(made.state_dict())  # it has both names of a tied parameter
 
     def _losses(self, outputs: Tensor, targets: Tensor) -> Losses:
         found = (self.loss or usual_loss)(outputs, targets)
@@ -194,9 +195,10 @@ class Module(FromExamples):
 
 
 def for_evaluation(module: nn.Module) -> nn.Module:
-    """Return a copy in its evaluation mode, of which derivatives can be taken.
+    """Return a copy in evaluation mode that can be differentiated.
 
-    Recurrent layers keep what a gradient needs in training mode alone, which is the same but for their dropout.
+    Recurrent layers keep the values that a gradient needs in training mode only. For them that mode differs from
+    evaluation mode by dropout alone.
     """
     made = copy.deepcopy(module).eval()
     for part in made.modules():
@@ -206,7 +208,7 @@ def for_evaluation(module: nn.Module) -> nn.Module:
 
 
 def asks_for_classes(module: Callable[..., nn.Module]) -> bool:
-    """Tell whether a partial leaves open how many classes there are."""
+    """Tell whether a partial leaves the number of classes open, by `classes=None`."""
     return getattr(module, "keywords", {}).get("classes", 0) is None
 
 
@@ -218,7 +220,7 @@ EMBEDDINGS = (nn.Embedding, nn.EmbeddingBag)
 
 
 def kinds_by_layer(module: nn.Module, params: Params) -> dict[str, str]:
-    """Return the kinds of those parameters that normalisations and embeddings hold, shared ones included."""
+    """Return the kinds of the parameters that belong to norms and embeddings, shared parameters included."""
     found: dict[str, str] = {}
     for layer, kind in ((EMBEDDINGS, "embedding"), (NORMS, "norm")):
         held = [x for part in module.modules() if isinstance(part, layer) for x in part.parameters(recurse=False)]
@@ -227,14 +229,14 @@ def kinds_by_layer(module: nn.Module, params: Params) -> dict[str, str]:
 
 
 def state_of(module: nn.Module) -> dict[str, Tensor]:
-    """Return what a module carries beside what is trained, in float64: buffers, and parameters without a gradient."""
+    """Return the tensors of a module that are not trained, in float64: buffers, and parameters without a gradient."""
     frozen = ((name, x) for name, x in module.named_parameters() if not x.requires_grad)
     kept = {name: x.detach().clone() for name, x in [*module.named_buffers(), *frozen]}
     return {name: x.double() if x.is_floating_point() else x for name, x in kept.items()}
 
 
 def usual_name(targets: Tensor) -> str:
-    """Return what the usual loss is called."""
+    """Return the name of the usual loss."""
     return "mean_squared_error" if targets.is_floating_point() else "cross_entropy"
 
 
@@ -248,7 +250,7 @@ def usual_loss(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def accuracies(outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-    """Return the share of targets that get the largest output, and of those that do not; nothing for numbers."""
+    """Return the share of targets whose output is the largest, and the share of the others; {} for numbers."""
     if targets.is_floating_point() or outputs.dim() <= targets.dim():
         return {}
     classes = outputs.argmax(dim=-1 if outputs.shape[:-1] == targets.shape else 1)
@@ -269,6 +271,8 @@ def check_module(module: nn.Module) -> None:
                 f"{name} is lazy: {key!r} has no shape before the first call; give the layer its sizes."
             )
         if x.is_complex():
-            raise ConfigurationError(f"{key!r} of {name} is complex, but training is of real numbers; hold its parts.")
+            raise ConfigurationError(
+                f"{key!r} of {name} is complex, but only real numbers are trained; hold its parts."
+            )
     if not any(x.requires_grad for x in module.parameters()):
         raise ConfigurationError(f"{name} has no parameter that requires a gradient, so there is nothing to train.")

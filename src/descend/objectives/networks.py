@@ -18,7 +18,7 @@ Activation = Callable[[Tensor], Tensor]
 
 
 class Network(ABC):
-    """A function from inputs [batch, …] to outputs [batch, outputs], whose parameters are handed in."""
+    """A function from inputs [batch, …] to outputs [batch, outputs], which is given its parameters."""
 
     @abstractmethod
     def init(self, generator: torch.Generator, shape: Sequence[int], outputs: int) -> Params:
@@ -32,8 +32,8 @@ class Network(ABC):
 def draw_layer(generator: torch.Generator, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Draw a weight of `shape`, [out, in, …], and a bias, [out], uniform on ±1/√fan_in: PyTorch's default.
 
-    He et al., "Delving deep into rectifiers" (2015), with the gain of a leaky ReLU of slope √5, as torch.nn.Linear and
-    torch.nn.Conv2d have it.
+    He et al., "Delving deep into rectifiers" (2015), with the gain of a leaky ReLU of slope √5, as in torch.nn.Linear
+    and torch.nn.Conv2d.
     """
     bound = prod(shape[1:]) ** -0.5
 
@@ -46,7 +46,7 @@ def draw_layer(generator: torch.Generator, shape: Sequence[int]) -> tuple[Tensor
 
 @dataclass(frozen=True)
 class MLP(Network):
-    """Fully connected layers with an activation between them; no hidden layer makes it a linear model.
+    """Fully connected layers with an activation between them; without a hidden layer it is a linear model.
 
     Args:
         hidden: width of each hidden layer.

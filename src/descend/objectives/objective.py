@@ -1,4 +1,4 @@
-"""The contract of an objective: what is minimised."""
+"""The contract of an objective: the function that is minimised."""
 
 import copy
 import itertools
@@ -47,7 +47,7 @@ class Objective(ABC):
         return self.init(generator), {}
 
     def kinds(self, params: Params) -> dict[str, str]:
-        """Return the kind of each parameter, by which groups choose; by default what its name and shape tell."""
+        """Return the kind of each parameter, by which groups choose; by default its name and shape decide."""
         return usual_kinds(params)
 
     def with_state(self, state: State) -> Self:
@@ -57,8 +57,8 @@ class Objective(ABC):
     def training_losses(self, params: Params, batch: Batch) -> tuple[Losses, State]:
         """Return the losses of a training step, and the state after it, which is new and never written in place.
 
-        By default training is no other than `losses`. What is drawn here by torch's global generator (a dropout) is
-        drawn from the run's seed and step.
+        By default these are `losses`. Random numbers that torch's global generator draws here (dropout) come from the
+        run's seed and step.
         """
         return self.losses(params, batch), {}
 
@@ -66,41 +66,41 @@ class Objective(ABC):
     def losses(self, params: Params, batch: Batch) -> Losses:
         """Return the named losses, each of shape [], at `params` on one batch; `batch=None` means the whole data.
 
-        Differentiable in `params`, free of side effects and of `if` on tensor values. Metrics, tests and the end of a
-        run are evaluated by it.
+        They must be differentiable in `params`, without side effects and without `if` on tensor values. Metrics, tests
+        and the end of a run call this method.
         """
 
     def batches(self, generator: torch.Generator) -> Iterator[Batch]:
-        """Yield the batch of each step, for ever. Data objectives yield index tensors, gathered inside `losses`."""
+        """Yield the batch of each step, endlessly. Data objectives yield index tensors, gathered inside `losses`."""
         return itertools.repeat(None)
 
     def epochs(self, generator: torch.Generator) -> Iterator[Batch]:
         """Yield the same batches as `batches`, an epoch at a time: tensors [batches, …]. By default an epoch has one.
 
-        Thousands of runs are then supplied without a call for each run and step.
+        In this way thousands of runs get their batches without a call for each run and step.
         """
         for batch in self.batches(generator):
             yield pytree.tree_map(lambda x: x[None] if isinstance(x, Tensor) else x, batch)
 
     def parts(self, batch: Batch, count: int) -> Sequence[Batch]:
-        """Return a batch as `count` batches of equal size, whose gradients are averaged; only examples can be dealt.
+        """Return a batch as `count` batches of equal size, whose gradients are averaged; only examples can be split.
 
         Raises:
-            ConfigurationError: the objective has no examples, or not so many that they can be dealt equally.
+            ConfigurationError: the objective has no examples, or their number cannot be divided by `count`.
         """
         if count > 1:
             raise ConfigurationError(
-                f"accumulate is {count}, but {type(self).__name__} learns from no examples that could be dealt into "
-                "parts; set accumulate=1."
+                f"accumulate is {count}, but {type(self).__name__} has no examples that could be split into parts; "
+                "set accumulate=1."
             )
         return [batch]
 
     def sample(self, examples: float) -> Batch:
-        """Return a batch of so many examples, the same at every call; the whole data where it has no more."""
+        """Return a batch of this many examples, the same at every call; None, the whole data, if it has no more."""
         return None
 
     def composed(self, loss: Loss, weights: Tensor, batch: Batch) -> Total:
-        """Return `loss`, the weighted losses on a batch, with the network's outputs that it is made of, if it is."""
+        """Return `loss`, the weighted losses on a batch, and how it is made of a network's outputs, if it is."""
         return Total(loss)
 
     def evaluate(self, params: Params) -> dict[str, Tensor]:
@@ -108,7 +108,7 @@ class Objective(ABC):
         return {}
 
     def drawing(self, params: Params) -> Drawing | None:
-        """Return what a picture at the end of a run shows; None where there is nothing to draw."""
+        """Return the data of the picture at the end of a run; None where there is nothing to draw."""
         return None
 
     def best_points(self) -> Sequence[Sequence[float]]:
@@ -126,12 +126,12 @@ class Objective(ABC):
         return 1
 
     def trained(self, params: Params, state: State) -> Params:
-        """Return what a run leaves by name: parameters and state; of a module its state_dict, on the CPU."""
+        """Return the tensors that a run saves by name: parameters and state; of a module, its state_dict on the CPU."""
         return {**params, **state}
 
     @property
     def steps_in_epoch(self) -> int | None:
-        """Steps in which every example is seen once; None where there are no examples."""
+        """Steps in which every example is used once; None where there are no examples."""
         return None
 
     def to(self, dtype: torch.dtype, device: torch.device) -> Self:

@@ -12,9 +12,9 @@ from descend.objectives.test_function import TestFunction
 from descend.types import Batch, Losses, Params
 
 POINTS = 2001
-"""Points of a Pareto set from which a distance is measured."""
+"""Points of a Pareto set; a distance is measured to the nearest of them."""
 MARKED = 200
-"""Points of it that a picture shows."""
+"""Points of a Pareto set that a picture shows."""
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class ParetoProblem(TestFunction):
     """Losses f1, f2… of one vector `x` of shape [dim], and the points where none can fall without another rising.
 
     Attributes:
-        boxed: whether the problem is posed on its domain alone. The losses of a point outside are then those of the
-            nearest point inside, so that a step over the edge ends on it.
+        boxed: whether the problem is defined only on its domain. The losses of a point outside are then those of the
+            nearest point inside, so that a step over the edge ends on the edge.
     """
 
     boxed: ClassVar[bool] = False
@@ -41,8 +41,8 @@ class ParetoProblem(TestFunction):
         return torch.stack([torch.stack(self.values(x)) for x in self.pareto_set(count)])
 
     def evaluate(self, params: Params) -> dict[str, Tensor]:
-        """Return the distance of the point whose losses are reported from the nearest of `POINTS` of the Pareto set."""
-        x = self.posed(params["x"])
+        """Return the distance from the point whose losses are reported to the nearest of `POINTS` of the Pareto set."""
+        x = self.in_box(params["x"])
         points = self.pareto_set(POINTS).to(dtype=x.dtype, device=x.device)
         return {"pareto_distance": torch.linalg.vector_norm(points - x, dim=1).amin()}
 
@@ -53,8 +53,8 @@ class ParetoProblem(TestFunction):
         return torch.stack(tuple(self.losses({"x": x}, None).values())).sum()
 
     def losses(self, params: Params, batch: Batch) -> Losses:
-        return {f"f{i}": value for i, value in enumerate(self.values(self.posed(params["x"])), start=1)}
+        return {f"f{i}": value for i, value in enumerate(self.values(self.in_box(params["x"])), start=1)}
 
-    def posed(self, x: Tensor) -> Tensor:
-        """Return the point whose losses those of x are: the nearest in the box, where the problem is posed on one."""
+    def in_box(self, x: Tensor) -> Tensor:
+        """Return the point at which the losses of x are computed: the nearest in the box if `boxed`, else x."""
         return x.clamp(*self.domain[0]) if self.boxed else x

@@ -11,11 +11,11 @@ from descend.objectives.test_function import TestFunction
 
 @dataclass(frozen=True)
 class PowellSingular(TestFunction):
-    """f(x) = Σ (a + 10b)² + 5 (c − d)² + (b − 2c)⁴ + 10 (a − d)⁴ over successive fours (a, b, c, d) of x.
+    """f(x) = Σ (a + 10b)² + 5 (c − d)² + (b − 2c)⁴ + 10 (a − d)⁴ over successive groups (a, b, c, d) of x.
 
     Powell, "An iterative method for finding stationary values of a function of several variables", The Computer Journal
     5 (1962); nos. 13 and 22 of Moré, Garbow & Hillstrom, "Testing unconstrained optimization software", ACM TOMS 7
-    (1981), whose start it has.
+    (1981), which gives the start.
 
     Args:
         dim: number of variables, a multiple of 4.

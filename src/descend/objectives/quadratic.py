@@ -16,11 +16,11 @@ class Quadratic(TestFunction):
     """f(x) = ½ Σᵢ λᵢ (Qᵀx)ᵢ²: a bowl whose Hessian Q diag(λ) Qᵀ has the eigenvalues λᵢ = κ^((i−1)/(n−1)), 1 to κ.
 
     The rate of gradient descent and of momentum is a function of κ alone: Nesterov, "Introductory lectures on convex
-    optimization" (2004), theorem 2.1.15. The domain is ±5 and the start, (1, …, 1), weighs all axes alike.
+    optimization" (2004), theorem 2.1.15. The domain is ±5; the start (1, …, 1) weighs all axes alike.
 
     Args:
         condition: κ ≥ 1, largest over smallest eigenvalue; in one dimension λ = 1 whatever κ.
-        rotation_seed: draws the orthogonal Q, uniform over all rotations and reflections: the same one for every run;
+        rotation_seed: draws the orthogonal Q, uniform over all rotations and reflections, the same one for every run;
             None leaves the axes as they are, Q = 1.
 
     Attributes:

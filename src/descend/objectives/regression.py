@@ -1,4 +1,4 @@
-"""Predicting a number."""
+"""Regression: predicting a number."""
 
 from dataclasses import dataclass
 
@@ -33,7 +33,7 @@ class Regression(Supervised):
         return {"mean_squared_error": functional.mse_loss(outputs[:, 0], targets)}
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
-        """Test error in deviations of the training targets, its square, and the share of variance explained, R²."""
+        """Return the test error in deviations of the training targets, its square, and R², the explained variance."""
         squared_error = functional.mse_loss(outputs[:, 0], targets)
         return {
             "error": squared_error.sqrt(),

@@ -13,8 +13,8 @@ from descend.objectives.test_function import TestFunction
 class Schwefel(TestFunction):
     """f(x) = 418.9828872724337 n − Σᵢ xᵢ sin √|xᵢ|, the minimum shifted to 0.
 
-    Schwefel, "Numerical optimization of computer models" (1981), problem 2.26. Outside the domain it falls without
-    end. At xᵢ = 0 the first derivative is 0 and the second does not exist; it is taken as 0 there.
+    Schwefel, "Numerical optimization of computer models" (1981), problem 2.26. Outside the domain the function
+    decreases without bound. At xᵢ = 0 the first derivative is 0; the second does not exist and is set to 0.
     """
 
     domain = ((-500.0, 500.0),)
@@ -22,8 +22,8 @@ class Schwefel(TestFunction):
     minimum = 0.0
 
     def value(self, x: Tensor) -> Tensor:
-        away = x != 0
-        root = torch.where(away, torch.where(away, x, 1).abs().sqrt(), 0)
+        nonzero = x != 0
+        root = torch.where(nonzero, torch.where(nonzero, x, 1).abs().sqrt(), 0)
         return (418.9828872724337 - x * root.sin()).sum()
 
     @property

@@ -12,7 +12,7 @@ from descend.objectives.test_function import TestFunction
 class Sphere(TestFunction):
     """f(x) = Σᵢ xᵢ²: every direction alike.
 
-    De Jong, "An analysis of the behavior of a class of genetic adaptive systems" (1975), F1, whose domain it has.
+    De Jong, "An analysis of the behavior of a class of genetic adaptive systems" (1975), F1, which gives the domain.
     """
 
     domain = ((-5.12, 5.12),)

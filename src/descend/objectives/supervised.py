@@ -21,14 +21,14 @@ class Supervised(FromExamples):
     Args:
         data: the examples.
         network: maps inputs to outputs.
-        batch_size: examples in a step, drawn without replacement within each epoch; an epoch's last examples, too few
-            for a batch, are left out of it, so that every batch has one shape. None takes all examples at every step.
-        l2: λ ≥ 0 of a second loss λ/2 Σ w² over the weights, biases and scales left out; at 0 there is no such loss.
+        batch_size: examples in a step, drawn without replacement within each epoch. The last examples of an epoch, too
+            few for a batch, are skipped, so that every batch has one shape. None takes all examples at every step.
+        l2: λ ≥ 0 of a second loss λ/2 Σ w² over the weights, without biases and scales; at 0 there is no such loss.
     """
 
     data: Dataset
     network: Network
-    batch_size: int | None = None  # type: ignore[assignment]  # an int once made
+    batch_size: int | None = None  # type: ignore[assignment]  # an int after __post_init__
     l2: float = 0.0
 
     def __post_init__(self) -> None:

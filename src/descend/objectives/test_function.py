@@ -13,7 +13,7 @@ from descend.objectives.objective import Objective
 from descend.types import Batch, Losses, Params
 
 MOST = 10_000_000
-"""Starts and minimisers are written as lists, of some 30 bytes a number."""
+"""The largest dim: starts and minimisers are lists, which take some 30 bytes a number."""
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class TestFunction(Objective):
     Args:
         dim: number of variables.
         start: the first point, `dim` numbers; None takes the customary start.
-        random_start: draw the start uniformly from the domain by the seed instead.
+        random_start: draw the start uniformly from the domain, by the seed.
 
     Attributes:
         domain: lower and upper bound of each variable in the literature; one pair for all, or one for each.
@@ -46,7 +46,7 @@ class TestFunction(Objective):
             raise ConfigurationError(f"{type(self).__name__} has dim={self.dim}, but it needs {expected}; change dim.")
         if self.dim > MOST:
             raise ConfigurationError(
-                f"{type(self).__name__} has dim={self.dim:,}, but it is written for {MOST:,} at most; change dim."
+                f"{type(self).__name__} has dim={self.dim:,}, but at most {MOST:,} are supported; change dim."
             )
         if self.start is not None and len(self.start) != self.dim:
             raise ConfigurationError(
@@ -59,7 +59,7 @@ class TestFunction(Objective):
         """Return f(x), shape [], of the point `x`, shape [dim]."""
 
     def customary_start(self) -> Sequence[float]:
-        """Return the start used in the literature, `dim` numbers; where there is none, three quarters up the domain."""
+        """Return the start used in the literature, `dim` numbers; if there is none, three quarters up the domain."""
         lower, upper = self.bounds()
         return (lower + 0.75 * (upper - lower)).tolist()
 

@@ -13,7 +13,7 @@ class Wood(TestFunction):
     """f = 100 (b − a²)² + (1 − a)² + 90 (d − c²)² + (1 − c)² + 10.1 ((b − 1)² + (d − 1)²) + 19.8 (b − 1)(d − 1).
 
     Colville, "A comparative study of nonlinear programming codes" (1968); no. 14 of Moré, Garbow & Hillstrom, "Testing
-    unconstrained optimization software", ACM TOMS 7 (1981), whose start it has. x = (a, b, c, d).
+    unconstrained optimization software", ACM TOMS 7 (1981), which gives the start. x = (a, b, c, d).
     """
 
     domain = ((-10.0, 10.0),)

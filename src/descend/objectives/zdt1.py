@@ -15,8 +15,8 @@ class Zdt1(ParetoProblem):
     Zitzler, Deb & Thiele, "Comparison of Multiobjective Evolutionary Algorithms: Empirical Results", Evolutionary
     Computation 8 (2000), equation 7. Pareto set: xᵢ = 0 for i ≥ 2; front: f₂ = 1 − √f₁.
 
-    At x₁ = 0 the slope of √f₁ is infinite. It counts as 0 there, as it does outside the box, where f₁ has its minimum:
-    times the zero slope of the box's edge an infinite one is NaN, and a step that crossed the edge would be lost.
+    At x₁ = 0, and outside the box, where f₁ has its minimum, the slope of √f₁ is set to 0. Its true value is infinite,
+    and infinity times 0, the slope of the box's clamp, is NaN: a step across the edge would be lost.
 
     Args:
         dim: number of variables, at least 2; 30 in the paper.

@@ -20,18 +20,18 @@ from descend.objectives.data.shuffled import Shuffled, of_parts
 
 Read = Callable[[str], np.ndarray]
 
-READ_WHOLE = "save the arrays as .npy files in a folder, which are read while the run goes"
+READ_WHOLE = "save the arrays as .npy files in a folder, which are read during the run"
 
 
 @dataclass(frozen=True)
 class Arrays(Shuffled):
-    """Inputs and targets from an `.npz` file, or from a folder of `.npy` files, whose names are those of the arrays.
+    """Inputs and targets from an `.npz` file, or from a folder of `.npy` files named after their arrays.
 
-    There are either two arrays, `inputs` [n, …] and `targets` [n] or [n, …]; or there are parts, `train_inputs`,
-    `train_targets`, `test_inputs`, `test_targets` and, if at all, `validation_inputs` and `validation_targets`
-    (`x_train` is as good as `train_x`). Targets of whole numbers or truth values are classes, others are numbers.
-    Inputs of whole numbers are indices (tokens) and stay so, save bytes (uint8), which are pixels. Files of a folder
-    that do not fit into memory are read while a run goes.
+    The data hold either two arrays, `inputs` [n, …] and `targets` [n] or [n, …], or separate parts: `train_inputs`,
+    `train_targets`, `test_inputs`, `test_targets` and optionally `validation_inputs` and `validation_targets`
+    (`x_train` works as well as `train_x`). Integer and boolean targets are classes, all others are numbers. Integer
+    inputs are indices (tokens) and stay integers, except bytes (uint8), which are pixels. Files in a folder that do not
+    fit into memory are read during the run.
 
     Args:
         path: the file or folder.
@@ -58,7 +58,7 @@ class Arrays(Shuffled):
         found = self._names([file.stem for file in place.glob("*.npy")])
         pairs = [pair for pair in found if pair is not None]
         if len(found) > 1 and (found[0] is None or found[-1] is None):
-            return None  # which is refused when it is read
+            return None  # `load` refuses it
         with reading(self.path):
             inputs = [np.load(place / f"{name}.npy", mmap_mode="r") for name, _ in pairs]
             targets = [as_targets(f"{name} of {self.path}", np.load(place / f"{name}.npy")) for _, name in pairs]
@@ -122,9 +122,9 @@ class ArrayFiles(OnDisk):
     """Arrays that are read row by row.
 
     Args:
-        path: of their folder.
-        inputs, targets: of each part.
-        sizes: of the parts for training, validation and testing; None where they are yet to be dealt.
+        path: the folder, for messages.
+        inputs, targets: the arrays of each part.
+        sizes: the numbers of training, validation and test examples; None where the examples are not split yet.
     """
 
     def __init__(self, path: str, inputs: list[np.ndarray], targets: list[Tensor], sizes: Sequence[int] | None) -> None:

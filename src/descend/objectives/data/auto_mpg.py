@@ -1,4 +1,4 @@
-"""Cars, and how far they go."""
+"""The fuel consumption of cars."""
 
 from dataclasses import dataclass
 
@@ -14,10 +14,10 @@ CATEGORICAL = 6
 
 @dataclass(frozen=True)
 class AutoMPG(Shuffled):
-    """392 cars by 9 columns; the target is how many miles they go on a gallon, standardised too.
+    """392 cars by 9 columns; the target, miles per gallon, is standardised too.
 
-    The columns: cylinders, displacement, horsepower, weight, acceleration, the model's year, and three of 0 and 1 for
-    where it was made (America, Europe, Japan), which are never scaled. Quinlan, "Combining instance-based and
+    The columns: cylinders, displacement, horsepower, weight, acceleration, the model's year, and three columns of 0 and
+    1 for the origin (America, Europe, Japan), which are never scaled. Quinlan, "Combining instance-based and
     model-based learning" (1993), as shipped by mlxtend, without the cars whose horsepower is missing.
     """
 

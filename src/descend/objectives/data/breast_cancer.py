@@ -1,4 +1,4 @@
-"""Tumours by measurements of their cells."""
+"""Tumours described by measurements of their cells."""
 
 from dataclasses import dataclass
 

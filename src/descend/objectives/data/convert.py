@@ -1,4 +1,4 @@
-"""Arrays and tensors in the types that training wants."""
+"""Converts arrays and tensors to the types that training needs."""
 
 from typing import Any
 
@@ -10,22 +10,22 @@ from descend.errors import ConfigurationError
 
 
 def as_inputs(name: str, values: Any) -> Tensor:
-    """Return inputs as float64, or int64 where they are whole numbers, which are taken for indices (tokens).
+    """Return inputs as float64; integers become int64 and are treated as indices (tokens).
 
-    Bytes (uint8) are taken for pixels, and truth values for numbers: both become float64.
+    Bytes (uint8) are treated as pixels and booleans as numbers: both become float64.
 
     Raises:
-        ConfigurationError: they are no real numbers.
+        ConfigurationError: they are not real numbers.
     """
     x = as_tensor(name, values)
     return x.double() if x.is_floating_point() or x.dtype in (torch.uint8, torch.bool) else x.long()
 
 
 def as_targets(name: str, values: Any) -> Tensor:
-    """Return targets as float64, or int64 where they are whole numbers or truth values, which are taken for classes.
+    """Return targets as float64; integers and booleans become int64 and are treated as classes.
 
     Raises:
-        ConfigurationError: they are no real numbers.
+        ConfigurationError: they are not real numbers.
     """
     x = as_tensor(name, values)
     return x.double() if x.is_floating_point() else x.long()

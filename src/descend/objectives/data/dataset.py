@@ -1,4 +1,4 @@
-"""The contract of a data set: examples in three parts, scaled by those for training alone."""
+"""The contract of a data set: examples in three parts, scaled by the statistics of the training part alone."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Hashable
@@ -15,12 +15,12 @@ from descend.memory import free_bytes
 FEWER = "take fewer examples, or smaller ones"
 
 COPIES = 3
-"""How often an input is in memory at most while a split is made: as it was read, scaled, and in its part."""
+"""How many copies of an input are in memory at most while a split is made: as read, scaled, and in its part."""
 
 
 @dataclass(frozen=True)
 class Split:
-    """Training, validation and test examples; the validation part is empty where none was asked for.
+    """Training, validation and test examples; the validation part is empty unless one is asked for.
 
     Inputs are float64 [n, features], [n, channels, height, width] or of any other shape, or int64 where they are
     indices (tokens). Targets are int64 classes or float64 values, [n] or [n, …].
@@ -40,12 +40,12 @@ class Split:
 
 @dataclass(frozen=True)
 class Examples:
-    """All examples of a data set on the CPU, as they were read; inputs and targets as `Split` has them.
+    """All examples of a data set on the CPU, as they were read; inputs and targets have the types of `Split`.
 
     Attributes:
-        parts: the places of the examples for training, validation and testing, where the data say it themselves.
-        numbers: which columns of a table are numbers, bool [features], where the others are never scaled.
-        classes: number of classes, where it is not told by the largest target.
+        parts: the indices of the training, validation and test examples, where the data set itself fixes them.
+        numbers: bool [features], true for the columns of a table that hold numbers; the others are never scaled.
+        classes: number of classes, where the largest target does not tell it.
     """
 
     inputs: Tensor
@@ -57,7 +57,7 @@ class Examples:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset(ABC):
-    """Examples in three parts. Whatever reads a file of the user's says in one sentence what is wrong with it.
+    """Examples in three parts. A subclass that reads a user's file says in one sentence what is wrong with it.
 
     Args:
         test_fraction: share of the examples kept for testing, in (0, 1).
@@ -89,22 +89,22 @@ class Dataset(ABC):
         """Return all examples."""
 
     @abstractmethod
-    def dealt(self, examples: Examples) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the places of the examples for training, validation and testing, int64."""
+    def part_indices(self, examples: Examples) -> tuple[Tensor, Tensor, Tensor]:
+        """Return the indices of the training, validation and test examples, int64."""
 
     @abstractmethod
     def scaled(self, examples: Examples, train: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the inputs and targets of all examples, scaled by those at the places `train` alone."""
+        """Return the inputs and targets of all examples, scaled by the statistics of those at the indices `train`."""
 
     def version(self) -> Hashable:
-        """Return what changes when the files change that the examples are read from."""
+        """Return a value that changes whenever the files of the examples change."""
         return ()
 
     def split(self) -> Split:
-        """Return the scaled split, made once in a process and shared: don't write into its tensors.
+        """Return the scaled split. A process makes it once and shares it: don't write into its tensors.
 
         Raises:
-            ConfigurationError: the examples cannot be read or learnt from; the sentence says why.
+            ConfigurationError: the examples cannot be read or learnt from; the message says why.
         """
         return _split(self, self.version())
 
@@ -113,7 +113,7 @@ class Dataset(ABC):
 def _split(dataset: Dataset, version: Hashable) -> Split:
     examples = dataset.load()
     check_examples(dataset, examples)
-    parts = dataset.dealt(examples)
+    parts = dataset.part_indices(examples)
     check_parts(dataset, parts)
     inputs, targets = dataset.scaled(examples, parts[0])
     (train, validation, test), classes = parts, examples.classes
@@ -128,16 +128,16 @@ def _split(dataset: Dataset, version: Hashable) -> Split:
 
 
 def check_examples(dataset: Dataset, examples: Examples) -> None:
-    """Require examples that can be learnt from: as many inputs as targets, finite, of more than one class.
+    """Require examples that can be learnt from: as many inputs as targets, finite values, more than one class.
 
     Raises:
-        ConfigurationError: naming what is wrong, and where it is first.
+        ConfigurationError: says what is wrong, and where it first occurs.
     """
     inputs, targets = examples.inputs, examples.targets
     if inputs.dim() == 0 or targets.dim() == 0 or len(inputs) != len(targets):
         raise ConfigurationError(
             f"{dataset} has inputs of shape {list(inputs.shape)} and targets of shape {list(targets.shape)}, but the "
-            "first number of both is that of the examples; make them agree."
+            "first number of each shape is the number of examples; make them agree."
         )
     for name, values in (("inputs", inputs), ("targets", targets)):
         wrong = ~values.isfinite() if values.is_floating_point() else torch.zeros_like(values, dtype=torch.bool)
@@ -152,12 +152,12 @@ def check_examples(dataset: Dataset, examples: Examples) -> None:
     if least < 0:
         raise ConfigurationError(
             f"The targets of {dataset} are whole numbers, so they are classes, but one is {least}; number the classes "
-            "from 0, or make floats of targets that are numbers."
+            "from 0, or convert targets that are numbers to floats."
         )
     if least == largest:
         raise ConfigurationError(
-            f"All {len(targets):,} examples of {dataset} have the target {least}, so there is nothing to tell apart; "
-            "give it examples of another class."
+            f"All {len(targets):,} examples of {dataset} have the target {least}, so there is nothing to learn; add "
+            "examples of another class."
         )
 
 
@@ -176,18 +176,18 @@ def check_parts(dataset: Dataset, parts: tuple[Tensor, Tensor, Tensor]) -> None:
 
 
 def has_room(entries: int, entry: int = 8 * COPIES) -> bool:
-    """Tell whether there is memory for so many numbers; see `check_fits`."""
+    """Tell whether there is memory for this many numbers; see `check_fits`."""
     return entries * entry <= free_bytes(torch.device("cpu"))
 
 
 def check_fits(name: object, entries: int, entry: int = 8 * COPIES, advice: str = FEWER) -> None:
-    """Require memory for so many numbers, each of which takes `entry` bytes while a split is made.
+    """Require memory for `entries` numbers, each of which takes `entry` bytes while a split is made.
 
     Args:
-        advice: what to do where there is none.
+        advice: what the message advises.
 
     Raises:
-        ConfigurationError: with the bytes that are needed, and those that are free.
+        ConfigurationError: says how many bytes are needed, and how many are free.
     """
     if not has_room(entries, entry):
         free = free_bytes(torch.device("cpu"))

@@ -1,4 +1,4 @@
-"""Patients, and how their disease went on."""
+"""The progression of diabetes in patients."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""Files of the user's: found, read, and told of in a sentence where that fails."""
+"""Finds and reads the user's files, with one clear sentence where that fails."""
 
 import difflib
 from collections.abc import Collection, Hashable, Iterator
@@ -9,10 +9,10 @@ from descend.errors import ConfigurationError
 
 
 def stamp(path: str, folder: bool = False) -> tuple[Hashable, ...]:
-    """Return what tells a file or folder, as it is now, from every other.
+    """Return the identity of a file or folder in its present state: path, time of modification and size.
 
     Raises:
-        ConfigurationError: there is none, or it is the other of the two.
+        ConfigurationError: it does not exist, or is a folder in place of a file, or the reverse.
     """
     place = Path(path).expanduser().resolve()
     kind, other = ("folder", "file") if folder else ("file", "folder")
@@ -23,34 +23,34 @@ def stamp(path: str, folder: bool = False) -> tuple[Hashable, ...]:
         )
     if place.is_dir() != folder:
         raise ConfigurationError(f"objective.data.path is {path!r}, but a {kind} is needed there, and it is a {other}.")
-    told = place.stat()
-    return str(place), told.st_mtime_ns, told.st_size
+    state = place.stat()
+    return str(place), state.st_mtime_ns, state.st_size
 
 
 @contextmanager
 def reading(path: object) -> Iterator[None]:
-    """Turn whatever a library raises of a file into a sentence.
+    """Turn an exception that a library raises while it reads a file into one sentence.
 
     Raises:
-        ConfigurationError: naming the file, and what the library said.
+        ConfigurationError: names the file and says what the library said.
     """
     try:
         yield
     except (ConfigurationError, MemoryError):
         raise
-    except Exception as error:  # what a damaged file makes a library raise is not told by any
+    except Exception as error:  # no library documents what a damaged file makes it raise
         reason = " ".join(str(error).split()).rstrip(".")[:200]
         raise ConfigurationError(
-            f"{path} cannot be read: {type(error).__name__}: {reason}; check that it is whole, and of the kind that "
+            f"{path} cannot be read: {type(error).__name__}: {reason}; check that it is complete, and of the kind that "
             "its name says."
         ) from error
 
 
 def check_among(path: object, kind: str, name: str, known: Collection[str], field: str) -> None:
-    """Require that a file has what a field names.
+    """Require that a file has the column or array that a field names.
 
     Raises:
-        ConfigurationError: naming what the file has, and the nearest of it.
+        ConfigurationError: lists what the file has, and suggests the closest name.
     """
     if name in known:
         return
@@ -62,6 +62,6 @@ def check_among(path: object, kind: str, name: str, known: Collection[str], fiel
 
 
 def enumerated(names: Collection[str], most: int = 20) -> str:
-    """Return names as a sentence has them, not all of very many."""
+    """Return names joined by commas, the first `most` of them."""
     shown = ", ".join(list(names)[:most])
     return f"{shown}… ({len(names)})" if len(names) > most else shown or "none"

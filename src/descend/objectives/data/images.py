@@ -20,13 +20,13 @@ from descend.objectives.data.shuffled import Shuffled
 class Images(Shuffled):
     """The images in the sub-folders of a folder, one for each class, in the order of their names.
 
-    Inputs are [n, channels, height, width]: one channel where all images are grey, else red, green and blue, without
-    transparency; turned as their camera says. Not standardised, they are in [0, 1]. Files whose names begin with a dot
-    are left out. Where they do not fit into memory, images for training are read while a run goes.
+    Inputs are [n, channels, height, width]: one channel if all images are grey, else red, green and blue, without
+    transparency, rotated as their EXIF tag says. Without standardising they lie in [0, 1]. Files whose names begin with
+    a dot are left out. Training images that do not fit into memory are read during the run.
 
     Args:
         path: the folder.
-        size: height and width to which every image is scaled; None takes them as they are, all of one size.
+        size: height and width to which every image is scaled; None keeps their size, which must be the same for all.
     """
 
     path: str
@@ -41,7 +41,7 @@ class Images(Shuffled):
         return self.path
 
     def version(self) -> Hashable:
-        """A folder's time changes with the names in it: an image is replaced in place without being noticed."""
+        """Return the folders' stamps, which change with the names in them: overwriting an image goes unnoticed."""
         return (stamp(self.path, folder=True), *(stamp(str(folder), folder=True) for folder in self._folders()))
 
     def _folders(self) -> list[Path]:
@@ -75,14 +75,14 @@ class Images(Shuffled):
                 if image.mode[0] in "IF":
                     raise ConfigurationError(
                         f"{file} has more than 8 bits a channel ({image.mode}), which would be lost; save it as 8 "
-                        "bits, or hand all over as arrays."
+                        "bits, or pass all images as arrays."
                     )
                 grey = grey and image.mode in ("1", "L")
                 size = ImageOps.exif_transpose(image).size if self.size is None else (self.size, self.size)
                 sizes.setdefault(size, file)
         if len(sizes) > 1:
-            told = " and ".join(f"{file} has {width} × {height}" for (width, height), file in list(sizes.items())[:2])
-            raise ConfigurationError(f"{told} pixels, but all need one size; set objective.data.size.")
+            shown = " and ".join(f"{file} has {width} × {height}" for (width, height), file in list(sizes.items())[:2])
+            raise ConfigurationError(f"{shown} pixels, but all need one size; set objective.data.size.")
         [(width, height)] = sizes
         return grey, (height, width)
 
@@ -91,9 +91,9 @@ class ImageFiles(OnDisk):
     """Images that are read one by one, in [0, 1], each float64 [channels, height, width].
 
     Args:
-        names: of the files.
-        classes: of the images, int64 [n].
-        grey: whether they have one channel.
+        names: the files.
+        classes: the class of each image, int64 [n].
+        grey: whether the images have one channel.
         size: height and width to which they are scaled.
     """
 
@@ -117,8 +117,8 @@ class ImageFiles(OnDisk):
 
 
 def images_in(folder: Path) -> list[Path]:
-    """Return the files of a class."""
+    """Return the image files of one class, sorted by name."""
     files = sorted(file for file in folder.iterdir() if file.is_file() and not file.name.startswith("."))
     if not files:
-        raise ConfigurationError(f"{folder} has no image; put those of its class there, or take the folder away.")
+        raise ConfigurationError(f"{folder} has no image; put the images of its class there, or remove the folder.")
     return files

@@ -27,10 +27,10 @@ class MNIST5000(Shuffled):
 
 @dataclass(frozen=True)
 class MNISTPixels(Shuffled):
-    """The same images as inputs and as targets, to be reconstructed: [n, 784], from 0, blank, to 1.
+    """The same images as inputs and as targets, for reconstruction: [n, 784], from 0 (blank) to 1.
 
     Args:
-        standardise: as for every data set, but off unless asked for, so that a sigmoid can give the targets.
+        standardise: as for every data set, but off by default, so that the outputs of a sigmoid can equal the targets.
     """
 
     standardise: bool = field(default=False, kw_only=True)

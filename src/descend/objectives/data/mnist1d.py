@@ -18,7 +18,7 @@ class MNIST1D(Shuffled):
     seed: the data set of the paper. Its 4,000 training and 1,000 test examples are kept, whatever `test_fraction`.
 
     Args:
-        standardise: as for every data set, but off unless asked for, because the package has scaled them already.
+        standardise: as for every data set, but off by default, because the package has scaled them already.
     """
 
     standardise: bool = field(default=False, kw_only=True)

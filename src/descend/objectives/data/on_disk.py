@@ -1,4 +1,4 @@
-"""Examples that lie in files of the user's."""
+"""Examples stored in the user's files."""
 
 from abc import abstractmethod
 
@@ -7,11 +7,11 @@ from torch import Tensor
 
 
 class OnDisk(torch.utils.data.Dataset):
-    """Inputs that are read one by one, beside their targets, which are held in memory.
+    """Inputs that are read one by one, and their targets, which are held in memory.
 
     Attributes:
-        targets: of all examples, as `Examples` has them.
-        parts: likewise.
+        targets: all targets, with the types of `Split`.
+        parts: see `Examples`.
     """
 
     targets: Tensor
@@ -22,4 +22,4 @@ class OnDisk(torch.utils.data.Dataset):
 
     @abstractmethod
     def __getitem__(self, number: int) -> Tensor:
-        """Return the input of this number, as `Examples` has it."""
+        """Return the input with this number, with the types of `Split`."""

@@ -1,4 +1,4 @@
-"""Points about the minimum of a quadratic, for stochastic quadratics."""
+"""Points around the minimum of a quadratic, for stochastic quadratics."""
 
 from dataclasses import dataclass, field
 
@@ -10,20 +10,20 @@ from descend.objectives.data.dataset import Examples
 from descend.objectives.data.shuffled import Shuffled, of_parts
 
 DIMENSIONS = 100
-TRAIN, TEST = 1000, 896  # of 1,000 test points DeepOBS sees those that fill its batches of 128
+TRAIN, TEST = 1000, 896  # of 1,000 test points DeepOBS uses only those that fill batches of 128
 
 
 @dataclass(frozen=True)
 class QuadraticPoints(Shuffled):
-    """Points of 100 dimensions about 0, normally distributed; the targets are 0. The test part is the data set's own.
+    """Normally distributed points of 100 dimensions with mean 0; the targets are 0. The test part is fixed.
 
-    Schneider, Balles & Hennig, "DeepOBS: a deep learning optimizer benchmark suite" (2019), by the same draws: 1,000
-    training points, in single precision, of NumPy's RandomState(42), and test points of RandomState(43).
+    Schneider, Balles & Hennig, "DeepOBS: a deep learning optimizer benchmark suite" (2019), with the same draws: 1,000
+    training points, in single precision, from NumPy's RandomState(42), and test points from RandomState(43).
 
     Args:
         noise: standard deviation of each coordinate.
-        test_at_mean: test at the mean, 0, alone, which recovers the quadratic without noise.
-        standardise: as for every data set, but off unless asked for.
+        test_at_mean: test only at the mean, 0, which gives the quadratic without noise.
+        standardise: as for every data set, but off by default.
     """
 
     noise: float = 0.6

@@ -1,4 +1,4 @@
-"""Data sets whose examples come in no order: they are shuffled, dealt by class, and standardised."""
+"""Data sets whose examples have no order: they are shuffled, split class by class, and standardised."""
 
 from dataclasses import dataclass
 
@@ -14,30 +14,30 @@ from descend.objectives.data.on_disk import OnDisk
 class Shuffled(Dataset):
     """A data set shuffled by its own seed, so that every run of a comparison sees the same split.
 
-    Each class gives its share of examples to each part. Where the data come in parts, these are kept, and
-    `validation_fraction` is taken from the training part.
+    Each part gets its share of every class. Data that come in parts keep them, and `validation_fraction` is taken from
+    the training part.
 
     Args:
         split_seed: seed of the shuffle that decides which example is in which part.
         standardise: shift and scale inputs, and targets that are numbers, to mean 0 and variance 1 over the training
-            examples: tables by column, images and all else by all their numbers together.
+            examples: tables column by column, images and all else over all their numbers together.
     """
 
     split_seed: int = 0
     standardise: bool = True
 
     def files(self) -> OnDisk | None:
-        """Return the examples as they lie on the disk, to be read one by one; None where that cannot be done."""
+        """Return the examples for reading one by one from disk; None where that is not possible."""
         return None
 
-    def dealt(self, examples: Examples) -> tuple[Tensor, Tensor, Tensor]:
+    def part_indices(self, examples: Examples) -> tuple[Tensor, Tensor, Tensor]:
         generator = torch.Generator(device="cpu").manual_seed(self.split_seed)
         if examples.parts is None:
-            return deal(examples.targets, self.test_fraction, self.validation_fraction, generator)
+            return split_by_class(examples.targets, self.test_fraction, self.validation_fraction, generator)
         train, validation, test = examples.parts
         if len(validation) or not self.validation_fraction:
             return examples.parts
-        rest, held_out, _ = deal(examples.targets[train], 0.0, self.validation_fraction, generator)
+        rest, held_out, _ = split_by_class(examples.targets[train], 0.0, self.validation_fraction, generator)
         return train[rest], train[held_out], test
 
     def scaled(self, examples: Examples, train: Tensor) -> tuple[Tensor, Tensor]:
@@ -52,17 +52,17 @@ class Shuffled(Dataset):
 
 
 def as_columns(targets: Tensor) -> Tensor:
-    """Return targets as columns, [n, …]: [n] is one column."""
+    """Return targets as columns, [n, …]; targets [n] become one column."""
     return targets[:, None] if targets.dim() == 1 else targets
 
 
-def deal(
+def split_by_class(
     targets: Tensor, test_fraction: float, validation_fraction: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Deal the examples of each class, shuffled, to training, validation and test.
+    """Return indices of training, validation and test examples; the examples of each class are split at random.
 
     Args:
-        targets: [n] classes; anything else is dealt as one class.
+        targets: [n] classes; anything else is split as one class.
     """
     classes = targets.dim() == 1 and not targets.is_floating_point()
     strata = targets if classes else torch.zeros(len(targets), dtype=targets.dtype, device="cpu")
@@ -74,22 +74,22 @@ def deal(
         validated = share(validation_fraction, len(members), len(members) - tested)
         sizes = [tested, validated, len(members) - tested - validated]
         test, validation, train = members.split(sizes)
-        for part, dealt in zip(parts, (train, validation, test), strict=True):
-            part.append(dealt)
+        for part, indices in zip(parts, (train, validation, test), strict=True):
+            part.append(indices)
     train, validation, test = map(torch.cat, parts)
     return train, validation, test
 
 
 def share(fraction: float, examples: int, left: int) -> int:
-    """Return how many examples a fraction is: one at least, unless it is 0, and one less than are left at most."""
+    """Return how many examples a fraction means: 0 for the fraction 0, else at least 1 and at most `left` − 1."""
     return min(max(round(fraction * examples), 1), max(left - 1, 0)) if fraction else 0
 
 
 def standardised(values: Tensor, train: Tensor, numbers: Tensor | None = None) -> Tensor:
-    """Shift and scale to mean 0 and variance 1 over the training examples, the only ones looked at.
+    """Shift and scale to mean 0 and variance 1 over the training examples; the others do not influence the scale.
 
-    Tables by column. Images by all pixels together: a pixel that is always blank has no variance of its own. What is
-    the same in all training examples is shifted alone.
+    Tables are scaled column by column. Images are scaled over all pixels together, because a pixel that is always blank
+    has no variance of its own. Values that are constant over the training examples are only shifted.
 
     Args:
         values: float64 [n, …].
@@ -110,7 +110,7 @@ def of_parts(
     validation: tuple[Tensor, Tensor] | None,
     test: tuple[Tensor, Tensor] | None,
 ) -> Examples:
-    """Return the examples of the parts that there are; those for training, alone, are yet to be dealt.
+    """Return the examples of the given parts; a training part alone is left to be split.
 
     Raises:
         ConfigurationError: parts differ in the shape or type of their examples; or there is a validation part, but none
@@ -124,13 +124,13 @@ def of_parts(
     for i, what in enumerate(("inputs", "targets")):
         kinds = {(tuple(part[i].shape[1:]), part[i].dtype) for part in parts}
         if len(kinds) > 1:
-            told = " and ".join(sorted(f"{list(shape)} ({str(dtype)[6:]})" for shape, dtype in kinds))
+            shown = " and ".join(sorted(f"{list(shape)} ({str(dtype)[6:]})" for shape, dtype in kinds))
             raise ConfigurationError(
-                f"The {what} of one example in the parts of {dataset} have the shapes {told}; make them agree."
+                f"The {what} of one example in the parts of {dataset} have the shapes {shown}; make them agree."
             )
     for part in parts:
         if len(part[0]) != len(part[1]):
-            return Examples(*part)  # which is refused like any other that disagrees
+            return Examples(*part)  # `check_examples` refuses it
     sizes = [0 if part is None else len(part[0]) for part in (train, validation, test)]
     places = torch.arange(sum(sizes), device="cpu").split(sizes)
     inputs, targets = (torch.cat([part[i] for part in parts]) for i in (0, 1))

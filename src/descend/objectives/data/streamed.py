@@ -1,4 +1,4 @@
-"""Training data that do not fit into memory: read while the run goes, by the workers of a DataLoader."""
+"""Training data that do not fit into memory: the workers of a DataLoader read them during the run."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -17,33 +17,34 @@ from descend.graph.chance import mixed, set_to
 from descend.objectives.data.convert import as_inputs, as_targets
 from descend.objectives.data.dataset import Dataset, Examples, has_room
 from descend.objectives.data.shuffled import of_parts
-from descend.objectives.data.tensors import Handed, Tensors, read, read_whole
+from descend.objectives.data.tensors import DataSource, Tensors, read, read_whole
 
 Pair = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, eq=False)
 class Streamed(Dataset):
-    """Training examples that are read batch by batch while a run goes; the other parts are held in memory.
+    """Training examples that are read batch by batch during the run; the other parts are held in memory.
 
-    The order of an epoch, and what is drawn while an example is read (an augmentation by torch, numpy or `random`),
-    depend on the run's seed alone, whatever the number of workers. Where the loss over all training data is asked for,
-    at the start, at the end and by metrics, it is that of a sample, evenly spread.
+    The order of an epoch, and the random numbers drawn while an example is read (augmentation by torch, numpy or
+    `random`), depend on the run's seed alone, not on the number of workers. The loss over all training data, which the
+    start, the end and metrics ask for, is computed on an evenly spread sample.
 
     Args:
-        train: examples by number, each a pair of an input and a target, arrays or tensors of one shape.
-        test: those for testing; see `Tensors`.
-        validation: those for validation, if any.
-        workers: processes that read; 0 reads in the process of the run.
+        train: a data set indexed by number; each example is a pair of an input and a target, arrays or tensors of one
+            shape.
+        test: the test examples; see `Tensors`.
+        validation: the validation examples, if any.
+        workers: number of processes that read; 0 reads in the process of the run.
         sample: how many training examples are in that sample, ≥ 1.
 
     Raises:
-        ConfigurationError: the examples cannot be read by number, or are no pairs.
+        ConfigurationError: the examples cannot be read by number, or are not pairs.
     """
 
     train: torch.utils.data.Dataset
-    test: Handed
-    validation: Handed | None = None
+    test: DataSource
+    validation: DataSource | None = None
     workers: int = 2
     sample: int = 1024
 
@@ -56,23 +57,23 @@ class Streamed(Dataset):
         check_number(self, "sample", at_least=1)
         if not hasattr(self.train, "__len__") or not hasattr(self.train, "__getitem__"):
             raise ConfigurationError(
-                f"The training data are a {type(self.train).__name__}, but what is read while a run goes is asked for "
+                f"The training data are a {type(self.train).__name__}, but data that are read during the run are read "
                 "by number; give it __len__ and __getitem__."
             )
 
     def __len__(self) -> int:
-        """How many training examples there are."""
+        """Number of training examples."""
         return len(self.train)  # type: ignore[arg-type]
 
     def load(self) -> Examples:
         spread = torch.linspace(0, len(self) - 1, min(self.sample, len(self)), dtype=torch.float64, device="cpu").long()
-        with drawing(mixed(0)):
-            shown = read_whole("train", torch.utils.data.Subset(self.train, spread.tolist()))
+        with seeded_generators(mixed(0)):
+            sample = read_whole("train", torch.utils.data.Subset(self.train, spread.tolist()))
             test = read("test", self.test)
             validation = None if self.validation is None else read("validation", self.validation)
-        return of_parts(self, shown, validation, test)
+        return of_parts(self, sample, validation, test)
 
-    def dealt(self, examples: Examples) -> tuple[Tensor, Tensor, Tensor]:
+    def part_indices(self, examples: Examples) -> tuple[Tensor, Tensor, Tensor]:
         assert examples.parts is not None  # there is a part for testing
         return examples.parts
 
@@ -85,9 +86,9 @@ class Streamed(Dataset):
 
 
 class Epochs(Iterator[Pair]):
-    """The batches of a run, for ever; each is the one batch [1, size, …] of an epoch of the engine's.
+    """An endless iterator over the batches of a run, [1, size, …]; the engine sees each as an epoch of one batch.
 
-    An epoch's last examples, too few for a batch, are left out of it.
+    The last examples of an epoch, too few for a batch, are skipped.
     """
 
     def __init__(self, data: Streamed, generator: torch.Generator, size: int) -> None:
@@ -97,7 +98,7 @@ class Epochs(Iterator[Pair]):
         self._reader: Iterator[Pair] | None = None
 
     def _begin_if_over(self) -> None:
-        """Draw the order of another epoch, and what each of its examples will draw, where this one is used up."""
+        """Once this epoch is used up, draw the order of the next one, and a seed for reading each of its examples."""
         if self._at < len(self._asked):
             return
         many = len(self._data)
@@ -116,18 +117,18 @@ class Epochs(Iterator[Pair]):
         return inputs[None], targets[None]
 
     def skip(self, batches: int) -> None:
-        """Leave batches out without reading them."""
+        """Skip batches without reading them."""
         while batches:
             self._begin_if_over()
-            made = min(batches, len(self._asked) - self._at)
-            self._at, self._reader, batches = self._at + made, None, batches - made
+            skipped = min(batches, len(self._asked) - self._at)
+            self._at, self._reader, batches = self._at + skipped, None, batches - skipped
 
 
 def reader(data: Streamed, asked: Sequence[Sequence[tuple[int, int]]]) -> Iterator[Pair]:
-    """Yield the batches asked for, each a list of numbers of examples with the seeds of what they draw."""
+    """Yield the batches asked for; each request is a list of pairs (number of an example, seed for reading it)."""
     loader = torch.utils.data.DataLoader(
         ByNumberAndSeed(data.train),
-        batch_sampler=asked,  # type: ignore[arg-type]  # its items are whatever the data set takes
+        batch_sampler=asked,  # type: ignore[arg-type]  # its items are whatever the data set accepts
         num_workers=min(data.workers, len(asked)),
     )
     for inputs, targets in loader:
@@ -135,20 +136,20 @@ def reader(data: Streamed, asked: Sequence[Sequence[tuple[int, int]]]) -> Iterat
 
 
 class ByNumberAndSeed(torch.utils.data.Dataset):
-    """A data set whose examples are asked for with the seed of what they draw."""
+    """A data set indexed by pairs (number of an example, seed for reading it)."""
 
     def __init__(self, data: torch.utils.data.Dataset) -> None:
         self._data = data
 
     def __getitem__(self, asked: tuple[int, int]) -> Any:
         number, seed = asked
-        with drawing(seed):
+        with seeded_generators(seed):
             return self._data[number]
 
 
 @contextmanager
-def drawing(seed: int) -> Iterator[None]:
-    """Set the generators of torch, numpy and `random`, from which a user's data set may draw, and set them back."""
+def seeded_generators(seed: int) -> Iterator[None]:
+    """Seed the global generators of torch, numpy and `random` for a user's data set, and restore them afterwards."""
     by_python, by_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
     random.seed(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002
@@ -160,11 +161,13 @@ def drawing(seed: int) -> Iterator[None]:
         np.random.set_state(by_numpy)  # noqa: NPY002
 
 
-def in_memory_or_streamed(train: Handed, test: Handed | None, validation: Handed | None) -> Tensors | Streamed:
-    """Return data in memory where they fit there; else data whose training part is read while a run goes.
+def in_memory_or_streamed(
+    train: DataSource, test: DataSource | None, validation: DataSource | None
+) -> Tensors | Streamed:
+    """Return data in memory if they fit; else data whose training part is read during the run.
 
     Raises:
-        ConfigurationError: they do not fit, and cannot be read by number or have no part for testing.
+        ConfigurationError: they do not fit, and cannot be read by number or have no test part.
     """
     loader = train if isinstance(train, torch.utils.data.DataLoader) else None
     data: Any = train if loader is None else loader.dataset

@@ -18,17 +18,18 @@ from descend.objectives.data.shuffled import Shuffled
 class Table(Shuffled):
     """The rows of a CSV or Parquet file; inputs [n, features] in the order of its columns.
 
-    Columns of numbers are standardised, those of categories and truth values are not. Targets that are text, truth
-    values or whole numbers are classes, numbered in the order of their values; decimal numbers are numbers.
+    Numeric columns are standardised; columns of categories and booleans are not. Targets that are text, booleans or
+    integers are classes, numbered in the order of their values; decimal numbers stay numbers.
 
     Args:
-        path: a `.parquet` file, or any other as CSV, with names in the first line.
-        target: the column to be learnt.
-        categorical: columns whose values are categories, be they text or numbers. The target may be one of them.
-        one_hot: make a column of 0 and 1 for each category; else one of its number, from 0, in the order of the values.
+        path: a `.parquet` file; any other file is read as CSV, with names in the first line.
+        target: the column to predict.
+        categorical: columns whose values are categories, whether text or numbers. The target may be one of them.
+        one_hot: make a column of 0 and 1 for each category; else one column that numbers the categories from 0, in the
+            order of their values.
         drop: columns to leave out.
-        regression: take whole numbers in the target as numbers, not as classes.
-        separator: between the values of a line of CSV.
+        regression: treat integer targets as numbers, not as classes.
+        separator: the character between the values of a line of CSV.
     """
 
     path: str
@@ -41,7 +42,7 @@ class Table(Shuffled):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("categorical", "drop"):  # lists of YAML, which have no hash
+        for name in ("categorical", "drop"):  # YAML gives lists, which have no hash
             object.__setattr__(self, name, tuple(getattr(self, name)))
 
     def __str__(self) -> str:
@@ -64,7 +65,7 @@ class Table(Shuffled):
         return Examples(inputs, torch.from_numpy(self._targets(frame[self.target])), numbers=scaled)
 
     def _frame(self) -> pl.DataFrame:
-        """Return the columns that are wanted, none with a value missing."""
+        """Return the table without the dropped columns; none of its values is missing."""
         place = Path(self.path).expanduser()
         check_fits(self.path, place.stat().st_size, 1)
         with reading(self.path):
@@ -83,22 +84,22 @@ class Table(Shuffled):
         frame = frame.drop(self.drop)
         missing = {x.name: x.null_count() + int(x.is_nan().sum() if x.dtype.is_float() else 0) for x in frame}
         if any(missing.values()):
-            told = ", ".join(f"{count:,} in {name}" for name, count in missing.items() if count)
+            found = ", ".join(f"{count:,} in {name}" for name, count in missing.items() if count)
             raise ConfigurationError(
-                f"{self.path} has missing values: {told}; fill them in, leave their rows out, or drop the column by "
+                f"{self.path} has missing values: {found}; fill them in, leave their rows out, or drop the column by "
                 "objective.data.drop."
             )
         return frame
 
     def _columns(self, column: pl.Series) -> np.ndarray:
-        """Return what a column is to a network, float64 [n, 1] or a column for each category."""
+        """Return a column as network inputs: float64 [n, 1], or one column for each category."""
         if column.name in self.categorical:
             levels, codes = np.unique(column.to_numpy(), return_inverse=True)
             return np.eye(len(levels))[codes] if self.one_hot else codes[:, None].astype(np.float64)
         if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
             raise ConfigurationError(
-                f"{column.name} of {self.path} holds {str(column.dtype).lower()} ({odd(column)!r}, say), but numbers "
-                "are needed; put it into objective.data.categorical, or into objective.data.drop."
+                f"{column.name} of {self.path} holds {str(column.dtype).lower()} ({first_non_number(column)!r}, say), "
+                "but numbers are needed; put it into objective.data.categorical, or into objective.data.drop."
             )
         return column.cast(pl.Float64).to_numpy()[:, None].copy()
 
@@ -114,7 +115,7 @@ class Table(Shuffled):
         return column.cast(pl.Float64).to_numpy().copy()
 
 
-def odd(column: pl.Series) -> object:
-    """Return a value of a column that is no number, the first one if all are numbers."""
+def first_non_number(column: pl.Series) -> object:
+    """Return the first value of a column that is not a number, or the first value if all are numbers."""
     numbers = column.cast(pl.String).cast(pl.Float64, strict=False)
     return column.filter(numbers.is_null()).first() if numbers.null_count() else column.first()

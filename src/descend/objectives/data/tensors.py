@@ -1,4 +1,4 @@
-"""Data handed over from Python."""
+"""Data passed from Python."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -14,30 +14,30 @@ from descend.objectives.data.convert import as_inputs, as_targets
 from descend.objectives.data.dataset import Examples, check_fits
 from descend.objectives.data.shuffled import Shuffled, of_parts
 
-Handed = tuple[Tensor, Tensor] | torch.utils.data.Dataset | torch.utils.data.DataLoader
-"""Inputs and targets, or what yields pairs of one input and one target, or of a batch of them."""
+DataSource = tuple[Tensor, Tensor] | torch.utils.data.Dataset | torch.utils.data.DataLoader
+"""A pair (inputs, targets), or a data set or loader that yields such pairs, of one example or of a batch."""
 
 
 @dataclass(frozen=True, eq=False)
 class Tensors(Shuffled):
-    """Data handed over from Python: tensors, a `torch.utils.data.Dataset`, or a `DataLoader`.
+    """Data passed from Python: tensors, a `torch.utils.data.Dataset`, or a `DataLoader`.
 
-    A data set is read whole into memory, once and in its own order; one of a DataLoader by its workers. What it draws
-    while it is read (an augmentation) is drawn from `split_seed`, once for all epochs. Types are those of `Arrays`.
+    A data set is read into memory once, in its own order; the workers of a DataLoader read its data set. Random numbers
+    drawn during reading (augmentation) come from `split_seed`, once for all epochs. Types are converted as in `Arrays`.
 
     Args:
         train: the examples.
         test: those for testing; None takes `test_fraction` of `train`.
         validation: those for validation; None takes `validation_fraction` of `train`.
-        standardise: as for every data set, but off unless asked for, so that a network sees what was handed over.
+        standardise: as for every data set, but off by default, so that a network sees the data as they were passed.
     """
 
-    train: Handed
-    test: Handed | None = None
-    validation: Handed | None = None
+    train: DataSource
+    test: DataSource | None = None
+    validation: DataSource | None = None
     standardise: bool = field(default=False, kw_only=True)
 
-    # Two are one where they are the same object: their tensors are too large to be compared.
+    # Compared by identity, because their tensors are too large to compare.
     __eq__ = object.__eq__
     __hash__ = object.__hash__
 
@@ -50,8 +50,8 @@ class Tensors(Shuffled):
         return of_parts(self, *parts)
 
 
-def read(name: str, source: Handed) -> tuple[Tensor, Tensor]:
-    """Return a part as it was handed over, in memory.
+def read(name: str, source: DataSource) -> tuple[Tensor, Tensor]:
+    """Return the inputs and targets of a part, in memory.
 
     Raises:
         ConfigurationError: it is neither tensors nor a data set; or see `read_whole`.
@@ -67,11 +67,11 @@ def read(name: str, source: Handed) -> tuple[Tensor, Tensor]:
 
 
 def read_whole(name: str, source: torch.utils.data.Dataset | torch.utils.data.DataLoader) -> tuple[Tensor, Tensor]:
-    """Return all examples of a data set, in its own order: none is left out for an incomplete batch.
+    """Return all examples of a data set, in its own order, those of an incomplete last batch included.
 
     Raises:
-        ConfigurationError: an example is no pair of an input and a target, or they do not fit into memory; or a
-            DataLoader chooses among them.
+        ConfigurationError: an example is not a pair of an input and a target; or the examples do not fit into memory;
+            or a DataLoader does not take each of them once.
     """
     given = source if isinstance(source, torch.utils.data.DataLoader) else None
     data: Any = source if given is None else given.dataset
@@ -87,11 +87,11 @@ def read_whole(name: str, source: torch.utils.data.Dataset | torch.utils.data.Da
     )
     examples = len(data) if hasattr(data, "__len__") else None
     batches: list[tuple[Tensor, Tensor]] = []
-    for batch in told(name, loader):
+    for batch in with_clear_errors(name, loader):
         if not isinstance(batch, Sequence) or len(batch) != 2:
             raise ConfigurationError(
                 f"An example of Tensors.{name} is a {type(batch).__name__}, but a pair (input, target) is needed; wrap "
-                "the data set in one that gives that."
+                "the data set in one that gives pairs."
             )
         pair = as_inputs(f"{name} inputs", batch[0]), as_targets(f"{name} targets", batch[1])
         if not batches and examples is not None:
@@ -106,7 +106,7 @@ def check_takes_all(name: str, loader: torch.utils.data.DataLoader) -> None:
     """Require that a DataLoader takes every example of its data set once in an epoch, in batches.
 
     Raises:
-        ConfigurationError: it has a sampler that may leave out or repeat examples, or batches of another's making.
+        ConfigurationError: it has a sampler that may leave out or repeat examples, or a batch sampler.
     """
     if isinstance(loader.dataset, torch.utils.data.IterableDataset) and loader.batch_size is not None:
         return
@@ -117,13 +117,13 @@ def check_takes_all(name: str, loader: torch.utils.data.DataLoader) -> None:
     if loader.batch_size is None or not every:
         kind = type(sampler if loader.batch_size is not None else loader.batch_sampler).__name__
         raise ConfigurationError(
-            f"The DataLoader Tensors.{name} chooses its examples by a {kind}, but each is taken once in an epoch here; "
-            "hand over a torch.utils.data.Subset of the data set, or the data set itself."
+            f"The DataLoader Tensors.{name} chooses its examples by a {kind}, but each is used once in an epoch here; "
+            "pass a torch.utils.data.Subset of the data set, or the data set itself."
         )
 
 
-def told(name: str, loader: Iterable[Any]) -> Iterable[Any]:
-    """Yield what a loader does; what the user's own data set raises is told in a sentence."""
+def with_clear_errors(name: str, loader: Iterable[Any]) -> Iterable[Any]:
+    """Yield what a loader yields; turn an exception that the user's data set raises into one sentence."""
     try:
         yield from loader
     except Exception as error:

@@ -1,4 +1,4 @@
-"""A text, whose next characters are to be told."""
+"""A text for learning to predict its next character."""
 
 import importlib.util
 from collections.abc import Hashable
@@ -22,11 +22,12 @@ class Text(Dataset):
     """A text in windows that do not overlap: inputs [n, context] of tokens, targets [n, context] of the next tokens.
 
     The windows stay in the order of the text: its first part is for training, the next for validation, the last for
-    testing. Tokens are characters, numbered in the order of their code points, or bytes; what comes after the last
-    whole window is left out.
+    testing. Tokens are characters, numbered in the order of their code points, or bytes. The rest after the last whole
+    window is left out.
 
     Args:
-        path: the file, in UTF-8; None takes the help texts on the language that ship with Python, 0.76 MB of English.
+        path: the file, in UTF-8; None takes the help texts about the language that ship with Python, 0.76 MB of
+            English.
         tokens: `characters` or `bytes`.
         context: tokens in a window.
     """
@@ -63,7 +64,7 @@ class Text(Dataset):
         return Examples(tokens[:used].view(windows, -1), tokens[1 : used + 1].view(windows, -1), classes=kinds)
 
     def _tokens(self) -> tuple[Tensor, int]:
-        """Return the whole text as numbers, int64, and how many different ones there may be."""
+        """Return the whole text as token numbers, int64, and the size of the vocabulary."""
         place = Path(self._file()).expanduser()
         check_fits(self, place.stat().st_size)
         with reading(self):
@@ -73,7 +74,7 @@ class Text(Dataset):
         letters, numbers = np.unique(points, return_inverse=True)
         return torch.from_numpy(numbers.astype(np.int64)), len(letters)
 
-    def dealt(self, examples: Examples) -> tuple[Tensor, Tensor, Tensor]:
+    def part_indices(self, examples: Examples) -> tuple[Tensor, Tensor, Tensor]:
         windows = len(examples.inputs)
         tested = share(self.test_fraction, windows, windows)
         validated = share(self.validation_fraction, windows, windows - tested)

@@ -9,9 +9,9 @@ class CurveMLP(nn.Module):
     """Two hidden layers, the second of which is added to the first: h = σ(W₁x), W₃(h + σ(W₂h)).
 
     Args:
-        points: of a curve.
-        classes: how many numbers come out.
-        width: of the hidden layers.
+        points: points of a curve.
+        classes: number of outputs.
+        width: width of the hidden layers.
         activation: applied elementwise, Tensor -> Tensor of the same shape.
     """
 
@@ -30,9 +30,9 @@ class CurveCNN(nn.Module):
     """Three convolutions, each of which halves the length, and a linear layer.
 
     Args:
-        points: of a curve, a multiple of 8.
-        classes: how many numbers come out.
-        channels: of each convolution.
+        points: points of a curve, a multiple of 8.
+        classes: number of outputs.
+        channels: channels of each convolution.
         activation: applied elementwise, Tensor -> Tensor of the same shape.
     """
 
@@ -55,9 +55,9 @@ class CurveGRU(nn.Module):
     """A gated recurrent unit that reads the points one by one, from both ends, and a linear layer of all its states.
 
     Args:
-        points: of a curve.
-        classes: how many numbers come out.
-        width: of the state in each direction.
+        points: points of a curve.
+        classes: number of outputs.
+        width: width of the state in each direction.
     """
 
     def __init__(self, points: int, classes: int, width: int) -> None:

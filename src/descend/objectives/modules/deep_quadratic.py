@@ -8,9 +8,9 @@ from torch import Tensor, nn
 class DeepQuadratic(nn.Module):
     """The factor of ½ (θ − x)ᵀQ(θ − x) in 100 dimensions: outputs √Λ R (θ − x), where Q = RᵀΛR; θ starts at 1.
 
-    Of the eigenvalues 90 lie between 0 and 1 and 10 between 30 and 60, as Chaudhari et al., "Entropy-SGD" (2017), found
-    them in networks. Schneider, Balles & Hennig, "DeepOBS: a deep learning optimizer benchmark suite" (2019): Λ and R
-    are drawn as there, from NumPy's RandomState(42).
+    90 eigenvalues lie between 0 and 1 and 10 between 30 and 60, like those that Chaudhari et al., "Entropy-SGD" (2017),
+    found in networks. Schneider, Balles & Hennig, "DeepOBS: a deep learning optimizer benchmark suite" (2019): Λ and R
+    are drawn as in DeepOBS, from NumPy's RandomState(42).
     """
 
     factor: Tensor
@@ -29,7 +29,7 @@ class DeepQuadratic(nn.Module):
 
 
 def half_square(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Return half the squared distance of outputs [n, d] from targets [n, d], the mean over n."""
+    """Return half the squared distance between outputs [n, d] and targets [n, d], averaged over n."""
     return ((outputs - targets) ** 2).sum(dim=1).mean() / 2
 
 

@@ -7,15 +7,15 @@ from descend.objectives.modules.transformer import TransformerBlock, draw
 
 
 class GPT(nn.Module):
-    """A decoder-only transformer, whose last layer is its embedding.
+    """A decoder-only transformer that shares the weight of its last layer with its embedding.
 
-    Radford et al., "Language models are unsupervised multitask learners" (2019), by default in the size that nanoGPT
-    (github.com/karpathy/nanoGPT) trains on a CPU, without biases as there.
+    Radford et al., "Language models are unsupervised multitask learners" (2019). The default size is the one that
+    nanoGPT (github.com/karpathy/nanoGPT) trains on a CPU, without biases like there.
 
     Args:
-        classes: how many tokens there are; None is filled in by `Module`, from its data.
+        classes: size of the vocabulary; `Module` replaces None by that of its data.
         context: most tokens of an input.
-        depth: blocks.
+        depth: number of blocks.
         width, heads, dropout: see `TransformerBlock`.
     """
 

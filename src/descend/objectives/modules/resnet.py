@@ -7,11 +7,11 @@ from torch import Tensor, nn
 
 
 class Residual(nn.Module):
-    """Two 3 × 3 convolutions with batch norms, and a path past them: a 1 × 1 convolution where shapes change.
+    """Two 3 × 3 convolutions with batch norms, and a shortcut past them: a 1 × 1 convolution where shapes change.
 
     Args:
         before: channels of the inputs.
-        channels: of the outputs; where there are others than before, height and width are halved.
+        channels: channels of the outputs; where they differ from `before`, height and width are halved.
         activation: applied elementwise, Tensor -> Tensor of the same shape.
     """
 
@@ -33,17 +33,17 @@ class Residual(nn.Module):
 
 
 class ResNet(nn.Module):
-    """A convolution and residual blocks, whose outputs are averaged over all places before the last layer.
+    """A convolution and residual blocks, whose outputs are averaged over all positions before the last layer.
 
     He, Zhang, Ren & Sun, "Deep residual learning for image recognition" (2016), section 4.2, with projections (B) where
-    shapes change: of one block for each width, 8 layers deep.
+    shapes change. With one block for each of three widths it is 8 layers deep.
 
     Args:
-        classes: how many numbers come out.
-        widths: channels, those of the first convolution and the first stage first.
+        classes: number of outputs.
+        widths: channels of the blocks, from first to last; the first convolution has as many as the first.
         blocks: residual blocks of each width.
         activation: applied elementwise, Tensor -> Tensor of the same shape.
-        channels: of the pictures.
+        channels: channels of the pictures.
     """
 
     def __init__(

@@ -1,4 +1,4 @@
-"""A small convolutional network as one writes it for PyTorch: with a batch norm and a dropout."""
+"""A small convolutional network in ordinary PyTorch, with a batch norm and a dropout."""
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -8,15 +8,15 @@ class SmallCNN(nn.Module):
     """Two 3 × 3 convolutions, each with a batch norm, a SiLU and a 2 × 2 average pool; a dropout; a linear layer.
 
     Args:
-        channels: of the first convolution; the second has twice as many.
+        channels: channels of the first convolution; the second has twice as many.
         side: height and width of the pictures, a multiple of 4.
-        classes: how many numbers come out.
-        dropout: chance that a feature is dropped in training.
+        classes: number of outputs.
+        dropout: probability that a feature is dropped in training.
     """
 
     def __init__(self, channels: int = 8, side: int = 8, classes: int = 10, dropout: float = 0.1) -> None:
         super().__init__()
-        self.first = nn.Conv2d(1, channels, 3, padding=1, bias=False)  # the batch norm behind it has one
+        self.first = nn.Conv2d(1, channels, 3, padding=1, bias=False)  # the batch norm after it has a bias
         self.second = nn.Conv2d(channels, 2 * channels, 3, padding=1, bias=False)
         self.norm1, self.norm2 = nn.BatchNorm2d(channels), nn.BatchNorm2d(2 * channels)
         self.dropout = nn.Dropout(dropout)

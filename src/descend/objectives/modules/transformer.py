@@ -7,17 +7,17 @@ from torch import Tensor, nn
 
 
 class Attention(nn.Module):
-    """Attention of several heads, each position to all positions, or to itself and those before it.
+    """Multi-head attention of each position to all positions, or (causal) to itself and those before it.
 
     Vaswani et al., "Attention is all you need" (2017). It is written out, because torch's fused attention has no second
     derivative.
 
     Args:
         width: numbers at a position, a multiple of `heads`.
-        heads: how many attend side by side.
-        causal: don't look ahead.
-        bias: add one to each layer's outputs.
-        dropout: chance that a weight of the attention is dropped in training.
+        heads: number of heads.
+        causal: attend to no later position.
+        bias: whether the linear layers have a bias.
+        dropout: probability that a weight of the attention is dropped in training.
     """
 
     def __init__(self, width: int, heads: int, causal: bool, bias: bool, dropout: float) -> None:
@@ -30,7 +30,7 @@ class Attention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return [n, positions, width] for the same."""
+        """Return [n, positions, width] for inputs of the same shape."""
         queries, keys, values = self.into(x).unflatten(-1, (3, self.heads, -1)).permute(2, 0, 3, 1, 4)
         scores = queries @ keys.transpose(-2, -1) / math.sqrt(queries.shape[-1])
         if self.causal:
@@ -41,13 +41,13 @@ class Attention(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """Attention and a layer of 4 × width with GELU, each behind a layer norm and beside a path past it.
+    """Attention, then a layer of 4 × width with GELU; each comes after a layer norm and is added to its input.
 
-    Pre-norm, as Radford et al., "Language models are unsupervised multitask learners" (2019) have it.
+    Pre-norm, as in Radford et al., "Language models are unsupervised multitask learners" (2019).
 
     Args:
         width, heads, causal, bias: see `Attention`.
-        dropout: chance that a number of either part is dropped in training.
+        dropout: probability that an output of either part is dropped in training.
     """
 
     def __init__(self, width: int, heads: int, causal: bool, bias: bool, dropout: float) -> None:
@@ -59,13 +59,13 @@ class TransformerBlock(nn.Module):
         self.activation, self.dropout = nn.GELU(), nn.Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return [n, positions, width] for the same."""
+        """Return [n, positions, width] for inputs of the same shape."""
         x = x + self.dropout(self.attention(self.norm1(x)))
         return x + self.dropout(self.narrow(self.activation(self.wide(self.norm2(x)))))
 
 
 def draw(module: nn.Module, depth: int) -> None:
-    """Draw the weights as nanoGPT does: normal, of deviation 0.02, or 0.02/√(2d) where they add to what passes blocks.
+    """Draw the weights as nanoGPT does: normal, of deviation 0.02, or 0.02/√(2d) where outputs are added to the input.
 
     Radford et al., "Language models are unsupervised multitask learners" (2019): d is the depth, the number of blocks.
     """

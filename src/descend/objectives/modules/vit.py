@@ -12,12 +12,12 @@ class ViT(nn.Module):
     Kolesnikov, "Better plain ViT baselines for ImageNet-1k" (2022).
 
     Args:
-        classes: how many numbers come out.
+        classes: number of outputs.
         side: height and width of the pictures, a multiple of `patch`.
         patch: height and width of a patch.
-        depth: blocks.
+        depth: number of blocks.
         width, heads, dropout: see `TransformerBlock`.
-        channels: of the pictures.
+        channels: channels of the pictures.
     """
 
     def __init__(

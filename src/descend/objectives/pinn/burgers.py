@@ -19,8 +19,9 @@ NODES = 120
 class Burgers(Equation):
     """u_t + u u_x = ν u_xx on [−1, 1] × [0, 1], with u = 0 at x = ±1 and u = −sin πx at t = 0: a front at x = 0.
 
-    The exact solution is that of Cole (Quart. Appl. Math. 9, 1951), its integrals by Gauss–Hermite quadrature as in
-    Basdevant et al., "Spectral and finite difference solutions of the Burgers equation" (Computers & Fluids 14, 1986).
+    Cole (Quart. Appl. Math. 9, 1951) gives the exact solution; its integrals are computed by Gauss–Hermite quadrature
+    as in Basdevant et al., "Spectral and finite difference solutions of the Burgers equation" (Computers & Fluids 14,
+    1986).
 
     Args:
         viscosity: ν > 0.
@@ -54,6 +55,6 @@ class Burgers(Equation):
         nodes, weights = rule.unbind()
         y = math.pi * (x[:, None] - 2 * (self.viscosity * t).sqrt()[:, None] * nodes)
         exponent = -torch.cos(y) / (2 * math.pi * self.viscosity)
-        # The largest exponent is taken out: a small viscosity would overflow.
+        # Subtract the largest exponent: a small viscosity would overflow.
         terms = weights * torch.exp(exponent - exponent.amax(1, keepdim=True))
         return -(terms * torch.sin(y)).sum(1) / terms.sum(1)

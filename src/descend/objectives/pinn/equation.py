@@ -22,7 +22,7 @@ GRID_POINTS = 4096
 
 @dataclass(frozen=True)
 class Equation(Objective):
-    """Mean squares of what a network leaves over of a differential equation (`res`) and of its conditions.
+    """Mean squares of the residuals of a differential equation (`res`) and of its conditions, solved by a network.
 
     Raissi, Perdikaris & Karniadakis, "Physics-informed neural networks", J. Comput. Phys. 378 (2019), section 3.1. A
     subclass names variables and domain, and gives `residual`, `conditions` and, where one is known, `exact`.
@@ -31,14 +31,14 @@ class Equation(Objective):
         network: maps points, scaled to [−1, 1] along each axis, to the unknowns.
         points: collocation points inside the domain, a Latin hypercube that each run draws once (McKay, Beckman &
             Conover, Technometrics 21, 1979): every step sees the same function, as a line search needs.
-        edge_points: points along each free axis of a face of the domain, where conditions are held.
-        weights: factor ≥ 0 by the name of a loss; 1 for those not named.
+        edge_points: points along each free axis of a face of the domain, where conditions are imposed.
+        weights: factor ≥ 0 of each loss by name; 1 for losses that are not named.
         mode: how partial derivatives are taken: `auto`, `nested` or `taylor` (see `Solution`).
 
     Attributes:
         variables: a letter for each coordinate.
         domain: lowest and highest value of each coordinate.
-        unknowns: the names of what is solved for.
+        unknowns: the names of the functions to solve for.
         grid: a regular grid over the domain, [n, d]: the whole data, on which errors are measured.
         bounds: the domain as a tensor, [2, d].
     """
@@ -70,10 +70,10 @@ class Equation(Objective):
 
     @abstractmethod
     def residual(self, u: Solution, points: Tensor) -> Tensor:
-        """Return what must be 0 at points inside the domain, [n, d]: shape [n], or [n, k] for k equations."""
+        """Return the residuals at points inside the domain, [n, d]: shape [n], or [n, k] for k equations."""
 
     def conditions(self, u: Solution) -> dict[str, Tensor]:
-        """Return what must be 0 on the edges of the domain, by name, each of any shape."""
+        """Return the residuals of the conditions on the edges of the domain, by name, each of any shape."""
         return {}
 
     def exact(self, points: Tensor) -> Tensor | None:
@@ -81,11 +81,11 @@ class Equation(Objective):
         return None
 
     def transform(self, points: Tensor, outputs: Tensor) -> Tensor:
-        """Return the unknowns [n, unknowns] made of the network's outputs, so as to fulfil conditions by their form."""
+        """Return the unknowns [n, unknowns], made of the network's outputs; an override can build conditions in."""
         return outputs
 
     def face(self, **fixed: float | tuple[float, float]) -> Tensor:
-        """Return points spread evenly where some variables are fixed, [n, d]: `face(t=0.0)`, or `face(x=(-1.0, 1.0))`.
+        """Return evenly spread points with some variables fixed, [n, d]: `face(t=0.0)`, or `face(x=(-1.0, 1.0))`.
 
         A pair gives the faces at both values; where all variables are fixed, a face is one point.
         """
@@ -139,14 +139,14 @@ class Equation(Objective):
     def losses(self, params: Params, batch: Batch) -> Losses:
         points = self.grid if batch is None else batch.to(self.grid)
         u = Solution(self.candidate(params), self.variables, self.unknowns, self.mode)
-        left = {"res": self.residual(u, points), **self.conditions(u)}
-        unknown = [name for name in self.weights if name not in left]
+        residuals = {"res": self.residual(u, points), **self.conditions(u)}
+        unknown = [name for name in self.weights if name not in residuals]
         if unknown:
             raise ConfigurationError(
                 f"The weights of {type(self).__name__} name {', '.join(map(repr, unknown))}, but its losses are "
-                f"{', '.join(map(repr, left))}: use those names."
+                f"{', '.join(map(repr, residuals))}: use those names."
             )
-        return {name: self.weights.get(name, 1.0) * rest.square().mean() for name, rest in left.items()}
+        return {name: self.weights.get(name, 1.0) * x.square().mean() for name, x in residuals.items()}
 
     def evaluate(self, params: Params) -> dict[str, Tensor]:
         with torch.no_grad():

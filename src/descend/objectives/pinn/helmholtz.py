@@ -17,7 +17,8 @@ class Helmholtz(Equation):
     """−u_xx − u_yy − k²u = k² sin kx sin ky on [0, 1]², with u = 0 on the edges: u = sin kx sin ky, k = 2πn.
 
     The network's output is multiplied by x(1 − x)y(1 − y), which is 0 on the edges: the residual is the only loss
-    (Lagaris, Likas & Fotiadis, IEEE Trans. Neural Networks 9, 1998). It is divided by k², so as to be of the size of u.
+    (Lagaris, Likas & Fotiadis, IEEE Trans. Neural Networks 9, 1998). The residual is divided by k², so that its size is
+    that of u.
 
     Args:
         waves: n ≥ 1, the waves along a side.

@@ -22,8 +22,8 @@ class Solution:
     """The unknowns of a system of equations as functions of its variables.
 
     Called as `u_t, u_xx = solution(points, "u_t", "u_xx")` it returns each named derivative at points [n, d], of shape
-    [n] and differentiable in the parameters of the network; a single name gives a single tensor. What is asked for
-    together is computed together.
+    [n] and differentiable in the parameters of the network; a single name gives a single tensor. Derivatives that are
+    asked for in one call are computed together.
 
     Args:
         field: points [n, d] -> the unknowns there, [n, unknowns].
@@ -45,13 +45,13 @@ class Solution:
     def __call__(self, points: Tensor, name: str, /, *names: str) -> tuple[Tensor, ...]: ...
 
     def __call__(self, points: Tensor, *names: str) -> Tensor | tuple[Tensor, ...]:
-        wanted = [self.place(name) for name in names]
+        wanted = [self.parse(name) for name in names]
         found = MODES[self.mode](self.field, points, dict.fromkeys(index for _, index in wanted))
         columns = tuple(found[index][:, output] for output, index in wanted)
         return columns if len(columns) > 1 else columns[0]
 
-    def place(self, name: str) -> tuple[int, tuple[int, ...]]:
-        """Return of `u_xxt` which unknown it is of, and how often it is differentiated in each variable."""
+    def parse(self, name: str) -> tuple[int, tuple[int, ...]]:
+        """Return the index of the unknown in a name like `u_xxt`, and the order of its derivative in each variable."""
         unknown, _, letters = name.partition("_")
         if unknown not in self.unknowns or set(letters) - set(self.variables):
             raise ConfigurationError(

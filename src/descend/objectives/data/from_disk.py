@@ -1,4 +1,4 @@
-"""Data sets held in memory, or read from their files while a run goes where they do not fit there."""
+"""Reads data sets from their files during the run where they do not fit into memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +14,12 @@ from descend.objectives.data.on_disk import OnDisk
 from descend.objectives.data.shuffled import Shuffled, as_columns
 from descend.objectives.data.streamed import Streamed
 
-TOGETHER = 256
-"""Examples that are added up at once."""
+CHUNK = 256
+"""How many examples are read and summed at a time."""
 
 
 class Scale(NamedTuple):
-    """Subtracts a mean and divides by a deviation, each of any shape that fits."""
+    """Subtracts a mean and divides by a deviation, each of any shape that broadcasts."""
 
     mean: Tensor
     deviation: Tensor
@@ -29,38 +29,38 @@ class Scale(NamedTuple):
 
 
 class Part(torch.utils.data.Dataset):
-    """Examples at some places, scaled; pairs of an input and a target.
+    """The examples at some indices, scaled: pairs of an input and a target.
 
     Args:
-        inputs: where they are read.
-        targets: of all examples, scaled already.
-        places: of those in the part.
-        scale: of the inputs; None leaves them as they are.
+        inputs: all inputs, on disk.
+        targets: all targets, already scaled.
+        indices: those of the examples in this part.
+        scale: the scale of the inputs; None leaves them as they are.
     """
 
-    def __init__(self, inputs: OnDisk, targets: Tensor, places: Tensor, scale: Scale | None) -> None:
-        self._inputs, self._targets, self._places, self._scale = inputs, targets, places, scale
+    def __init__(self, inputs: OnDisk, targets: Tensor, indices: Tensor, scale: Scale | None) -> None:
+        self._inputs, self._targets, self._indices, self._scale = inputs, targets, indices, scale
 
     def __len__(self) -> int:
-        return len(self._places)
+        return len(self._indices)
 
     def __getitem__(self, i: int) -> tuple[Tensor, Tensor]:
-        place = int(self._places[i])
-        x = self._inputs[place]
-        return x if self._scale is None else self._scale(x), self._targets[place]
+        index = int(self._indices[i])
+        x = self._inputs[index]
+        return x if self._scale is None else self._scale(x), self._targets[index]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class FromDisk(Streamed):
-    """Examples of files, read while a run goes.
+    """Examples that are read from files during the run.
 
     Args:
-        source: the data set whose files they are.
-        told: how many classes there are; 0 where targets are numbers.
+        source: the data set that the files belong to.
+        class_count: number of classes; 0 where targets are numbers.
     """
 
     source: Dataset
-    told: int = 0
+    class_count: int = 0
 
     __eq__ = object.__eq__
     __hash__ = object.__hash__
@@ -69,54 +69,54 @@ class FromDisk(Streamed):
         return str(self.source)
 
     def load(self) -> Examples:
-        return replace(super().load(), classes=self.told)
+        return replace(super().load(), classes=self.class_count)
 
 
-def held(data: Dataset) -> Dataset:
-    """Return data that are held in memory where they fit there; else the same, read while a run goes.
+def streamed_if_too_large(data: Dataset) -> Dataset:
+    """Return the data as they are if they fit into memory; else the same data, read from disk during the run.
 
     Raises:
-        ConfigurationError: the files cannot be read, or their parts for testing and validation do not fit.
+        ConfigurationError: the files cannot be read, or their test and validation parts do not fit.
     """
-    return _held(data, data.version()) if isinstance(data, Shuffled) else data
+    return _streamed_if_too_large(data, data.version()) if isinstance(data, Shuffled) else data
 
 
 @lru_cache(maxsize=8)
-def _held(data: Shuffled, version: object) -> Dataset:
+def _streamed_if_too_large(data: Shuffled, version: object) -> Dataset:
     files = data.files()
     if files is None or not len(files) or has_room(len(files) * files[0].numel()):
         return data
     check_examples(data, Examples(files.targets, files.targets))
-    places = data.dealt(Examples(files.targets, files.targets, files.parts))
-    check_parts(data, places)
-    train, validation, test = places
+    indices = data.part_indices(Examples(files.targets, files.targets, files.parts))
+    check_parts(data, indices)
+    train, validation, test = indices
     targets, scale = files.targets, None
     if data.standardise:
         scale = scale_of(files, train) if files[0].is_floating_point() else None
         if targets.is_floating_point():
             columns = as_columns(targets)
-            targets = moments_of(columns[train].split(TOGETHER), (0,))(columns).reshape(targets.shape)
+            targets = moments_of(columns[train].split(CHUNK), (0,))(columns).reshape(targets.shape)
     part = [Part(files, targets, of, scale) for of in (train, validation, test)]
     classes = 0 if targets.is_floating_point() else int(targets.max()) + 1
     kept = part[1] if len(validation) else None
-    return FromDisk(train=part[0], test=part[2], validation=kept, source=data, told=classes)
+    return FromDisk(train=part[0], test=part[2], validation=kept, source=data, class_count=classes)
 
 
 def scale_of(files: OnDisk, train: Tensor) -> Scale:
-    """Return the scale of inputs by those of the training part: tables by column, else by all their numbers."""
+    """Return the scale of the inputs over the training part: by column for tables, else over all their numbers."""
     over = (0,) if files[0].dim() == 1 else tuple(range(files[0].dim() + 1))
-    mean, deviation = moments_of(read_together(files, train.tolist()), over)
+    mean, deviation = moments_of(read_in_chunks(files, train.tolist()), over)
     return Scale(mean[0], deviation[0])
 
 
-def read_together(files: OnDisk, places: Sequence[int]) -> Iterator[Tensor]:
-    """Yield the inputs at some places, many at a time, [k, …]."""
-    for at in range(0, len(places), TOGETHER):
-        yield torch.stack([files[place] for place in places[at : at + TOGETHER]])
+def read_in_chunks(files: OnDisk, indices: Sequence[int]) -> Iterator[Tensor]:
+    """Yield the inputs at these indices, `CHUNK` at a time, [k, …]."""
+    for at in range(0, len(indices), CHUNK):
+        yield torch.stack([files[index] for index in indices[at : at + CHUNK]])
 
 
 def moments_of(batches: Iterable[Tensor], over: tuple[int, ...]) -> Scale:
-    """Return mean and deviation over these dimensions of all batches, as `standardised` has them.
+    """Return the mean and deviation over these dimensions of all batches, defined as in `standardised`.
 
     Chan, Golub & LeVeque, "Updating formulae and a pairwise algorithm for computing sample variances" (1979).
     """

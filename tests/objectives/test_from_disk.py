@@ -1,4 +1,4 @@
-"""Files that do not fit into memory: read while a run goes, as the same files in memory would be."""
+"""Files that do not fit into memory are read during the run, and give what the same files in memory would give."""
 
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ import descend
 from descend.engine.experiment import Experiment
 from descend.engine.run import Run
 from descend.errors import ConfigurationError
-from descend.objectives.data import held
+from descend.objectives.data import from_disk
 from descend.objectives.data.arrays import Arrays
 from descend.objectives.data.dataset import Dataset
 from descend.objectives.data.images import Images
@@ -75,16 +75,16 @@ def data(request: pytest.FixtureRequest) -> Dataset:
 
 
 def on_disk(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> Streamed:
-    monkeypatch.setattr(held, "has_room", lambda entries: False)
-    held._held.cache_clear()
-    found = held.held(data)
+    monkeypatch.setattr(from_disk, "has_room", lambda entries: False)
+    from_disk._streamed_if_too_large.cache_clear()
+    found = from_disk.streamed_if_too_large(data)
     assert isinstance(found, Streamed)
     assert str(found) == str(data)
     return found
 
 
-def test_what_fits_is_held_in_memory(data: Dataset) -> None:
-    assert held.held(data) is data
+def test_data_that_fit_stay_in_memory(data: Dataset) -> None:
+    assert from_disk.streamed_if_too_large(data) is data
 
 
 def test_parts_and_scales_are_those_of_the_same_files_in_memory(data: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_an_epoch_trains_as_the_same_files_in_memory(pictures: Images, monkeypat
     right = trained()
     on_disk(pictures, monkeypatch)
     found = trained()
-    assert found.loop.experiment.objective.data is held.held(pictures)  # type: ignore[attr-defined]
+    assert found.loop.experiment.objective.data is from_disk.streamed_if_too_large(pictures)  # type: ignore[attr-defined]
     for name, x in right.params.items():
         torch.testing.assert_close(found.params[name], x, rtol=1e-10, atol=1e-12)
 
@@ -115,7 +115,7 @@ def test_an_epoch_trains_as_the_same_files_in_memory(pictures: Images, monkeypat
 def test_it_is_a_choice_of_the_menu_that_is_stacked(pictures: Images, monkeypatch: pytest.MonkeyPatch) -> None:
     on_disk(pictures, monkeypatch)
     own = ["objective=module", "objective.data=images", "objective.data.path=pictures", "metrics=losses", "steps=3"]
-    own += ["objective.module._target_=test_held.Flat", "objective.batch_size=32", "derivatives=none"]
+    own += ["objective.module._target_=test_from_disk.Flat", "objective.batch_size=32", "derivatives=none"]
     alone = [descend.run([*own, f"optimizer.lr={lr}"]).value for lr in (0.001, 0.01)]
     table = descend.sweep([*own, "optimizer.lr=0.001,0.01"])
     assert table["value"].to_list() == alone
