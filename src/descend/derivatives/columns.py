@@ -14,7 +14,7 @@ from descend.types import Params
 def jacobian_by_columns(f: Callable[[Params], Tensor], params: Params) -> tuple[Tensor, Tensor]:
     """Return f(params) [m] and its Jacobian [m, n], both detached, columns in dict order.
 
-    A column is a backward pass: J v is the derivative of Jᵀu by u, as in `GaussNewtonProduct`. For m much above n.
+    Each column is one backward pass: J v is the derivative of Jᵀu by u, as in `GaussNewtonProduct`. Meant for m ≫ n.
 
     Raises ConfigurationError where a backward of `f` cannot be differentiated.
     """

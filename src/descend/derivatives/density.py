@@ -1,4 +1,4 @@
-"""The density of eigenvalues of a symmetric matrix known by its products."""
+"""The density of eigenvalues of a symmetric matrix that is given by its products with vectors."""
 
 import math
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ def density(
     """Stochastic Lanczos quadrature: `probes` random starts of at most `steps` products each (Ubaru et al. 2017).
 
     The nodes are the eigenvalues of each start's T, the weights the squared first entries of its eigenvectors: Gauss
-    quadrature, exact to degree 2·steps - 1, of the measure that the start sees. Its mean over random starts is the
-    density (1/n) Σ δ(λ - λ_i). No basis is kept: where rounding brings in copies of an eigenvalue they share its
-    weight, and the quadrature stays right (Chen, Trogdon, Ubaru 2022, "Randomized matrix-free quadrature", §5).
+    quadrature of the start's spectral measure, exact to degree 2·steps - 1. Its mean over random starts is the density
+    (1/n) Σ δ(λ - λ_i). No basis is kept: where rounding brings in copies of an eigenvalue they share its weight, and
+    the quadrature stays right (Chen, Trogdon, Ubaru 2022, "Randomized matrix-free quadrature", §5).
 
-    What is `known` of the spectrum, a basis Q [m, n], is left to neither chance nor quadrature: the eigenvalues within
-    it have weight 1/n each, and the starts are orthogonal to it, of weight (n - m)/n together (Chen, Hallman 2023,
-    "Krylov-aware stochastic trace estimation"). To overlook how H couples Q to its complement moves the measure by at
-    most 2·remainder/n in Wasserstein's distance. Where the basis is complete, so is the density.
+    The `known` part of the spectrum, within a basis Q [m, n], needs neither chance nor quadrature: each eigenvalue
+    there has weight 1/n. The starts are orthogonal to Q and share the weight (n - m)/n (Chen, Hallman 2023,
+    "Krylov-aware stochastic trace estimation"). The coupling of H between Q and its complement is neglected, which
+    moves the measure by at most 2·remainder/n in Wasserstein distance. With a complete basis the density is complete.
     """
     rules, chance = [], 1.0
     if known is not None:
@@ -53,10 +53,10 @@ def density(
 
 
 def _quadratures(product: Product, starts: Tensor, steps: int, known: Spectrum | None) -> list[tuple[Tensor, Tensor]]:
-    """Nodes and weights of each of the `starts` [k, n], by Lanczos' three-term recurrence alone, side by side.
+    """Nodes and weights of each of the `starts` [k, n], side by side, by Lanczos' three-term recurrence alone.
 
-    Kept out of what is `known` at every step: rounding would bring its large eigenvalues back within a few, to take up
-    the nodes that the rest should have.
+    Every step projects out what is `known`. Otherwise rounding would bring its large eigenvalues back within a few
+    steps, and they would take the nodes that belong to the rest.
     """
     current = starts / starts.square().sum(1, keepdim=True).sqrt()
     previous, beta = torch.zeros_like(current), starts.new_zeros(len(starts), 1)
@@ -67,7 +67,7 @@ def _quadratures(product: Product, starts: Tensor, steps: int, known: Spectrum |
     unit = 0.0
     while len(diagonals) < min(steps, product.size):
         image = product.each(current)
-        unit = unit or unit_of(image)  # squares of the images are to stay within the range of the dtype
+        unit = unit or unit_of(image)  # keeps the squares of the images within the range of the dtype
         image = (image / unit).addcmul_(beta, previous, value=-1)
         alpha = (current * image).sum(1, keepdim=True)
         image.addcmul_(alpha, current, value=-1)
@@ -77,11 +77,11 @@ def _quadratures(product: Product, starts: Tensor, steps: int, known: Spectrum |
         scale = torch.maximum(scale, torch.maximum(alpha.abs(), beta))
         diagonals.append(alpha)
         off_diagonals.append(beta)
-        alive.append(beta > NEGLIGIBLE * torch.finfo(starts.dtype).eps * scale)  # not so for NaN
+        alive.append(beta > NEGLIGIBLE * torch.finfo(starts.dtype).eps * scale)  # False for NaN
         if not alive[-1].any():
             break
         previous, current = current, image.div_(beta.clamp(min=tiny))
-    ends = torch.cat(alive, 1).cumprod(1).sum(1)  # a start whose space is exhausted goes on, on rounding alone
+    ends = torch.cat(alive, 1).cumprod(1).sum(1)  # after its space is exhausted a start continues on rounding alone
     table = zip(torch.cat(diagonals, 1).tolist(), torch.cat(off_diagonals, 1).tolist(), ends.tolist(), strict=True)
     rules = [tridiagonal_eigenpairs(main[: end + 1], off[: min(end, len(main) - 1)]) for main, off, end in table]
     return [(values * unit, vectors[0].square()) for values, vectors in rules]

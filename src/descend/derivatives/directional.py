@@ -1,4 +1,4 @@
-"""How a function of the parameters behaves along one direction: its Taylor coefficients there."""
+"""Taylor coefficients of a function of the parameters along one direction."""
 
 import math
 
@@ -13,7 +13,7 @@ from descend.errors import ConfigurationError
 from descend.types import Loss, Params
 
 NESTED_UP_TO = 2
-"""The highest order at which nested reverse mode is the faster (benchmarks/high_orders.py)."""
+"""The highest order at which nested reverse mode is faster (benchmarks/high_orders.py)."""
 
 
 def taylor(f: Loss, params: Params, direction: Params, order: int) -> Tensor:
@@ -45,7 +45,7 @@ def nested_taylor(f: Loss, params: Params, direction: Params, order: int) -> Ten
     """`taylor` by nested reverse mode: `order` backward passes, each through the graph of the last."""
     first = next(iter(params.values()))
     with torch.enable_grad(), right_at_any_order(order):
-        # Not requires_grad=True on creation: inside vmap that is silently without effect, this raises.
+        # Not requires_grad=True on creation: inside vmap that silently has no effect, while this raises.
         t = torch.zeros((), dtype=first.dtype, device=first.device).requires_grad_()
         along = {name: torch.addcmul(value.detach(), t, direction[name]) for name, value in params.items()}
         value = scalar(f, along)

@@ -1,4 +1,4 @@
-"""Positive semi-definite stand-ins for the Hessian: the Gauss-Newton matrix and the Fisher matrices."""
+"""Positive semi-definite substitutes for the Hessian: the Gauss-Newton matrix and the Fisher matrices."""
 
 from collections.abc import Callable
 
@@ -16,10 +16,10 @@ class GaussNewtonProduct(Product):
     """The generalised Gauss-Newton matrix Jᵀ H J as a product: vector [n] -> [n], in dict order.
 
     J is the Jacobian of `outputs` (params -> tensor z of any shape) and H the Hessian of `loss` (z -> scalar) at z:
-    the Hessian of loss(outputs(params)) less the part that the curvature of `outputs` adds (Schraudolph 2002, "Fast
+    the Hessian of loss(outputs(params)) without the part that the curvature of `outputs` adds (Schraudolph 2002, "Fast
     curvature matrix-vector products"; Martens 2020, "New insights and perspectives on the natural gradient", §8).
     Reverse mode throughout, on kept graphs: J v is the derivative of Jᵀu by u, which is right where forward mode is
-    not. Where `loss` is convex the matrix is positive semi-definite.
+    wrong. Where `loss` is convex the matrix is positive semi-definite.
 
     Raises ConfigurationError where a backward of `outputs`, or a gradient of `loss`, cannot be differentiated.
     """
@@ -32,7 +32,7 @@ class GaussNewtonProduct(Product):
         require_twice_differentiable(self._outputs)
         self._seed = torch.zeros_like(self._outputs).requires_grad_()
         pulled = vjp([self._outputs], self._inputs, [self._seed], create_graph=True)
-        with torch.enable_grad():  # metrics are called without a graph around them
+        with torch.enable_grad():  # metrics are called with grad mode off
             self._pulled = torch.cat([piece.reshape(-1) for piece in pulled])
         at = {"outputs": self._outputs.detach()}
         self._loss_inputs, self._loss_gradients = gradient_graph(lambda point: loss(point["outputs"]), at)
@@ -54,8 +54,8 @@ class GaussNewtonProduct(Product):
 def fisher_product(logits: Callable[[Params], Tensor], params: Params) -> GaussNewtonProduct:
     """The Fisher matrix of a categorical model: `logits` maps params to [samples, classes]; mean over samples.
 
-    (1/B) Σ_b J_bᵀ (diag p_b − p_b p_bᵀ) J_b, the expectation taken over the model's own labels, none drawn: for
-    the softmax it is the Gauss-Newton matrix of the mean log-partition function (Martens 2020, §9.2).
+    (1/B) Σ_b J_bᵀ (diag p_b − p_b p_bᵀ) J_b. The expectation over labels of the model is exact, no label is drawn: for
+    the softmax the matrix is the Gauss-Newton matrix of the mean log-partition function (Martens 2020, §9.2).
     """
     return GaussNewtonProduct(logits, lambda z: z.logsumexp(dim=-1).mean(), params)
 

@@ -19,9 +19,9 @@ from descend.types import Loss, Params
 
 
 def graph_roots(params: Params) -> Params:
-    """Detached copies (same storage) that autograd will follow: roots of a graph of our own.
+    """Detached copies (same storage) that require a gradient: the roots of a new graph.
 
-    Raises ConfigurationError where there is no number to differentiate in, or one that is not real.
+    Raises ConfigurationError if the parameters hold no numbers, or one is not of a real floating-point dtype.
     """
     require_numbers(params)
     for name, value in params.items():
@@ -58,23 +58,23 @@ def scalar(f: Loss, params: Params) -> Tensor:
 def connected(f: Loss, roots: Params) -> Tensor:
     """f(roots) [], with its graph.
 
-    Raises ConfigurationError if it depends on the parameters by nothing that autograd follows (a number taken out of a
-    tensor, a function of torch's without a derivative): its derivative would come out as zero.
+    Raises ConfigurationError if it depends on the parameters only through operations that autograd does not follow (a
+    number read from a tensor, a torch function without a derivative): its derivative would come out as zero.
     """
     value = scalar(f, roots)
     if not value.requires_grad and _depends(f, roots, value):
         raise ConfigurationError(
-            "The function's value changes with its parameters, but by nothing that torch differentiates, so that its "
-            "gradient would be zero. It goes through detach, no_grad, .item() or float(), or through a function of "
-            "torch's without a derivative (bessel_j0, say): write it in operations that have one."
+            "The function's value changes with its parameters, but only through operations that torch does not "
+            "differentiate, so that its gradient would be zero. It goes through detach, no_grad, .item() or float(), "
+            "or through a torch function without a derivative (bessel_j0, say): write it in operations that have one."
         )
     return value
 
 
 def _depends(f: Loss, params: Params, value: Tensor) -> bool:
-    """Whether f has another value where all parameters are moved by about a hundredth."""
+    """Whether the value of f changes when all parameters move by about a hundredth."""
     if is_recorded() or in_transform():
-        return False  # there values are not known yet
+        return False  # the values are not known yet
     moved = {name: x.detach() + 0.01 * (1 + x.detach().abs()) for name, x in params.items()}
     return not torch.equal(scalar(f, graph_roots(moved)), value)
 
@@ -83,7 +83,7 @@ def value_and_gradient(f: Loss, params: Params) -> tuple[Tensor, Params]:
     """Value [] and gradient of `f`, both detached. The gradient has the names, shapes, dtype and device of `params`.
 
     A parameter that `f` does not depend on has gradient zero. Raises ConfigurationError where `f` depends on the
-    parameters by nothing that torch differentiates.
+    parameters only through operations that torch does not differentiate.
     """
     roots = graph_roots(params)
     value = connected(f, roots)
@@ -115,9 +115,9 @@ def jacobian(f: Callable[[Params], Tensor], params: Params, chunk: int = 128) ->
 
 
 def gradient_graph(f: Loss, params: Params) -> tuple[list[Tensor], list[Tensor]]:
-    """Detached copies of the parameters and the gradient there with its graph, ready to be differentiated again.
+    """Detached copies of the parameters, and the gradient at them with its graph, to be differentiated again.
 
-    Weight normalisation, whose second derivative torch has wrong, is computed from elementary operations.
+    Weight normalisation is computed from elementary operations, because torch's second derivative of it is wrong.
 
     Raises ConfigurationError if `f` is known not to be twice differentiable.
     """

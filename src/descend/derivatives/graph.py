@@ -1,4 +1,4 @@
-"""What autograd's graph can tell about a function before, and when, it fails to be differentiated again."""
+"""Checks of autograd's graph that explain why a function cannot be differentiated, before or when it fails."""
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -29,7 +29,7 @@ def nodes(output: Tensor) -> Iterator[Node]:
 def require_twice_differentiable(output: Tensor) -> None:
     """Raise ConfigurationError if `output` went through a Function whose backward is `once_differentiable`.
 
-    Autograd itself is silent when asked for the gradient at given inputs: it takes the first derivative for a
+    Autograd itself raises nothing when asked for the gradient at given inputs: it treats the first derivative as a
     constant, and the second comes out as zero.
     """
     for node in nodes(output):
@@ -38,15 +38,15 @@ def require_twice_differentiable(output: Tensor) -> None:
             raise ConfigurationError(
                 f"The function is not twice differentiable: it goes through {function.__name__} (grad_fn "
                 f"{node.name()}), whose backward is marked once_differentiable. Write that backward in "
-                "differentiable torch operations and take the mark away, or ask for first derivatives only."
+                "differentiable torch operations and remove the mark, or ask for first derivatives only."
             )
 
 
 @contextmanager
-def complete(outputs: Iterable[Tensor]) -> Iterator[None]:
-    """Raise ConfigurationError if a custom backward, run within, returns None for an input that has a gradient.
+def require_complete_gradients(outputs: Iterable[Tensor]) -> Iterator[None]:
+    """Raise ConfigurationError if a custom backward in this context returns None for an input that needs a gradient.
 
-    Autograd itself takes None for a gradient of zero.
+    Autograd itself treats None as a gradient of zero.
     """
     lost: list[str] = []
 
@@ -75,7 +75,7 @@ def complete(outputs: Iterable[Tensor]) -> Iterator[None]:
 
 
 @contextmanager
-def explained() -> Iterator[None]:
+def autograd_errors_explained() -> Iterator[None]:
     """Turn autograd's refusals into ConfigurationError with the operation's name; let every other error pass."""
     try:
         yield

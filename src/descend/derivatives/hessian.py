@@ -30,7 +30,7 @@ def hessian(f: Loss, params: Params, chunk: int = 256) -> Tensor:
     first, size = next(iter(params.values())), numel(params)
     require_memory(size, first.dtype, first.device)
     inputs, gradients = gradient_graph(f, params)
-    if len(inputs) == 1 and size <= chunk:  # one pass gives all of it, where putting it in place would show in the time
+    if len(inputs) == 1 and size <= chunk:  # one pass gives the whole matrix; copying blocks would take longer
         ((_, vectors),) = _unit_vectors(inputs[0], chunk)
         return batched_vjp(gradients, inputs, [vectors])[0].reshape(size, size).contiguous()
     matrix = ravel(params).new_empty(size, size)
@@ -47,7 +47,7 @@ def hessian(f: Loss, params: Params, chunk: int = 256) -> Tensor:
 
 
 def _unit_vectors(like: Tensor, chunk: int) -> Iterator[tuple[slice, Tensor]]:
-    """The unit vectors of `like`'s space, at most `chunk` at a time: which ones, and [rows, *like.shape]."""
+    """The unit vectors of `like`'s space, at most `chunk` at a time: their indices, and [rows, *like.shape]."""
     for first in range(0, like.numel(), chunk):
         rows = slice(first, min(first + chunk, like.numel()))
         unit = torch.zeros(rows.stop - first, like.numel(), dtype=like.dtype, device=like.device)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from descend.derivatives.products import Product
 
-# A new direction shorter than this many rounding errors of the matrix holds nothing but rounding.
+# A new direction shorter than this many rounding errors of the matrix is nothing but rounding.
 NEGLIGIBLE = 10
 
 
@@ -17,10 +17,10 @@ class Lanczos:
     H q_j = β_{j-1} q_{j-1} + α_j q_j + β_j q_{j+1} (Golub & Van Loan, "Matrix computations", §10.1). Each new vector
     passes Gram-Schmidt twice, against its two predecessors by the recurrence, then against the whole basis; that keeps
     Q orthonormal to rounding (Giraud et al. 2005, "The loss of orthogonality in the Gram-Schmidt process"), so that
-    none but multiple eigenvalues appear more than once. Where the Krylov space is exhausted, a random direction
-    orthogonal to it goes on: that is how the further copies of a multiple eigenvalue are found.
+    only multiple eigenvalues appear more than once. Once the Krylov space is exhausted, the process continues with a
+    random direction orthogonal to it, and so finds the further copies of a multiple eigenvalue.
 
-    Images are divided by a power of two near their size (`unit`), lest their squares leave the range of the dtype.
+    Images are divided by a power of two near their size (`unit`), so that their squares stay in the range of the dtype.
     """
 
     def __init__(self, product: Product, start: Tensor, generator: torch.Generator) -> None:
@@ -54,7 +54,7 @@ class Lanczos:
         return values * self._unit, vectors
 
     def extend(self) -> None:
-        """Take one more product. Not to be called on a complete basis (m = n)."""
+        """Take one more product. Do not call it on a complete basis (m = n)."""
         basis = self._storage[: self.steps + 1]
         current = basis[-1]
         image = self._product(current)

@@ -1,4 +1,4 @@
-"""A matrix too large for the memory is refused with a sentence instead of a killed process."""
+"""Refuses a matrix that does not fit into memory, before the system kills the process."""
 
 import torch
 
@@ -17,5 +17,5 @@ def require_memory(size: int, dtype: torch.dtype, device: torch.device) -> None:
     raise ConfigurationError(
         f"The full matrix of {size:,} parameters has {size**2:,} entries, {needed / 2**30:,.1f} GiB in {dtype}, and "
         f"{free / 2**30:,.1f} GiB are free on {device}. Use HessianProduct, which multiplies by the matrix without "
-        "forming it; spectrum, trace and density need no more than that."
+        "forming it; spectrum, trace and density need only its products."
     )

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-from descend.derivatives.graph import explained, require_twice_differentiable
+from descend.derivatives.graph import autograd_errors_explained, require_twice_differentiable
 from descend.derivatives.series import as_root, decomposed, expand, twice_differentiable
 from descend.errors import ConfigurationError
 
@@ -15,22 +15,22 @@ Pointwise = Callable[[Tensor], Tensor]
 """A function of one number, evaluated at every point of a tensor: entry i of the result depends on point i alone."""
 
 NESTED_UP_TO = 2
-"""The highest order at which nested reverse mode is the faster (benchmarks/orders.py)."""
+"""The highest order at which nested reverse mode is faster (benchmarks/orders.py)."""
 
 
 def derivative(f: Pointwise, order: int) -> Pointwise:
     """f^(order), by the faster of two routes that agree: nested reverse mode up to order 2, a Taylor series beyond.
 
-    Nested differentiation makes a graph that grows two- to threefold with each order, a series costs order². Neither
-    uses forward mode, which nested is silently wrong for several of torch's functions.
+    Nested differentiation makes a graph that grows two- to threefold with each order; a series costs order². Neither
+    uses forward mode, which is silently wrong for several of torch's functions when it is nested.
 
     Args:
         f: maps points [*shape] to values of that shape, each a function of its own point.
         order: ≥ 0.
 
     Returns:
-        A function like `f`. What it returns carries a graph while grad mode is on: it can be differentiated in the
-        points, and in whatever parameters `f` closes over.
+        A function like `f`. Its result carries a graph while grad mode is on: it can be differentiated in the points,
+        and in the parameters that `f` closes over.
 
     Raises:
         ConfigurationError: for a negative order, for values of another shape than the points, and for an operation
@@ -79,13 +79,13 @@ def gradient_of_sum(value: Tensor, points: Tensor, create_graph: bool) -> Tensor
     try:
         (slope,) = torch.autograd.grad(value, points, weights, create_graph=create_graph, allow_unused=True)
     except RuntimeError:
-        with explained():
+        with autograd_errors_explained():
             raise
     return torch.zeros_like(points) if slope is None else slope
 
 
 def right_at_any_order(order: int) -> AbstractContextManager:
-    """A context in which nested differentiation is right: weight norm fails from the second order on, others later."""
+    """A context in which nested differentiation is right: torch's weight norm fails from order 2 on, others later."""
     if order < 2:
         return nullcontext()
     return decomposed() if order > 2 else twice_differentiable()

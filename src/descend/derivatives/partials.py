@@ -1,4 +1,4 @@
-"""Mixed partial derivatives of a network u(points), all those a differential equation asks for in one call."""
+"""Mixed partial derivatives of a network u(points); one call computes all that a differential equation needs."""
 
 from collections.abc import Callable, Iterable
 
@@ -16,7 +16,7 @@ Field = Callable[[Tensor], Tensor]
 
 
 def auto_partials(u: Field, points: Tensor, indices: Iterable[MultiIndex]) -> dict[MultiIndex, Tensor]:
-    """Several partial derivatives of u, by the route that costs less for this set of them.
+    """Several partial derivatives of u, by the route that is cheaper for this set of them.
 
     Nested reverse mode is cheaper up to the second order, and at the third where mixed derivatives need several
     directions; from the fourth on it costs a multiple of the series (benchmarks/high_orders.py).
@@ -24,7 +24,7 @@ def auto_partials(u: Field, points: Tensor, indices: Iterable[MultiIndex]) -> di
     Args:
         u: maps points [n, d] to values [n, outputs].
         points: [n, d].
-        indices: those wanted, each of d numbers ≥ 0; (0, …, 0) is u itself.
+        indices: the derivatives wanted, each of d numbers ≥ 0; (0, …, 0) is u itself.
 
     Returns:
         For each index, [n, outputs]; differentiable in the parameters of u.
@@ -81,7 +81,7 @@ def _direction(ray: MultiIndex, points: Tensor) -> Tensor:
 def _parents(indices: Iterable[MultiIndex]) -> list[MultiIndex]:
     """Every index whose gradient the nested route takes, lower orders first.
 
-    An index is reached by lowering its last entry that is not zero: u_xxt from u_xx, which is often wanted itself.
+    The parent of an index lowers its last entry that is not zero: u_xxt comes from u_xx, which is often wanted itself.
     """
     parents = set()
     for index in indices:

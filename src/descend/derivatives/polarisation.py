@@ -16,7 +16,7 @@ def polarisation(index: MultiIndex) -> dict[MultiIndex, Fraction]:
 
     Kan (2008), From moments of sum to moments of product, J. Multivariate Anal. 99, Proposition 1, with ∂^index for
     the product and (r · ∂)^m = m! c_m(r) for the powers of sums:
-    ∂^α = (1/m!) Σ_v (−1)^|v| Π_i C(α_i, v_i) ((α/2 − v) · ∂)^m over 0 ≤ v ≤ α. Rays that differ by a factor are one.
+    ∂^α = (1/m!) Σ_v (−1)^|v| Π_i C(α_i, v_i) ((α/2 − v) · ∂)^m over 0 ≤ v ≤ α. Rays on the same line are merged.
     """
     order = sum(index)
     if order == 0:

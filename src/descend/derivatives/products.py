@@ -10,8 +10,8 @@ from descend.derivatives.gradient import gradient_graph
 from descend.derivatives.vjp import batched_vjp, vjp
 from descend.types import Loss, Params
 
-# Up to this many parameters a backward pass is calls more than arithmetic, and several vectors share the calls; beyond,
-# one pass for several takes what a pass for each does, and more memory.
+# Up to this many parameters the calls of a backward pass cost more than its arithmetic, and several vectors share the
+# calls. Beyond, one pass for several vectors takes as long as one pass for each, and more memory.
 TINY = 4096
 
 
@@ -31,7 +31,7 @@ class Product(ABC):
         """`each` by one batched pass."""
 
     def each(self, vectors: Tensor) -> Tensor:
-        """The matrix times each row of `vectors` [k, n]; [k, n]. Batched where that is the faster."""
+        """The matrix times each row of `vectors` [k, n]; [k, n]. Batched where that is faster."""
         if self.size <= TINY and len(vectors) > 1:
             return self._at_once(vectors)
         return torch.stack([self(vector) for vector in vectors])
@@ -42,9 +42,10 @@ class HessianProduct(Product):
 
     Reverse over reverse (Pearlmutter 1994, "Fast exact multiplication by the Hessian") with the gradient's graph built
     once and kept, so that each product is one backward through it: 1.1 to 1.4 times a gradient, where a fresh graph
-    each time takes 2.1 to 2.5 and forward over reverse 2.4 to 9. The graph stands on detached copies: writing to the
-    parameters in place spoils it, so build a new product after each step. The Hessian of some parameters with the rest
-    held fixed (a layer's block) is that of `lambda part: f({**params, **part})`.
+    each time takes 2.1 to 2.5 and forward over reverse 2.4 to 9. The graph is that of detached copies, which share the
+    parameters' memory: writing to the parameters in place invalidates it, so build a new product after each step. The
+    Hessian of some parameters with the rest held fixed (a layer's block) is that of `lambda part: f({**params,
+    **part})`.
 
     Raises ConfigurationError where an operation has no second derivative.
     """
@@ -52,7 +53,7 @@ class HessianProduct(Product):
     def __init__(self, f: Loss, params: Params) -> None:
         self._inputs, gradients = gradient_graph(f, params)
         # One vector as the root: autograd checks every root in Python at every call.
-        with torch.enable_grad():  # metrics are called without a graph around them
+        with torch.enable_grad():  # metrics are called with grad mode off
             self._gradient = torch.cat([piece.reshape(-1) for piece in gradients])
         self.size, self.dtype, self.device = len(self._gradient), self._gradient.dtype, self._gradient.device
 

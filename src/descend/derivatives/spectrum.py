@@ -1,4 +1,4 @@
-"""Extreme eigenvalues and eigenvectors of a symmetric matrix known by its products."""
+"""Extreme eigenvalues and eigenvectors of a symmetric matrix that is given by its products with vectors."""
 
 import math
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ from descend.errors import ConfigurationError
 
 # Up to this size a complete basis costs no more products than convergence would, and is exact.
 SMALL = 64
-# An eigenvalue that the start hardly touches comes late, and until then those after it are taken for it. It is likely
-# to have come once as many more pairs as this are known to a tenth: of 240 spectra of trained networks six had missed
-# one without that, and one with it, for 4% more products.
+# If the start has little of an eigenvector, its eigenvalue comes late, and until then the next ones are taken for it.
+# So this many further pairs must be known to a tenth: of 240 spectra of trained networks six missed an eigenvalue
+# without that rule, and one with it, for 4% more products.
 GUARDS, GUARDED_TO = 2, 0.1
-# Products between two looks at the Ritz values, so that their small eigenproblem does not rival a product.
+# Products between two computations of the Ritz values, so that their small eigenproblem costs little beside a product.
 STRIDE = 2
 
 
@@ -31,13 +31,13 @@ class Eigenpairs:
 
 @dataclass(frozen=True)
 class Spectrum:
-    """The eigenpairs that were asked for, and what finding them leaves behind."""
+    """The eigenpairs that were asked for, and the basis in which they were found."""
 
     top: Eigenpairs  # largest first
     bottom: Eigenpairs  # smallest first
     basis: Tensor  # [m, n], orthonormal rows, m = products taken
     basis_values: Tensor  # [m], eigenvalues of the matrix within the basis, ascending, float64 on the CPU
-    remainder: float  # norm of what the matrix maps out of the basis; 0 where that is an invariant subspace
+    remainder: float  # norm of what the matrix maps out of the basis; 0 where the basis spans an invariant subspace
     converged: bool  # whether every pair met the tolerance
 
 
@@ -52,17 +52,17 @@ def spectrum(
 ) -> Spectrum:
     """The `top` algebraically largest and `bottom` smallest eigenpairs of `product`.
 
-    Lanczos until, for every pair asked for, min(r, r²/gap) ≤ tolerance·|θ|: θ is the Ritz value, r its residual
-    ‖Hx - θx‖, gap its distance to the next Ritz value less the residual of that one. The first term bounds the error,
+    Lanczos runs until, for every pair asked for, min(r, r²/gap) ≤ tolerance·|θ|: θ is the Ritz value, r its residual
+    ‖Hx - θx‖, gap its distance to the next Ritz value minus the residual of that one. The first term bounds the error;
     the second does once every eigenvalue nearby has its Ritz value (Parlett, "The symmetric eigenvalue problem",
-    §11.7); of two eigenvalues closer than Lanczos has resolved yet, either may be returned. The next two pairs must be
-    known to a tenth as well, lest one of those asked for be missing still: likely, but no proof. Values below √ε of the
-    largest need no more than the tolerance of that. After `most` products it returns what there is, with `converged`
-    False; up to 64 parameters it always completes the basis, which is exact. A matrix with entries that are not finite
-    has NaN for eigenvalues.
+    §11.7). Of two eigenvalues that Lanczos has not separated yet, either may be returned. The next two pairs must be
+    known to a tenth as well: then a pair asked for is probably not missing, though this is no proof. Values below √ε of
+    the largest are held to the tolerance of √ε times the largest. After `most` products the function returns the pairs
+    it has, with `converged` False. Up to 64 parameters it always completes the basis, which is exact. A matrix with
+    entries that are not finite has NaN for eigenvalues.
 
-    `start` [n] (Gaussian by default) may be the sum of the vectors found a few steps earlier, which saves products. Of
-    a multiple eigenvalue one copy is sure to be found; the others only once the Krylov space is exhausted.
+    `start` [n] (Gaussian by default) may be the sum of the vectors found a few steps earlier, which saves products. One
+    copy of a multiple eigenvalue is sure to be found; the others only once the Krylov space is exhausted.
 
     Raises ConfigurationError where more pairs are asked for than there are.
     """

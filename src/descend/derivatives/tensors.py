@@ -13,10 +13,10 @@ from descend.types import Loss, Params
 from descend.vectors import numel
 
 LARGEST = 2**22
-"""Entries; laying them out takes 8 · order bytes for each."""
+"""Most entries of a tensor; laying them out takes 8 · order bytes for each."""
 
 CHUNK = 128
-"""Rows to one batched backward pass."""
+"""Rows in one batched backward pass."""
 
 
 def derivative_tensor(f: Loss, params: Params, order: int) -> Tensor:
@@ -24,7 +24,7 @@ def derivative_tensor(f: Loss, params: Params, order: int) -> Tensor:
 
     Nested reverse mode on a kept graph, batched: a series would need a direction for each entry. By symmetry only
     entries with i ≤ j ≤ … are differentiated, which divides the work by up to order!. Fused layer and batch
-    normalisations, whose third derivatives torch has wrong, are computed from sums and products.
+    normalisations are computed from sums and products, because torch's third derivatives of them are wrong.
 
     Args:
         f: a scalar function.
@@ -63,7 +63,7 @@ def _check(size: int, order: int) -> None:
 
 
 def _differentiated(entries: Tensor, inputs: list[Tensor], order: int, create_graph: bool) -> Tensor:
-    """From the entries with i_1 ≤ … ≤ i_order, in lexicographic order, those with one more index."""
+    """Differentiate the entries with i_1 ≤ … ≤ i_order, in lexicographic order, to those with one more index."""
     unit = torch.eye(len(entries), dtype=entries.dtype, device=entries.device)
     blocks = [batched_vjp([entries], inputs, [rows], create_graph) for rows in unit.split(CHUNK)]
     rows = torch.cat([torch.cat([piece.reshape(len(piece), -1) for piece in block], 1) for block in blocks])

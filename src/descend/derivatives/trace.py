@@ -1,4 +1,4 @@
-"""Trace and Frobenius norm of a symmetric matrix known by its products, with the errors of the estimates."""
+"""Trace and Frobenius norm of a symmetric matrix that is given by its products, with the errors of the estimates."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from descend.errors import ConfigurationError
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number known up to chance."""
+    """A number estimated from random samples."""
 
     value: float
     error: float  # standard error; 0 where the value is exact
@@ -28,17 +28,17 @@ class Moments:
 
 
 def moments(product: Product, generator: torch.Generator, probes: int = 10, known: Spectrum | None = None) -> Moments:
-    """Trace and squared Frobenius norm of `product`, from `probes` products and what is `known` of its spectrum.
+    """Trace and squared Frobenius norm of `product`, from `probes` products and the `known` part of its spectrum.
 
     tr H = tr QHQᵀ + E zᵀHz and ‖H‖² = ‖HQᵀ‖² + E ‖Hz‖², where Q [m, n] is the basis that Lanczos built (no products
     are needed there) and z a Rademacher vector projected on its complement (Hutchinson 1990; the split is that of
     Hutch++, Meyer et al. 2021, with the Krylov space as the sketch: it holds the large eigenvalues already). The
-    standard errors come from the spread over the probes. Where the basis is complete nothing is left to estimate.
+    standard errors come from the spread over the probes. With a complete basis nothing is left to estimate.
 
     Raises ConfigurationError for fewer than two probes, which have no spread.
     """
     if probes < 2:
-        raise ConfigurationError(f"{probes} probes have no spread to tell the error by. Ask for at least 2.")
+        raise ConfigurationError(f"{probes} probes have no spread to measure the error by. Ask for at least 2.")
     inner_trace, inner_norm = 0.0, 0.0
     if known is not None:
         inner_trace = float(known.basis_values.sum())

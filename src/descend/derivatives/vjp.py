@@ -1,11 +1,11 @@
-"""Vector-Jacobian products over a kept graph: the one call of autograd that every derivative here is made of."""
+"""Vector-Jacobian products over a kept graph: every derivative here is built on this one call of autograd."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from descend.derivatives.graph import explained
+from descend.derivatives.graph import autograd_errors_explained
 from descend.graph.recorder import is_recorded
 
 
@@ -21,7 +21,7 @@ def vjp(
     if not connected:
         return [torch.zeros_like(value) for value in inputs]
     roots, seeds = zip(*connected, strict=True)
-    with explained():
+    with autograd_errors_explained():
         return list(
             torch.autograd.grad(
                 roots, inputs, seeds, retain_graph=True, create_graph=create_graph, materialize_grads=True
@@ -34,8 +34,8 @@ def batched_vjp(
 ) -> list[Tensor]:
     """`vjp` for k vectors at once: each vector [k, *output.shape], each result [k, *input.shape].
 
-    One backward batched by vmap, or one backward a vector where vmap refuses an operation (group norm, in-place
-    writes in a custom backward). Where operations are being recorded always the latter: vmap's own rules write in
+    One backward pass batched by vmap; or one pass for each vector where vmap refuses an operation (group norm, in-place
+    writes in a custom backward). While operations are recorded it is always the latter: vmap's own rules write in
     place, which a second vmap over the graph would refuse.
     """
     connected = [(output, vector) for output, vector in zip(outputs, vectors, strict=True) if output.requires_grad]
@@ -52,7 +52,7 @@ def batched_vjp(
                 allow_unused=True,
             )
         except RuntimeError:
-            pass  # either vmap refuses, or there is no such derivative: the loop below knows which
+            pass  # either vmap refuses, or there is no such derivative: the loop below finds out which
         else:
             count = (len(seeds[0]),)
             return [

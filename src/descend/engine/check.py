@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from descend.derivatives.directional import taylor
-from descend.derivatives.graph import complete, explained
+from descend.derivatives.graph import autograd_errors_explained, require_complete_gradients
 from descend.devices import is_failure, is_out_of_memory
 from descend.engine.experiment import Experiment
 from descend.engine.losses import Evaluation, LossGradients, total
@@ -115,7 +115,7 @@ def gradients_at(found: LossGradients, objective: str) -> Params:
         ConfigurationError: where a custom backward returns None, or another shape, or raises.
     """
     guarded = users_code(f"The gradient of {objective}", "correct the backward it comes from", found.values.device)
-    with guarded, complete(found.losses.values()), explained():
+    with guarded, require_complete_gradients(found.losses.values()), autograd_errors_explained():
         return found.combined(torch.ones_like(found.values))
 
 

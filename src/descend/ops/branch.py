@@ -14,7 +14,7 @@ class Branch(Op):
 
     y′ = 1/x or 1, y″ = −1/x² or 0. A Python `if` would serve one x; `torch.where` serves every element and run at
     once. It evaluates both sides, and its gradient multiplies the side not taken by 0, which is NaN where that side
-    is infinite: so the logarithm is given 1 in place of any x that is not its own.
+    is infinite: so the logarithm gets 1 in place of every x that takes the other side.
     """
 
     @property

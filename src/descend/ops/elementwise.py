@@ -10,8 +10,8 @@ from torch import Tensor
 class Elementwise(torch.autograd.Function):
     """y = forward(x, *constants) with dy/dx = derivative(x, y, *constants), in reverse and in forward mode.
 
-    A subclass gives these two, as static methods. `derivative` is made of differentiable torch operations on its
-    arguments, never of numbers kept from `forward`: so it is itself differentiated, and every further order follows.
+    A subclass gives these two, as static methods. `derivative` uses differentiable torch operations on its
+    arguments, never numbers kept from `forward`: autograd differentiates it again, which gives every higher order.
     It may be constant in x, of shape []. The constants, tensors of shape [], receive no gradient.
     """
 

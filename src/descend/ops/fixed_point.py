@@ -10,7 +10,7 @@ from descend.ops.elementwise import Elementwise
 from descend.ops.op import Op, scalar_like
 
 NEWTON_STEPS = 24
-"""Enough for |weight| ≤ 1 − 1e-6: some 17 by a third each into the quadratic region, then five that double digits."""
+"""Enough for |weight| ≤ 1 − 1e-6: some 17 steps take off a third each, then five double the digits."""
 
 
 class _FixedPoint(Elementwise):

@@ -12,7 +12,9 @@ from descend.ops.op import Op, scalar_like
 
 class _ClipGradient(torch.autograd.Function):
     generate_vmap_rule = True
-    declines_series = "its backward clips, and what is clipped is no derivative. Ask for orders up to 2, or another op."
+    declines_series = (
+        "its backward clips, and a clipped gradient is no derivative. Ask for orders up to 2, or another op."
+    )
 
     @staticmethod
     def forward(x: Tensor, limit: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from descend.ops.op import Op, scalar_like
 
 @dataclass(frozen=True)
 class GradientReversal(Op):
-    """y = x; its derivative is taken to be −`strength`: what follows is minimised, what comes before maximises it.
+    """y = x; its derivative is taken to be −`strength`: layers after it minimise the loss, layers before maximise it.
 
     Ganin & Lempitsky 2015, "Unsupervised Domain Adaptation by Backpropagation", section 3, where strength is λ.
     """

@@ -1,4 +1,4 @@
-"""A loop whose length and body depend on data: what the guide's chapter 5.1 means to show."""
+"""A loop whose length and body depend on data, which chapter 5.1 of the guide means to show."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from descend.ops.op import Op
 class Loop(Op):
     """y = Σ (x − i)² over the integers 0 ≤ i < x, of which at most `limit`; y′ = Σ 2(x − i), y″ jumps at integers.
 
-    The guide sums i² over i < x for an integer x: x only bounds that loop, so there is no gradient to be had. Here
+    The guide sums i² over i < x for an integer x: x only bounds that loop, so there is no gradient. Here
     x is in the body too. At x = 5 the derivative is 30, the number that the guide prints.
 
     Written for one x the loop would be `while i < x`. As each element (and each run of a batch) has a length of its

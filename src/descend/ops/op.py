@@ -1,4 +1,4 @@
-"""The contract of an op: one function of a tensor, element by element, whose derivative may be of one's own making."""
+"""The contract of an op: one function of a tensor, element by element, whose derivative may be written by hand."""
 
 from abc import ABC, abstractmethod
 from typing import ClassVar
@@ -11,8 +11,8 @@ class Op(ABC):
     """An elementwise function x ↦ y of any shape, dtype and device, which y keeps.
 
     Subclasses are frozen dataclasses whose fields are hyperparameters, constants of the derivative; a field annotated
-    `float` may hold a tensor of shape [] where runs that differ in it are batched. What an op cannot do by design, it
-    declares in a sentence, and the contract tests hold it to that sentence.
+    `float` may hold a tensor of shape [] where runs that differ in it are batched. An op declares in a sentence
+    what it cannot do by design, and the contract tests check that sentence.
     """
 
     domain: ClassVar[tuple[float, float]] = (-3.0, 3.0)

@@ -10,7 +10,7 @@ from descend.ops.op import Op
 
 @dataclass(frozen=True)
 class ReLU(Op):
-    """y = max(x, 0), with derivative 0 at 0, as `torch.relu` has it."""
+    """y = max(x, 0), with derivative 0 at 0, as in `torch.relu`."""
 
     @property
     def kinks(self) -> tuple[float, ...]:

@@ -13,8 +13,8 @@ from descend.ops.op import Op, scalar_like
 class SmoothAbs(Op):
     """y = √(x² + `width`²), at most `width` above |x|, with y″ = 1/width at 0.
 
-    Charbonnier et al. 1994, "Two deterministic half-quadratic regularization algorithms for computed imaging". As a
-    hypotenuse, so that no x overflows.
+    Charbonnier et al. 1994, "Two deterministic half-quadratic regularization algorithms for computed imaging". Computed
+    by `torch.hypot`, so that no x overflows.
     """
 
     width: float = 0.1

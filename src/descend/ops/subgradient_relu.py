@@ -24,8 +24,8 @@ class _SubgradientReLU(Elementwise):
 class SubgradientReLU(Op):
     """y = max(x, 0), with derivative `at_zero` at 0: any number in [0, 1] is a subgradient there.
 
-    0 is the one of least norm, and torch's; on what the choice does to training see Bertoin et al. 2021, "Numerical
-    influence of ReLU'(0) on backpropagation", section 3.
+    0 has the least norm and is torch's choice; on the effect of the choice on training see Bertoin et al. 2021,
+    "Numerical influence of ReLU'(0) on backpropagation", section 3.
     """
 
     at_zero: float = 0.0

@@ -1,6 +1,6 @@
 """Truncated Taylor arithmetic: ordinary torch code, evaluated on series instead of numbers."""
 
-from descend.derivatives.series import (  # noqa: F401, each enters its rules
+from descend.derivatives.series import (  # noqa: F401, each registers its rules
     activations,
     arithmetic,
     elementwise,

@@ -19,7 +19,7 @@ def may_write() -> bool:
 
 
 def sum_of_products(terms: Iterable[Term]) -> Tensor:
-    """Σ c a b, of one term or more, in a tensor of its own. A first weight of 1 saves a pass."""
+    """Σ c a b, of one term or more, in a new tensor. A first weight of 1 saves a pass."""
     (c, a, b), *rest = terms
     total, writes = a * b if c == 1 else (a * b).mul_(c), may_write()
     for c, a, b in rest:

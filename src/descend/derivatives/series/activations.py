@@ -1,4 +1,4 @@
-"""Activations of neural networks, said over again in functions that have a series."""
+"""Activations of neural networks, rewritten in functions that have a series."""
 
 import math
 
@@ -95,7 +95,7 @@ def logsumexp(x: Tensor, dim: int | tuple[int, ...], keepdim: bool = False) -> T
 
 @decomposition(*functions_named("softmax"))
 def softmax(x: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
-    """eˣ / Σ eˣ along an axis; torch's own choice of one is left to torch."""
+    """eˣ / Σ eˣ along an axis; dim=None is left to torch."""
     if dim is None:
         return NotImplemented
     x = x if dtype is None else x.to(dtype)
@@ -105,7 +105,7 @@ def softmax(x: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torc
 
 @decomposition(*functions_named("log_softmax"))
 def log_softmax(x: Tensor, dim: int | None = None, _stacklevel: int = 3, dtype: torch.dtype | None = None) -> Tensor:
-    """x − logsumexp(x) along an axis; torch's own choice of one is left to torch."""
+    """x − logsumexp(x) along an axis; dim=None is left to torch."""
     if dim is None:
         return NotImplemented
     x = x if dtype is None else x.to(dtype)

@@ -1,4 +1,4 @@
-"""A second route to the coefficients of a series: its values at a few points."""
+"""Checks the coefficients of a series against the function's values at a few points."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -14,22 +14,23 @@ from descend.graph.recorder import unrecorded
 
 RADII = (0.2, 0.05, 0.0125)
 MORE = 6
-"""Points beyond the order: the degree of the polynomial through the values."""
+"""How many points more than the order: the degree of the interpolating polynomial is order + MORE."""
 CERTAIN = 20.0
-"""How many times its own uncertainty an estimate must lie away, to be believed."""
+"""A coefficient counts as wrong only if it is off by this many times the uncertainty of its estimate …"""
 SHARE = 1e-4
-"""Share of a coefficient by which it must be off at least."""
+"""… and by this share of its size."""
 
 
 def require_agreement(name: str, values: Callable[[Tensor, float], Any], found: Any, order: int) -> None:
-    """Raise ConfigurationError where coefficients [m, *shape] are not those of the function that has `values`(t, 1).
+    """Raise ConfigurationError where coefficients [m, *shape] are not those of the function t -> `values`(t, 1).
 
-    A polynomial is put through values at Chebyshev's points within each of three radii. Its coefficients count where
-    those of two radii agree far better with each other than with what was found, and rounding accounts for no more;
-    where they don't nothing is said.
+    A polynomial interpolates the values at Chebyshev's points within each of three radii. A coefficient is wrong where
+    the polynomials of two radii agree far better with each other than with what was found, and rounding does not
+    explain the difference. Where they do not agree nothing is raised.
 
     Args:
-        values: the function at t, its arguments multiplied by a number near 1, which shows what their rounding does.
+        values: (t, factor) -> the function at t, its arguments multiplied by `factor`; a factor near 1 shows how much
+            their rounding changes.
     """
     rows = _floating(found)
     if all(len(y) == 1 for y in rows):
@@ -37,14 +38,14 @@ def require_agreement(name: str, values: Callable[[Tensor, float], Any], found: 
     with unrecorded(), torch.no_grad():
         try:
             estimates = [_coefficients(values, rows, radius, order) for radius in RADII]
-        except Exception:  # near the point the function cannot be evaluated: then it is not checked
+        except Exception:  # the function cannot be evaluated near the point, so it is not checked
             return
         for place, y in enumerate(rows):
             tried = [each[place] for each in estimates]
             wrong = _first_wrong(y.detach(), tried, order)
             if wrong is not None:
                 raise ConfigurationError(
-                    f"{name} has no Taylor rule, and torch's own derivative of order {wrong} is not that of its values "
+                    f"{name} has no Taylor rule, and torch's own derivative of order {wrong} disagrees with its values "
                     "here. Ask for a lower order, or write the function with other operations."
                 )
 
@@ -52,9 +53,9 @@ def require_agreement(name: str, values: Callable[[Tensor, float], Any], found: 
 def _coefficients(
     values: Callable[[Tensor, float], Any], like: list[Tensor], radius: float, order: int
 ) -> list[tuple[Tensor, Tensor]]:
-    """Of every output, the first order + 1 coefficients of the polynomial through its values within a radius.
+    """For every output, the first order + 1 coefficients of the polynomial through its values within a radius.
 
-    Beside each stands by how much it may be off because values and arguments are rounded.
+    Each comes with the error that the rounding of values and arguments may cause.
     """
     degree = order + MORE
     points = np.cos((2 * np.arange(degree + 1) + 1) * np.pi / (2 * degree + 2))

@@ -41,11 +41,11 @@ def add(t: Variable, a: Tensor | float, other: Tensor | float, *, alpha: float =
             first, second = second, first
         n = second.shape[0]
         return t.series(torch.cat([first[:n] + second, first[n:]]) if n < first.shape[0] else first + second)
-    return _add_constant(t, *t.apart(a, other))
+    return _add_constant(t, *t.series_and_constant(a, other))
 
 
 def _add_constant(t: Variable, series: Series, constant: Tensor | float) -> Tensor:
-    """x_0 moved by adding rows (constant, 0, 0, …): its gradient is one sum, where that of a slice is three copies."""
+    """Add the rows (constant, 0, 0, …): the gradient is one sum, while that of changing a slice is three copies."""
     rows = series.coefficients
     if not isinstance(constant, Tensor):
         constant = rows.new_full((), constant)
@@ -78,7 +78,7 @@ def multiply(t: Variable, a: Tensor | float, other: Tensor | float) -> Tensor:
     """A convolution of coefficients, or a scaling by a constant."""
     if t.owns(a) and t.owns(other):
         return t.series(convolve(*paired_rows(t, a, other), t.order))
-    series, constant = t.apart(a, other)
+    series, constant = t.series_and_constant(a, other)
     return t.series(_rows_for(series, constant) * constant)
 
 
@@ -89,7 +89,7 @@ def divide(t: Variable, a: Tensor | float, other: Tensor | float, *, rounding_mo
         return torch.div(t.constant_term(a), t.constant_term(other), rounding_mode=rounding_mode)
     if t.owns(other):
         return a * torch.reciprocal(other)
-    series, constant = t.apart(a, other)
+    series, constant = t.series_and_constant(a, other)
     return t.series(_rows_for(series, constant) / constant)
 
 
@@ -100,7 +100,7 @@ def divide_into(a: Tensor, other: Tensor | float) -> Tensor:
 
 
 def _rows_for(series: Series, constant: Any) -> Tensor:
-    """Coefficients with axes enough for `constant` to broadcast against them, in torch's promoted dtype."""
+    """Coefficients with enough axes for `constant` to broadcast against them, in torch's promoted dtype."""
     if not isinstance(constant, Tensor):
         return series.coefficients
     return with_axes(series.coefficients, constant.dim()).to(torch.result_type(series, constant))
@@ -108,9 +108,9 @@ def _rows_for(series: Series, constant: Any) -> Tensor:
 
 @primitive(*functions_named("pow", "__pow__"))
 def power_rule(t: Variable, base: Tensor | float, exponent: Tensor | float) -> Tensor:
-    """base^exponent. A whole number multiplies, so that base = 0 is no singularity; a series goes by exp and log."""
+    """base^exponent: by products for whole numbers, so that 0 is no singularity; by exp and log for a series."""
     if not isinstance(exponent, Tensor):
-        series, _ = t.apart(base, exponent)
+        series, _ = t.series_and_constant(base, exponent)
         if float(exponent).is_integer():
             return _whole_power(series, int(exponent))
         return t.series(elementary.power_function(float(exponent))(series.coefficients, t.order)[0])
@@ -127,11 +127,11 @@ def power_rule(t: Variable, base: Tensor | float, exponent: Tensor | float) -> T
 
 
 FEW = 8
-"""Different exponents of one tensor that are worth a power each."""
+"""Up to this many different exponents in one tensor, each is raised by a power of its own."""
 
 
 def _few_constants(exponent: Tensor) -> list[float]:
-    """The different numbers that a constant tensor holds, if they are few and whole; none where they are not known."""
+    """The different numbers that a constant tensor holds, if they are few and whole; [] where they are not known."""
     if type(exponent) is not Tensor or exponent.requires_grad or is_recorded():
         return []
     if in_transform() or exponent.is_complex():
@@ -141,7 +141,7 @@ def _few_constants(exponent: Tensor) -> list[float]:
 
 
 def _whole_power(base: Tensor, exponent: int) -> Tensor:
-    """By squaring, in about 2 log2(exponent) products."""
+    """base^exponent by repeated squaring, in about 2 log2(exponent) products."""
     if exponent < 0:
         return torch.reciprocal(_whole_power(base, -exponent))
     if exponent == 0:
@@ -154,7 +154,7 @@ def _whole_power(base: Tensor, exponent: int) -> Tensor:
 
 @decomposition(*functions_named("__rpow__"))
 def power_of(exponent: Tensor, base: Tensor | float) -> Tensor:
-    """base^exponent, arguments the other way round."""
+    """base^exponent, with the arguments swapped."""
     return torch.pow(base, exponent)
 
 

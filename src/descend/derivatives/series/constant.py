@@ -13,7 +13,7 @@ METADATA = {
     *map(getter, _PROPERTIES),
     *functions_named(*_SHAPE, *_DTYPE),
 }
-"""Answered by the shape, dtype and device of x_0."""
+"""Answered from the shape, dtype and device of x_0."""
 
 _STEPS = ("sign", "sgn", "signbit", "floor", "ceil", "round", "trunc", "fix", "heaviside", "floor_divide")
 _ORDER = ("argmax", "argmin", "argsort", "searchsorted", "bucketize", "count_nonzero", "nonzero")
@@ -35,4 +35,4 @@ CONSTANT = {
     getter("data"),
     *functions_named("detach", *_STEPS, *_ORDER, *_COMPARISONS, *_TESTS, *_PYTHON, *_NEW),
 }
-"""Carried out on x_0 alone: piecewise constant, no derivative where one exists, or detached by intent."""
+"""Computed on x_0 alone: piecewise constant functions, whose derivative is 0, and functions that detach on purpose."""

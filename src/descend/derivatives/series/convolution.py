@@ -1,7 +1,7 @@
 """Products of truncated series, c_k = Σ_j a_j b_{k−j} (Griewank & Walther, Evaluating Derivatives, Table 13.1).
 
 The adjoint of a product is a correlation, and the adjoint of a correlation is made of both again. Written as a pair of
-autograd functions they cost a backward pass two such sums, where autograd would unroll every term.
+autograd functions, a backward pass costs two such sums; autograd by itself would unroll every term.
 """
 
 from typing import Any
@@ -18,7 +18,7 @@ def convolve(a: Tensor, b: Tensor, order: int) -> Tensor:
     """The product of two series, rows beyond `order` left out.
 
     Args:
-        a: [m, *shape], x_k in row k; rows that are absent are zero.
+        a: [m, *shape], x_k in row k; missing rows are zero.
         b: [n, *shape], of the same shape and dtype.
 
     Returns:

@@ -1,10 +1,10 @@
 """A user's autograd.Function applied to a series: its own backward, differentiated again, gives the coefficients.
 
-Function.apply does not take part in torch's function protocol. Left to itself it would run the user's forward on the
-series, operation by operation, and ignore the user's backward: silently wrong for a straight-through estimator.
+Function.apply bypasses torch's function protocol. Without this file it would run the user's forward on the series,
+operation by operation, and ignore the user's backward: silently wrong for a straight-through estimator.
 
-A Function whose backward is not linear in the gradient it is given is no derivative of anything, and has no series. It
-says so in `declines_series`, a sentence.
+A Function whose backward is not linear in its incoming gradient is not the derivative of any function, so it has no
+series. Such a Function says so in a sentence, `declines_series`.
 """
 
 from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ def _named(cls: Any) -> Callable:
 
 @contextmanager
 def custom_functions_intercepted() -> Iterator[None]:
-    """Within it, `apply` of every autograd.Function, even one bound earlier, sends series to nested differentiation."""
+    """In this context `apply` of every autograd.Function, even one bound earlier, differentiates series by nesting."""
     before = SingleLevelFunction.__dict__.get("apply")
     SingleLevelFunction.apply = classmethod(_apply)
     try:

@@ -1,4 +1,4 @@
-"""Torch's elementwise functions that have a recurrence of their own, each beside the function that computes it."""
+"""Torch's elementwise functions that have a recurrence of their own, each with the function that computes it."""
 
 import math
 from collections.abc import Callable
@@ -80,7 +80,7 @@ def hypot(a: Tensor, b: Tensor) -> Tensor:
 
 @decomposition(*functions_named("logaddexp"))
 def logaddexp(a: Tensor, b: Tensor) -> Tensor:
-    """log(eᵃ + eᵇ), the greater of both and what the other adds: no e is raised to a positive number."""
+    """log(eᵃ + eᵇ) = max(a, b) + log(1 + e^(−|a − b|)), in which no exponent is positive."""
     above = a > b
     return torch.where(above, a, b) + torch.log1p(torch.exp(torch.where(above, b - a, a - b)))
 
@@ -93,7 +93,7 @@ def logaddexp2(a: Tensor, b: Tensor) -> Tensor:
 
 @primitive(*functions_named("softplus"))
 def softplus_rule(t: Variable, x: Series, beta: float = 1, threshold: float = 20) -> Tensor:
-    """log(1 + e^(βx)) / β, and x itself where βx > threshold, as torch has it."""
+    """log(1 + e^(βx)) / β, and x itself where βx > threshold, as in torch."""
     scaled = beta * x
     smooth = t.series(elementary.softplus(t.rows(scaled), t.order)[0]) / beta
     return torch.where(scaled > threshold, x, smooth)

@@ -1,4 +1,4 @@
-"""What happens to a torch function without a rule: nested differentiation, of that function only."""
+"""Nested differentiation of a torch function without a rule, and of that function only."""
 
 import math
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def refuse_in_place(func: Callable, kwargs: dict[str, Any]) -> None:
     name = getattr(func, "__name__", "")
     if name == "backward":
         raise ConfigurationError(
-            "backward() was called on a Taylor series. Use torch.autograd.grad, which leaves .grad."
+            "backward() was called on a Taylor series. Use torch.autograd.grad, which does not write to .grad."
         )
     operator = name in {"__setitem__", "__iadd__", "__isub__", "__imul__", "__itruediv__", "__idiv__", "__ipow__"}
     if (
@@ -49,13 +49,13 @@ def differentiate_nested(
     every entry of the k-th derivative at once. Its cost doubles or triples with each order. Piecewise constant and
     integer results stay constants.
 
-    The coefficients are held to the values of `func` along t.
+    The coefficients are checked against the values of `func` along t.
 
     Args:
-        own_derivative: whether `func` is a custom Function, whose derivative may be meant to be another.
+        own_derivative: whether `func` is a custom Function, whose derivative may differ from its values on purpose.
 
     Raises:
-        ConfigurationError: naming `func`, where torch cannot differentiate it `t.order` times, or not rightly.
+        ConfigurationError: names `func`, where torch cannot differentiate it `t.order` times, or gets it wrong.
     """
 
     if in_transform():
@@ -83,7 +83,7 @@ def differentiate_nested(
         ) from error
     if (
         not own_derivative and _checkable(args, kwargs) and torch.equal(state, torch.get_rng_state())
-    ):  # what draws is another each time
+    ):  # a function that draws has another value each time
         require_agreement(name_of(func), lambda step, factor: _at(t, func, args, kwargs, step, factor), found, t.order)
     return pytree.tree_map(lambda y: t.series(y) if isinstance(y, Tensor) else y, found)
 
@@ -98,7 +98,7 @@ def _at(t: Any, func: Callable, args: tuple, kwargs: dict[str, Any], step: Tenso
 
 
 def _checkable(args: tuple, kwargs: dict[str, Any]) -> bool:
-    """Whether a function can be evaluated elsewhere: its arguments are values, and draw nothing."""
+    """Whether a function can be evaluated at other points: its arguments hold values, and no generator."""
     every = _leaves((args, kwargs))
     drawing = any(isinstance(each, torch.Generator) for each in every)
     rows = [getattr(each, "coefficients", each) for each in every if isinstance(each, Tensor)]
@@ -119,7 +119,7 @@ def _horner(rows: Tensor, s: Tensor) -> Tensor:
 def _coefficients(y: Tensor, s: Tensor, order: int) -> Tensor:
     if not y.requires_grad:
         return y[None]
-    require_twice_differentiable(y)  # for the first derivative too, which is taken by differentiating it in the weights
+    require_twice_differentiable(y)  # even the first derivative differentiates twice, in s and in the weights
     weights = torch.ones_like(y, requires_grad=True)
     phi = (weights * y).sum()
     rows = [y]

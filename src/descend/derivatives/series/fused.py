@@ -1,4 +1,4 @@
-"""Torch's fused functions from operations that can be differentiated any number of times, for the nested routes."""
+"""Torch's fused functions, rewritten in operations that can be differentiated any number of times, for nesting."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -25,10 +25,10 @@ from descend.graph.compat import fused_weight_norm
 
 @contextmanager
 def decomposed() -> Iterator[None]:
-    """Within it, normalisations and attention are computed from elementary operations, whoever calls them.
+    """In this context normalisations and attention are computed from elementary operations, whoever calls them.
 
-    Layer, batch and instance normalisation are wrong from the third derivative on as torch has them; group
-    normalisation is right but refuses to be differentiated in batches, and fused attention to be twice.
+    Torch's layer, batch and instance normalisation are wrong from the third derivative on. Its group normalisation is
+    right but cannot be differentiated in batches, and its fused attention cannot be differentiated twice.
     """
     with sdpa_kernel(SDPBackend.MATH), _Replaced(FROM_THE_SECOND | FROM_THE_THIRD):
         yield
@@ -36,10 +36,10 @@ def decomposed() -> Iterator[None]:
 
 @contextmanager
 def twice_differentiable() -> Iterator[None]:
-    """Within it, what torch has wrong from the second derivative on is computed otherwise, or refused.
+    """In this context functions that torch differentiates wrongly from order 2 on are rewritten, or refused.
 
-    Weight normalisation is said over again. Spectral normalisation in training holds the singular vectors constant,
-    which is right to the first order alone; what its second derivative is depends on how far they have converged.
+    Weight normalisation is rewritten. Spectral normalisation in training is refused: it holds the singular vectors
+    constant, which is right to the first order alone, and its second derivative depends on how far they have converged.
     """
     with _Replaced(FROM_THE_SECOND):
         yield
@@ -66,7 +66,7 @@ class _Replaced(TorchFunctionMode):
         return result
 
     def _refuse_power_iteration(self, func: Callable, args: tuple, kwargs: dict[str, Any]) -> None:
-        """Raise for the image of a vector, by a matrix that is differentiated, that is kept for the next iteration."""
+        """Raise where the product of a differentiated matrix and a vector is normalised for the next iteration."""
         if func is F.normalize and kwargs.get("out") is not None and any(args[0] is image for image in self._images):
             raise ConfigurationError(
                 "A second derivative was asked for through spectral_norm in training, which holds the singular vectors "
@@ -76,12 +76,12 @@ class _Replaced(TorchFunctionMode):
 
 
 def _differentiated(x: Tensor) -> bool:
-    with torch.enable_grad():  # without it, a series answers as a constant
+    with torch.enable_grad():  # with grad mode off a series counts as a constant
         return x.requires_grad
 
 
 FROM_THE_SECOND: dict[Callable, Callable] = {fused_weight_norm: weight_norm}
-"""By torch's function, what is called in its place from the second derivative on; other files add theirs."""
+"""For each of torch's functions, the one called in its place from the second derivative on; other files add theirs."""
 FROM_THE_THIRD: dict[Callable, Callable] = {
     F.layer_norm: layer_norm,
     torch.layer_norm: layer_norm,
@@ -92,4 +92,4 @@ FROM_THE_THIRD: dict[Callable, Callable] = {
     F.instance_norm: instance_norm,
     torch.instance_norm: instance_norm_reordered,
 }
-"""From the third on, besides those."""
+"""The same from the third derivative on, in addition."""

@@ -12,7 +12,7 @@ from descend.graph.compat import is_batched
 
 
 class GraphWanted(Exception):
-    """A function differentiates within itself by what is expanded: it is to be evaluated again, with a graph."""
+    """The function differentiates by the expanded tensors within itself: it must be evaluated again, with a graph."""
 
 
 @primitive(torch.autograd.grad)
@@ -37,7 +37,7 @@ def grad(
     phi = sum((y if v is None else y * v).sum() for y, v in zip(outputs, weights, strict=True))
     if is_grads_batched or any(is_batched(row) for row in t.rows(phi).unbind(0)):
         raise ConfigurationError(
-            "A Taylor series cannot be differentiated in batches (is_grads_batched, jacrev). Loop."
+            "A Taylor series cannot be differentiated in batches (is_grads_batched, jacrev). Use a loop."
         )
     leaves = [x.coefficients if t.owns(x) else x for x in inputs]
     if any(not leaf.requires_grad for leaf in leaves) and not t.followed:
@@ -63,12 +63,12 @@ def _series(t: Variable, x: Tensor, column: tuple[Tensor | None, ...], materiali
 
 @primitive(getter("requires_grad"))
 def requires_grad(t: Variable, x: Tensor) -> bool:
-    """Always: to code that asks before it detaches, a series is something differentiated."""
+    """Always True: to code that asks before it detaches, a series is something to differentiate."""
     return True
 
 
 def as_root(x: Tensor) -> Tensor:
-    """x, if it carries a graph that autograd can go back to; else its values, as the beginning of one."""
+    """x, if it carries a graph that autograd can follow back; else its values, as the root of a new graph."""
     if isinstance(x, Series):
         return x.variable.series(as_root(x.coefficients))
     return x if x.requires_grad else x.detach().requires_grad_()

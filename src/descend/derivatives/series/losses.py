@@ -1,4 +1,4 @@
-"""Loss functions of torch.nn.functional, said over again in functions that have a series."""
+"""Loss functions of torch.nn.functional, rewritten in functions that have a series."""
 
 from collections.abc import Callable
 from typing import Any
@@ -52,7 +52,7 @@ def smooth_l1_loss(x: Tensor, target: Tensor, *, reduction: str = "mean", beta: 
 def binary_cross_entropy(
     x: Tensor, target: Tensor, *, weight: Tensor | None = None, reduction: str = "mean", **_: Any
 ) -> Tensor:
-    """−target log x − (1 − target) log(1 − x), each logarithm at least −100, as torch has it."""
+    """−target log x − (1 − target) log(1 − x), each logarithm at least −100, as in torch."""
     present, absent = (torch.clamp(log, min=-100) for log in (torch.log(x), torch.log1p(-x)))
     loss = -target * present - (1 - target) * absent
     return _reduced(loss if weight is None else loss * weight, reduction)

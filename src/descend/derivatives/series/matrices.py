@@ -82,7 +82,7 @@ def slogdet(t: Variable, a: Series) -> Any:
 
 @primitive(*functions_named("logdet"))
 def logdet(t: Variable, a: Series) -> Tensor:
-    """log det A; NaN where the determinant is negative, as torch has it."""
+    """log det A; NaN where the determinant is negative, as in torch."""
     sign, logarithm = _slogdet(t, a)
     return torch.where(sign < 0, torch.nan, logarithm)
 

@@ -1,9 +1,9 @@
 """Normalisation layers in sums and products.
 
 Torch's fused layer and batch normalisation give wrong derivatives from the third on, even by nested reverse mode
-(pytorch#175754, #186256; 42 to 93% off). Said over again they are right in every order, so these definitions serve
-the series and nested differentiation too (`fused.py`). They leave running statistics alone: to look at a derivative
-must not change the model.
+(pytorch#175754, #186256; 42 to 93% off). Rewritten in sums and products they are right in every order, so the series
+and nested differentiation (`fused.py`) both use these definitions. They do not update running statistics: looking at a
+derivative must not change the model.
 """
 
 from collections.abc import Sequence
@@ -108,7 +108,7 @@ def instance_norm(
     momentum: float = 0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """Ulyanov, Vedaldi & Lempitsky (2016), eq. 2; with running statistics when so asked."""
+    """Ulyanov, Vedaldi & Lempitsky (2016), eq. 2; with running statistics unless `use_input_stats`."""
     if not use_input_stats:
         return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
     return _affine(_standardise(x, tuple(range(2, x.dim())), eps), _channels(weight, x), _channels(bias, x))

@@ -1,6 +1,6 @@
-"""Functions made of smooth pieces: x_0 decides the piece, whose series is then right everywhere but on the kinks.
+"""Functions made of smooth pieces: x_0 selects the piece, whose series is right everywhere except on the kinks.
 
-On a kink the result is torch's own first derivative carried on: 0 for relu, abs and hardtanh, shares for ties.
+On a kink the result continues torch's own first derivative: 0 for relu, abs and hardtanh, equal shares for ties.
 """
 
 from collections.abc import Callable
@@ -69,13 +69,13 @@ def clamp(x: Tensor, min: Any = None, max: Any = None) -> Tensor:
 
 @decomposition(*functions_named("clamp_min"))
 def clamp_min(x: Tensor, min: Any) -> Tensor:
-    """x, but `min` below it."""
+    """The greater of x and `min`."""
     return torch.where(x < min, min, x)
 
 
 @decomposition(*functions_named("clamp_max"))
 def clamp_max(x: Tensor, max: Any) -> Tensor:
-    """x, but `max` above it."""
+    """The lesser of x and `max`."""
     return torch.where(x > max, max, x)
 
 

@@ -98,7 +98,7 @@ def add_product(x: Tensor, a: Tensor, b: Tensor, *, beta: float = 1, alpha: floa
 
 @primitive(*functions_named("einsum"))
 def einsum(t: Variable, equation: str, *operands: Any) -> Tensor:
-    """Any contraction, in as many operands as there are."""
+    """Any contraction, of any number of operands."""
     given = operands[0] if len(operands) == 1 and isinstance(operands[0], tuple | list) else operands
     return _multilinear(t, lambda *tensors: torch.einsum(equation, *tensors), given)
 

@@ -1,4 +1,4 @@
-"""Whether, and how, an operation on coefficients goes through its autograd.Function."""
+"""Decides whether an operation on coefficients needs its autograd.Function, and applies it."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from descend.graph.compat import in_transform
 
 
 def differentiated(*tensors: Tensor) -> bool:
-    """Whether autograd records what happens to one of `tensors`, so that a Function must say how to go back.
+    """Whether autograd records operations on one of `tensors`, so that a Function must define the backward pass.
 
     The series of an outer expansion counts too: the Function is intercepted whole (custom_function.py).
     """

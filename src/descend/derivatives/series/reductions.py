@@ -1,4 +1,4 @@
-"""Products, variances and norms over axes, said over again in sums and products."""
+"""Products, variances and norms over axes, rewritten in sums and products."""
 
 import math
 from typing import Any
@@ -11,7 +11,7 @@ from descend.derivatives.series.rules import decomposition, functions_named
 
 @decomposition(*functions_named("prod"))
 def prod(x: Tensor, dim: int | None = None, keepdim: bool = False, *, dtype: torch.dtype | None = None) -> Tensor:
-    """Product along an axis, or of all entries, by halves: log2(n) products."""
+    """Product along an axis, or of all entries, computed by halves: log2(n) products."""
     if x.dim() == 0:
         return x
     x = (x.flatten() if dim is None else x.movedim(dim, 0)).to(dtype or x.dtype)
@@ -64,7 +64,7 @@ def vector_norm(
 def norm_rule(
     x: Tensor, p: Any = "fro", dim: Any = None, keepdim: bool = False, *, dtype: torch.dtype | None = None
 ) -> Tensor:
-    """Of all entries as one vector; the nuclear norm, of a matrix, has no series."""
+    """The norm of all entries as one vector; the nuclear norm of a matrix has no series."""
     if p == "nuc":
         return NotImplemented
     return torch.linalg.vector_norm(x, 2 if p in ("fro", None) else p, dim, keepdim, dtype=dtype)

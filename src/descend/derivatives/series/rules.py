@@ -1,7 +1,7 @@
-"""How each torch function acts on truncated Taylor series: the table every other file of this package fills.
+"""How each torch function acts on truncated Taylor series: a table to which every other file of this package adds.
 
 A primitive rule `rule(t, *args, **kwargs)` works on coefficients in the variable `t`; an argument that `t` does not own
-is a constant. A decomposition says the function over again in simpler torch functions, each of which has its rule.
+is a constant. A decomposition rewrites the function in simpler torch functions, each of which has its rule.
 """
 
 from collections.abc import Callable, Iterable
@@ -28,25 +28,25 @@ def functions_named(*names: str) -> Iterable[Callable]:
 
 
 def getter(attribute: str) -> Callable:
-    """What torch's function protocol is given when an attribute of a tensor is read."""
+    """The function that torch's function protocol receives when an attribute of a tensor is read."""
     return getattr(Tensor, attribute).__get__
 
 
 def primitive(*functions: Callable) -> Callable[[Rule], Rule]:
-    """Enter the decorated rule for each of `functions`."""
+    """Register the decorated rule for each of `functions`."""
 
-    def enter(rule: Rule) -> Rule:
+    def register(rule: Rule) -> Rule:
         PRIMITIVES.update(dict.fromkeys(functions, rule))
         return rule
 
-    return enter
+    return register
 
 
 def decomposition(*functions: Callable) -> Callable[[Rule], Rule]:
-    """Enter the decorated plain torch function as the definition of each of `functions`."""
+    """Register the decorated plain torch function as the definition of each of `functions`."""
 
-    def enter(rule: Rule) -> Rule:
+    def register(rule: Rule) -> Rule:
         DECOMPOSITIONS.update(dict.fromkeys(functions, rule))
         return rule
 
-    return enter
+    return register

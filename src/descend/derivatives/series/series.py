@@ -20,8 +20,8 @@ _ALIASES = {"axis": "dim", "keepdims": "keepdim"}
 class Variable:
     """The t of x(t) = x_0 + x_1 t + … + x_order t^order + O(t^(order+1)).
 
-    Expansions nest: one made inside another's evaluation has the greater `depth`, and to it a series in the outer
-    variable is a constant. This keeps d/ds and d/dt apart (no perturbation confusion).
+    Expansions nest: one that begins inside another has the greater `depth`, and treats a series in the outer variable
+    as a constant. This keeps d/ds and d/dt apart (no perturbation confusion).
     """
 
     def __init__(self, order: int, followed: bool = False) -> None:
@@ -34,10 +34,10 @@ class Variable:
         return isinstance(value, Series) and value.variable is self
 
     def series(self, rows: Tensor) -> Tensor:
-        """`rows` [m, *shape], x_k in row k, as one value of shape [*shape]; rows that are absent are zero."""
+        """`rows` [m, *shape], x_k in row k, as one value of shape [*shape]; missing rows are zero."""
         return rows[0] if rows.shape[0] == 1 else Series(rows, self)
 
-    def apart(self, a: Any, b: Any) -> tuple["Series", Any]:
+    def series_and_constant(self, a: Any, b: Any) -> tuple["Series", Any]:
         """The one of two arguments that is a series, and the other, which is a constant."""
         return (a, b) if self.owns(a) else (b, a)
 
@@ -53,8 +53,8 @@ class Variable:
 class Series(Tensor):
     """x(t) truncated: has the shape, dtype and device of x_0, and `coefficients` [m, *shape] with x_k in row k.
 
-    Every torch function called on it is carried out by its rule (`rules.py`). It holds no values of its own: whatever
-    slips past torch's function protocol raises, and never computes with x_0 alone.
+    Every torch function called on it is carried out by its rule (`rules.py`). It holds no values of its own: a call
+    that bypasses torch's function protocol raises, instead of computing with x_0 alone.
     """
 
     coefficients: Tensor

@@ -1,8 +1,8 @@
-"""Functions of torch.special whose own derivatives fail at a point or lose their digits, said over so that they do not.
+"""Functions of torch.special, rewritten where torch's own derivatives fail at a point or lose digits.
 
 Near zero a Bessel function or sinc is its power series (Abramowitz & Stegun 9.6.10 and 4.3.65), whose derivatives of
-any order are exact there; torch divides by x. The definitions are plain torch code: they serve series and nested
-differentiation alike (`fused.py`).
+any order are exact there; torch divides by x. The definitions are plain torch code: series and nested differentiation
+(`fused.py`) both use them.
 """
 
 import math
@@ -23,14 +23,14 @@ from descend.derivatives.series.series import Series, Variable
 Definition = Callable[[Tensor], Tensor]
 
 TERMS = 32
-"""Of a power series: within its limit the rest is below rounding."""
+"""Terms of a power series: within its limit the others are below rounding."""
 BESSEL_LIMIT, SINC_LIMIT, ERFCX_LIMIT, TAIL_LIMIT = 6.0, 1.0, 1.5, -1.0
 FRACTIONS = 300
-"""Of the continued fraction of erfcx: at 1.5 the rest, and its first ten derivatives, are below rounding."""
+"""Steps of the continued fraction of erfcx: at 1.5 the rest, and its first ten derivatives, are below rounding."""
 
 
-def _apart(x: Tensor, limit: float, near: Definition, far: Definition) -> Tensor:
-    """near(x) where |x| < limit, else far(x); neither is given what is the other's."""
+def _near_or_far(x: Tensor, limit: float, near: Definition, far: Definition) -> Tensor:
+    """near(x) where |x| < limit, else far(x); neither is called with the other's arguments."""
     inside = torch.abs(x) < limit
     return torch.where(inside, near(torch.where(inside, x, 0.0)), far(torch.where(inside, 2 * limit, x)))
 
@@ -49,22 +49,22 @@ _SINC = [(-1) ** m / math.factorial(2 * m + 1) for m in range(TERMS)]
 
 def i0(x: Tensor, far: Definition = torch.special.i0) -> Tensor:
     """Σ (x²/4)^m / m!², the modified Bessel function of order 0."""
-    return _apart(x, BESSEL_LIMIT, lambda x: _polynomial(x * x / 4, _I0), far)
+    return _near_or_far(x, BESSEL_LIMIT, lambda x: _polynomial(x * x / 4, _I0), far)
 
 
 def i1(x: Tensor, far: Definition = torch.special.i1) -> Tensor:
     """(x/2) Σ (x²/4)^m / (m! (m + 1)!), the modified Bessel function of order 1."""
-    return _apart(x, BESSEL_LIMIT, lambda x: x / 2 * _polynomial(x * x / 4, _I1), far)
+    return _near_or_far(x, BESSEL_LIMIT, lambda x: x / 2 * _polynomial(x * x / 4, _I1), far)
 
 
 def i0e(x: Tensor, far: Definition = torch.special.i0e) -> Tensor:
     """e^(−|x|) i0(x)."""
-    return _apart(x, BESSEL_LIMIT, lambda x: torch.exp(-torch.abs(x)) * _polynomial(x * x / 4, _I0), far)
+    return _near_or_far(x, BESSEL_LIMIT, lambda x: torch.exp(-torch.abs(x)) * _polynomial(x * x / 4, _I0), far)
 
 
 def i1e(x: Tensor, far: Definition = torch.special.i1e) -> Tensor:
     """e^(−|x|) i1(x)."""
-    return _apart(x, BESSEL_LIMIT, lambda x: torch.exp(-torch.abs(x)) * x / 2 * _polynomial(x * x / 4, _I1), far)
+    return _near_or_far(x, BESSEL_LIMIT, lambda x: torch.exp(-torch.abs(x)) * x / 2 * _polynomial(x * x / 4, _I1), far)
 
 
 @decomposition(*functions_named("sinc"))
@@ -74,7 +74,7 @@ def sinc(x: Tensor) -> Tensor:
     def near(x: Tensor) -> Tensor:
         return _polynomial((math.pi * x) ** 2, _SINC)
 
-    return _apart(x, SINC_LIMIT, near, lambda x: torch.sin(math.pi * x) / (math.pi * x))
+    return _near_or_far(x, SINC_LIMIT, near, lambda x: torch.sin(math.pi * x) / (math.pi * x))
 
 
 @decomposition(*functions_named("erfcx"))
@@ -94,7 +94,7 @@ def erfcx(x: Tensor) -> Tensor:
     return torch.where(above, far(torch.where(above, x, 2.0)), near(torch.where(above, 0.0, x)))
 
 
-def _with_torchs_own_far_off(own: Callable, definition: Callable[..., Tensor]) -> Callable[[Variable, Series], Tensor]:
+def _torchs_far_from_zero(own: Callable, definition: Callable[..., Tensor]) -> Callable[[Variable, Series], Tensor]:
     def rule(t: Variable, x: Series) -> Tensor:
         return definition(x, lambda x: differentiate_nested(t, own, (x,), {}))
 
@@ -104,19 +104,19 @@ def _with_torchs_own_far_off(own: Callable, definition: Callable[..., Tensor]) -
 for name, definition in (("i0", i0), ("i1", i1), ("i0e", i0e), ("i1e", i1e)):
     own = getattr(torch.special, name)
     for function in functions_named(name):
-        primitive(function)(_with_torchs_own_far_off(own, definition))
+        primitive(function)(_torchs_far_from_zero(own, definition))
         FROM_THE_SECOND[function] = partial(definition, far=own)
 
 
 @primitive(*functions_named("erfc"))
 def erfc_rule(t: Variable, x: Series) -> Tensor:
-    """1 − erf x, by torch's own value, which does not cancel."""
+    """1 − erf x; its value is torch's, in which nothing cancels."""
     return t.series(elementary.erfc(x.coefficients, t.order)[0])
 
 
 @decomposition(*functions_named("logcumsumexp"))
 def logcumsumexp(x: Tensor, dim: int) -> Tensor:
-    """log Σ e^x of all entries so far along an axis, in log2(n) steps, each adding what lies twice as far back."""
+    """log Σ e^x of all entries so far along an axis, in log2(n) steps, each of which looks twice as far back."""
     if x.dim() == 0:
         return x
     x, back = x.movedim(dim, 0), 1

@@ -1,4 +1,4 @@
-"""Functions of one series, φ(x(t)), with a backward pass that knows what their derivative looks like."""
+"""Functions of one series, φ(x(t)), with a backward pass that uses the form of their derivatives."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Univariate:
     """Functions φ_1, …, φ_m that are computed together, because each one's recurrence needs the others'.
 
     With y_i = φ_i(x) and w_i = φ_i'(x), all truncated series, ∂y_{i,k} / ∂x_j = w_{i,k−j}: the adjoint is one
-    correlation with w_i, however the recurrence arrived at y_i.
+    correlation with w_i, however the recurrence computed y_i.
 
     Attributes:
         recurrence: (x [d + 1, *shape], order) -> m series of [order + 1, *shape].
