@@ -21,7 +21,7 @@ def test_an_epoch_has_as_many_steps_as_there_are_whole_batches(steps: str, batch
 
 @pytest.mark.parametrize(
     ("steps", "sentence"),
-    [("10epochs", "Rosenbrock learns from no examples"), ("ten", "a whole number of steps"), ("-1epochs", "steps")],
+    [("10epochs", "Rosenbrock has no examples"), ("ten", "a whole number of steps"), ("-1epochs", "steps")],
 )
 def test_what_is_no_number_of_steps_is_refused(steps: str, sentence: str) -> None:
     with pytest.raises(ConfigurationError, match=sentence):

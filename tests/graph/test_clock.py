@@ -13,7 +13,7 @@ from descend.engine.block import due
 from descend.engine.loop import Loop
 from descend.graph import clock
 from descend.graph.clock import Clocked, Cut
-from descend.graph.code import function
+from descend.graph.code import python_function
 from descend.graph.recorder import record
 from descend.graph.simplify import simplified
 from descend.sweeps.batch import begun, prepare
@@ -79,7 +79,7 @@ def both(step: Callable[..., Sequence[Tensor]], carry: Sequence[Tensor], fixed: 
     """Hold a step of (fixed, carry…, batch) that is called in a row to the same function, and return what it saves."""
     batches = [torch.randn(3, dtype=torch.float64, generator=torch.Generator().manual_seed(i)) for i in range(count)]
     graph = simplified(record(step, [fixed, *carry, batches[0]]))
-    clocked, plain = Clocked(graph, [fixed], [], len(carry)), function(graph)
+    clocked, plain = Clocked(graph, [fixed], [], len(carry)), python_function(graph)
     expected: list[Tensor] = list(carry)
     for outputs, batch in zip(clocked.several(carry, [[batch] for batch in batches]), batches, strict=True):
         expected = plain(fixed, *expected[: len(carry)], batch)

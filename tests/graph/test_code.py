@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from descend.graph.branches import branches
-from descend.graph.code import function, last_uses, reused
+from descend.graph.code import last_uses, python_function, reused
 from descend.graph.recorder import OneCall, as_one_node, record
 from descend.graph.simplify import simplified
 
@@ -19,7 +19,7 @@ X, Y = (torch.randn(64, 64, generator=GENERATOR) for _ in range(2))
 def both(step: Callable[..., Sequence[Tensor]], *inputs: Tensor) -> tuple[int, list[Tensor], list[Tensor]]:
     """Return how many operations write over an input, and what the step gives without and with that."""
     graph = simplified(record(step, inputs))
-    plain, reusing = function(graph), function(graph, reuse=True)
+    plain, reusing = python_function(graph), python_function(graph, reuse=True)
     before = [x.clone() for x in inputs]
     expected = [x.clone() for x in plain(*inputs)]
     found = reusing(*inputs)
@@ -129,7 +129,7 @@ def chosen(step: Tensor, x: Tensor, y: Tensor) -> list[Tensor]:
 def test_what_serves_a_choice_is_computed_where_it_is_taken(reuse: bool) -> None:
     inputs = (torch.tensor(0), X, Y)
     graph = record(lambda *given: chosen(*given)[:3], inputs)
-    run = function(graph, reuse)
+    run = python_function(graph, reuse)
     assert len(branches(graph).serving) > 36
     for i in range(7):
         step = torch.tensor(i)
@@ -145,7 +145,7 @@ def test_what_serves_others_too_is_computed_always() -> None:
     inputs = (torch.tensor(0), X, Y)
     graph = record(chosen, inputs)
     assert not branches(graph).choices
-    assert same(function(graph)(torch.tensor(1), X, Y), chosen(torch.tensor(1), X, Y))
+    assert same(python_function(graph)(torch.tensor(1), X, Y), chosen(torch.tensor(1), X, Y))
 
 
 def test_a_condition_of_each_run_or_entry_leaves_nothing_out() -> None:
@@ -156,6 +156,7 @@ def test_a_condition_of_each_run_or_entry_leaves_nothing_out() -> None:
 @pytest.mark.parametrize("seed", range(20))
 def test_choices_drawn_at_random_give_the_same(seed: int) -> None:
     draw = random.Random(seed)
+    kinds: list[Callable[[Tensor, Tensor], Tensor]] = [torch.add, torch.mul, torch.maximum]
 
     def step(truth: Tensor, other: Tensor, x: Tensor, y: Tensor) -> list[Tensor]:
         values, truths = [x, y], [truth, other, truth & other]
@@ -164,7 +165,7 @@ def test_choices_drawn_at_random_give_the_same(seed: int) -> None:
             if draw.random() < 0.25:
                 values.append(torch.where(draw.choice(truths), one, two))
             else:
-                values.append(draw.choice([torch.add, torch.mul, torch.maximum])(one, two).tanh())
+                values.append(draw.choice(kinds)(one, two).tanh())
         return [values[-1], draw.choice(values)]
 
     state = draw.getstate()
@@ -174,5 +175,5 @@ def test_choices_drawn_at_random_give_the_same(seed: int) -> None:
             given = (torch.tensor(truth), torch.tensor(other), X, Y)
             draw.setstate(state)
             expected = step(*given)
-            assert same(function(graph, reuse=True)(*given), expected)
-            assert same(function(graph)(*given), expected)
+            assert same(python_function(graph, reuse=True)(*given), expected)
+            assert same(python_function(graph)(*given), expected)

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -41,7 +42,7 @@ def derivatives(x: Tensor) -> list[Tensor]:
 
 
 @pytest.mark.parametrize("function", [in_place, through_a_view, from_outside, several_at_once, derivatives])
-def test_what_is_recorded_is_what_is_done(function) -> None:
+def test_what_is_recorded_is_what_is_done(function: Callable[..., list[Tensor]]) -> None:
     x, other = torch.tensor([1.0, 2.5, 3.2]), torch.tensor([4.1, 0.3, -1.0])
     with torch.no_grad():
         graph = record(function, [x.clone()])
@@ -71,7 +72,7 @@ def test_a_number_written_in_place_keeps_its_type() -> None:
 
 
 @pytest.mark.parametrize("function", [lambda x: [x] if x.sum() > 0 else [-x], lambda x: [x * x[0].item()]])
-def test_a_look_at_a_value_is_refused(function) -> None:
+def test_a_look_at_a_value_is_refused(function: Callable[..., list[Tensor]]) -> None:
     with pytest.raises(RuntimeError, match="decides in Python"):
         record(function, [torch.ones(3)])
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from descend.graph.code import function
+from descend.graph.code import python_function
 from descend.graph.recorder import record
 from descend.graph.simplify import simplified
 
@@ -23,7 +23,7 @@ def operations(step: Callable[..., Sequence[Tensor]], *inputs: Tensor) -> list[s
     graph = simplified(record(step, inputs))
     others = [x.flip(0) for x in inputs]
     for given in (inputs, others):
-        assert all(x.equal(y) for x, y in zip(function(graph)(*given), step(*given), strict=True))
+        assert all(x.equal(y) for x, y in zip(python_function(graph)(*given), step(*given), strict=True))
     return [str(node.target) for node in graph.graph.nodes if node.op == "call_function"]
 
 

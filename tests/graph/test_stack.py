@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
 from descend.graph import calls
-from descend.graph.code import function
+from descend.graph.code import python_function
+from descend.graph.compat import OpOverloadPacket
 from descend.graph.layouts import STEADY, STEADY_POWERS
 from descend.graph.many import VECTORS
 from descend.graph.simplify import simplified
@@ -18,7 +20,12 @@ from descend.graph.trace import trace
 aten = torch.ops.aten
 HEIGHTS = (1, 2, 3, 33, 67)
 DTYPES = (torch.float32, torch.float64)
-NUMBERS = {aten.clamp: (-0.5, 0.5), aten.clamp_max: (0.5,), aten.clamp_min: (-0.5,), aten.leaky_relu: (0.01,)}
+NUMBERS: dict[Any, tuple[float, ...]] = {
+    aten.clamp: (-0.5, 0.5),
+    aten.clamp_max: (0.5,),
+    aten.clamp_min: (-0.5,),
+    aten.leaky_relu: (0.01,),
+}
 
 
 @contextmanager
@@ -50,12 +57,14 @@ def in_a_stack(step: Callable[..., Tensor], given: list[Tensor], last: bool, sha
         spare = -runs % VECTORS
         given = [torch.cat([x, x[:1].expand(spare, *x.shape[1:])]).movedim(0, -1).contiguous() for x in given]
     marks = [True] * len(given) + [False] * len(shared)
-    made = function(simplified(stacked(graph, marks, [*given, *shared], last)))
+    made = python_function(simplified(stacked(graph, marks, [*given, *shared], last)))
     [found] = made(*given, *shared)
     return found.movedim(-1, 0)[:runs] if last else found
 
 
-def check(step: Callable[..., Tensor], shapes: list[tuple[int, ...]], last: bool, dtype: torch.dtype, **given) -> None:
+def check(
+    step: Callable[..., Tensor], shapes: list[tuple[int, ...]], last: bool, dtype: torch.dtype, **given: Any
+) -> None:
     whole = [drawn(max(HEIGHTS), *shape, dtype=dtype, seed=i) for i, shape in enumerate(shapes)]
     shared = tuple(drawn(*shape, dtype=dtype, seed=9) for shape in given.get("shared", ()))
     alone = {run: in_a_stack(step, [column(run, x) for x in whole], last, shared) for run in (0, 2, 32, 66)}
@@ -74,7 +83,7 @@ def near(step: Callable[..., Tensor], shapes: list[tuple[int, ...]], last: bool)
 
 
 @pytest.mark.parametrize("packet", sorted(STEADY - {aten._to_copy, aten.masked_fill}, key=str), ids=str)
-def test_what_is_called_steady_rounds_alike_wherever_a_number_lies(packet: Callable[..., Tensor]) -> None:
+def test_what_is_called_steady_rounds_alike_wherever_a_number_lies(packet: OpOverloadPacket) -> None:
     first = getattr(packet, packet.overloads()[0])
     for dtype in DTYPES:
         count = sum(str(a.type) == "Tensor" for a in first._schema.arguments)
@@ -106,7 +115,7 @@ def test_powers_called_steady_are(power: float) -> None:
         assert all(same(x[:size].clone() ** power, (x**power)[:size]) for size in (1, 3, 8, 17, 33))
 
 
-ELEMENTWISE = {
+ELEMENTWISE: dict[str, Callable[..., Tensor]] = {
     "sigmoid": torch.sigmoid, "cosh": torch.cosh, "gelu": torch.nn.functional.gelu, "silu": torch.nn.functional.silu,
     "softplus": torch.nn.functional.softplus, "power": lambda x: x.abs() ** 2.5, "fourth": lambda x: x**4,
     "mish": torch.nn.functional.mish, "elu": torch.nn.functional.elu, "atanh": lambda x: (x / 9).atanh(),
@@ -223,7 +232,12 @@ def test_a_number_does_not_widen_what_it_scales(last: bool) -> None:
 
 
 def test_what_is_not_known_is_made_run_by_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    monkeypatch.setattr(calls, "call_by_call", lambda *x, real=calls.call_by_call: made.append(x[0]) or real(*x))
+    made, real = [], calls.call_by_call
+
+    def noted(*given: Any) -> Any:
+        made.append(given[0])
+        return real(*given)
+
+    monkeypatch.setattr(calls, "call_by_call", noted)
     near(lambda x: torch.linalg.pinv(x), [(3, 2)], False)
     assert made

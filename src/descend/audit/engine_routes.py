@@ -24,7 +24,7 @@ from descend.engine.backends.source import KernelStep
 from descend.engine.losses import Evaluation, LossGradients
 from descend.engine.program import MOST_ENTRIES_LAST, Recorded
 from descend.graph.chance import draws
-from descend.graph.code import function as carried_out
+from descend.graph.code import python_function
 from descend.graph.compat import compiler, lowerer
 from descend.graph.entries import MOST_ENTRIES, Inseparable, small
 from descend.graph.simplify import simplified
@@ -137,7 +137,7 @@ def _require_followed(asked: Wanted, recorded: Recorded, first: int) -> None:
     nodes = recorded.graph.graph.nodes
     if any(draws(node.target, node.args, node.kwargs) for node in nodes):
         raise NotTaken(f"{STRAYED}; {PYTHON}")
-    moved, run = _neighbours(asked.at)[0], carried_out(recorded.graph)
+    moved, run = _neighbours(asked.at)[0], python_function(recorded.graph)
     try:
         right, right_there = tensors(asked.of(asked.at)), tensors(asked.of(moved))
     except Exception as error:  # a function may raise anything where it was not asked to go
@@ -172,7 +172,7 @@ def _graph(function: Restricted, order: int) -> Function:
         asked = _asked(function, order, s)
         recorded = _recorded(asked)
         with torch.no_grad():
-            return asked.along(recorded.tree(carried_out(recorded.graph)(*asked.at.values())))
+            return asked.along(recorded.tree(python_function(recorded.graph)(*asked.at.values())))
 
     return derivative
 

@@ -160,7 +160,7 @@ def steps_of(steps: int | str, objective: Objective) -> int:
         )
     if objective.steps_in_epoch is None:
         raise ConfigurationError(
-            f"steps is {steps!r}, but {type(objective).__name__} learns from no examples, so it has no epochs; give a "
+            f"steps is {steps!r}, but {type(objective).__name__} has no examples, so it has no epochs; give a "
             "number of steps."
         )
     return round(float(epochs[1]) * objective.steps_in_epoch)

@@ -1,8 +1,8 @@
-"""What a step needs only where a condition holds is computed only there.
+"""Leaves out of a step the operations that nothing needs, because a condition is false.
 
-A recorded step has no `if`: it computes both sides of a `torch.where`. Where the condition is one truth for all runs
-(whether a step is one at which a curvature is estimated, say), what serves the one side alone can be left out of the
-steps at which the other is taken. The results are the same to the bit.
+A recorded step has no `if`: it computes both sides of a `torch.where`. Where one truth value decides for all runs
+(whether this step estimates a curvature, say), the operations that serve one side alone can be left out of the steps
+that take the other side. The results are the same to the bit.
 """
 
 from collections import Counter
@@ -17,15 +17,16 @@ from descend.graph.recorder import VALUE, Value, returned
 where = torch.ops.aten.where.self
 
 LEAST_LEFT_OUT = 10
-"""Operations: to ask for a truth takes about as long as two of them, and on a GPU the CPU waits for it."""
+"""Fewest operations worth leaving out: reading a condition takes about two, and on a GPU the CPU waits for it."""
 
 
 class Branches(NamedTuple):
-    """What a condition decides, by the node of the condition.
+    """The operations that conditions decide.
 
     Attributes:
-        serving: operations that nothing needs where the condition is false.
-        choices: `where`s whose one side they compute; where the condition is false, each is a copy of its other side.
+        serving: operation -> condition: nothing needs the operation where the condition is false.
+        choices: `where` -> condition: where it is false the `where` is a copy of its other side, because the first is
+            not computed.
     """
 
     serving: dict[Node, Node]
@@ -38,7 +39,7 @@ class Branches(NamedTuple):
 
 
 def branches(graph: GraphModule) -> Branches:
-    """Find what can be left out, where that is enough to be worth the question."""
+    """Find operations that can be left out, where they are enough to be worth reading their condition."""
     order = {node: i for i, node in enumerate(graph.graph.nodes)}
     kept = set(returned(graph))
     serving: dict[Node, Node] = {}
@@ -51,21 +52,21 @@ def branches(graph: GraphModule) -> Branches:
             serving[node] = condition
     sizes = Counter(serving.values())
     serving = {node: condition for node, condition in serving.items() if sizes[condition] >= LEAST_LEFT_OUT}
-    whole = [node for node in graph.graph.nodes if is_by_one_truth(node) and node not in serving]
+    whole = [node for node in graph.graph.nodes if has_one_condition(node) and node not in serving]
     choices = {node: serving[node.args[1]] for node in whole if serving.get(node.args[1]) is node.args[0]}
     return Branches(serving, choices)
 
 
 def condition_of(user: Node, node: Node, serving: dict[Node, Node]) -> Node | None:
-    """Return the condition without which a user does not need a node; None where it always does."""
+    """Return the condition under which a user needs a node; None where it always does."""
     if user in serving:
         return serving[user]
-    taken = is_by_one_truth(user) and user.args[1] is node and node not in (user.args[0], user.args[2])
+    taken = has_one_condition(user) and user.args[1] is node and node not in (user.args[0], user.args[2])
     return user.args[0] if taken else None  # type: ignore[return-value]
 
 
-def is_by_one_truth(node: Node) -> bool:
-    """Tell whether a node is a `where` by one truth, between two sides that are alike."""
+def has_one_condition(node: Node) -> bool:
+    """Tell whether a node is a `where` with one truth value as its condition, between two sides that are alike."""
     if node.target is not where:
         return False
     condition, one, other = (x.meta.get(VALUE) if isinstance(x, Node) else None for x in node.args)

@@ -1,4 +1,4 @@
-"""Ways to carry out one operation for many runs so that each gets the bits that it gets alone."""
+"""Ways to carry out an operation for many runs so that each run gets the bits that it gets alone."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +11,7 @@ from descend.graph.many import ALIGNED, PARALLEL, VECTORS, Many
 from descend.graph.recorder import as_one_node
 
 
-def evenly(op: Any, args: Any, kwargs: Any) -> Tensor:
+def in_whole_vectors(op: Any, args: Any, kwargs: Any) -> Tensor:
     """Carry out an elementwise operation on contiguous memory whose length is a multiple of `VECTORS`."""
     leaves, spec = pytree.tree_flatten((args, kwargs))
     shape = torch.broadcast_shapes(*[x.shape for x in leaves if isinstance(x, Tensor)])
@@ -35,8 +35,8 @@ def evenly(op: Any, args: Any, kwargs: Any) -> Tensor:
     return (found[:count] if spare else found).view(shape)
 
 
-def mapped(op: Any, args: Any, kwargs: Any, axis: int) -> Any:
-    """Carry out an operation by torch's own rule for many runs."""
+def by_vmap(op: Any, args: Any, kwargs: Any, axis: int) -> Any:
+    """Carry out an operation by torch's own rule for many runs, `torch.vmap`."""
     leaves, spec = pytree.tree_flatten((args, kwargs))
     places = [i for i, x in enumerate(leaves) if isinstance(x, Many)]
 
@@ -53,7 +53,7 @@ def mapped(op: Any, args: Any, kwargs: Any, axis: int) -> Any:
 
 
 def run_by_run(op: Any, args: Any, kwargs: Any) -> Any:
-    """Carry out an operation for one run after the other and stack what it gives; one node of the graph."""
+    """Carry out an operation for one run after the other and stack the results; the graph has one node for all."""
     leaves, spec = pytree.tree_flatten((args, kwargs))
     differs = [isinstance(x, Many) for x in leaves]
     given = [x.x if isinstance(x, Many) else x for x in leaves]
@@ -66,17 +66,17 @@ def run_by_run(op: Any, args: Any, kwargs: Any) -> Any:
 
 
 def call_by_call(op: Any, spec: Any, differs: Sequence[bool], *leaves: Any) -> Any:
-    """Carry out an operation for each run on memory that begins as its own would."""
+    """Carry out an operation for each run, on memory that is aligned like the run's own."""
     runs = next(len(x) for x, own in zip(leaves, differs, strict=True) if own)
     found = []
     for run in range(runs):
-        one = [by_itself(x[run]) if own else x for x, own in zip(leaves, differs, strict=True)]
+        one = [dense_and_aligned(x[run]) if own else x for x, own in zip(leaves, differs, strict=True)]
         args, kwargs = pytree.tree_unflatten(one, spec)
         found.append(op(*args, **kwargs))
     return pytree.tree_map(lambda *x: torch.stack(x) if isinstance(x[0], Tensor) else x[0], *found)
 
 
-def by_itself(x: Tensor) -> Tensor:
+def dense_and_aligned(x: Tensor) -> Tensor:
     """Return one run's tensor, dense and at an aligned address."""
     placed = x.is_contiguous() and x.storage_offset() * x.element_size() % ALIGNED == 0
     return x if placed else x.clone(memory_format=torch.contiguous_format)

@@ -1,9 +1,9 @@
-"""Chance that belongs to a run: what is drawn depends on the run's seed, its step, and which draw of the step it is.
+"""Random numbers that belong to a run: a draw depends on the run's seed, its step, and the draw's number in the step.
 
-A process has one global generator, and what is drawn from it depends on all that was drawn before: by other runs, by a
-metric, by the steps before an interruption. So every operation that draws is carried out with the generator set to a
-state of its own, and the generator is set back. Recorded, it is one node, whose inputs are the seed and the step: a
-run draws the same numbers alone, in any stack, after a resume, and whatever is looked at.
+A process has one global generator, and a draw from it depends on all draws before: by other runs, by a metric, by the
+steps before an interruption. So every operation that draws is carried out with the generator set to a state of its own,
+and the generator is restored. In a recording it is one node, whose inputs are the seed and the step: a run draws the
+same numbers alone, in any stack, after a resume, and with any metrics.
 """
 
 from collections.abc import Iterator, Mapping
@@ -21,19 +21,19 @@ BITS = 2**64 - 1
 UPDATE = 1 << 20
 """The part of a step in which the optimizer and the aggregator draw; a batch never has so many parts."""
 
-_LENT: list[None] = []
-"""One entry for each `lent` block that is open."""
+_DIRECT: list[None] = []
+"""One entry for each `direct_draws` block that is open."""
 
 
 class Chance(LightDispatchMode):
-    """Gives each operation that draws, within its `with` block, a state of the generator of its own.
+    """Gives each operation that draws within its `with` block a state of the generator of its own.
 
     Args:
-        seed: of the run; an int, or int64 [] where it is recorded.
-        step: of the run, likewise.
-        part: of the batch, where it is evaluated part by part; each draws numbers of its own.
+        seed: the run's seed; an int, or int64 [] where it is recorded.
+        step: the run's step, likewise.
+        part: the part of the batch, where it is evaluated part by part; each part draws numbers of its own.
 
-    Every block begins with the first draw again: two evaluations at one step are of one function.
+    Every block begins with the first draw again: two evaluations at one step draw the same, so evaluate one function.
     """
 
     def __init__(self, seed: int | Tensor, step: int | Tensor, part: int = 0) -> None:
@@ -49,10 +49,10 @@ class Chance(LightDispatchMode):
         self, func: OpOverload, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
-        if _LENT or not draws(func, args, kwargs):
+        if _DIRECT or not draws(func, args, kwargs):
             return func(*args, **kwargs)
         if kwargs.get("generator") is not None:
-            return func(*args, **kwargs)  # the caller keeps a generator of his own
+            return func(*args, **kwargs)  # the caller has a generator of its own
         self._draws += 1
         draw = Draw(func, args, kwargs, self._draws)
         if not (writes(func) and args and isinstance(args[0], Tensor)):
@@ -66,12 +66,12 @@ class Chance(LightDispatchMode):
 
 
 class Draw(OneCall):
-    """One operation that draws, as a function of a run's seed, its step, and the tensors it is given.
+    """One operation that draws, as a function of a run's seed, its step, and the operation's tensors.
 
     Args:
         op: the operation; one that writes into its first argument returns what it would write.
-        args, kwargs: what it was called with.
-        number: which draw of an evaluation it is.
+        args, kwargs: the arguments of the call.
+        number: the number of the draw within an evaluation.
     """
 
     def __init__(self, op: OpOverload, args: tuple, kwargs: dict[str, Any], number: int) -> None:
@@ -107,19 +107,19 @@ def draws(op: Any, args: tuple, kwargs: Mapping[str, Any]) -> bool:
 
 
 @contextmanager
-def lent() -> Iterator[None]:
-    """Let code that seeds the global generators by itself draw from them, also within a `Chance`."""
-    _LENT.append(None)
+def direct_draws() -> Iterator[None]:
+    """Let code that seeds the global generators by itself draw from them, even within a `Chance`."""
+    _DIRECT.append(None)
     try:
         yield
     finally:
-        _LENT.pop()
+        _DIRECT.pop()
 
 
 @contextmanager
 def set_to(state: int, devices: list[int]) -> Iterator[None]:
-    """Set the global generators to a state that this number decides, and set them back."""
-    with lent(), torch.random.fork_rng(devices):
+    """Set the global generators to a state that this number decides, and restore them afterwards."""
+    with direct_draws(), torch.random.fork_rng(devices):
         torch.default_generator.manual_seed(state)
         for device in devices:
             with torch.cuda.device(device):

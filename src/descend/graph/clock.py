@@ -16,7 +16,7 @@ import torch
 from torch import Size, Tensor
 from torch.fx import GraphModule, Node
 
-from descend.graph.code import function, needs_only, subgraph
+from descend.graph.code import needs_only, python_function, subgraph
 from descend.graph.compat import OpOverload
 from descend.graph.layouts import same_everywhere
 from descend.graph.operations import is_pointwise
@@ -49,7 +49,7 @@ class Clocked:
 
     def __init__(self, graph: GraphModule, before: Sequence[Tensor], behind: Sequence[Tensor], kept: int) -> None:
         self._graph, self._before, self._behind, self._kept = graph, before, behind, kept
-        self._plain = function(graph, reuse=True)
+        self._plain = python_function(graph, reuse=True)
         self._length = min(BLOCK, max(1, MOST_NUMBERS // max((x.numel() for x in before), default=1)))
 
     def one(self, *more: Tensor) -> list[Tensor]:
@@ -108,9 +108,9 @@ class Cut:
         self.saved = len(follow)
         self._shapes = [node.meta[VALUE].shape for node in wanted]
         self._read = [any(user in follow for user in node.users) for node in (*hands, *after)]
-        self._tick = function(subgraph(graph, [*fixed, *hands], moved))
-        self._at_once = function(subgraph(graph, [*fixed, *hands, *after], wanted))
-        self.rest = function(subgraph(graph, [*given, *after, *wanted], found), reuse=True)
+        self._tick = python_function(subgraph(graph, [*fixed, *hands], moved))
+        self._at_once = python_function(subgraph(graph, [*fixed, *hands, *after], wanted))
+        self.rest = python_function(subgraph(graph, [*given, *after, *wanted], found), reuse=True)
 
     def ahead(self, carry: Sequence[Tensor], steps: int) -> Iterator[list[Tensor]]:
         """Return for each step the clock after it and what follows."""

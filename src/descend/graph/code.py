@@ -1,6 +1,6 @@
-"""A graph as a Python function that carries it out, with as little around each operation as there can be.
+"""Turns a graph into a Python function, with as little overhead around each operation as possible.
 
-Small steps are bound by what Python does around each operation, not by the operation.
+The time of a small step goes into what Python does around each operation, not into the operation.
 """
 
 import operator
@@ -17,10 +17,10 @@ from descend.graph.recorder import VALUE, Value, inputs, returned
 
 aten = torch.ops.aten
 
-# They return memory of their own, which is contiguous.
+# Operations that return memory of their own, which is contiguous.
 MADE = {aten.bmm.default, aten.mm.default, aten.addmm.default, aten.baddbmm.default, aten.cat.default}
 
-# Elementwise operations, and their kernels that write into a tensor they are given.
+# Elementwise operations, and their kernels that write into a given tensor.
 INTO = {
     aten.abs.default: aten.abs.out, aten.add.Tensor: aten.add.out, aten.addcmul.default: aten.addcmul.out,
     aten.clamp_min.default: aten.clamp_min.out, aten.div.Tensor: aten.div.out, aten.exp.default: aten.exp.out,
@@ -32,18 +32,18 @@ INTO = {
 }  # fmt: skip
 
 LEAST_REUSED = 1024
-"""Numbers: the memory of fewer costs less than what it takes to ask for it."""
+"""Fewest numbers in a tensor whose memory is reused: passing `out` costs more than new memory for a smaller one."""
 
 Compiled = Callable[..., list[Tensor]]
 """Carries out a graph: flat tensors in, flat tensors out."""
 
 
-def parts(graph: GraphModule, early: Sequence[bool]) -> tuple[GraphModule, GraphModule]:
-    """Cut a graph in two: what needs only the inputs marked in `early`, and the rest.
+def split_early(graph: GraphModule, early: Sequence[bool]) -> tuple[GraphModule, GraphModule]:
+    """Cut a graph in two: the operations that need only the inputs marked in `early`, and the rest.
 
     Returns:
-        A graph from the marked inputs to what the rest needs of them, and a graph from all inputs, then those values,
-        to the outputs.
+        A graph from the marked inputs to the values that the rest needs, and a graph from all inputs, followed by those
+        values, to the outputs.
     """
     given = inputs(graph)
     marked = [node for node, own in zip(given, early, strict=True) if own]
@@ -76,13 +76,13 @@ def subgraph(graph: GraphModule, sources: Sequence[Node], targets: Sequence[Node
 
 
 def needs_only(node: Node, own: Container[Node]) -> bool:
-    """Tell whether an operation gives one tensor and needs what is there already."""
+    """Tell whether an operation gives one tensor and needs only nodes that are in `own`."""
     one = isinstance(node.meta.get(VALUE), Value) and node.target is not operator.getitem
     return one and all(source in own for source in node.all_input_nodes)
 
 
-def function(graph: GraphModule, reuse: bool = False) -> Compiled:
-    """Return a Python function that carries out a graph; memory is given back as soon as nothing needs it.
+def python_function(graph: GraphModule, reuse: bool = False) -> Compiled:
+    """Return a Python function that carries out a graph; it frees memory as soon as nothing needs it.
 
     Args:
         reuse: let elementwise operations write over an input that nothing needs afterwards. Such a function can be
@@ -122,15 +122,15 @@ def branched(text: str, node: Node, names: dict[Node, str], when: Branches) -> s
 
 
 def callable_of(target: Any) -> Any:
-    """Return what to call for an operation: what torch's own wrapper calls in turn."""
+    """Return the function to call for an operation; for an operator, the function that torch's wrapper calls."""
     return bare(target) if isinstance(target, OpOverload) else target
 
 
 def reused(graph: GraphModule, last: dict[Node, list[Node]]) -> dict[Node, Node]:
-    """Return for elementwise operations an input that nothing needs afterwards: its memory takes the result.
+    """Return for elementwise operations an input that nothing needs afterwards: its memory receives the result.
 
-    An input's memory is its own where an operation made it that returns no view, and everything that reads it returns
-    none either. What is written is the same to the bit; memory that is in the cache is used again.
+    The operation that made this input must return no view, and neither may any operation that reads it. The result is
+    the same to the bit; memory that is in the cache is used again.
     """
     found: dict[Node, Node] = {}
     for node in graph.graph.nodes:
@@ -151,17 +151,17 @@ def is_elementwise(node: Node) -> bool:
 
 
 def is_fresh(node: Node) -> bool:
-    """Tell whether a node's memory is its own, and of one piece: read by what returns no view of it."""
+    """Tell whether a node has contiguous memory of its own, and nothing that reads it returns a view of it."""
     target: Any = node.target
     made = is_elementwise(node) or (node.op == "call_function" and target in MADE)
     return made and all(is_elementwise(user) or user.target in MADE for user in node.users)
 
 
 def line_of(call: str, node: Node, names: dict[Node, str], given: dict[str, Any], place: Node | None = None) -> str:
-    """Return a call as Python text; values that have no text of their own become names in `given`.
+    """Return a call as Python text; values that cannot be written as text become names in `given`.
 
     Args:
-        place: whose memory takes the result, if any does.
+        place: the node whose memory receives the result, if any.
     """
     if node.target is operator.getitem:
         return f"{names[node.args[0]]}[{node.args[1]}]"  # type: ignore[index]

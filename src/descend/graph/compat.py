@@ -1,8 +1,8 @@
-"""Every private name of torch that descend uses, each with what it is for.
+"""Every private name of torch that descend uses, each with its purpose.
 
-Torch may rename these, or give them another meaning, in any version: `tests/graph/test_compat.py` asks each for its
-meaning. No other file of the source names one (`tests/test_architecture.py`). Operators of `torch.ops` whose names
-begin with an underscore are not among them: torch's saved programs name these, so they stay.
+Torch may rename these, or give them another meaning, in any version: `tests/graph/test_compat.py` tests the meaning of
+each. No other source file names one (`tests/test_architecture.py`). Operators of `torch.ops` whose names begin with an
+underscore do not count: programs saved by torch contain these names, so torch keeps them.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -54,7 +54,7 @@ def writes(op: OpOverload) -> bool:
 
 
 def arguments(op: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an operator is called with by name; those left out, as dispatch does, have their defaults."""
+    """Return the arguments of a call by name; those left out, as dispatch does, have their defaults."""
     schema = op._schema.arguments
     given = dict(zip((each.name for each in schema), args, strict=False))
     return {each.name: each.default_value for each in schema if each.has_default_value()} | given | dict(kwargs)
@@ -66,13 +66,13 @@ def returns_new(op: OpOverload) -> bool:
 
 
 core_aten_decompositions = torch._decomp.core_aten_decompositions
-"""How operators are written in torch's core operators: for the audit, which gives those alone a meaning."""
+"""Definitions of operators by torch's core operators: for the audit, which interprets only those."""
 
 get_decompositions = torch._decomp.get_decompositions
-"""How given operators are written in simpler ones, also where they are core operators themselves."""
+"""Definitions of given operators by simpler ones, even where the operators are core operators."""
 
 fused_weight_norm = torch._weight_norm
-"""What `torch.nn.utils.weight_norm` calls: its derivatives are wrong from the second on, so descend replaces them."""
+"""The function behind `torch.nn.utils.weight_norm`: its derivatives are wrong from order 2 on: descend replaces it."""
 
 # Dispatch
 
@@ -131,7 +131,7 @@ def clones(tensors: Sequence[Tensor]) -> list[Tensor]:
 
 
 def memory(x: Tensor) -> int:
-    """Return what tells one piece of memory from another."""
+    """Return a number that identifies the memory of a tensor."""
     return x.untyped_storage()._cdata
 
 
@@ -146,7 +146,7 @@ def buffers(module: torch.nn.Module) -> dict[str, Tensor | None]:
 
 
 def lazy_graph_module(constants: Any, graph: Graph) -> GraphModule:
-    """Return a graph with its constants; its Python code is written when it is first called, for most never are."""
+    """Return a graph with its constants; its Python code is written at the first call, because most have none."""
     with torch.fx._lazy_graph_module._use_lazy_graph_module(True):
         return torch.fx._lazy_graph_module._make_graph_module(constants, graph)
 
@@ -161,7 +161,7 @@ Untyped: `apply` comes from C, of which torch's stubs say nothing.
 
 
 def function_of(node: Node) -> type[Function] | None:
-    """Return the custom Function whose backward a node of autograd's graph is; None for torch's own nodes."""
+    """Return the custom Function that a node of autograd's graph is the backward of; None for torch's own nodes."""
     return getattr(type(node), "_forward_cls", None)
 
 
@@ -169,14 +169,14 @@ def function_of(node: Node) -> type[Function] | None:
 
 
 def compiler() -> Callable[[GraphModule, list[Any]], Callable[..., Any]]:
-    """Return what compiles a graph of tensor operations for example inputs: inductor, without dynamo before it."""
+    """Return a function that compiles a graph of tensor operations for example inputs: inductor, without dynamo."""
     from torch import _inductor
 
     return _inductor.compile
 
 
 def lowerer() -> Callable[[GraphModule, list[Any]], Callable[..., Any]]:
-    """Return all that `compiler` does but for writing code: the graph that it would write code of is carried out."""
+    """Return `compiler` without code generation: the graph for which it would generate code is carried out instead."""
     from functorch.compile import make_boxed_func  # type: ignore[import-untyped]
     from torch._inductor.compile_fx import compile_fx
 
@@ -202,7 +202,7 @@ def has_cpp_compiler() -> bool:
 
 
 def forget_compiled() -> None:
-    """Make `torch.compile` forget every function it has compiled, and which sizes it then took for variable."""
+    """Make `torch.compile` forget every function it has compiled, and the sizes that it treats as variable."""
     torch._dynamo.reset()
 
 

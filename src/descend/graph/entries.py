@@ -1,8 +1,8 @@
-"""A traced step taken entry by entry: arithmetic between single numbers, such as a kernel is written of.
+"""Turns a traced step into arithmetic between single numbers, of which a kernel is written.
 
-A parameter of two numbers becomes two numbers of their own; slices, stacks and gradients of slices vanish, for they
-only say which number goes where. Compilers call it scalar replacement of aggregates (Muchnick, "Advanced Compiler
-Design and Implementation", 1997, section 12.2).
+A parameter of two entries becomes two single numbers; slices, stacks and gradients of slices vanish, because they only
+say which number goes where. Compilers call it scalar replacement of aggregates (Muchnick, "Advanced Compiler Design and
+Implementation", 1997, section 12.2).
 """
 
 from collections.abc import Callable, Sequence
@@ -26,8 +26,8 @@ aten = torch.ops.aten
 Entries = np.ndarray
 """A tensor as an array of objects, each of which is one entry: a tensor [], or another kind of number."""
 
-PLACES = ("dtype", "layout", "device", "memory_format", "pin_memory")
-"""Keywords that say where a tensor goes: of entries they say nothing."""
+PLACEMENT = ("dtype", "layout", "device", "memory_format", "pin_memory")
+"""Keywords that place a tensor; they mean nothing for entries."""
 
 
 class Inseparable(Exception):
@@ -41,7 +41,7 @@ def small(graph: GraphModule) -> bool:
 
 
 def scalars(graph: GraphModule) -> GraphModule:
-    """Return a traced step as one from the entries of its inputs, one after the other, to those of its outputs.
+    """Return a traced step as a graph from the entries of its inputs, one after the other, to those of its outputs.
 
     Raises:
         Inseparable: naming the operation.
@@ -71,10 +71,10 @@ def entries_of(x: Tensor) -> Entries:
 
 
 class Entrywise(Interpreter):
-    """Carries out a graph on entries instead of tensors, in whatever arithmetic a subclass has.
+    """Carries out a graph on entries instead of tensors, in the arithmetic that a subclass defines.
 
-    Operations that only move entries, and those that look at shapes alone, are the same in every arithmetic. What
-    depends on no entries is computed by torch.
+    Operations that only move entries, and those that depend on shapes alone, are the same in every arithmetic. Torch
+    computes the values that depend on no entries.
     """
 
     def run_node(self, node: Node) -> Any:
@@ -93,7 +93,7 @@ class Entrywise(Interpreter):
         return self.compute(node, args, kwargs)
 
     def constant(self, x: Any) -> Any:
-        """Return what torch computed of no entries as other operations take it."""
+        """Return a value that torch computed without entries, in the form that other operations take."""
         return x
 
     def dtype(self, node: Node) -> torch.dtype:
@@ -101,11 +101,11 @@ class Entrywise(Interpreter):
         raise NotImplementedError
 
     def joinable(self, packet: OpOverloadPacket, args: Sequence[Any]) -> Sequence[Any]:
-        """Return the arguments of a movement with every tensor whose entries it moves as entries."""
+        """Return the arguments of a movement, with entries in place of every tensor that it moves."""
         return args
 
     def placed(self, entry: Any | None, node: Node) -> Any:
-        """Return an entry where a movement puts it; None is a zero that the movement made itself."""
+        """Return an entry that was moved, in the form of the result; None is a zero that the movement added."""
         raise NotImplementedError
 
     def compute(self, node: Node, args: Sequence[Any], kwargs: dict[str, Any]) -> Any:
@@ -140,18 +140,18 @@ class EntryByEntry(Entrywise):
 
 
 def contains_entries(tree: Any) -> bool:
-    """Tell whether any part of a tree is a tensor's entries."""
+    """Tell whether a tree contains entries."""
     return any(isinstance(x, Entries) for x in pytree.tree_leaves(tree))
 
 
 def of_shape_alone(op: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], dtype: torch.dtype) -> Tensor:
-    """Return what an operation makes of the shape of its first argument."""
-    kwargs = {name: x for name, x in kwargs.items() if name not in PLACES}
+    """Return the result of an operation that depends on the shape of its first argument alone."""
+    kwargs = {name: x for name, x in kwargs.items() if name not in PLACEMENT}
     return op(torch.empty(args[0].shape, dtype=dtype, device="cpu"), *args[1:], **kwargs)
 
 
 def moved(op: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], placed: Callable[[Any | None], Any]) -> Any:
-    """Ask a movement where it puts the numbers 1, 2, …, and put the entries there; 0 is a zero it made itself."""
+    """Move entries like an operation moves the numbers 1, 2, …; 0 is a zero that the operation adds."""
     entries: list[Any] = [None]
 
     def numbered(x: Any) -> Any:
@@ -161,7 +161,7 @@ def moved(op: OpOverload, args: Sequence[Any], kwargs: dict[str, Any], placed: C
         entries.extend(x.flat)
         return torch.arange(first, len(entries), dtype=torch.int64, device="cpu").reshape(x.shape)
 
-    kwargs = {name: x for name, x in kwargs.items() if name not in PLACES}
+    kwargs = {name: x for name, x in kwargs.items() if name not in PLACEMENT}
     with unrecorded():
         given, keywords = pytree.tree_map(numbered, (list(args), kwargs))
         found = pytree.tree_map(lambda x: (x.flatten().tolist(), x.shape), op(*given, **keywords))
@@ -203,7 +203,7 @@ def _total(numbers: Sequence[Tensor]) -> Tensor:
 
 
 def _sum(value: Value, x: Entries, axes: Sequence[int] | None = None, keep: bool = False) -> Entries:
-    """Sum in the dtype of the sum: truth values are counted."""
+    """Sum in the dtype of the sum: booleans are counted."""
     return array([_total([entry.to(value.dtype) for entry in row]) for row in _rows(value, x, axes)], value.shape)
 
 
@@ -212,7 +212,7 @@ def _mean(value: Value, x: Entries, axes: Sequence[int] | None = None, keep: boo
 
 
 def _reduction(combine: Callable[[Tensor, Tensor], Tensor]) -> Callable[..., Entries]:
-    """Return what combines entries over some axes, or all."""
+    """Return the reduction that combines entries over some axes, or all."""
 
     def reduction(value: Value, x: Entries, axes: Any = None, keep: bool = False) -> Entries:
         axes = [axes] if isinstance(axes, int) else axes

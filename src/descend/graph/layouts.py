@@ -1,4 +1,4 @@
-"""A graph of one run carried out on tensors of many runs, by where their run axis stands."""
+"""Carries out a graph of one run on tensors of many runs, whose run axis is the first or the last."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.fx import Interpreter, Node
 
-from descend.graph.calls import evenly, mapped, run_by_run
+from descend.graph.calls import by_vmap, in_whole_vectors, run_by_run
 from descend.graph.compat import OpOverload, pytree
 from descend.graph.many import PARALLEL, Many
 from descend.graph.moves import RULES
@@ -16,7 +16,7 @@ from descend.graph.recorder import VALUE, OneCall, Value, precision_of
 
 aten = torch.ops.aten
 
-# Measured in float32 and float64, with vectors of 16 to 64 bytes: the same in a loop's body and in its tail.
+# Measured in float32 and float64, with vectors of 16 to 64 bytes: they round alike in a loop's body and in its tail.
 STEADY = {
     aten.abs, aten.acos, aten.acosh, aten.add, aten.addcdiv, aten.addcmul, aten.asin, aten.asinh, aten.atan,
     aten.bitwise_and, aten.bitwise_not, aten.bitwise_or, aten.ceil, aten.clamp, aten.clamp_max, aten.clamp_min,
@@ -31,19 +31,19 @@ STEADY = {
 # Powers that torch computes by products and roots.
 STEADY_POWERS = {2, 3, 0.5, -0.5, -1, -2}
 
-# With the run axis first these are the same in a stack and alone as `torch.vmap` makes them.
+# With the run axis first, `torch.vmap` gives for these the same in a stack and alone.
 MAPPED = {
     aten.argmax, aten.argmin, aten.avg_pool2d, aten.avg_pool2d_backward, aten.constant_pad_nd, aten.diagonal,
     aten.gather, aten.index, aten.roll, aten.scatter, aten.scatter_add, aten.sort,
 }  # fmt: skip
 
-# Reductions that add up: the same while torch keeps to one thread.
+# Sums: the same in a stack and alone while torch uses one thread.
 SUMS = {
     aten.sum, aten.mean, aten.linalg_vector_norm, aten.logsumexp, aten.mse_loss, aten.mse_loss_backward,
     aten.nll_loss_forward, aten.nll_loss_backward,
 }  # fmt: skip
 
-# They work along one axis; the same where that is the last.
+# They work along one axis, and give the same in a stack and alone where it is the last.
 ALONG_LAST = {aten._softmax, aten._log_softmax, aten._softmax_backward_data, aten._log_softmax_backward_data}
 
 
@@ -84,11 +84,11 @@ class Layout(Interpreter):
             return found.to(precision) if cast else found
 
         given = placed(args, node.args), {name: placed(kwargs[name], of) for name, of in node.kwargs.items()}
-        found = op(*given[0], **given[1]) if same_everywhere(node) else evenly(op, *given)
+        found = op(*given[0], **given[1]) if same_everywhere(node) else in_whole_vectors(op, *given)
         return Many(found if found.dtype == value.dtype else found.to(value.dtype))
 
     def called(self, call: OneCall, args: Any) -> Any:
-        """Call for each run what it calls alone."""
+        """Carry out for each run the call that it makes alone."""
         raise NotImplementedError
 
     def aligned(self, x: Any, own: int, rank: int) -> Tensor:
@@ -122,7 +122,7 @@ class First(Layout):
         if rule is not None:
             return rule(node, args, kwargs, 1)
         if packet in MAPPED or packet in SUMS or (packet in ALONG_LAST and along_last(node)):
-            return mapped(op, args, kwargs, 0)
+            return by_vmap(op, args, kwargs, 0)
         return run_by_run(op, args, kwargs)
 
 
@@ -156,7 +156,7 @@ def lasting(tree: Any) -> Any:
 
 
 def is_large(node: Node) -> bool:
-    """Tell whether a reduction to one number reads so many that torch shares it among threads."""
+    """Tell whether a reduction to one number reads so many numbers that torch shares it among threads."""
     value = node.meta[VALUE]
     first = value if isinstance(value, Value) else next(x for x in value if x is not None)
     read = [x.meta[VALUE] for x in node.all_input_nodes]
@@ -172,7 +172,7 @@ def same_everywhere(node: Node) -> bool:
 
 
 def of_shape(node: Node, args: Any, kwargs: Any) -> Tensor:
-    """Return what depends on the shape of one run's tensor alone: the same for all runs."""
+    """Return a result that depends on the shape of one run's tensor alone: it is the same for all runs."""
     op: Any = node.target
     value: Value = node.meta[VALUE]
     source = node.all_input_nodes[0].meta[VALUE]

@@ -10,13 +10,13 @@ from torch.fx import Node
 from descend.graph.recorder import VALUE
 
 VECTORS = 32
-"""Two vectors of 64 bytes of float32: torch's elementwise loops take so many numbers at once."""
+"""Two vectors of 64 bytes of float32: torch's elementwise loops take this many numbers at once."""
 
 PARALLEL = 32_768
-"""From so many numbers on torch shares an elementwise loop, and a reduction to one number, among threads."""
+"""From this many numbers on torch shares an elementwise loop, and a reduction to one number, among threads."""
 
 ALIGNED = 64
-"""Bytes. Intel's MKL rounds a product by the address of its matrices, too."""
+"""Bytes to which matrices are aligned: Intel's MKL rounds a product differently at other addresses."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ Operand = Many | Tensor
 
 
 def runs_of(*operands: Any) -> int:
-    """Return how many runs there are."""
+    """Return the number of runs, the first axis of the operands that differ between runs."""
     return next(x.x.shape[0] for x in operands if isinstance(x, Many))
 
 
@@ -43,7 +43,7 @@ def rank_of(node: Node) -> int:
 
 
 def runs_in(x: Tensor, front: int) -> int:
-    """Return how many runs a tensor has."""
+    """Return the number of runs of a tensor."""
     return x.shape[0 if front else -1]
 
 
@@ -53,7 +53,7 @@ def shaped(shape: Sequence[int], runs: int, front: int) -> list[int]:
 
 
 def with_runs(x: Any, runs: int, front: int) -> Tensor:
-    """Return the tensor of many runs; one in common is spread over them."""
+    """Return a tensor with the run axis; a tensor that all runs have in common is expanded over them."""
     if isinstance(x, Many):
         return x.x
     return x.expand(runs, *x.shape) if front else x.unsqueeze(-1).expand(*x.shape, runs)

@@ -1,4 +1,4 @@
-"""Movements and reductions of many runs: what a run's axes are asked for is asked of them beside the run axis."""
+"""Movements and reductions of many runs: they act on the axes of one run, beside the run axis."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,17 +15,17 @@ aten = torch.ops.aten
 VIEWS = {aten.view, aten._unsafe_view, aten.reshape, aten._reshape_alias}
 
 StackRule = Callable[[Node, Any, Any, int], Any]
-"""Carries out an operation on tensors of many runs: given its node, its arguments, and how many axes the runs have in
-front (1 where the run axis is the first, 0 where it is the last)."""
+"""(node, args, kwargs, front) -> the node's operation on tensors of many runs; `front` is the number of run axes before
+a run's own axes: 1 where the run axis is the first, 0 where it is the last."""
 
 
 def axes(*places: int, sizes: int | None = None, wider: int = 0) -> StackRule:
-    """Return the rule of an operation whose axes are arguments: counted from the front, they move by the runs' axis.
+    """Return the rule of an operation whose arguments name axes; these shift by the run axis where that is the first.
 
     Args:
-        places: where in the arguments they stand.
-        sizes: where a shape stands, to which the runs are added.
-        wider: 1 where an axis may also stand behind the last (`unsqueeze`, `stack`).
+        places: positions of the axes among the arguments.
+        sizes: position of a shape among the arguments, to which the run axis is added.
+        wider: 1 where an axis may also be the one after the last (`unsqueeze`, `stack`).
     """
 
     def rule(node: Node, args: Any, kwargs: Any, front: int) -> Any:
@@ -91,7 +91,7 @@ def reduction(name: str) -> StackRule:
         over = [over] if isinstance(over, int) else over
         over = [axis % max(rank, 1) + front for axis in over or range(rank)] if rank else []
         keep = bool(rest and rest[0])
-        if not over:  # a single number: reduced along an axis that is made for it
+        if not over:  # a single number is reduced along an axis that is added for it
             return Many(call(x.unsqueeze(front), *leading, [front], False, **kwargs))
         return Many(call(x, *leading, over, keep, **kwargs))
 

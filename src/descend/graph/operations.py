@@ -1,4 +1,4 @@
-"""Kinds of torch's operations, by what they do with entries: stacks, kernels and the audit go by these."""
+"""Kinds of torch's operations, by what they do with entries; stacks, kernels and the audit use them."""
 
 import torch
 
@@ -6,10 +6,10 @@ from descend.graph.compat import OpOverload
 
 aten = torch.ops.aten
 
-# They work on each entry by itself, though torch does not tag them so.
+# Elementwise operations that torch does not tag as such.
 UNTAGGED = {aten._to_copy, aten.floor_divide, aten.masked_fill, aten.softplus_backward}
 
-# What they return holds entries of their inputs, or zero: asked of the entries' numbers, they say which go where.
+# They return entries of their inputs, or zeros: applied to the numbers of the entries, they tell which goes where.
 MOVEMENTS = {
     aten.alias, aten.cat, aten.clone, aten.detach, aten.diagonal, aten.expand, aten.flip, aten.lift_fresh,
     aten.lift_fresh_copy, aten.permute, aten.repeat, aten.reshape, aten.roll, aten.select, aten.select_backward,
@@ -17,10 +17,10 @@ MOVEMENTS = {
     aten.transpose, aten.unbind, aten.unsqueeze, aten.view, aten._unsafe_view,
 }  # fmt: skip
 
-# Movements to where a tensor of whole numbers says.
+# Movements whose indices are a tensor of integers.
 BY_INDEX = {aten.gather, aten.index, aten.index_select}
 
-# What they return depends on the shape of their input alone.
+# Their result depends on the shape of their input alone.
 SHAPES = {
     aten.ones_like, aten.zeros_like, aten.full_like, aten.new_zeros, aten.new_ones, aten.new_full,
 }  # fmt: skip
@@ -31,7 +31,7 @@ def is_pointwise(op: OpOverload) -> bool:
     return torch.Tag.pointwise in op.tags or op.overloadpacket in UNTAGGED
 
 
-# They change the shape alone.
+# They change nothing but the shape.
 RESHAPES = {
     aten.view.default, aten._unsafe_view.default, aten.reshape.default, aten.expand.default, aten.squeeze.default,
     aten.squeeze.dim, aten.squeeze.dims, aten.contiguous.default,

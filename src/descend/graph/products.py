@@ -21,8 +21,8 @@ def matrices(x: Operand, runs: int) -> Tensor:
 def batched(x: Tensor, y: Tensor) -> Tensor:
     """Return x @ y for matrices [runs, m, k] and [runs, k, n], each product rounded as it is for one run alone.
 
-    MKL rounds by where a matrix lies and treats a single vector by other code: so matrices are made to begin at aligned
-    addresses, by zeros beside them where their size does not do it, and a single vector is never multiplied alone.
+    MKL rounds differently at other addresses, and uses other code for a single vector. So all matrices begin at aligned
+    addresses, with zeros added where their size requires it, and a single vector is never multiplied alone.
     """
     m, k, n = x.shape[1], x.shape[2], y.shape[2]
     unit = ALIGNED // x.element_size()
@@ -30,7 +30,7 @@ def batched(x: Tensor, y: Tensor) -> Tensor:
         rows, columns = (-m % unit, 0) if m >= n else (0, -n % unit)
         x = torch.nn.functional.pad(x, (0, -k % unit, 0, rows))
         y = torch.nn.functional.pad(y, (0, columns, 0, -k % unit))
-    x, y = in_place(x), in_place(y)
+    x, y = aligned(x), aligned(y)
     if len(x) == 1 and 1 in (x.shape[1], y.shape[2]):
         found = torch.bmm(x.expand(2, -1, -1), y.expand(2, -1, -1))[:1]
     else:
@@ -38,10 +38,10 @@ def batched(x: Tensor, y: Tensor) -> Tensor:
     return found if found.shape[1:] == (m, n) else found[:, :m, :n].contiguous()
 
 
-def in_place(x: Tensor) -> Tensor:
-    """Return matrices as they are where each is dense and begins at an aligned address, otherwise a dense copy.
+def aligned(x: Tensor) -> Tensor:
+    """Return matrices as they are if each is dense and begins at an aligned address, otherwise a dense copy.
 
-    A transposed matrix stays one: MKL multiplies it by other code, which rounds otherwise.
+    A transposed matrix stays transposed: MKL uses other code for it, which rounds differently.
     """
     rows, columns = x.shape[1:]
     turned = x.stride()[1:] == (1, rows)
@@ -54,7 +54,7 @@ def in_place(x: Tensor) -> Tensor:
 
 
 def laid_in_rows(x: Tensor) -> Tensor:
-    """Return a copy in memory of its own, row by row."""
+    """Return a copy in new memory, row by row."""
     return x.clone(memory_format=torch.contiguous_format)
 
 

@@ -1,8 +1,8 @@
-"""Recording what a function does to tensors as a graph of plain tensor operations.
+"""Records what a function does to tensors, as a graph of plain tensor operations.
 
-The recording stands below autograd: a gradient taken inside the function has become arithmetic, custom backwards
-included. It does what `torch.fx.experimental.proxy_tensor.make_fx` does with real tensors, and does without the two
-seconds of imports (dynamo, inductor, sympy) that the first use of that costs.
+The recording happens below autograd: a gradient taken inside the function becomes arithmetic, custom backwards
+included. It does what `torch.fx.experimental.proxy_tensor.make_fx` does with real tensors, without the two seconds of
+imports (dynamo, inductor, sympy) that the first use of `make_fx` costs.
 """
 
 import operator
@@ -31,14 +31,14 @@ from descend.graph.compat import (
 from descend.graph.operations import SHAPES
 
 VALUE = "value"
-"""Under this key a node's `meta` has the `Value` of its output, or a list of them where it has several."""
+"""The key in a node's `meta` for the `Value` of its output, or for a list of them where it has several outputs."""
 
 
 aten = torch.ops.aten
 
 
 class Value(NamedTuple):
-    """What is known of a tensor without its numbers."""
+    """Shape, dtype and device of a tensor, without its numbers."""
 
     shape: torch.Size
     dtype: torch.dtype
@@ -56,7 +56,7 @@ class Value(NamedTuple):
 
 
 def precision_of(values: Iterable[Any]) -> torch.dtype | None:
-    """Return the precision in which torch computes with these; a number [] has no say beside a tensor with axes."""
+    """Return the precision in which torch computes with these; a number [] does not count beside a tensor with axes."""
     floats = [x for x in values if isinstance(x, Value) and x.dtype.is_floating_point]
     decisive = [x.dtype for x in floats if x.shape] or [x.dtype for x in floats]
     return reduce(torch.promote_types, decisive) if decisive else None
@@ -70,12 +70,12 @@ def record(
     """Return `function` as a graph from tensors to a list of tensors; other tensors it uses become constants.
 
     Args:
-        instead: what to carry out, and record, in place of an operation.
+        instead: by operation, a function that is carried out, and recorded, in its place.
 
     Raises:
         Untraceable: the function depends on the value of a tensor in Python (`if`, `.item()`).
     """
-    inputs = apart(inputs)
+    inputs = distinct(inputs)
     recorder = Recorder(inputs, instead or {})
     RECORDING.append(recorder)
     try:
@@ -89,15 +89,15 @@ def record(
 
 
 def drop_unused(graph: Graph) -> None:
-    """Take out what no output depends on, unless it writes in place; torch's own form of this takes far longer."""
+    """Remove what no output depends on, unless it writes in place; torch's own function for this takes far longer."""
     for node in reversed(graph.nodes):
         kept = node.op in ("placeholder", "output") or (isinstance(node.target, OpOverload) and writes(node.target))
         if not (node.users or kept):
             graph.erase_node(node)
 
 
-def apart(inputs: Sequence[Tensor]) -> list[Tensor]:
-    """Return inputs of which no two are one tensor: it would be recorded as the last of them alone."""
+def distinct(inputs: Sequence[Tensor]) -> list[Tensor]:
+    """Return the inputs with no tensor twice: a repeated one would be recorded as the last of its places alone."""
     first = {id(x): i for i, x in reversed(list(enumerate(inputs)))}
     return [x if first[id(x)] == i else x.clone() for i, x in enumerate(inputs)]
 
@@ -131,7 +131,7 @@ def is_recorded() -> bool:
 
 @contextmanager
 def unrecorded() -> Iterator[None]:
-    """Record nothing inside."""
+    """Record nothing inside this context."""
     with without_dispatch_modes():
         yield
 
@@ -141,7 +141,7 @@ RECORDING: list["Recorder"] = []
 
 
 def as_one_node(function: Callable[..., Any], *args: Any) -> Any:
-    """Call `function`, and record the call as one node instead of what happens in it.
+    """Call `function`, and record the call as one node, without the operations inside it.
 
     Args:
         function: pure, from tensors and other values to tensors.
@@ -167,15 +167,15 @@ class OneCall:
 
 
 class Recorder(LightDispatchMode):
-    """Writes down every operation within its `with` block.
+    """Records every operation within its `with` block.
 
     Args:
         inputs: the tensors that become the graph's inputs.
         instead: see `record`.
 
     Attributes:
-        graph: what was written.
-        constants: tensors that came from outside, by the names under which the graph reads them.
+        graph: the recording.
+        constants: tensors from outside the function, by the names under which the graph reads them.
     """
 
     def __init__(self, inputs: Sequence[Tensor], instead: Mapping[OpOverload, Callable[..., Any]]) -> None:
@@ -184,8 +184,8 @@ class Recorder(LightDispatchMode):
         self.constants: dict[str, Tensor] = {}
         self._instead = instead
         self._nodes: dict[int, Node] = {}
-        self._alive: list[Any] = []  # a tensor is known by its id, which must not be given to another
-        self._sharing: Counter[int] = Counter()  # how many tensors known lie in each memory
+        self._alive: list[Any] = []  # a tensor is known by its id, which Python must not give to another
+        self._sharing: Counter[int] = Counter()  # how many known tensors lie in each piece of memory
         for i, x in enumerate(inputs):
             self._know(x, self.graph.placeholder(f"input{i}"))
 
@@ -220,7 +220,7 @@ class Recorder(LightDispatchMode):
         return found[:3]
 
     def note(self, function: Callable[..., Any], args: tuple, kwargs: dict[str, Any], found: Any) -> None:
-        """Write down a call whose inside is not recorded."""
+        """Record a call without the operations inside it."""
         inputs, keywords = self._nodes_of(args), {name: self._nodes_of(x) for name, x in kwargs.items()}
         self._note(self.graph.call_function(function, tuple(inputs), keywords), (args, kwargs), found)
 
@@ -236,24 +236,24 @@ class Recorder(LightDispatchMode):
                     self._know(x, self.graph.call_function(operator.getitem, (node, i)))
 
     def _pure(self, func: OpOverload, args: tuple) -> OpOverload:
-        """Return the operation that makes what `func` writes in place, if no other tensor shares that memory."""
+        """Return the form of `func` that returns what it writes in place, if no other tensor shares that memory."""
         name, overload = qualified_name(func).removeprefix("aten::"), overload_name(func)
         alone = bool(args) and isinstance(args[0], Tensor) and self._sharing[memory(args[0])] <= 1
         if not (writes(func) and name.endswith("_") and alone):
             return func
         pure = getattr(getattr(torch.ops.aten, name[:-1], None), overload, func)
-        # Another type may not widen what is made; a number [] does not, beside a tensor that has axes.
+        # The dtype must stay: another dtype would widen it, but a number [] does not beside a tensor that has axes.
         decisive = [x for x in args if isinstance(x, Tensor) and (x.dim() or not args[0].dim())]
         return pure if all(x.dtype == args[0].dtype for x in decisive) else func
 
     def _nodes_of(self, x: Any) -> Any:
-        """Return arguments with the nodes that made their tensors; by hand, for walking trees takes longer."""
+        """Return arguments with the nodes that made their tensors; written by hand, because walking trees is slower."""
         if isinstance(x, Tensor):
             return self.node(x)
         return type(x)([self._nodes_of(item) for item in x]) if type(x) in (list, tuple) else x
 
     def node(self, x: Any) -> Any:
-        """Return the node that made a tensor, a constant's if none did; anything else as it is."""
+        """Return the node that made a tensor, or a constant's node if none did; anything else as it is."""
         if not isinstance(x, Tensor):
             return x
         if id(x) not in self._nodes:
@@ -271,5 +271,5 @@ class Recorder(LightDispatchMode):
 
 
 def value_of(x: Any) -> Value | None:
-    """Return what is known of a tensor; None for anything else."""
+    """Return the `Value` of a tensor; None for anything else."""
     return Value(x.shape, x.dtype, x.device) if isinstance(x, Tensor) else None

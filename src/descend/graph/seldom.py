@@ -1,4 +1,4 @@
-"""What is computed at some steps only, because it costs more than all else in a step: eigenvectors, say."""
+"""Computations that run at some steps only, because they cost more than the rest of a step: eigenvectors, say."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,7 +8,7 @@ from torch import Tensor
 from descend.graph.recorder import OneCall, as_one_node
 
 Renewal = Callable[..., tuple[Tensor, ...]]
-"""Returns new tensors from the old ones, and others beside them."""
+"""(*old, *others) -> the new tensors."""
 
 
 def seldom(renew: Renewal, due: Tensor, old: tuple[Tensor, ...], *others: Tensor) -> tuple[Tensor, ...]:
@@ -24,13 +24,13 @@ def seldom(renew: Renewal, due: Tensor, old: tuple[Tensor, ...], *others: Tensor
 
 
 class Seldom(OneCall):
-    """`renew` as a function of whether it is due, the first `count` of its tensors the old ones."""
+    """`renew` as one call; the first `count` of its tensors are the old ones."""
 
     def __init__(self, renew: Renewal, count: int) -> None:
         self._renew, self._count = renew, count
         self.__name__ = "seldom"
 
     def __call__(self, due: Tensor, *tensors: Tensor) -> Any:
-        # What is not renewed is copied: a node's outputs are memory of its own, which a later one may write into.
-        # On the device meta only shapes are asked for, and `due` has no value.
+        # Tensors that are not renewed are copied: a node owns its outputs, and a later node may write into them.
+        # On the meta device only the shapes matter, and `due` has no value.
         return self._renew(*tensors) if due.is_meta or due else tuple(x.clone() for x in tensors[: self._count])

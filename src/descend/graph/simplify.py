@@ -1,6 +1,6 @@
-"""A graph made smaller: nothing is computed twice, copied for nothing, or computed again in every step.
+"""Makes a graph smaller: it computes nothing twice, makes no needless copy, and computes no constant in every step.
 
-Small steps are bound by what is done around each operation, not by the operation.
+The time of a small step goes into what is done around each operation, not into the operation.
 """
 
 import operator
@@ -17,7 +17,7 @@ from descend.graph.recorder import VALUE, Value, drop_unused
 
 aten = torch.ops.aten
 
-# In a graph that writes nothing in place, what they return is their input.
+# In a graph that writes nothing in place these return their input.
 COPIES = {
     aten.alias.default, aten.clone.default, aten.detach.default, aten.lift_fresh.default, aten.lift_fresh_copy.default,
 }  # fmt: skip
@@ -29,11 +29,11 @@ SAME_ENTRIES = RESHAPES | {aten.unsqueeze.default, aten.transpose.int, aten.perm
 COMPARISONS = {aten.ne.Scalar: torch.ne, aten.eq.Scalar: torch.eq}
 
 MOST_CONSTANT = 4096
-"""Constants of more numbers are not looked at, nor computed ahead."""
+"""Constants of more numbers are neither looked at nor computed ahead."""
 
 
 def simplified(graph: GraphModule) -> GraphModule:
-    """Return the graph without operations that return what they are given, constants computed, equals made once."""
+    """Return the graph without operations that return their input; it has constants computed, and equal nodes once."""
     made = Graph()
     constants: dict[str, Tensor] = {}
     new: dict[Node, Node] = {}
@@ -44,7 +44,7 @@ def simplified(graph: GraphModule) -> GraphModule:
             new[node] = new[same]
             continue
         copy = made.node_copy(node, lambda x: new[x])
-        if copy.target in VIEWS:  # a copy that is left out may have been what made a view of its input possible
+        if copy.target in VIEWS:  # perhaps only a copy that is left out made a view of its input possible
             copy.target = aten.reshape.default
         if copy.target is aten.stack.default:
             given = arguments(copy.target, copy.args, copy.kwargs)
@@ -52,7 +52,7 @@ def simplified(graph: GraphModule) -> GraphModule:
                 copy.target, copy.args, copy.kwargs = aten.unsqueeze.default, (*given["tensors"], given["dim"]), {}
         if copy.op == "get_attr":
             constants[str(copy.target)] = getattr(graph, str(copy.target))
-        elif found := constant(copy, constants) or told_apart(copy, constants):
+        elif found := constant(copy, constants) or constant_comparison(copy, constants):
             copy = replaced(made, copy, found[0], constants)
         key = signature(copy)
         if key is not None and key in known:
@@ -101,10 +101,10 @@ def source_of_where(node: Node, new: dict[Node, Node], constants: dict[str, Tens
     return found if isinstance(found, Node) and found.meta.get(VALUE) == node.meta[VALUE] else None
 
 
-def told_apart(node: Node, constants: dict[str, Tensor]) -> list[Tensor]:
-    """Return what comparing entries picked from a constant gives, alone in a list, where it is the same for all of it.
+def constant_comparison(node: Node, constants: dict[str, Tensor]) -> list[Tensor]:
+    """Return the result, alone in a list, of comparing entries picked from a constant, if it is the same for all of it.
 
-    A loss compares every batch of labels with the label that it is to ignore, and most data have none.
+    A loss compares every batch of labels with the label to ignore, and most data have no such label.
     """
     if node.target not in COMPARISONS:
         return []
@@ -144,7 +144,7 @@ def constant(node: Node, constants: dict[str, Tensor]) -> list[Tensor]:
 
 
 def computed(node: Node, constants: dict[str, Tensor]) -> Any:
-    """Return what an operation on constants gives."""
+    """Return the result of an operation on constants."""
     op: Any = node.target
     args, kwargs = map_arg((node.args, node.kwargs), lambda x: constants[str(x.target)])
     return op(*args, **kwargs)
@@ -161,7 +161,7 @@ def replaced(graph: Graph, node: Node, found: Tensor, constants: dict[str, Tenso
 
 
 def signature(node: Node) -> Any:
-    """Return what two nodes that compute the same have in common; None for what is no computation."""
+    """Return a key that two nodes share where they compute the same; None for a node that computes nothing."""
     if node.op == "get_attr":
         return "get_attr", node.target
     if node.op != "call_function":
@@ -170,7 +170,7 @@ def signature(node: Node) -> Any:
 
 
 def known_by(x: Any) -> Any:
-    """Return something hashable that is equal for equal arguments only: 1, 1.0 and True are three."""
+    """Return something hashable that is equal for equal arguments only: 1, 1.0 and True are three different ones."""
     if isinstance(x, Node):
         return x
     if isinstance(x, list | tuple):

@@ -1,8 +1,8 @@
-"""One step of one run made into one step of many, so that every run gets the bits that it gets alone.
+"""Turns a step of one run into a step of many runs, so that every run gets the bits that it gets alone.
 
-The graph of one run is carried out operation by operation on tensors that have one axis more, the run axis, and what
-this does is recorded as a new graph. The run axis stands last for small functions (one entry of a parameter lies side
-by side for all runs, and vectorises) and first for all others (matrix products of many runs are one batched product).
+The graph of one run is carried out operation by operation on tensors with one more axis, the run axis, and this is
+recorded as a new graph. The run axis is the last for small functions (one entry of a parameter lies side by side for
+all runs, and vectorises) and the first for all others (matrix products of many runs are one batched product).
 
 Equality to the bit rests on three rules, each held by `tests/graph/test_stack.py`:
 
@@ -10,8 +10,8 @@ Equality to the bit rests on three rules, each held by `tests/graph/test_stack.p
   The others round differently in the body of a loop (vectors) and in its tail (one by one): they are computed on
   contiguous memory whose length is a multiple of `VECTORS`, so that there is no tail.
 - With the run axis last, the number of runs is a multiple of `VECTORS`: reductions over a run's entries have no tail.
-- With the run axis first, matrix products are batched only where every matrix begins at an aligned address; whatever is
-  not known to be safe is computed run by run.
+- With the run axis first, matrix products are batched only where every matrix begins at an aligned address; operations
+  that are not known to be safe are computed run by run.
 """
 
 from collections.abc import Sequence
@@ -51,7 +51,7 @@ def stacked(
 
 
 def carried_out(graph: GraphModule, differs: Sequence[bool], given: Sequence[Tensor], last: bool) -> list[Tensor]:
-    """Return what the step of one run gives for many runs; `stacked` says what it takes."""
+    """Return the results of the step of one run for many runs; arguments as for `stacked`."""
     marked = [Many(x) if own else x for x, own in zip(given, differs, strict=True)]
     layout = Last(graph) if last else First(graph)
     return [x.x if isinstance(x, Many) else x for x in layout.run(*marked)]

@@ -23,7 +23,7 @@ def tensors(tree: Any) -> list[Tensor]:
 
 
 def refill(tree: Any, found: Iterable[Tensor]) -> Any:
-    """Return the tree with its tensors replaced, in order; leaves that are no tensors stay."""
+    """Return the tree with its tensors replaced, in order; other leaves stay."""
     rest = iter(found)
     return pytree.tree_map(lambda leaf: next(rest) if isinstance(leaf, Tensor) else leaf, tree)
 
@@ -51,5 +51,5 @@ def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]
 
 
 def overwritten(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
-    """What `target` holds once `source` is written to it; torch's own form of this has no rule for vmap."""
+    """Return what `target` holds once `source` is written to it; torch's own function for this has no rule for vmap."""
     return source.to(target.dtype).expand(target.shape)

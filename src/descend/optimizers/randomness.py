@@ -7,7 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
-from descend.graph.chance import lent
+from descend.graph.chance import direct_draws
 from descend.types import State
 
 
@@ -19,7 +19,7 @@ def generators_kept(devices: Sequence[torch.device] = ()) -> Iterator[None]:
         devices: GPUs whose generators are kept too.
     """
     python, legacy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    with lent(), torch.random.fork_rng(devices=list(devices)):
+    with direct_draws(), torch.random.fork_rng(devices=list(devices)):
         try:
             yield
         finally:

@@ -17,7 +17,7 @@ from descend.engine.backends.backend import Pattern, Summary
 from descend.engine.backends.graph import GraphBackend, laid
 from descend.engine.program import Program
 from descend.engine.step import Origin
-from descend.graph.code import function
+from descend.graph.code import python_function
 from descend.graph.compat import OpOverload, compiler
 from descend.graph.recorder import record
 from descend.graph.simplify import simplified
@@ -68,7 +68,7 @@ class CompiledBackend(GraphBackend):
             graph = simplified(stacked(graph, recorded.differs, [*tile, *drawn], last=True))
         if any(node.op == "call_function" and not is_builtin(node.target) for node in graph.graph.nodes):
             raise CompileFailed("it has operations that are made for one run after the other")
-        step, numbers = function(graph), len(self._numbers)
+        step, numbers = python_function(graph), len(self._numbers)
 
         def steps(*flat: Tensor) -> list[Tensor]:
             carry, found = list(flat[numbers : len(tile)]), []

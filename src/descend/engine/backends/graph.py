@@ -13,7 +13,7 @@ from descend.engine.program import Final, Program, Recorded, StepValues, finishe
 from descend.engine.step import Carry, Origin, Standing
 from descend.errors import Untraceable
 from descend.graph.clock import Clocked
-from descend.graph.code import function, parts
+from descend.graph.code import python_function, split_early
 from descend.graph.compat import pytree
 from descend.graph.many import VECTORS
 from descend.graph.simplify import simplified
@@ -303,8 +303,8 @@ class Stacked:
 
     def __init__(self, recorded: Recorded, last: bool, given: Sequence[Tensor], numbers: int, kept: int = 0) -> None:
         graph = simplified(stacked(recorded.graph, recorded.differs, given, last))
-        early, rest = parts(graph, [i < numbers for i in range(len(given))])
-        self._step = Clocked(rest, given[:numbers], function(early)(*given[:numbers]), kept)
+        early, rest = split_early(graph, [i < numbers for i in range(len(given))])
+        self._step = Clocked(rest, given[:numbers], python_function(early)(*given[:numbers]), kept)
         self.tree, self.marks = recorded.tree, recorded.tree(recorded.output)
         self._places = recorded.tree(range(len(recorded.output)))
 

@@ -13,7 +13,7 @@ from descend.engine.experiment import Experiment
 from descend.engine.program import Program
 from descend.engine.step import Carry, Origin, uncounted
 from descend.errors import Untraceable
-from descend.graph.code import function
+from descend.graph.code import python_function
 from descend.graph.trace import tensors
 from descend.types import Batch
 
@@ -72,7 +72,7 @@ def carry_after(program: Program, origin: Origin, batch: Batch) -> Sequence[Tens
     """Return the carry after one recorded step from `origin`."""
     carry: Carry = program.start(program.numbers, origin)
     with torch.no_grad():
-        step = function(program.step(()).graph)
+        step = python_function(program.step(()).graph)
         return step(*program.numbers.values(), *tensors(carry), *tensors(batch))[: program.kept]
 
 
