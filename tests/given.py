@@ -8,12 +8,15 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from hydra.core.global_hydra import GlobalHydra
+from torch import Tensor
 
 from descend import cli
 from descend.engine.result import Result
@@ -21,16 +24,20 @@ from descend.records import Column, Records
 from descend.types import Loss, Observation, Params, Total
 
 
+def sum_of_squares(params: Params) -> Tensor:
+    return reduce(torch.add, ((x**2).sum() for x in params.values()))
+
+
 @pytest.fixture
 def observe() -> Callable[..., Observation]:
     """Make an observation of a loss at given parameters; everything else can be given too."""
 
-    def make(params: Params, loss: Loss = lambda p: sum((x**2).sum() for x in p.values()), **given) -> Observation:
+    def make(params: Params, loss: Loss = sum_of_squares, **given: Any) -> Observation:
         leaves = {name: x.detach().requires_grad_() for name, x in params.items()}
         value = loss(leaves)
         gradients = dict(zip(params, torch.autograd.grad(value, list(leaves.values())), strict=True))
         zeros = {name: torch.zeros_like(x) for name, x in params.items()}
-        fields = {
+        fields: dict[str, Any] = {
             "step": 3,
             "params": params,
             "losses": {"value": value.detach()},
@@ -117,11 +124,11 @@ def serving(folder: Path, *options: str, names: set[str] | None = None) -> Itera
     command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--host", "127.0.0.1", "--port", "0"]
     with subprocess.Popen([*command, *options], stderr=subprocess.PIPE, text=True) as process:
         try:
-            for line in process.stderr:
-                if found := re.search(r"http://127\.0\.0\.1:\d+/", line):
-                    break
-            wait_for_runs(found[0], names or {path.name for path in folder.iterdir()})
-            yield found[0]
+            assert process.stderr is not None
+            found = (re.search(r"http://127\.0\.0\.1:\d+/", line) for line in process.stderr)
+            address = next(place[0] for place in found if place is not None)
+            wait_for_runs(address, names or {path.name for path in folder.iterdir()})
+            yield address
         finally:
             process.terminate()
 
@@ -133,7 +140,7 @@ def wait_for_runs(address: str, names: set[str]) -> None:
         time.sleep(0.2)
 
 
-def fetched(address: str, body: object = None) -> object:
+def fetched(address: str, body: object = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(address, data, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=60) as reply:

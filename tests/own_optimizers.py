@@ -12,7 +12,7 @@ class Descent(torch.optim.Optimizer):
         super().__init__(params, {"lr": lr})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # one without a closure
         for x in self.param_groups[0]["params"]:
             x.sub_(self.factor() * self.param_groups[0]["lr"] * x.grad)
 
@@ -24,7 +24,7 @@ class KeepsAnObject(Descent):
     """Keeps what no checkpoint can hold where checkpoints look."""
 
     def factor(self) -> float:
-        self.state["handle"] = object()
+        self.state["handle"] = object()  # type: ignore[index]  # torch's stub knows tensors alone
         return 1.0
 
 
@@ -50,7 +50,7 @@ class KeepsACounter(Descent):
     """Keeps an object of its own library, which holds numbers alone."""
 
     def factor(self) -> float:
-        counter = self.state.setdefault("counter", Counter())
+        counter = self.state.setdefault("counter", Counter())  # type: ignore[call-overload]  # likewise
         counter.count += 1
         return 1 / counter.count
 

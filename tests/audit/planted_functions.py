@@ -6,6 +6,7 @@ accused, from the order given on.
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,12 +23,12 @@ def op(forward: Callable[[Tensor], Tensor], slope: Callable[[Tensor], Tensor]) -
 
     class Own(torch.autograd.Function):
         @staticmethod
-        def forward(ctx, x):
+        def forward(ctx: Any, x: Tensor) -> Tensor:
             ctx.save_for_backward(x)
             return forward(x)
 
         @staticmethod
-        def backward(ctx, gradient):
+        def backward(ctx: Any, gradient: Tensor) -> Tensor:
             (x,) = ctx.saved_tensors
             return gradient * slope(x)
 
@@ -62,7 +63,7 @@ class Running:
 RUNNING = Running()
 
 
-def hooked(function: Scalar, hook: Callable[[Tensor], Tensor]) -> Scalar:
+def hooked(function: Scalar, hook: Callable[[Tensor], Tensor | None]) -> Scalar:
     def loss(x: Tensor) -> Tensor:
         y = x * 1.0
         y.register_hook(hook)
@@ -145,12 +146,12 @@ class Cube(torch.autograd.Function):
     """x³, whose derivative is made of a Function, too."""
 
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return x**3
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return 3 * gradient * Square.apply(*ctx.saved_tensors, 1.0)
 
 
@@ -158,20 +159,20 @@ class Square(torch.autograd.Function):
     """x², whose second derivative is `third` times what it should be."""
 
     @staticmethod
-    def forward(ctx, x, third):
+    def forward(ctx: Any, x: Tensor, third: float) -> Tensor:
         ctx.save_for_backward(x)
         ctx.third = third
         return x.square()
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         (x,) = ctx.saved_tensors
         return gradient * (2 * x.detach() + 2 * ctx.third * (x - x.detach())), None
 
 
 class CubeOff(Cube):
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return 3 * gradient * Square.apply(*ctx.saved_tensors, 1.1)
 
 
@@ -180,7 +181,7 @@ def by_pieces(x: Tensor) -> Tensor:
 
     class Looked(torch.autograd.Function):
         @staticmethod
-        def forward(ctx, x):
+        def forward(ctx: Any, x: Tensor) -> Tensor:
             at, heights = np.array([-1.0, 0.0, 1.0, 2.0]), np.array([1.0, 0.5, 2.0, -1.0])
             piece = np.searchsorted(at, x.detach().numpy()) - 1
             slopes = (np.diff(heights) / np.diff(at))[piece]
@@ -188,7 +189,7 @@ def by_pieces(x: Tensor) -> Tensor:
             return torch.from_numpy(heights[piece] + slopes * (x.detach().numpy() - at[piece]))
 
         @staticmethod
-        def backward(ctx, gradient):
+        def backward(ctx: Any, gradient: Tensor) -> Tensor:
             return gradient * ctx.slopes
 
     return Looked.apply(x)
@@ -206,13 +207,13 @@ def recast_output(x: Tensor) -> Tensor:
 
     class Exp(torch.autograd.Function):
         @staticmethod
-        def forward(ctx, x):
+        def forward(ctx: Any, x: Tensor) -> Tensor:
             value = x.exp()
             ctx.save_for_backward(value.float())
             return value
 
         @staticmethod
-        def backward(ctx, gradient):
+        def backward(ctx: Any, gradient: Tensor) -> Tensor:
             return gradient * ctx.saved_tensors[0].double()
 
     return Exp.apply(x).sum()
@@ -223,8 +224,9 @@ def cubed_with(slope: Callable[[Tensor, Tensor], Tensor]) -> Callable[[Tensor], 
 
     class Cube(faulty.NoJvp):
         @staticmethod
-        def backward(ctx, gradient):
-            return slope(*ctx.saved_tensors, gradient)
+        def backward(ctx: Any, gradient: Tensor) -> Tensor:
+            (x,) = ctx.saved_tensors
+            return slope(x, gradient)
 
     return Cube.apply
 
@@ -233,37 +235,37 @@ class ThirdOrder(torch.autograd.Function):
     """The derivative of x⁴: right itself, and its own derivative right, but the next one detached."""
 
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return x**4
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return gradient * FourCubes.apply(*ctx.saved_tensors)
 
 
 class FourCubes(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return 4 * x**3
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return gradient * 12 * x.detach() ** 2
 
 
 class TwelveSquares(FourCubes):
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return gradient * cubed_with(lambda x, g: g * 7 * x)(x) / x * 12
 
 
 class OtherThirdOrder(ThirdOrder):
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return gradient * TwelveSquares.apply(*ctx.saved_tensors)
 
 
@@ -271,35 +273,35 @@ class OwnDropout(torch.autograd.Function):
     """Draws another mask for the backward."""
 
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         return x * torch.bernoulli(torch.full_like(x, 0.5))
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return gradient * torch.bernoulli(torch.full_like(gradient, 0.5))
 
 
 class OwnNoise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.factor = torch.rand(x.shape, dtype=x.dtype)
         return x * ctx.factor
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return gradient * ctx.factor * 1.01
 
 
 class Once(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x, how):
+    def forward(ctx: Any, x: Tensor, how: str) -> Tensor:
         ctx.save_for_backward(x)
         values = x.tolist() if how == "tolist" else x.numpy(force=True).tolist()
         return torch.tensor(sum(value * value for value in values), dtype=x.dtype)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return 0 * ctx.saved_tensors[0] * gradient, None
 
 
@@ -325,7 +327,11 @@ def wrong_beside_float32(x: Tensor) -> Tensor:
 def module_hook() -> Scalar:
     layer = nn.Linear(3, 2, bias=False).double()
     layer.weight.data.copy_(torch.tensor([[0.5, -1.0, 2.0], [1.5, 0.3, -0.2]]))
-    layer.register_full_backward_hook(lambda module, inputs, outputs: (inputs[0] * 3,))
+
+    def tripled(module: nn.Module, inputs: Any, outputs: Any) -> tuple[Tensor]:
+        return (inputs[0] * 3,)
+
+    layer.register_full_backward_hook(tripled)
     return lambda x: layer(x).sin().sum()
 
 

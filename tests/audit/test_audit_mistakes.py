@@ -53,19 +53,19 @@ def test_a_number_taken_out_of_a_tensor_is_run_by_python_and_not_called_wrong() 
 
 
 @pytest.mark.parametrize("function", [faulty.OldStyle, faulty.NoVmapRule, faulty.NoJvp])
-def test_what_a_class_lacks_is_said(function) -> None:
+def test_what_a_class_lacks_is_said(function: type[torch.autograd.Function]) -> None:
     assert f"{function.__name__} is a custom Function: it" in report_on(function, order=1).table()
 
 
 @pytest.mark.parametrize("function", [faulty.NoJvp, faulty.NothingSavedForForward])
-def test_forward_mode_raises_and_descend_does_not_need_it(function) -> None:
+def test_forward_mode_raises_and_descend_does_not_need_it(function: type[torch.autograd.Function]) -> None:
     report = report_on(function)
     assert {verdicts(report, 1)[name] for name in FORWARD} == {Mark.RAISES}
     assert report.exit_code == 0
 
 
 @pytest.mark.parametrize("function", [faulty.DerivativeOnContext, faulty.DetachedBackward, faulty.NumpyInBackward])
-def test_a_constant_derivative_is_wrong_from_the_second_order(function) -> None:
+def test_a_constant_derivative_is_wrong_from_the_second_order(function: type[torch.autograd.Function]) -> None:
     report = report_on(function)
     assert verdicts(report, 1)["descend.derivatives.gradient"] == Mark.RIGHT
     assert verdicts(report, 2)[HESSIAN] == Mark.WRONG
@@ -95,7 +95,7 @@ def test_a_wrong_shape_is_refused_with_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("function", [faulty.NoneReturned, faulty.WrongDerivative])
-def test_a_wrong_derivative_is_found_where_all_routes_agree(function) -> None:
+def test_a_wrong_derivative_is_found_where_all_routes_agree(function: type[torch.autograd.Function]) -> None:
     report = report_on(function, order=1)
     assert verdicts(report, 1)["nested autograd.grad"] == Mark.WRONG
     assert report.exit_code == 1

@@ -3,11 +3,13 @@
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import Tensor
 
 from descend.audit.audit import audit
 from descend.audit.known_faults import KNOWN_FAULTS, KnownFault, faults_in
 from descend.audit.uses import uses
 from descend.audit.verdict import Mark
+from descend.types import Params
 
 CASES = [(fault, operator) for fault in KNOWN_FAULTS for operator in fault.examples]
 
@@ -35,14 +37,14 @@ def test_a_plain_function_has_no_known_fault() -> None:
 
 
 def test_batch_norm_by_running_statistics_has_no_known_fault() -> None:
-    def loss(params):
+    def loss(params: Params) -> Tensor:
         return F.batch_norm(params["x"], torch.zeros(2).double(), torch.ones(2).double(), training=False).sum()
 
     assert faults_in(uses(loss, {"x": torch.ones(3, 2, dtype=torch.float64)})) == ()
 
 
 def test_descends_own_third_derivative_through_layer_norm_is_right() -> None:
-    def loss(params):
+    def loss(params: Params) -> Tensor:
         return F.layer_norm(torch.sin(params["x"]), (3,), params["x"], params["x"]).square().sum()
 
     x = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64)

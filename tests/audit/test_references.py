@@ -1,6 +1,7 @@
 """What the audit believes in: held to derivatives known by hand, and to one another."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -21,9 +22,11 @@ from descend.errors import ConfigurationError
 from descend.objectives.rosenbrock import Rosenbrock
 from descend.ops.gradient_reversal import GradientReversal
 from descend.ops.loop import Loop
+from descend.ops.op import Op
 from descend.ops.relu import ReLU
 from descend.ops.softplus import Softplus
 from descend.ops.straight_through_round import StraightThroughRound
+from descend.types import Params
 
 X = torch.tensor([0.3, -0.7, 1.1], dtype=torch.float64)
 
@@ -43,7 +46,7 @@ def test_references_against_a_derivative_known_by_hand(order: int) -> None:
     graph = forward_graph(exp_of_sum, X)
     assert close(symbolic(graph, X, order), expected, 1e-15)
     assert close(thirty_digits(graph, X, order), expected, 1e-15)
-    lower = exp_of_sum
+    lower: Callable[[Tensor], Tensor] = exp_of_sum
     for _ in range(order - 1):
         lower = reverse(lower)
     assert close(finite_differences(lower, X), expected, 1e-11)
@@ -107,7 +110,7 @@ def test_directions_are_orthonormal_or_the_coordinates() -> None:
 
 
 @pytest.mark.parametrize("op", [ReLU(), Softplus()])
-def test_ops_pass_at_their_kinks_and_edges(op) -> None:
+def test_ops_pass_at_their_kinks_and_edges(op: Op) -> None:
     generator = torch.Generator().manual_seed(0)
     report = audit(through_op(op), op_points(op, generator), 2, generator=generator, backend=None)
     assert report.exit_code == 0, report.table()
@@ -129,6 +132,7 @@ def test_an_op_that_is_not_a_derivative_by_design_is_held_to_agreement() -> None
     assert plain.exit_code == 1
     by_design = audit(through_op(op), points, 1, generator=generator, backend=None, by_design=op.declines_gradcheck)
     assert by_design.exit_code == 0
+    assert op.declines_gradcheck is not None
     assert op.declines_gradcheck in by_design.table()
 
 
@@ -151,7 +155,7 @@ def test_detach_is_taken_for_design() -> None:
     ],
     ids=["a mean kept for a log", "a stable logsumexp"],
 )
-def test_a_detach_that_the_value_does_not_depend_on_is_no_constant(function) -> None:
+def test_a_detach_that_the_value_does_not_depend_on_is_no_constant(function: Callable[[Tensor], Tensor]) -> None:
     generator = torch.Generator().manual_seed(0)
     report = audit(lambda p: function(p["x"]), [{"x": X}], 1, generator=generator, backend=None)
     rows = {row.route: row.verdict for row in report.rows}
@@ -198,7 +202,7 @@ def test_a_backward_that_compiling_drops_is_wrong_and_named() -> None:
     ("points", "order", "named"),
     [([{"x": X}], 0, "order 0"), ([], 1, "at least one point"), ([{"x": X.float()}], 1, "'x' has dtype torch.float32")],
 )
-def test_wrong_input_is_said_in_a_sentence(points, order: int, named: str) -> None:
+def test_wrong_input_is_said_in_a_sentence(points: list[Params], order: int, named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         audit(lambda p: p["x"].sum(), points, order, generator=torch.Generator())
 
@@ -210,6 +214,7 @@ def test_a_reference_may_be_off_by_the_error_that_it_states() -> None:
     report = audit(through_op(Loop()), [{"x": x}], 1, generator=generator, backend=None)
     row = next(row for row in report.rows if row.route == "finite differences")
     assert row.verdict == "right"
+    assert row.error is not None
     assert row.error > 1e-8
 
 

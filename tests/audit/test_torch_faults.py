@@ -3,6 +3,7 @@
 import json
 import math
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,9 +18,12 @@ from descend.menu.commands import audit as command
 LATER = ("#92075", "#76185", "#104040", "#192985", "#192521", "#196702", "#196703", "#196705")
 SOUGHT = ("#192540", "#193279", "#196682", "#196694", "#196695", "#196696", "#196698", "#196699", "#196700", "#196701")
 
+Audit = Callable[..., tuple[int, str, str]]
+"""Arguments -> code, output, errors."""
+
 
 @pytest.fixture
-def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Audit:
     """Run `descend audit <arguments>` in an empty folder, without generating code; return code, output, errors."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", sys.path[:])
@@ -30,7 +34,7 @@ def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         with pytest.raises(SystemExit) as exit:
             cli.main()
         captured = capsys.readouterr()
-        return exit.value.code, captured.out, captured.err
+        return int(exit.value.code or 0), captured.out, captured.err
 
     return run
 
@@ -50,7 +54,7 @@ def test_an_issue_of_pytorchs_tracker_is_in_the_list(issue: str) -> None:
 
 
 @pytest.mark.usefixtures("two_faults")
-def test_the_list_is_printed(audit) -> None:
+def test_the_list_is_printed(audit: Audit) -> None:
     code, out, err = audit("--torch")
     assert (code, err) == (0, "")
     lines = out.splitlines()
@@ -63,7 +67,7 @@ def test_the_list_is_printed(audit) -> None:
 
 
 @pytest.mark.usefixtures("two_faults")
-def test_the_list_is_json(audit) -> None:
+def test_the_list_is_json(audit: Audit) -> None:
     code, out, err = audit("--torch", "--json")
     assert (code, err) == (0, "")
     told = json.loads(out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
@@ -115,7 +119,7 @@ number = 3
 """
 
 
-def test_a_function_needs_no_class(audit, tmp_path: Path) -> None:
+def test_a_function_needs_no_class(audit: Audit, tmp_path: Path) -> None:
     (tmp_path / "own_functions.py").write_text(OWN)
     code, out, _ = audit("own_functions:right", "--order", "1")
     assert code == 0
@@ -143,7 +147,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_wrong_input_is_told_in_a_sentence(audit, tmp_path: Path, case: str) -> None:
+def test_wrong_input_is_told_in_a_sentence(audit: Audit, tmp_path: Path, case: str) -> None:
     (tmp_path / "own_wrong.py").write_text(OWN)
     arguments, sentence = WRONG[case]
     code, out, err = audit(*arguments)

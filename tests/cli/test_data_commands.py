@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from conftest import Command
 
 QUIET = ["metrics=none", "derivatives=none", "tracker=none"]
 NET = ["objective=digits_mlp_small", "objective.batch_size=16"]
@@ -25,7 +26,7 @@ def data(here: Path) -> Path:
     return here
 
 
-def test_a_run_on_arrays_goes_on(descend, data: Path) -> None:
+def test_a_run_on_arrays_goes_on(descend: Command, data: Path) -> None:
     done = descend(*NET, *ARRAYS, *QUIET, "objective.data.validation_fraction=0.2", "steps=5")
     assert done.code == 0, done.err
     metrics = json.loads((done.folder / "result.json").read_text())["metrics"]
@@ -39,7 +40,7 @@ def test_a_run_on_arrays_goes_on(descend, data: Path) -> None:
     assert "has 'arrays'" in other.err
 
 
-def test_a_sweep_over_data(descend, data: Path) -> None:
+def test_a_sweep_over_data(descend: Command, data: Path) -> None:
     paths = "objective.data.path=data.npz,other.npz"
     done = descend("-m", *NET, *QUIET, "objective.data=arrays", paths, "seed=0,1", "steps=3", "hydra.sweep.dir=s")
     assert done.code == 0, done.err
@@ -79,7 +80,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_one_sentence_and_nothing_left_behind(descend, data: Path, case: str) -> None:
+def test_one_sentence_and_nothing_left_behind(descend: Command, data: Path, case: str) -> None:
     arguments, pattern = WRONG[case]
     done = descend(*arguments)
     assert done.code == 2, done.err

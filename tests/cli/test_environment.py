@@ -5,6 +5,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from conftest import Command
 
 BASE = ["objective=rosenbrock", "metrics=none", "derivatives=none"]
 
@@ -16,7 +17,7 @@ def variables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(name, value)
 
 
-def test_they_are_numbers_alone(descend) -> None:
+def test_they_are_numbers_alone(descend: Command) -> None:
     fields = ["optimizer.lr=${oc.env:LR}", "optimizer.betas=${oc.env:BETAS}", "optimizer.amsgrad=${oc.env:ON}"]
     by_hand = ["optimizer.lr=1e-3", "optimizer.betas=[0.5,0.75]", "optimizer.amsgrad=true", "steps=7", "dtype=float32"]
     first = descend(*BASE, *fields, "steps=${oc.env:STEPS}", "dtype=${oc.env:DTYPE}")
@@ -26,7 +27,7 @@ def test_they_are_numbers_alone(descend) -> None:
     assert (found["steps"], found["value"]) == (7, expected["value"])
 
 
-def test_they_are_numbers_in_a_sweep(descend, here: Path) -> None:
+def test_they_are_numbers_in_a_sweep(descend: Command, here: Path) -> None:
     done = descend("-m", *BASE, "steps=${oc.env:STEPS}", "optimizer.lr=${oc.env:LR}", "seed=1,2", "hydra.sweep.dir=s")
     assert done.code == 0, done.err
     assert pl.read_parquet(here / "s" / "sweep.parquet")["steps"].to_list() == [7, 7]
@@ -42,7 +43,7 @@ def test_they_are_numbers_in_a_sweep(descend, here: Path) -> None:
         ("optimizer.lr=${nothing}", "nothing"),
     ],
 )
-def test_what_is_no_number_is_refused(sweep: list[str], override: str, said: str, descend, here: Path) -> None:
+def test_what_is_no_number_is_refused(sweep: list[str], override: str, said: str, descend: Command, here: Path) -> None:
     done = descend(*sweep, *BASE, override)
     assert done.code == 2
     assert said in done.err

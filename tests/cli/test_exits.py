@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from conftest import Command
 
 import descend as package
 
@@ -58,7 +59,7 @@ def own(here: Path) -> Path:
         ("leaves_at_once.Any", "sys.exit(5) was called in leaves_at_once.py, line 2"),
     ],
 )
-def test_before_the_first_step(descend, own: Path, target: str, said: str, sweep: list[str]) -> None:
+def test_before_the_first_step(descend: Command, own: Path, target: str, said: str, sweep: list[str]) -> None:
     seeds = ["seed=0,1"] if sweep else []
     done = descend(*sweep, f"objective._target_={target}", *seeds)
     assert done.code == 2
@@ -67,7 +68,7 @@ def test_before_the_first_step(descend, own: Path, target: str, said: str, sweep
     assert not (own / "outputs").exists()
 
 
-def test_at_the_start_of_a_run(descend, own: Path) -> None:
+def test_at_the_start_of_a_run(descend: Command, own: Path) -> None:
     done = descend("objective._target_=leaves.AtOnce")
     assert done.code == 2
     assert done.err == (
@@ -77,7 +78,7 @@ def test_at_the_start_of_a_run(descend, own: Path) -> None:
     assert not (own / "outputs").exists()
 
 
-def test_within_a_run(descend, own: Path) -> None:
+def test_within_a_run(descend: Command, own: Path) -> None:
     done = descend("objective._target_=leaves.Bowl", "optimizer=sgd", "optimizer.lr=0.1", "hydra.run.dir=run")
     assert done.code == 1
     assert "the run failed: Exited: sys.exit(3) was called in leaves.py, line 16" in done.err
@@ -85,7 +86,7 @@ def test_within_a_run(descend, own: Path) -> None:
 
 
 @pytest.mark.parametrize("target", ["Bowl", "AtOnce", "Stacked"])
-def test_within_a_sweep_it_costs_its_own_runs(descend, own: Path, target: str) -> None:
+def test_within_a_sweep_it_costs_its_own_runs(descend: Command, own: Path, target: str) -> None:
     sweep = [f"objective._target_=leaves.{target}", "optimizer=sgd", "optimizer.lr=0.1,1e-9", "steps=30"]
     done = descend("-m", *sweep, "sweep.keep=none", "hydra.sweep.dir=sweep")
     assert done.code == 1

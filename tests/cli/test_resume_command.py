@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from conftest import Command
 from left import assert_same, equal, result, state
 
 import descend as package
@@ -22,7 +23,7 @@ RUN = ["objective=rosenbrock", "compile=false", "metrics=none", "derivatives=non
 SCRIPT = [sys.executable, str(ROOT / "run.py")]
 
 
-def made(descend, name: str, *more: str) -> Path:
+def made(descend: Command, name: str, *more: str) -> Path:
     done = descend(*RUN, f"hydra.run.dir={name}", *more)
     assert done.code == 0, done.err
     return Path(name)
@@ -40,7 +41,7 @@ def as_killed(folder: Path) -> None:
         (folder / name).unlink(missing_ok=True)
 
 
-def test_made_longer_again_and_again(descend, here: Path) -> None:
+def test_made_longer_again_and_again(descend: Command, here: Path) -> None:
     undisturbed = made(descend, "undisturbed", "steps=60", "metrics=default")
     folder = made(descend, "longer", "steps=20", "metrics=default")
     for steps in (40, 60):
@@ -56,7 +57,7 @@ def test_made_longer_again_and_again(descend, here: Path) -> None:
     assert (folder / "path.png").read_bytes() == (undisturbed / "path.png").read_bytes()
 
 
-def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(descend, here: Path) -> None:
+def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(descend: Command, here: Path) -> None:
     undisturbed, folder = made(descend, "undisturbed", "steps=30"), made(descend, "killed", "steps=30")
     as_killed(folder)
     done = descend("resume=killed")
@@ -64,7 +65,7 @@ def test_a_run_that_was_killed_before_its_first_checkpoint_begins_again(descend,
     assert_same(folder, undisturbed)
 
 
-def test_from_python(descend, here: Path) -> None:
+def test_from_python(descend: Command, here: Path) -> None:
     undisturbed, folder = made(descend, "undisturbed", "steps=30"), made(descend, "longer", "steps=20")
     found = package.resume(folder, ["steps=30"])
     assert found.steps == 30
@@ -89,7 +90,7 @@ REFUSED = {
 }
 
 
-def refused(descend, *arguments: str, folder: Path = Path("run")) -> str:
+def refused(descend: Command, *arguments: str, folder: Path = Path("run")) -> str:
     """What a command says that is refused, with 2 as exit code, and that leaves all as it was."""
     before = contents(folder)
     done = descend(*arguments)
@@ -100,14 +101,14 @@ def refused(descend, *arguments: str, folder: Path = Path("run")) -> str:
     return done.err
 
 
-def test_what_is_otherwise_is_refused(descend, here: Path) -> None:
+def test_what_is_otherwise_is_refused(descend: Command, here: Path) -> None:
     made(descend, "run", "steps=30")
     for override, sentence in REFUSED.items():
         assert sentence in refused(descend, "resume=run", override)
     assert descend("resume=run", "seed=0", "optimizer=adam").code == 0  # what it has anyway
 
 
-def test_a_folder_that_is_no_run_is_refused(descend, here: Path) -> None:
+def test_a_folder_that_is_no_run_is_refused(descend: Command, here: Path) -> None:
     (here / "run").mkdir()
     (here / "run" / "notes").write_text("mine")
     assert "no run has left a folder there" in refused(descend, "resume=run")
@@ -116,12 +117,12 @@ def test_a_folder_that_is_no_run_is_refused(descend, here: Path) -> None:
     assert [path.name for path in here.iterdir()] == ["run"]
 
 
-def test_the_folders_of_a_sweep_are_refused(descend, here: Path) -> None:
+def test_the_folders_of_a_sweep_are_refused(descend: Command, here: Path) -> None:
     assert descend("-m", *RUN[:-1], "seed=0,1", "steps=3", "hydra.sweep.dir=run").code == 0
     assert "run holds a sweep; it goes on by its own command" in refused(descend, "resume=run")
 
 
-def test_a_sweeps_run_without_a_checkpoint_is_refused(descend, here: Path) -> None:
+def test_a_sweeps_run_without_a_checkpoint_is_refused(descend: Command, here: Path) -> None:
     assert descend("-m", *RUN[:-1], "seed=0,1", "steps=3", "hydra.sweep.dir=run").code == 0
     [first, second] = sorted(Path("run").glob("0*"))
     (first / NAME).unlink()
@@ -130,28 +131,28 @@ def test_a_sweeps_run_without_a_checkpoint_is_refused(descend, here: Path) -> No
     assert "was made in a sweep, and left no checkpoint" in refused(descend, f"resume={second}")
 
 
-def test_a_run_that_ended_while_it_started_is_refused(descend, here: Path) -> None:
+def test_a_run_that_ended_while_it_started_is_refused(descend: Command, here: Path) -> None:
     folder = made(descend, "run", "steps=3")
     as_killed(folder)
     (folder / ".hydra" / "overrides.yaml").unlink()
     assert "ended while it started" in refused(descend, "resume=run")
 
 
-def test_another_version_is_refused(descend, here: Path) -> None:
+def test_another_version_is_refused(descend: Command, here: Path) -> None:
     folder = made(descend, "run", "steps=30")
     content = torch.load(folder / NAME, weights_only=True)
     torch.save(content | {"version": {"descend": "0.0.1", "torch": "1.0"}}, folder / NAME)
     assert "was written by descend 0.0.1 with torch 1.0" in refused(descend, "resume=run", "steps=40")
 
 
-def test_a_run_that_is_being_written_is_refused(descend, here: Path) -> None:
+def test_a_run_that_is_being_written_is_refused(descend: Command, here: Path) -> None:
     folder = made(descend, "run", "steps=30")
     with (folder / ".hydra" / "hydra.yaml").open("a") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         assert "run is being written by another process" in refused(descend, "resume=run", "steps=40")
 
 
-def test_torn_checkpoints(descend, here: Path) -> None:
+def test_torn_checkpoints(descend: Command, here: Path) -> None:
     undisturbed, folder = made(descend, "undisturbed", "steps=60"), made(descend, "run", "steps=30")
     shutil.copytree(folder, "both")
     (folder / NAME).write_bytes((folder / NAME).read_bytes()[:-50])
@@ -172,12 +173,12 @@ ENDED = {
 
 
 @pytest.mark.parametrize("how", ENDED)
-def test_a_run_that_ended_by_itself_is_refused(how: str, descend, here: Path) -> None:
+def test_a_run_that_ended_by_itself_is_refused(how: str, descend: Command, here: Path) -> None:
     made(descend, "run", "steps=300", *ENDED[how])
     assert f"The run in run {how}" in refused(descend, "resume=run", "steps=500")
 
 
-def test_a_schedule_that_would_have_begun_otherwise_is_refused(descend, here: Path) -> None:
+def test_a_schedule_that_would_have_begun_otherwise_is_refused(descend: Command, here: Path) -> None:
     made(descend, "run", "steps=30", "schedule=cosine")
     assert "Cosine is spread over all steps of a run" in refused(descend, "resume=run", "steps=60")
     assert descend("resume=run").code == 0
@@ -211,7 +212,7 @@ def ended(process: subprocess.Popen[str]) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_saves_first(number: int, code: int, descend, here: Path) -> None:
+def test_a_signal_saves_first(number: int, code: int, descend: Command, here: Path) -> None:
     process = begun(here, LONG, "run/events*")
     process.send_signal(number)
     assert ended(process) == (code, "")

@@ -15,6 +15,7 @@ import polars as pl
 import pytest
 import torch
 import yaml
+from conftest import Command
 
 from descend.engine.backends.graph import GraphBackend
 from descend.menu import FOLDER
@@ -47,7 +48,7 @@ def result(folder: Path) -> dict:
     return json.loads((folder / "result.json").read_text())
 
 
-def test_the_files_of_a_run(descend, here: Path) -> None:
+def test_the_files_of_a_run(descend: Command, here: Path) -> None:
     done = descend("objective=digits_mlp", "steps=3", "objective.network.hidden=[4]")
     assert done.code == 0, done.err
     assert done.err == ""
@@ -57,11 +58,11 @@ def test_the_files_of_a_run(descend, here: Path) -> None:
     assert done.folder.parent.parent == here / "outputs"
 
 
-def test_a_run_on_two_numbers_leaves_its_picture_too(descend) -> None:
+def test_a_run_on_two_numbers_leaves_its_picture_too(descend: Command) -> None:
     assert "path.png" in names(descend(*QUICK).folder)
 
 
-def test_the_files_agree(descend) -> None:
+def test_the_files_agree(descend: Command) -> None:
     done = descend(*QUICK, "optimizer=sgd", "optimizer.lr=1e-4", "seed=3")
     found = result(done.folder)
     assert (found["status"], found["steps"], found["provenance"]["seed"]) == ("finished", 20, 3)
@@ -76,31 +77,31 @@ def test_the_files_agree(descend) -> None:
     assert found["provenance"]["command"][1:] == [*QUICK, "optimizer=sgd", "optimizer.lr=1e-4", "seed=3"]
 
 
-def test_the_last_line_tells_how_it_went_and_where_it_is(descend, here: Path) -> None:
+def test_the_last_line_tells_how_it_went_and_where_it_is(descend: Command, here: Path) -> None:
     done = descend(*QUICK)
     assert done.out.startswith("finished: all 20 steps were made; value ")
     assert done.out.strip().endswith(str(done.folder.relative_to(here)))
     assert len(done.out.splitlines()) == 1
 
 
-def test_two_runs_never_share_a_folder(descend) -> None:
+def test_two_runs_never_share_a_folder(descend: Command) -> None:
     descend(*QUICK)
     assert len(descend(*QUICK).folders) == 2
 
 
 @pytest.mark.parametrize("sweep", ["-m", "hydra.mode=MULTIRUN"])
-def test_either_way_of_asking_for_a_sweep(descend, here: Path, sweep: str) -> None:
+def test_either_way_of_asking_for_a_sweep(descend: Command, here: Path, sweep: str) -> None:
     assert descend(*QUICK, "seed=1,2", sweep).code == 0
     [table] = here.glob("outputs/*/*/sweep.parquet")
     assert pl.read_parquet(table)["seed"].to_list() == [1, 2]
 
 
-def test_no_steps(descend) -> None:
+def test_no_steps(descend: Command) -> None:
     found = result(descend("objective=rosenbrock", "steps=0").folder)
     assert (found["status"], found["steps"], found["value"]) == ("finished", 0, pytest.approx(24.2))
 
 
-def test_the_same_from_python_as_from_the_command_line(descend) -> None:
+def test_the_same_from_python_as_from_the_command_line(descend: Command) -> None:
     import descend as package
 
     overrides = [*QUICK, "optimizer=rmsprop", "schedule=cosine", "clip=norm", "derivatives=second"]
@@ -110,7 +111,7 @@ def test_the_same_from_python_as_from_the_command_line(descend) -> None:
     assert found == expected
 
 
-def test_a_diverging_run_is_a_result(descend) -> None:
+def test_a_diverging_run_is_a_result(descend: Command) -> None:
     done = descend("objective=rosenbrock", "optimizer=gradient_descent", "optimizer.lr=1", "steps=500")
     assert done.code == 0
     found = result(done.folder)
@@ -123,7 +124,7 @@ def test_a_diverging_run_is_a_result(descend) -> None:
     assert {"checkpoint.pt", "events.out"} <= set(names(done.folder))
 
 
-def test_a_run_that_converges(descend) -> None:
+def test_a_run_that_converges(descend: Command) -> None:
     found = result(descend("objective=sphere", "optimizer=sgd", "optimizer.lr=0.1", "stop.gradient_norm=1e-3").folder)
     assert found["status"] == "converged"
     assert found["gradient_norm"] <= 1e-3
@@ -141,7 +142,7 @@ def failing_after(call: int, error: BaseException, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(GraphBackend, "advance", failing)
 
 
-def test_a_failing_run_keeps_what_there_is(descend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_run_keeps_what_there_is(descend: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     failing_after(3, RuntimeError("the disk is on fire"), monkeypatch)
     done = descend(*QUICK)
     assert done.code == 1
@@ -152,7 +153,7 @@ def test_a_failing_run_keeps_what_there_is(descend, monkeypatch: pytest.MonkeyPa
     assert "the disk is on fire" in (done.folder / "error.txt").read_text()
 
 
-def test_control_c(descend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_control_c(descend: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     failing_after(3, KeyboardInterrupt(), monkeypatch)
     done = descend(*QUICK)
     assert done.code == 130
@@ -163,7 +164,7 @@ def test_control_c(descend, monkeypatch: pytest.MonkeyPatch) -> None:
     assert pl.read_parquet(done.folder / "records.parquet").filter(name="value").height == found["steps"]
 
 
-def test_result_comes_last(descend, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_result_comes_last(descend: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     from descend.engine.result import Result
 
     seen: list[list[str]] = []
@@ -172,7 +173,7 @@ def test_result_comes_last(descend, monkeypatch: pytest.MonkeyPatch) -> None:
     assert seen == [[".hydra", "checkpoint.pt", "events.out", "path.png", "records.parquet"]]
 
 
-def test_an_objective_of_ones_own(descend, here: Path) -> None:
+def test_an_objective_of_ones_own(descend: Command, here: Path) -> None:
     (here / "own_objective.py").write_text(OWN)
     target = "objective._target_=own_objective.Own"
     found = result(descend(target, "steps=0").folder)
@@ -185,20 +186,20 @@ def test_an_objective_of_ones_own(descend, here: Path) -> None:
 
 
 @pytest.mark.parametrize("quoted", ["x**3 + 2*x**2 + 3*x + 4", "'exp(x) - x'"])
-def test_a_formula(descend, quoted: str) -> None:
+def test_a_formula(descend: Command, quoted: str) -> None:
     done = descend("objective=expression", f"objective.formula={quoted}", "objective.start={x: 2.0}", "steps=0")
     expected = {"x**3 + 2*x**2 + 3*x + 4": 26.0, "'exp(x) - x'": 5.38905609893065}[quoted]
     assert result(done.folder)["value"] == pytest.approx(expected)
 
 
-def test_what_a_configuration_looks_like_makes_no_run(descend, here: Path) -> None:
+def test_what_a_configuration_looks_like_makes_no_run(descend: Command, here: Path) -> None:
     done = descend("--cfg", "job", "optimizer=adam", "optimizer.lr=0.5")
     assert done.code == 0
     assert yaml.safe_load(done.out)["optimizer"]["lr"] == 0.5
     assert not list(here.iterdir())
 
 
-def test_every_combination_by_the_sweeper_of_hydra(descend, here: Path) -> None:
+def test_every_combination_by_the_sweeper_of_hydra(descend: Command, here: Path) -> None:
     """Our own sweeper has tests of its own; Hydra's stays usable."""
     done = descend("-m", "hydra/sweeper=basic", "hydra/launcher=basic", QUICK[0], "optimizer=sgd,adam", "steps=2,3")
     assert done.code == 0, done.err
@@ -223,7 +224,7 @@ def test_help_names_every_choice_without_torch_or_hydra(tmp_path: Path) -> None:
         assert setting in done.stdout
 
 
-def test_help_stays_within_its_lines(descend) -> None:
+def test_help_stays_within_its_lines(descend: Command) -> None:
     done = descend("--help")
     assert max(map(len, done.out.splitlines())) <= 140
 
@@ -278,7 +279,7 @@ def test_control_c_while_it_starts(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_a_disk_that_is_full_at_the_end(descend, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_is_full_at_the_end(descend: Command, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The result is printed, and no file is left that could be taken for a whole one."""
 
     @contextmanager

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from conftest import Command
 from own_op import own_op
 
 RIGHT = "3 * x**2 * gradient"
@@ -30,7 +31,7 @@ CHOICES = {
 
 
 @pytest.mark.parametrize("case", OPS)
-def test_an_op_of_ones_own(descend, here: Path, case: str) -> None:
+def test_an_op_of_ones_own(descend: Command, here: Path, case: str) -> None:
     decorator, backward, more, sentence = OPS[case]
     (here / f"op_{case}.py").write_text(own_op(backward, decorator))
     done = descend("objective=op_on_vector", f"op._target_=op_{case}.Own", *more)
@@ -40,13 +41,13 @@ def test_an_op_of_ones_own(descend, here: Path, case: str) -> None:
     assert not (here / "outputs").exists()
 
 
-def test_once_is_enough_for_first_derivatives(descend, here: Path) -> None:
+def test_once_is_enough_for_first_derivatives(descend: Command, here: Path) -> None:
     (here / "op_first.py").write_text(own_op(RIGHT, ONCE))
     assert descend("objective=op_on_vector", "op._target_=op_first.Own", "steps=2").code == 0
 
 
 @pytest.mark.parametrize("case", CHOICES)
-def test_a_choice_that_cannot_be(descend, here: Path, case: str) -> None:
+def test_a_choice_that_cannot_be(descend: Command, here: Path, case: str) -> None:
     arguments, sentence = CHOICES[case]
     done = descend(*arguments)
     assert (done.code, done.out) == (2, "")
@@ -71,7 +72,7 @@ class Distance(Objective):
 
 
 @pytest.mark.parametrize("asking", ["derivatives=second", "optimizer=newton", "optimizer=newton_cg"])
-def test_an_operation_without_a_second_derivative_is_named(descend, here: Path, asking: str) -> None:
+def test_an_operation_without_a_second_derivative_is_named(descend: Command, here: Path, asking: str) -> None:
     (here / "distances.py").write_text(OWN_OBJECTIVE)
     done = descend("objective._target_=distances.Distance", asking)
     assert (done.code, done.out) == (2, "")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import Command
 
 RUN = Path(__file__).parents[2] / "run.py"
 
@@ -123,7 +124,7 @@ def assert_one_sentence(err: str, pattern: str) -> None:
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_one_sentence_and_nothing_left_behind(descend, here: Path, case: str) -> None:
+def test_one_sentence_and_nothing_left_behind(descend: Command, here: Path, case: str) -> None:
     arguments, pattern = WRONG[case]
     done = descend(*arguments)
     assert done.code == 2, done.err
@@ -133,7 +134,7 @@ def test_one_sentence_and_nothing_left_behind(descend, here: Path, case: str) ->
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has CUDA")
-def test_a_device_that_this_machine_lacks(descend, here: Path) -> None:
+def test_a_device_that_this_machine_lacks(descend: Command, here: Path) -> None:
     done = descend("device=cuda", "objective=rosenbrock")
     assert done.code == 2
     assert_one_sentence(done.err, r"device is 'cuda', but this machine offers torch 0 CUDA devices; use device=cpu")
@@ -165,7 +166,7 @@ OWN_MISTAKES = {
 
 
 @pytest.mark.parametrize("case", OWN_MISTAKES)
-def test_a_mistake_in_an_objective_of_ones_own(descend, here: Path, case: str) -> None:
+def test_a_mistake_in_an_objective_of_ones_own(descend: Command, here: Path, case: str) -> None:
     start, losses, pattern = OWN_MISTAKES[case]
     (here / f"own_{case}.py").write_text(OWN.replace("START", start).replace("LOSSES", losses))
     done = descend(f"objective._target_=own_{case}.Own")

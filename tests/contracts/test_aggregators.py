@@ -32,7 +32,7 @@ BATCHABLE = [choice for choice in CHOICES if build(choice).batchable]
 def inputs(seed: int, m: int = 3, dtype: torch.dtype = torch.float64) -> list[tuple[Tensor, Tensor]]:
     """Positive losses, shape [m], and conflicting gradients, shape [m, 5], for each step."""
     generator = torch.Generator().manual_seed(seed)
-    kind = {"generator": generator, "dtype": dtype}
+    kind: dict[str, Any] = {"generator": generator, "dtype": dtype}
     return [(torch.rand(m, **kind) + 0.1, torch.randn(m, 5, **kind)) for _ in range(STEPS)]
 
 
@@ -53,7 +53,7 @@ def as_tensors(state: Any) -> Any:
     return tree_map(lambda x: x if isinstance(x, Tensor) else torch.tensor(x, dtype=torch.float64), state)
 
 
-def assert_same(found: Any, expected: Any, **tolerance: float) -> None:
+def assert_same(found: Any, expected: Any, **tolerance: Any) -> None:
     assert tree_structure(found) == tree_structure(expected)
     for a, b in zip(tree_leaves(found), tree_leaves(expected), strict=True):
         torch.testing.assert_close(torch.as_tensor(a), torch.as_tensor(b), check_dtype=False, **tolerance)

@@ -5,6 +5,7 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -55,7 +56,7 @@ def apply(metric: Metric, shapes: dict[str, tuple[int, ...]]) -> bool:
 PAIRS = {f"{name}-{size}": (m, s) for name, m in METRICS.items() for size, s in SHAPES.items() if apply(m, s)}
 
 
-@pytest.fixture(params=PAIRS.values(), ids=PAIRS.keys())
+@pytest.fixture(params=list(PAIRS.values()), ids=list(PAIRS))
 def pair(request: pytest.FixtureRequest) -> tuple[Metric, dict[str, tuple[int, ...]]]:
     return request.param
 
@@ -139,7 +140,7 @@ def test_each_choice_is_a_dict_of_metrics_and_says_what_it_is(path: Path) -> Non
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS.keys())
 def test_metric_is_a_frozen_dataclass(metric: Metric) -> None:
-    assert type(metric).__dataclass_params__.frozen
+    assert vars(type(metric))["__dataclass_params__"].frozen
     assert not inspect.isabstract(type(metric))
 
 
@@ -192,7 +193,9 @@ def test_values_do_not_depend_on_the_grad_mode_around(metric: Metric, shapes: di
 class Explicit(TorchFunctionMode):
     """Fails where a tensor is made without a dtype and a device."""
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         if function in FACTORIES:
             missing = {"dtype", "device"} - set(kwargs or {})
             assert not missing, f"{function.__name__} without {sorted(missing)}"

@@ -40,7 +40,7 @@ FACTORIES = {
 
 
 @functools.cache
-def made(name: str) -> Objective:
+def made(name: str) -> Any:
     """The objective of a choice, in float64, with a smooth op so that finite differences meet no kink."""
     config = OmegaConf.create({"op": OmegaConf.load(CONF / "op" / "tanh.yaml"), "objective": node(name)})
     return instantiate(config.objective, _convert_="all")
@@ -139,7 +139,8 @@ def test_the_one_choice_of_a_class_states_its_defaults() -> None:
     for name in alone:
         for field in dataclasses.fields(made(name)):
             if field.default is not dataclasses.MISSING and (name, field.name) not in PRESET:
-                stated = OmegaConf.to_container(node(name))[field.name]
+                container: Any = OmegaConf.to_container(node(name))
+                stated = container[field.name]
                 default = list(field.default) if isinstance(field.default, tuple) else field.default
                 assert stated == default, (name, field.name)
 
@@ -318,6 +319,7 @@ def test_known_minimum_stands_at_its_minimisers_and_nowhere_lower(name: str) -> 
         pytest.skip("several losses have no one minimum")
     for function in in_several_dimensions(name):
         assert function.minimizers
+        assert function.minimum is not None
         lower, upper = function.bounds()
         width = upper - lower
         assert (width > 0).all()

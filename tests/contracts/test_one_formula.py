@@ -4,6 +4,7 @@ Found by their YAML: every optimizer with every schedule and every clipping, and
 """
 
 import contextlib
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +89,7 @@ def schedules() -> list[Any]:
 
 def loss(params: Params) -> Tensor:
     """Steep, and of the fourth degree, so that methods of the second order have something to do."""
-    return sum(5 * ((x - 0.5) ** 2).sum() + ((x - 0.5) ** 4).sum() for x in params.values())
+    return reduce(torch.add, (5 * ((x - 0.5) ** 2).sum() + ((x - 0.5) ** 4).sum() for x in params.values()))
 
 
 def residuals(params: Params) -> Tensor:

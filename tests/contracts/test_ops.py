@@ -4,6 +4,7 @@ import copy
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -78,13 +79,13 @@ def test_yaml_says_what_it_is_and_states_every_default(path: Path, op: Op) -> No
     assert first.startswith("# ")
     assert second.startswith("_target_: ")
     stated = {name: value for name, value in OmegaConf.load(path).items() if name != "_target_"}
-    assert stated == {field.name: field.default for field in dataclasses.fields(op)}
+    assert stated == {field.name: field.default for field in dataclasses.fields(op)}  # type: ignore[arg-type]  # an op is a dataclass
     assert op == type(op)()
 
 
 def test_op_is_a_frozen_dataclass(op: Op) -> None:
     assert isinstance(op, Op)
-    assert type(op).__dataclass_params__.frozen
+    assert vars(type(op))["__dataclass_params__"].frozen
 
 
 def test_first_derivative(op: Op) -> None:
@@ -130,7 +131,7 @@ def test_vmap_is_a_loop(op: Op) -> None:
 
 def test_batched_hyperparameters_are_a_loop(op: Op) -> None:
     """A sweep puts a tensor of shape [] where the number was, and vmaps over it."""
-    for field in dataclasses.fields(op):
+    for field in dataclasses.fields(op):  # type: ignore[arg-type]  # an op is a dataclass
         if not isinstance(field.default, float):
             continue
         values = torch.tensor([0.3, 0.6, 0.9], dtype=torch.float64)
@@ -164,7 +165,9 @@ def test_traced_and_compiled_is_eager(op: Op) -> None:
 class PlacedFactories(TorchFunctionMode):
     """Refuses a tensor made without saying where."""
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
+    def __torch_function__(
+        self, function: Callable[..., Any], types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
         kwargs = kwargs or {}
         assert function not in FACTORIES or {"device", "dtype"} <= kwargs.keys(), f"{function.__name__}: {kwargs}"
         return function(*args, **kwargs)

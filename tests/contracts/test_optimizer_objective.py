@@ -14,6 +14,7 @@ import functools
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -26,7 +27,6 @@ from descend.engine.run import Run, drive
 from descend.menu import FOLDER
 from descend.menu.build import build
 from descend.menu.compose import compose
-from descend.objectives.objective import Objective
 from descend.optimizers.optimizer import Optimizer
 from descend.types import Params, State
 
@@ -78,7 +78,7 @@ PAIRS = [
 
 
 @functools.cache
-def part(group: str, choice: str) -> Objective | Optimizer:
+def part(group: str, choice: str) -> Any:
     overrides = [*QUIET, f"{group}={choice}", *toy(choice)]
     return getattr(build(compose(overrides), overrides), group)
 

@@ -242,7 +242,8 @@ def test_goes_on_from_a_saved_state(case: Form) -> None:
     buffer = io.BytesIO()
     torch.save(path[3], buffer)
     buffer.seek(0)
-    assert_same(follow(stepper(make(case)), *torch.load(buffer, weights_only=True), STEPS - 4)[-1], path[-1], 0)
+    params, state = torch.load(buffer, weights_only=True)
+    assert_same(follow(stepper(make(case)), params, state, STEPS - 4)[-1], path[-1], 0)
 
 
 @every
@@ -341,8 +342,9 @@ def test_refuses_a_wrong_number_and_names_its_field(choice: str, wrong: Any) -> 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_refuses_a_wrong_pair(choice: str) -> None:
     optimizer = build(choice)
-    for name in {leaf[0] for leaf, _ in numbers(optimizer) if len(leaf) == 2}:
-        for wrong in (0.9, (0.5,), (0.5, 1.2, 1.3), "ab"):
+    pairs: tuple[Any, ...] = (0.9, (0.5,), (0.5, 1.2, 1.3), "ab")
+    for name in {str(leaf[0]) for leaf, _ in numbers(optimizer) if len(leaf) == 2}:
+        for wrong in pairs:
             with pytest.raises(ConfigurationError, match=rf"\.{name}\b.*pair"):
                 dataclasses.replace(optimizer, **{name: wrong})
 

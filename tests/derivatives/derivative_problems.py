@@ -1,5 +1,7 @@
 """Functions whose derivatives are known by other means than the code under test."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -61,10 +63,14 @@ def batch_norm(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     return F.batch_norm(x, None, None, weight, bias, training=True)
 
 
+Normalisation = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""x, weight and bias -> x normalised."""
+
+
 class Network:
     """A tanh network with a normalisation between its layers, on fixed data; 100 parameters in float64."""
 
-    def __init__(self, normalisation=None) -> None:
+    def __init__(self, normalisation: Normalisation | None = None) -> None:
         self.normalisation = normalisation
         self.inputs, self.targets = normal(12, 5, seed=1), torch.arange(12) % 4
 

@@ -1,9 +1,12 @@
+from collections.abc import Callable
+
 import pytest
 import torch
 import torch.nn.functional as F
-from derivative_problems import Network, batch_norm, layer_norm, normal, with_spectrum
+from derivative_problems import Network, Normalisation, batch_norm, layer_norm, normal, with_spectrum
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from descend.derivatives import (
     GaussNewtonProduct,
@@ -15,18 +18,19 @@ from descend.derivatives import (
     jacobian,
     ravel,
 )
+from descend.derivatives.products import Product
 
 
-def matrix_of(product):
+def matrix_of(product: Product) -> Tensor:
     return torch.stack([product(unit) for unit in torch.eye(product.size, dtype=product.dtype)])
 
 
-def cross_entropy(network):
+def cross_entropy(network: Network) -> Callable[[Tensor], Tensor]:
     return lambda logits: F.cross_entropy(logits, network.targets)
 
 
 @pytest.mark.parametrize("normalisation", [None, layer_norm, batch_norm])
-def test_the_matrix_is_that_of_dense_jacobian_and_loss_hessian(normalisation):
+def test_the_matrix_is_that_of_dense_jacobian_and_loss_hessian(normalisation: Normalisation | None) -> None:
     network = Network(normalisation)
     params = network.init()
     outer = jacobian(lambda p: network.logits(p).flatten(), params)
@@ -37,7 +41,7 @@ def test_the_matrix_is_that_of_dense_jacobian_and_loss_hessian(normalisation):
     torch.testing.assert_close(matrix_of(product), outer.T @ inner @ outer, rtol=0, atol=1e-14)
 
 
-def test_it_is_the_hessian_where_the_outputs_are_linear():
+def test_it_is_the_hessian_where_the_outputs_are_linear() -> None:
     a, target = normal(7, 4), normal(7, seed=1)
     params = {"x": normal(4, seed=2)}
     loss = lambda z: (z - target).square().sum() / 2  # noqa: E731
@@ -49,7 +53,7 @@ def test_it_is_the_hessian_where_the_outputs_are_linear():
 
 @settings(max_examples=10)
 @given(st.integers(0, 1000))
-def test_convex_losses_make_it_positive_semidefinite_and_linear(seed):
+def test_convex_losses_make_it_positive_semidefinite_and_linear(seed: int) -> None:
     network = Network(layer_norm)
     product = GaussNewtonProduct(network.logits, cross_entropy(network), network.init())
     u, v = normal(product.size, seed=seed), normal(product.size, seed=seed + 1)
@@ -57,12 +61,12 @@ def test_convex_losses_make_it_positive_semidefinite_and_linear(seed):
     torch.testing.assert_close(product(2 * u - v), 2 * product(u) - product(v), rtol=0, atol=1e-13)
 
 
-def test_a_loss_linear_in_the_outputs_has_no_curvature():
+def test_a_loss_linear_in_the_outputs_has_no_curvature() -> None:
     product = GaussNewtonProduct(lambda p: p["x"].exp(), lambda z: z.sum(), {"x": normal(3)})
     assert product(normal(3)).tolist() == [0, 0, 0]
 
 
-def test_the_fisher_matrix_is_the_expectation_over_the_models_own_labels():
+def test_the_fisher_matrix_is_the_expectation_over_the_models_own_labels() -> None:
     network = Network(layer_norm)
     params = network.init()
     expected = torch.zeros(100, 100, dtype=torch.float64)
@@ -73,7 +77,7 @@ def test_the_fisher_matrix_is_the_expectation_over_the_models_own_labels():
     torch.testing.assert_close(matrix_of(fisher_product(network.logits, params)), expected, rtol=0, atol=1e-14)
 
 
-def test_the_empirical_fisher_matrix_is_the_mean_square_of_the_sample_gradients():
+def test_the_empirical_fisher_matrix_is_the_mean_square_of_the_sample_gradients() -> None:
     network = Network()
     params = network.init()
     losses = lambda p: F.cross_entropy(network.logits(p), network.targets, reduction="none")  # noqa: E731
@@ -82,7 +86,7 @@ def test_the_empirical_fisher_matrix_is_the_mean_square_of_the_sample_gradients(
     torch.testing.assert_close(matrix_of(product), gradients.T @ gradients / 12, rtol=0, atol=1e-14)
 
 
-def test_the_hessian_is_gauss_newton_plus_the_curvature_of_the_outputs():
+def test_the_hessian_is_gauss_newton_plus_the_curvature_of_the_outputs() -> None:
     matrix, weights = with_spectrum(torch.tensor([3.0, -1.0, 2.0]).double()), normal(3, seed=3)
     outputs = lambda p: torch.stack([p["x"] @ matrix @ p["x"] / 2, (weights * p["x"]).sum()])  # noqa: E731
     loss = lambda z: z[0] * z[1] + z[1] ** 2  # noqa: E731

@@ -5,7 +5,7 @@ from descend.derivatives.memory import require_memory
 from descend.errors import ConfigurationError
 
 
-def test_what_fits_passes_and_what_does_not_is_refused_with_its_size():
+def test_what_fits_passes_and_what_does_not_is_refused_with_its_size() -> None:
     cpu = torch.device("cpu")
     require_memory(1000, torch.float64, cpu)
     require_memory(6000, torch.float32, cpu)

@@ -1,5 +1,8 @@
 """k-th derivatives of pointwise functions: both routes against sympy and each other."""
 
+from collections.abc import Callable
+from typing import Any
+
 import mpmath
 import pytest
 import sympy
@@ -24,7 +27,7 @@ FORMULAS = {
 POINTS = torch.tensor([-1.1, -0.3, 0.2, 0.9, 1.4], dtype=torch.float64)
 
 
-def in_torch(code: str):
+def in_torch(code: str) -> Callable[[Tensor], Tensor]:
     names = {name: getattr(torch, name) for name in ("sin", "exp", "sigmoid", "log", "tanh", "sqrt", "atan", "cosh")}
     return lambda x: eval(code, names | {"x": x})
 
@@ -84,7 +87,7 @@ def test_gradient_in_the_parameters_through_the_derivative(order: int) -> None:
 def test_hessian_in_the_parameters_through_the_derivative() -> None:
     x = POINTS[:, None]
 
-    def loss(w: Tensor, route) -> Tensor:
+    def loss(w: Tensor, route: Callable[..., Any]) -> Tensor:
         return (route(lambda s: torch.tanh(F.gelu(s @ w) @ w.T), 4)(x) ** 2).mean()
 
     w = torch.tensor([[0.4, -0.9, 0.6]], dtype=torch.float64)
@@ -99,6 +102,7 @@ def test_hessian_in_the_parameters_through_the_derivative() -> None:
 def test_layer_normalisation_is_right_beyond_the_second_order(order: int) -> None:
     u = network(normalised=True)
     first, _, norm, *rest = u
+    assert isinstance(norm, nn.LayerNorm)
 
     def by_hand(x: Tensor) -> Tensor:
         h = torch.tanh(first(x))

@@ -1,5 +1,8 @@
 """Derivatives of every order as the engine runs them: traced by make_fx, then batched over runs by vmap."""
 
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -12,7 +15,7 @@ from descend.types import Params
 
 RUNS = 3
 POINTS = torch.linspace(-1, 1, 10, dtype=torch.float64).reshape(5, 2)
-ACTIVATIONS = {
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh": torch.tanh,
     "gelu": F.gelu,
     "softplus": F.softplus,
@@ -34,11 +37,11 @@ def one(params: Params, run: int) -> Params:
     return {name: value[run] for name, value in params.items()}
 
 
-def network(p: Params, activation=torch.tanh):
+def network(p: Params, activation: Callable[[Tensor], Tensor] = torch.tanh) -> Callable[[Tensor], Tensor]:
     return lambda x: F.linear(activation(F.linear(x, p["w"], p["b"])), p["v"])
 
 
-def batched_equals_serial(step) -> None:
+def batched_equals_serial(step: Callable[[Params], list[Tensor]]) -> None:
     params = runs()
     serial = [step(one(params, run)) for run in range(RUNS)]
     traced = graph_of(step, [one(params, 0)])
@@ -61,7 +64,7 @@ def test_a_loss_of_high_order_and_its_gradient(name: str) -> None:
 
 
 @pytest.mark.parametrize("route", [nested_partials, taylor_partials])
-def test_partials_and_their_gradient(route) -> None:
+def test_partials_and_their_gradient(route: Callable[..., Any]) -> None:
     def step(p: Params) -> list[Tensor]:
         leaves = {key: value.detach().requires_grad_() for key, value in p.items()}
         u = route(network(leaves), POINTS, [(0, 0), (3, 0), (1, 1)])

@@ -2,6 +2,9 @@
 
 import itertools
 import math
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
 
 import pytest
 import sympy
@@ -12,7 +15,8 @@ from descend.derivatives import auto_partials, nested_partials, taylor_partials
 from descend.derivatives.polarisation import polarisation
 from descend.errors import ConfigurationError
 
-ROUTES = [nested_partials, taylor_partials, auto_partials]
+Route = Callable[..., dict[Any, Tensor]]
+ROUTES: list[Route] = [nested_partials, taylor_partials, auto_partials]
 X, T = sympy.symbols("x t")
 FORMULAS = [sympy.sin(2 * X * T) * sympy.exp(-X), sympy.tanh(X - T) + X**2 * T**3]
 POINTS = torch.tensor([[0.3, -0.2], [1.1, 0.4], [-0.7, 0.9]], dtype=torch.float64)
@@ -31,7 +35,7 @@ def exact(index: tuple[int, int]) -> Tensor:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_partials_agree_with_sympy(route) -> None:
+def test_partials_agree_with_sympy(route: Route) -> None:
     values = route(u, POINTS, UP_TO_FOUR)
     assert list(values) == UP_TO_FOUR
     for index, value in values.items():
@@ -48,7 +52,8 @@ def test_gradients_in_the_parameters_agree(indices: list[tuple[int, int]]) -> No
     network = nn.Sequential(nn.Linear(2, 10), nn.Tanh(), nn.Linear(10, 10), nn.SiLU(), nn.Linear(10, 2)).double()
     gradients = []
     for route in ROUTES:
-        loss = sum((value**2).mean() for value in route(network, POINTS, indices).values())
+        values = route(network, POINTS, indices).values()
+        loss = reduce(torch.add, ((value**2).mean() for value in values))
         gradients.append(
             torch.autograd.grad(loss, list(network.parameters()), allow_unused=True, materialize_grads=True)
         )
@@ -85,21 +90,21 @@ def test_directions_are_few_and_shared() -> None:
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_float32_stays_float32(route) -> None:
+def test_float32_stays_float32(route: Route) -> None:
     for value in route(u, POINTS.float(), [(0, 0), (3, 0), (1, 1)]).values():
         assert value.dtype == torch.float32
         assert value.shape == (3, 2)
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_wrong_indices_are_refused(route) -> None:
+def test_wrong_indices_are_refused(route: Route) -> None:
     for index in ((1,), (1, -1), (0, 0, 1)):
         with pytest.raises(ConfigurationError, match="points of 2 coordinates"):
             route(u, POINTS, [index])
 
 
 @pytest.mark.parametrize("route", ROUTES)
-def test_values_of_another_shape_are_refused(route) -> None:
+def test_values_of_another_shape_are_refused(route: Route) -> None:
     for field in (lambda x: x[:, 0], lambda x: x.sum(0, keepdim=True)):
         with pytest.raises(ConfigurationError, match=r"\[3, outputs\]"):
             route(field, POINTS, [(4, 0)])

@@ -2,6 +2,7 @@ import pytest
 import torch
 from derivative_problems import (
     Network,
+    Normalisation,
     batch_norm,
     batch_norm_by_hand,
     layer_norm,
@@ -19,13 +20,13 @@ from descend.derivatives import GaussNewtonProduct, HessianProduct, hvp, ravel, 
 SCALARS = st.floats(-10, 10)
 
 
-def test_products_are_scipys():
+def test_products_are_scipys() -> None:
     x, vector = normal(9), normal(9, seed=1)
     expected = torch.from_numpy(rosen_hess_prod(x.numpy(), vector.numpy()))
     torch.testing.assert_close(HessianProduct(rosenbrock, {"x": x})(vector), expected, rtol=1e-12, atol=1e-11)
 
 
-def test_products_are_right_through_normalisations_again_and_again():
+def test_products_are_right_through_normalisations_again_and_again() -> None:
     params = Network().init()
     for fused, by_hand in ((layer_norm, layer_norm_by_hand), (batch_norm, batch_norm_by_hand)):
         product = HessianProduct(Network(fused).loss, params)
@@ -37,7 +38,7 @@ def test_products_are_right_through_normalisations_again_and_again():
 
 
 @given(SCALARS, SCALARS, st.integers(0, 100))
-def test_products_are_linear_and_symmetric(a, b, seed):
+def test_products_are_linear_and_symmetric(a: float, b: float, seed: int) -> None:
     network = Network(layer_norm)
     product = HessianProduct(network.loss, network.init())
     u, v = normal(product.size, seed=seed), normal(product.size, seed=seed + 1)
@@ -45,28 +46,28 @@ def test_products_are_linear_and_symmetric(a, b, seed):
     torch.testing.assert_close(u @ product(v), v @ product(u), rtol=1e-12, atol=1e-13)
 
 
-def test_a_block_is_the_product_of_some_parameters_with_the_rest_fixed():
+def test_a_block_is_the_product_of_some_parameters_with_the_rest_fixed() -> None:
     x = normal(6)
     block = HessianProduct(lambda part: rosenbrock({"x": torch.cat([x[:4], part["tail"]])}), {"tail": x[4:]})
     expected = rosenbrock_hessian(x)[4:, 4:]
     torch.testing.assert_close(torch.stack([block(e) for e in torch.eye(2).double()]), expected)
 
 
-def test_hvp_keeps_names_and_shapes():
+def test_hvp_keeps_names_and_shapes() -> None:
     params, direction = {"a": normal(2, 3), "b": normal()}, {"a": normal(2, 3, seed=1), "b": normal(seed=2)}
     result = hvp(lambda p: (p["a"] ** 3).sum() + p["b"] ** 4, params, direction)
     torch.testing.assert_close(result["a"], 6 * params["a"] * direction["a"])
     torch.testing.assert_close(result["b"], 12 * params["b"] ** 2 * direction["b"])
 
 
-def test_a_linear_function_has_product_zero():
+def test_a_linear_function_has_product_zero() -> None:
     product = HessianProduct(lambda p: p["x"].sum(), {"x": normal(3)})
     assert product(normal(3)).tolist() == [0, 0, 0]
     assert (product.size, product.dtype, product.device) == (3, torch.float64, torch.device("cpu"))
 
 
 @pytest.mark.parametrize("normalisation", [None, layer_norm, batch_norm])
-def test_products_with_several_vectors_are_those_with_each(normalisation):
+def test_products_with_several_vectors_are_those_with_each(normalisation: Normalisation | None) -> None:
     network = Network(normalisation)
     outer = lambda logits: torch.nn.functional.cross_entropy(logits, network.targets)  # noqa: E731
     vectors = normal(3, 100)
@@ -79,7 +80,7 @@ def test_products_with_several_vectors_are_those_with_each(normalisation):
         torch.testing.assert_close(product.each(vectors[:1]), expected[:1], rtol=0, atol=1e-14)
 
 
-def test_large_matrices_take_one_vector_at_a_time():
+def test_large_matrices_take_one_vector_at_a_time() -> None:
     x = normal(5000)
     vectors = normal(3, 5000, seed=1)
     torch.testing.assert_close(HessianProduct(lambda p: (p["x"] ** 3).sum(), {"x": x}).each(vectors), 6 * x * vectors)

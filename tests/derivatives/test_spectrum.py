@@ -5,23 +5,24 @@ from derivative_problems import Network, generator, layer_norm, normal, quadrati
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.sparse.linalg import LinearOperator, eigsh
+from torch import Tensor
 
 from descend.derivatives import HessianProduct, hessian, spectrum
 from descend.errors import ConfigurationError
 
 
-def product_of(matrix):
+def product_of(matrix: Tensor) -> HessianProduct:
     return HessianProduct(quadratic(matrix), {"x": torch.zeros(len(matrix), dtype=matrix.dtype)})
 
 
-def decaying(size, outliers):
+def decaying(size: int, outliers: list[float]) -> Tensor:
     """A spectrum like a network's: a narrow bulk about zero and a few outliers [k]."""
     bulk = torch.linspace(-0.01, 0.1, size - len(outliers), dtype=torch.float64)
     return torch.cat([bulk, torch.tensor(outliers, dtype=torch.float64)])
 
 
 @pytest.mark.parametrize("size", [1, 2, 10, 64])
-def test_small_matrices_are_decomposed_exactly_as_by_numpy(size):
+def test_small_matrices_are_decomposed_exactly_as_by_numpy(size: int) -> None:
     matrix = symmetric(size)
     top = (size + 1) // 2
     found = spectrum(product_of(matrix), generator(), top=top, bottom=size - top)
@@ -35,7 +36,7 @@ def test_small_matrices_are_decomposed_exactly_as_by_numpy(size):
     assert found.converged
 
 
-def test_large_matrices_reach_the_tolerance_as_scipy_does():
+def test_large_matrices_reach_the_tolerance_as_scipy_does() -> None:
     matrix = with_spectrum(decaying(500, [9, 7, 6.5, 4, 2, -3, -1.5]))
     product = product_of(matrix)
     found = spectrum(product, generator(), top=5, bottom=2, tolerance=1e-6)
@@ -50,7 +51,7 @@ def test_large_matrices_reach_the_tolerance_as_scipy_does():
     assert (found.top.vectors @ found.top.vectors.T - torch.eye(5)).abs().max() < 1e-12
 
 
-def test_the_bounds_hold_and_a_tighter_tolerance_takes_more_products():
+def test_the_bounds_hold_and_a_tighter_tolerance_takes_more_products() -> None:
     values = torch.cat([torch.linspace(-1, 1, 296), torch.tensor([1.1, 1.2, 1.3, 1.5])]).double()
     product = product_of(with_spectrum(values))
     taken = []
@@ -66,7 +67,7 @@ def test_the_bounds_hold_and_a_tighter_tolerance_takes_more_products():
 
 @settings(max_examples=20)
 @given(st.lists(st.floats(-5, 5), min_size=1, max_size=30), st.integers(0, 100))
-def test_any_small_spectrum_with_its_multiplicities_is_found(values, seed):
+def test_any_small_spectrum_with_its_multiplicities_is_found(values: list[float], seed: int) -> None:
     matrix = with_spectrum(torch.tensor(values, dtype=torch.float64), seed)
     found = spectrum(product_of(matrix), generator(seed), top=len(values))
     assert torch.allclose(
@@ -74,14 +75,14 @@ def test_any_small_spectrum_with_its_multiplicities_is_found(values, seed):
     )
 
 
-def test_mixed_signs_of_equal_size_which_defeat_power_iteration():
+def test_mixed_signs_of_equal_size_which_defeat_power_iteration() -> None:
     values = decaying(200, [6, 5, -6, -5])
     found = spectrum(product_of(with_spectrum(values)), generator(), top=2, bottom=2, tolerance=1e-8)
     torch.testing.assert_close(found.top.values, torch.tensor([6.0, 5.0]).double(), rtol=1e-8, atol=0)
     torch.testing.assert_close(found.bottom.values, torch.tensor([-6.0, -5.0]).double(), rtol=1e-8, atol=0)
 
 
-def test_an_exhausted_krylov_space_goes_on_in_a_new_direction():
+def test_an_exhausted_krylov_space_goes_on_in_a_new_direction() -> None:
     values = torch.zeros(100, dtype=torch.float64)
     values[:2] = 3.0
     found = spectrum(product_of(with_spectrum(values)), generator(), top=1, bottom=1)
@@ -94,14 +95,14 @@ def test_an_exhausted_krylov_space_goes_on_in_a_new_direction():
     assert zero.top.values.tolist() == [0, 0, 0]
 
 
-def test_the_basis_stays_orthonormal_long_after_convergence():
+def test_the_basis_stays_orthonormal_long_after_convergence() -> None:
     found = spectrum(
         product_of(with_spectrum(decaying(400, [9, 7, 4]))), generator(), top=60, tolerance=1e-12, most=200
     )
     assert (found.basis @ found.basis.T - torch.eye(len(found.basis))).abs().max() < 1e-13
 
 
-def test_a_warm_start_takes_fewer_products():
+def test_a_warm_start_takes_fewer_products() -> None:
     matrix = with_spectrum(decaying(500, [9, 7, 6.5, 4, 2]))
     cold = spectrum(product_of(matrix), generator(), top=5, tolerance=1e-6)
     warm = spectrum(product_of(matrix), generator(1), top=5, tolerance=1e-6, start=cold.top.vectors.sum(0))
@@ -109,7 +110,7 @@ def test_a_warm_start_takes_fewer_products():
     torch.testing.assert_close(warm.top.values, cold.top.values, rtol=1e-6, atol=0)
 
 
-def test_float32_reaches_its_own_precision():
+def test_float32_reaches_its_own_precision() -> None:
     values = decaying(300, [9, 7, 4])
     product = product_of(with_spectrum(values).float())
     found = spectrum(product, generator(), top=3, tolerance=1e-7)
@@ -117,7 +118,7 @@ def test_float32_reaches_its_own_precision():
     assert found.top.vectors.dtype == torch.float32
 
 
-def test_the_networks_spectrum_is_that_of_its_hessian():
+def test_the_networks_spectrum_is_that_of_its_hessian() -> None:
     network = Network(layer_norm)
     params = network.init()
     expected = torch.linalg.eigvalsh(hessian(network.loss, params))
@@ -126,21 +127,21 @@ def test_the_networks_spectrum_is_that_of_its_hessian():
     torch.testing.assert_close(found.bottom.values, expected[:3], rtol=1e-9, atol=0)
 
 
-def test_the_generator_decides_the_start_and_nothing_else_does():
+def test_the_generator_decides_the_start_and_nothing_else_does() -> None:
     product = product_of(with_spectrum(decaying(200, [3, 2, 1])))
     first, again, other = (spectrum(product, generator(seed), top=2) for seed in (0, 0, 1))
     assert torch.equal(first.basis, again.basis)
     assert not torch.equal(first.basis[0], other.basis[0])
 
 
-def test_too_few_products_are_admitted():
+def test_too_few_products_are_admitted() -> None:
     found = spectrum(product_of(symmetric(200)), generator(), top=5, most=8)
     assert not found.converged
     assert len(found.basis) == 8
 
 
 @pytest.mark.parametrize("size", [5, 100])
-def test_what_is_not_finite_has_nan_for_eigenvalues(size):
+def test_what_is_not_finite_has_nan_for_eigenvalues(size: int) -> None:
     matrix = symmetric(size)
     matrix[1, 1] = torch.inf
     found = spectrum(product_of(matrix), generator(), top=2, bottom=1)
@@ -150,12 +151,12 @@ def test_what_is_not_finite_has_nan_for_eigenvalues(size):
 
 
 @pytest.mark.parametrize(("top", "bottom"), [(0, 0), (-1, 2), (3, 2)])
-def test_more_pairs_than_there_are_is_refused_in_a_sentence(top, bottom):
+def test_more_pairs_than_there_are_is_refused_in_a_sentence(top: int, bottom: int) -> None:
     with pytest.raises(ConfigurationError, match="the matrix has 4"):
         spectrum(product_of(symmetric(4)), generator(), top=top, bottom=bottom)
 
 
-def test_negating_the_matrix_swaps_top_and_bottom():
+def test_negating_the_matrix_swaps_top_and_bottom() -> None:
     matrix = with_spectrum(decaying(150, [3, 2, -4]), seed=5)
     ours = spectrum(product_of(matrix), generator(), top=2, bottom=1, tolerance=1e-9)
     mirrored = spectrum(product_of(-matrix), generator(), top=1, bottom=2, tolerance=1e-9)
@@ -164,7 +165,7 @@ def test_negating_the_matrix_swaps_top_and_bottom():
     assert normal(1).dtype == ours.top.values.dtype
 
 
-def test_an_eigenvalue_that_the_start_hardly_touches_is_not_passed_over():
+def test_an_eigenvalue_that_the_start_hardly_touches_is_not_passed_over() -> None:
     values = torch.cat(
         [torch.tensor([10, 9, 8, 7, 6, 3, 2.5], dtype=torch.float64), torch.linspace(0, 1, 293).double()]
     )
@@ -177,7 +178,7 @@ def test_an_eigenvalue_that_the_start_hardly_touches_is_not_passed_over():
 
 @pytest.mark.parametrize("size", [40, 100])
 @pytest.mark.parametrize("scale", [1e-30, 1e-25, 1e-20, 1e17, 1e21, 1e30])
-def test_where_squares_leave_the_range_of_float32_the_eigenvalues_do_not(size, scale):
+def test_where_squares_leave_the_range_of_float32_the_eigenvalues_do_not(size: int, scale: float) -> None:
     """Spectrum 1, 2, …, size: known without computing it."""
     matrix = with_spectrum(torch.arange(1.0, size + 1, dtype=torch.float64)).float()
     product = HessianProduct(lambda p: scale * (p["x"] @ matrix @ p["x"]) / 2, {"x": torch.ones(size)})
@@ -189,7 +190,7 @@ def test_where_squares_leave_the_range_of_float32_the_eigenvalues_do_not(size, s
     assert found.converged
 
 
-def test_a_start_whose_square_leaves_the_range_is_as_good_as_another():
+def test_a_start_whose_square_leaves_the_range_is_as_good_as_another() -> None:
     product = product_of(with_spectrum(torch.arange(1.0, 101, dtype=torch.float64)).float())
     start = torch.randn(100, generator=generator())
     for scale in (1e-25, 1e25):

@@ -81,7 +81,10 @@ def test_weight_norm_over_any_axes(dim: int) -> None:
     torch.testing.assert_close(value, (first(point + h) - first(point - h)) / (2 * h), rtol=1e-6, atol=1e-6)
 
 
-SPECTRAL = {"parametrization": nn.utils.parametrizations.spectral_norm, "hook": nn.utils.spectral_norm}
+SPECTRAL: dict[str, Callable[[nn.Module], nn.Module]] = {
+    "parametrization": nn.utils.parametrizations.spectral_norm,
+    "hook": nn.utils.spectral_norm,
+}
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecated in favor of `torch.nn.utils.parametrizations:FutureWarning")

@@ -15,6 +15,7 @@ from descend.engine.experiment import Experiment
 from descend.engine.run import Run
 from descend.errors import ConfigurationError
 from descend.metrics.conflict import Conflict
+from descend.metrics.metric import Metric
 from descend.objectives.objective import Objective
 from descend.optimizers.sgd import SGD
 from descend.types import Params
@@ -64,7 +65,7 @@ def test_whole_numbers_have_no_derivatives(start: Tensor) -> None:
 @pytest.mark.parametrize("aggregator", [Sum(), UPGrad()])
 def test_a_loss_that_no_parameter_moves_is_warned_of_once_and_has_a_row_of_zeros(aggregator: Aggregator) -> None:
     objective = Own(lambda x: {"moves": x.sum(), "still": torch.zeros((), dtype=x.dtype)})
-    metrics = {"conflict": Conflict()}
+    metrics: dict[str, Metric] = {"conflict": Conflict()}
     with pytest.warns(UserWarning, match="'still' of Own depends on no parameter.*leave it out") as found:
         run = Run(Experiment(objective, aggregator=aggregator, metrics=metrics, steps=2))
     assert len(found) == 1
@@ -75,7 +76,7 @@ def test_a_loss_that_no_parameter_moves_is_warned_of_once_and_has_a_row_of_zeros
 
 
 @pytest.mark.parametrize(("field", "value"), [("steps", -1), ("seed", -1)])
-def test_settings_out_of_range(field: str, value: int) -> None:
+def test_settings_out_of_range(field: str, value: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"Experiment\.{field} is -1.*at least 0"):
         Experiment(Own(lambda x: x.sum()), **{field: value})
 
@@ -106,7 +107,7 @@ class Counting(Own):
 
 
 @pytest.mark.parametrize(("objective", "name"), [(Statistics, r"norm\.num_batches_tracked"), (Counting, "calls")])
-def test_a_loss_that_writes_into_its_objective(objective: type[Own], name: str) -> None:
+def test_a_loss_that_writes_into_its_objective(objective: Callable[[], Own], name: str) -> None:
     """A resumed run would go on from other numbers, and what is loaded would not be what was trained."""
     with pytest.raises(ConfigurationError, match=rf"writes into {name} .*no checkpoint.*objective=module"):
         Run(Experiment(objective()))

@@ -45,7 +45,7 @@ class Looking(Metric):
     batchable = False
 
     def __call__(self, observation: Observation) -> dict[str, torch.Tensor]:
-        value = sum(observation.losses.values())
+        value = torch.stack(list(observation.losses.values())).sum()
         return {"looking": value if float(value) > 0 else -value}
 
 
@@ -99,7 +99,13 @@ def patched(kind: str, patch: pytest.MonkeyPatch) -> None:
 
 def make(**given: Any) -> Experiment:
     """Rosenbrock by Adam under a schedule, with metrics at every step and now and then."""
-    fields = {"optimizer": Adam(lr=0.05), "schedule": Cosine(), "metrics": METRICS, "steps": 75, "compile": True}
+    fields: dict[str, Any] = {
+        "optimizer": Adam(lr=0.05),
+        "schedule": Cosine(),
+        "metrics": METRICS,
+        "steps": 75,
+        "compile": True,
+    }
     return Experiment(Rosenbrock(), **(fields | given))
 
 
@@ -117,6 +123,7 @@ def rosenbrock(compiled_run: tuple[str, Run, Result], monkeypatch: pytest.Monkey
     assert run.loop.backend.name == KINDS[kind]
     patched(kind, monkeypatch)
     if kind == "programs":
+        assert isinstance(run.loop.backend, CompiledBackend)
         call = run.loop.backend._call
         monkeypatch.setattr(CompiledBackend, "_compiled", lambda self: call)
     return run, result
@@ -223,9 +230,9 @@ def test_what_is_written_in_place_is_traced_into_operations_that_vmap_has_rules_
     ("fields", "told"), [({"compile": "maybe"}, "must be auto"), ({}, "TorchOptim is not made of")]
 )
 def test_a_wrong_wish_is_told_of_a_short_run_too(steps: int, fields: dict[str, Any], told: str) -> None:
-    fields = {"optimizer": TorchOptim(), "compile": True, "steps": steps} | fields
+    given: dict[str, Any] = {"optimizer": TorchOptim(), "compile": True, "steps": steps}
     with pytest.raises(ConfigurationError, match=told):
-        Run(Experiment(Rosenbrock(), **fields))
+        Run(Experiment(Rosenbrock(), **(given | fields)))
 
 
 def test_what_cannot_be_traced_is_told_or_run_step_by_step() -> None:

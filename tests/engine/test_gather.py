@@ -1,6 +1,7 @@
 """Gathering by column against picking numbers one by one."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from descend.engine.experiment import Experiment
 from descend.engine.gather import gathered
 from descend.engine.loop import Loop, Rows
 from descend.engine.run import recorded
+from descend.metrics.metric import Metric
 from descend.records import Column, Records, frame
 
 SHAPES = {"scalar": (), "single": (), "bins": (2, 4), "wide": (2, 8)}
@@ -56,7 +58,7 @@ def test_totals_and_losses_of_a_block_find_their_steps_and_runs(
         own = values[rows] if losses > 1 else None
         return Summary(torch.zeros(runs), torch.ones(runs), None, values[rows].sum(2), own, None, {})
 
-    loop = SimpleNamespace(backend=SimpleNamespace(names=names), at=np.arange(runs))
+    loop: Any = SimpleNamespace(backend=SimpleNamespace(names=names), at=np.arange(runs))
     pattern = tuple(((i in kept), ()) for i in range(size))
     half = len(kept) // 2
     rows = Loop._rows(loop, [part(kept[:half]), part(kept[half:])], pattern, step)
@@ -102,7 +104,7 @@ def test_which_metrics_are_due(everys: list[int], step: int, size: int) -> None:
 
     from descend.metrics.gradient_norm import GradientNorm
 
-    metrics = {f"m{i}": GradientNorm(every=every) for i, every in enumerate(everys)}
+    metrics: dict[str, Metric] = {f"m{i}": GradientNorm(every=every) for i, every in enumerate(everys)}
     expected = tuple(
         tuple(name for name, metric in metrics.items() if (step + i) % metric.every == 0) for i in range(size)
     )

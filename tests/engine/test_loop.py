@@ -1,6 +1,8 @@
 """The loop: what it yields, what it counts, and how it leaves the process."""
 
+from collections.abc import Generator
 from dataclasses import dataclass
+from functools import reduce
 
 import polars as pl
 import pytest
@@ -33,10 +35,13 @@ def test_records_of_every_step_and_of_the_end() -> None:
     for name in ("value", "loss/bowl", "loss/wave", "loss/constant", "parameter/y"):
         assert curve(result, name)["step"].to_list() == list(range(11)), name
     assert curve(result, "gradient/norm")["step"].to_list() == [0, 4, 8, 10]
+    assert result.parameters is not None
     assert curve(result, "parameter/y")["value"][-1] == result.parameters["y"]
     assert curve(result, "value")["value"][-1] == result.value
-    total = sum(curve(result, f"loss/{name}")["value"] for name in ("bowl", "wave", "constant"))
-    torch.testing.assert_close(curve(result, "value")["value"].to_torch(), total.to_torch(), rtol=1e-14, atol=0)
+    losses = [curve(result, f"loss/{name}")["value"].to_torch() for name in ("bowl", "wave", "constant")]
+    torch.testing.assert_close(
+        curve(result, "value")["value"].to_torch(), reduce(torch.add, losses), rtol=1e-14, atol=0
+    )
 
 
 def test_one_loss_has_no_curve_beside_the_value() -> None:
@@ -140,6 +145,7 @@ def test_an_abandoned_run_leaves_the_threads_as_they_were() -> None:
     for _ in range(2):
         next(blocks)
         assert torch.get_num_threads() == before
+    assert isinstance(blocks, Generator)
     blocks.close()
     assert torch.get_num_threads() == before
 
@@ -170,6 +176,8 @@ def test_the_start_is_not_changed() -> None:
 def test_parameters_are_numbers_when_they_are_few_and_tensors_beyond() -> None:
     few, many = (run(Experiment(Rosenbrock(dim=dim), steps=1)) for dim in (32, 33))
     assert (few.many_parameters, many.many_parameters) == (False, True)
+    assert few.parameters is not None
+    assert many.parameters is not None
     assert len(few.parameters["x"]) == 32
     assert many.parameters["x"].shape == (33,)
 

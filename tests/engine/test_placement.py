@@ -1,5 +1,7 @@
 """Device, precision, threads and compiling: as named, or by the configuration alone."""
 
+from typing import Any
+
 import pytest
 import torch
 from toys import Line, Scripted
@@ -73,7 +75,9 @@ def test_precision() -> None:
 def test_precision_reaches_parameters_and_data() -> None:
     run = Run(Experiment(Line(), dtype="float32", steps=2))
     list(run)
-    assert run.experiment.objective.inputs.dtype == torch.float32
+    objective = run.experiment.objective
+    assert isinstance(objective, Line)
+    assert objective.inputs.dtype == torch.float32
     assert {x.dtype for x in run.params.values()} == {torch.float32}
     assert Run(Experiment(Line())).params["w"].dtype == torch.float64
 
@@ -86,7 +90,7 @@ def test_threads_by_the_size_of_the_problem(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("threads", [0, -1, True, "two", 1.5])
-def test_threads_that_make_no_sense(threads: object) -> None:
+def test_threads_that_make_no_sense(threads: Any) -> None:
     with pytest.raises(ConfigurationError, match="whole number of at least 1"):
         choose_threads(threads, 1)
 
@@ -115,6 +119,6 @@ def test_compiling_what_cannot_be_traced() -> None:
 
 @pytest.mark.parametrize("compile", ["maybe", "true", 1, 0, None, 0.5])
 @pytest.mark.parametrize("objective", [Scripted(), Rosenbrock()])
-def test_an_experiment_knows_which_values_compile_has(objective: Objective, compile: object) -> None:
+def test_an_experiment_knows_which_values_compile_has(objective: Objective, compile: Any) -> None:
     with pytest.raises(ConfigurationError, match=f"compile is {compile!r}, but it must be auto, true or false"):
         Experiment(objective, compile=compile)

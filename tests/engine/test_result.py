@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import Command
 from toys import Line, Quartic
 
 import descend as package
@@ -52,6 +53,7 @@ def test_the_fields_of_the_file(result: Result, tmp_path: Path) -> None:
     assert written["evaluations"] == {"function": 4, "gradient": 4, "hvp": 0, "hessian": 0}
     assert list(written["losses"]) == ["squares"]
     assert list(written["metrics"]) == ["largest_error"]
+    assert result.parameters is not None
     assert written["parameters"] == {"w": result.parameters["w"], "b": result.parameters["b"]}
     assert written["seconds"] > 0
 
@@ -62,6 +64,7 @@ def test_a_network_gives_its_parameters_by_name_and_the_file_stays_small(tmp_pat
     found = package.run(overrides)
     objective = build(compose(overrides), overrides).objective.to(torch.float32, torch.device("cpu"))
     assert found.many_parameters
+    assert found.parameters is not None
     assert found.parameters.keys() == objective.init(torch.Generator().manual_seed(0)).keys()
     again = objective.evaluate(found.parameters)
     assert {name: float(x) for name, x in again.items()} == pytest.approx(found.metrics, rel=1e-6)
@@ -71,10 +74,11 @@ def test_a_network_gives_its_parameters_by_name_and_the_file_stays_small(tmp_pat
     assert not any(name in rows(found) for name in found.parameters)
 
 
-def test_the_parameters_are_those_of_the_checkpoint(descend, here: Path) -> None:
+def test_the_parameters_are_those_of_the_checkpoint(descend: Command, here: Path) -> None:
     overrides = ["objective=digits_mlp_small", "steps=30", "metrics=none", "derivatives=none"]
     assert descend(*overrides, "hydra.run.dir=run").code == 0
     loaded, found = package.load(here / "run"), package.run(overrides)
+    assert found.parameters is not None
     assert loaded.keys() == found.parameters.keys()
     assert all(torch.equal(loaded[name], found.parameters[name]) for name in loaded)
 

@@ -92,7 +92,8 @@ def close_files(given: Sequence[Sink]) -> None:
 def go_on(folder: Path, experiment: Experiment, every: int | None = None, killed: int = 0) -> None:
     """Let a run go on in its folder, as `descend.menu.commands.resume` does."""
     content = load(folder / NAME) if (folder / NAME).exists() else None
-    run, given, step = Run(experiment, content and content["state"]["backend"]), sinks(folder), 0
+    backend = None if content is None else content["state"]["backend"]
+    run, given, step = Run(experiment, backend), sinks(folder), 0
     if content is not None:
         run.restore(content)
         step = int(min(run.loop.step, run.loop.endings.stops[0]))

@@ -11,6 +11,7 @@ from toys import CALLS_AT_START, Quartic, Scripted
 from descend.engine.experiment import Experiment
 from descend.engine.result import Result
 from descend.engine.run import Run, drive, run
+from descend.engine.sink import Sink
 from descend.metrics.metric import Metric
 from descend.optimizers.gradient_descent import GradientDescent
 from descend.records import Column, Records
@@ -18,7 +19,7 @@ from descend.types import Observation
 
 
 @dataclass
-class Memory:
+class Memory(Sink):
     """A sink that keeps what it is given."""
 
     blocks: list[Records] = field(default_factory=list)
@@ -32,6 +33,9 @@ class Memory:
     def save(self) -> None:
         assert not self.results, "nothing comes after the end"
         self.saved.append(len(self.steps()))
+
+    def restore(self, step: int) -> None:
+        raise AssertionError("no run here is resumed")
 
     def close(self, result: Result) -> None:
         self.results.append(result)

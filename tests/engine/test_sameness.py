@@ -2,6 +2,7 @@
 
 import functools
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -49,8 +50,10 @@ def test_tensors_functions_and_loops() -> None:
     assert not same(torch.ones(2), torch.zeros(2))
     assert same(functools.partial(max, 1), functools.partial(max, 1))
     assert not same(functools.partial(max, 1), functools.partial(max, 2))
-    a, b = [1], [1]
-    a.append(a), b.append(b)
+    a: list[Any] = [1]
+    b: list[Any] = [1]
+    a.append(a)
+    b.append(b)
     assert same(a, b)
     assert same(float("nan"), float("nan"))
     assert not same(1, 1.0)

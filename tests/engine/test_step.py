@@ -1,5 +1,6 @@
 """The pure step against autograd used plainly."""
 
+import operator
 from collections.abc import Callable
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch.utils._pytree import tree_map
 from toys import Line, Three
 
+from descend.aggregators.aggregator import Aggregator
 from descend.aggregators.sum import Sum
 from descend.aggregators.upgrad import UPGrad
 from descend.aggregators.weighted import Weighted
@@ -16,9 +18,10 @@ from descend.engine.step import Carry, Origin, advance, evaluate, observe, start
 from descend.objectives.objective import Objective
 from descend.optimizers.adam import Adam
 from descend.optimizers.clipping import ClipNorm
+from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.sgd import SGD
 from descend.schedules.exponential import Exponential
-from descend.types import Loss, Params
+from descend.types import Batch, Loss, Losses, Params
 
 WEIGHTS = torch.tensor([0.3, -1.7, 4.0], dtype=torch.float64)
 
@@ -60,7 +63,7 @@ def test_gradient_of_weighted_losses_is_that_of_their_weighted_sum(params: Param
 
 def test_jacobian_rows_are_the_gradients_of_the_losses(params: Params) -> None:
     found = LossGradients.of(Evaluation(Three()), params)[0].jacobian()
-    rows = [plain_gradient(Three(), params, lambda losses, n=name: losses[n]) for name in ("bowl", "wave")]
+    rows = [plain_gradient(Three(), params, operator.itemgetter(name)) for name in ("bowl", "wave")]
     expected = torch.stack([torch.cat([g.reshape(-1) for g in row.values()]) for row in rows])
     torch.testing.assert_close(found[:2], expected, rtol=1e-14, atol=1e-14)
     assert_equal(found[2], torch.zeros(6, dtype=torch.float64))  # the loss that no parameter moves
@@ -74,7 +77,7 @@ def test_the_way_over_the_jacobian_gives_the_same_gradient(params: Params) -> No
 
 def test_nothing_depends_on_the_parameters(params: Params) -> None:
     class Constant(Three):
-        def losses(self, params, batch):
+        def losses(self, params: Params, batch: Batch) -> Losses:
             return {"constant": torch.full((), 2.0, dtype=torch.float64, device="cpu")}
 
     found = LossGradients.of(Evaluation(Constant()), params)[0]
@@ -84,7 +87,7 @@ def test_nothing_depends_on_the_parameters(params: Params) -> None:
 
 
 @pytest.mark.parametrize("aggregator", [Sum(), Weighted(factors={"bowl": 2.0, "wave": 0.5}), UPGrad()])
-def test_evaluate_weighs_the_losses(params: Params, aggregator: object) -> None:
+def test_evaluate_weighs_the_losses(params: Params, aggregator: Aggregator) -> None:
     experiment, carry = begin(Experiment(Three(), aggregator=aggregator))
     with torch.no_grad():
         taken, _, _ = evaluate(experiment, carry, None, True)
@@ -107,7 +110,7 @@ def test_total_has_the_gradient_that_the_optimizer_is_given(params: Params) -> N
 
 @pytest.mark.parametrize("optimizer", [Adam(), SGD(momentum=0.9)])
 @pytest.mark.parametrize("objective", [Three(), Line()])
-def test_a_step_is_pure(objective: Objective, optimizer: object) -> None:
+def test_a_step_is_pure(objective: Objective, optimizer: Optimizer) -> None:
     experiment, carry = begin(Experiment(objective, optimizer=optimizer, clip=ClipNorm(0.5)))
     batch = next(objective.batches(torch.Generator()))
     with torch.no_grad():

@@ -62,7 +62,9 @@ def test_in_blocks_as_step_by_step(rule: Stopping, steps: list[tuple[float, floa
 
 def test_reasons_name_quantity_bound_and_step() -> None:
     def reason(rule: Stopping, values: list[float], norms: list[float]) -> str:
-        return rule.first(np.arange(7, 7 + len(values)), np.array(values), np.array(norms), Watch()).reason
+        verdict = rule.first(np.arange(7, 7 + len(values)), np.array(values), np.array(norms), Watch())
+        assert verdict is not None
+        return verdict.reason
 
     text = reason(Stopping(value=0.5), [2.0, 0.25], [9.0, 9.0])
     assert text == "the total fell to 0.25, at most 0.5, at step 8"

@@ -13,6 +13,7 @@ from descend.engine.experiment import Experiment
 from descend.engine.streams import Streams, begin, epochs
 from descend.menu.build import build
 from descend.menu.compose import compose
+from descend.objectives.examples import FromExamples
 from descend.objectives.objective import Objective
 from descend.types import Batch, Losses, Params
 
@@ -21,6 +22,7 @@ SEEDS = [3, 1, 3, 2]
 
 def naive(objective: Objective, seed: int) -> Iterator[Tensor]:
     """Batches as the papers say: each epoch a permutation, cut into batches, what is too few for one left out."""
+    assert isinstance(objective, FromExamples)
     generator = torch.Generator().manual_seed(seed)
     objective.init(generator)
     examples, size = len(objective.train_targets), objective.batch_size
@@ -93,7 +95,12 @@ def test_points_drawn_once_are_made_ready_once(monkeypatch: pytest.MonkeyPatch) 
     experiment = made("objective=pinn/heat")
     found = many(experiment, [1, 2])
     placed = []
-    monkeypatch.setattr(Streams, "_placed", lambda self, batches: placed.append(batches) or batches)
+
+    def noted(self: Streams, batches: Any) -> Any:
+        placed.append(batches)
+        return batches
+
+    monkeypatch.setattr(Streams, "_placed", noted)
     first = [found.draw() for _ in range(5)]
     assert len(placed) == 1
     for run, seed in enumerate([1, 2]):
@@ -133,12 +140,12 @@ def test_batches_of_an_objective_that_knows_no_epochs() -> None:
 
 def test_other_batches_of_a_class_below_are_taken(net: Experiment) -> None:
     """Not the epochs of the class above."""
-    kind = type(net.objective)
+    kind: Any = type(net.objective)
 
     class First(kind):
         def batches(self, generator: torch.Generator) -> Iterator[Batch]:
             while True:
                 yield torch.arange(7)
 
-    other = First(**{field.name: getattr(net.objective, field.name) for field in fields(net.objective)})
+    other = First(**{field.name: getattr(net.objective, field.name) for field in fields(kind)})
     assert torch.equal(next(epochs(other, torch.Generator())), torch.arange(7)[None])

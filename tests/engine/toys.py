@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -18,7 +18,7 @@ class Three(Objective):
     """Two losses that pull apart, one that no parameter moves, and a parameter that no loss knows."""
 
     def init(self, generator: torch.Generator) -> Params:
-        kind = {"dtype": torch.float64, "device": generator.device}
+        kind: dict[str, Any] = {"dtype": torch.float64, "device": generator.device}
         return {"x": torch.tensor(START, **kind), "y": torch.tensor(0.7, **kind), "idle": torch.ones(2, **kind)}
 
     def losses(self, params: Params, batch: Batch) -> Losses:

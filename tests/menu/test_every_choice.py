@@ -2,6 +2,7 @@
 
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -148,7 +149,7 @@ def test_fields_of_the_menu_reach_their_objects() -> None:
         "threads=2",
         "compile=false",
     ]
-    found = build(compose(overrides), overrides)
+    found: Any = build(compose(overrides), overrides)
     assert found.optimizer.betas == (0.5, 0.25)
     assert found.objective.dim == 3
     assert (found.schedule.length, type(found.schedule.then).__name__) == (7, "Exponential")
@@ -163,7 +164,8 @@ def test_fields_of_the_menu_reach_their_objects() -> None:
 def test_an_op_reaches_the_net() -> None:
     from descend.ops.tanh import Tanh
 
-    assert isinstance(build(compose(["op=tanh"]), ["op=tanh"]).objective.network.activation, Tanh)
+    objective: Any = build(compose(["op=tanh"]), ["op=tanh"]).objective
+    assert isinstance(objective.network.activation, Tanh)
 
 
 def test_another_class_takes_only_the_fields_set_for_it() -> None:

@@ -10,7 +10,7 @@ from descend.errors import ConfigurationError
 from descend.menu.fields import check_fields, fits, spelled, unknown
 
 if TYPE_CHECKING:
-    from nowhere import Known
+    from nowhere import Known  # type: ignore[import-not-found]  # hints that cannot be resolved
 
 
 @dataclass
@@ -25,7 +25,7 @@ class Part:
     made: int = field(default=0, init=False)
 
 
-FITTING = {
+FITTING: dict[Any, list[Any]] = {
     float: [1, 1.5, -2],
     int: [0, 7],
     bool: [True, False],
@@ -38,7 +38,7 @@ FITTING = {
     list[float]: [[1, 2.5]],
     Any: [None, {}, "x"],
 }
-NOT_FITTING = {
+NOT_FITTING: dict[Any, list[Any]] = {
     float: [True, "1", None, [1.0]],
     int: [1.0, True, "1"],
     bool: [0, 1, "true", None],

@@ -5,6 +5,7 @@ import pytest
 from descend.errors import ConfigurationError
 from descend.menu.build import build
 from descend.menu.compose import compose
+from descend.metrics.curvature.curvature import Curvature
 from descend.metrics.curvature.spread import Spread
 from descend.metrics.histogram import MOST_BINS, ParameterHistogram
 
@@ -29,7 +30,9 @@ def test_a_part_of_another_kind_is_refused(override: str, said: str) -> None:
 
 def test_a_part_may_be_left_out() -> None:
     overrides = [*CURVATURE, "metrics.curvature.parts.spread=null"]
-    assert build(compose(overrides), overrides).metrics["metrics.curvature"].parts["spread"] is None
+    curvature = build(compose(overrides), overrides).metrics["metrics.curvature"]
+    assert isinstance(curvature, Curvature)
+    assert curvature.parts["spread"] is None
 
 
 @pytest.mark.parametrize("kind", [Spread, ParameterHistogram])

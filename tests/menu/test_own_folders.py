@@ -6,6 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import yaml
+from conftest import Command
 
 PLAIN = """# @package _global_
 defaults:
@@ -32,7 +33,7 @@ WAYS = [["--config-dir", "mine"], ["hydra.searchpath=[mine]"]]
 
 
 @pytest.mark.parametrize("way", WAYS, ids=str)
-def test_a_sweep_finds_what_a_run_finds(way: list[str], descend, mine: Path, here: Path) -> None:
+def test_a_sweep_finds_what_a_run_finds(way: list[str], descend: Command, mine: Path, here: Path) -> None:
     alone = descend(*way, "experiment=plain", "seed=1")
     assert alone.code == 0, alone.err
     done = descend(*way, "-m", "experiment=plain", "seed=1,2", "hydra.sweep.dir=sweep")
@@ -44,20 +45,20 @@ def test_a_sweep_finds_what_a_run_finds(way: list[str], descend, mine: Path, her
     assert yaml.safe_load((kept / ".hydra" / "config.yaml").read_text())["optimizer"]["lr"] == 0.25
 
 
-def test_a_glob_finds_the_users_choices_too(descend, mine: Path, here: Path) -> None:
+def test_a_glob_finds_the_users_choices_too(descend: Command, mine: Path, here: Path) -> None:
     done = descend("--config-dir", "mine", "-m", "experiment=plain", "optimizer=glob(m*e)", "hydra.sweep.dir=sweep")
     assert done.code == 0, done.err
     assert pl.read_parquet(here / "sweep" / "sweep.parquet")["optimizer"].to_list() == ["mine"]
 
 
-def test_parts_of_a_sweep_find_them_in_their_own_processes(descend, mine: Path, here: Path) -> None:
+def test_parts_of_a_sweep_find_them_in_their_own_processes(descend: Command, mine: Path, here: Path) -> None:
     away = ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "sweep.parts=2", "hydra.sweep.dir=sweep"]
     done = descend("--config-dir", "mine", "-m", "experiment=plain", "seed=1,2", "threads=1", *away)
     assert done.code == 0, done.err
     assert pl.read_parquet(here / "sweep" / "sweep.parquet")["steps"].to_list() == [7, 7]
 
 
-def test_a_primary_configuration_of_ones_own(descend, mine: Path) -> None:
+def test_a_primary_configuration_of_ones_own(descend: Command, mine: Path) -> None:
     (mine / "small.yaml").write_text("defaults: [config, _self_]\nsteps: 3\n")
     done = descend("--config-dir", "mine", "--config-name", "small", "objective=rosenbrock")
     assert "all 3 steps" in done.out, done.err
@@ -65,7 +66,7 @@ def test_a_primary_configuration_of_ones_own(descend, mine: Path) -> None:
     assert "2 finished" in done.out, done.err
 
 
-def test_an_experiment_may_name_its_launcher(descend, mine: Path, here: Path) -> None:
+def test_an_experiment_may_name_its_launcher(descend: Command, mine: Path, here: Path) -> None:
     """The menu's own launcher stands where no other is named, and no longer wins without a word."""
     launched = "  - override /hydra/launcher: joblib\nsteps: 7\nsweep: {parts: 2}\nhydra:\n  launcher: {n_jobs: 2}\n"
     (mine / "experiment" / "away.yaml").write_text(PLAIN.replace("steps: 7\n", launched))
@@ -103,7 +104,7 @@ def test_an_experiment_may_name_its_launcher(descend, mine: Path, here: Path) ->
     ],
 )
 def test_wrong_files_are_told_of(
-    sweep: list[str], file: str, content: str, arguments: list[str], said: str, descend, mine: Path, here: Path
+    sweep: list[str], file: str, content: str, arguments: list[str], said: str, descend: Command, mine: Path, here: Path
 ) -> None:
     (mine / file).write_text(content)
     before = sorted(here.rglob("*"))
@@ -114,7 +115,7 @@ def test_wrong_files_are_told_of(
     assert sorted(here.rglob("*")) == before
 
 
-def test_a_copy_of_a_file_of_the_menu_hides_nothing(descend, mine: Path) -> None:
+def test_a_copy_of_a_file_of_the_menu_hides_nothing(descend: Command, mine: Path) -> None:
     from descend.menu import FOLDER
 
     (mine / "optimizer" / "adam.yaml").write_bytes((FOLDER / "optimizer" / "adam.yaml").read_bytes())
@@ -122,7 +123,7 @@ def test_a_copy_of_a_file_of_the_menu_hides_nothing(descend, mine: Path) -> None
 
 
 @pytest.mark.parametrize("flag", ["--config-dir", "--config-path"])
-def test_a_folder_that_is_not_there(flag: str, descend, here: Path) -> None:
+def test_a_folder_that_is_not_there(flag: str, descend: Command, here: Path) -> None:
     done = descend(flag, "nowhere", "-m", "seed=1,2")
     assert done.code == 2
     assert f"{flag} is nowhere, but there is no such folder" in done.err

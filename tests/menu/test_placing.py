@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from conftest import Command, Done
 
 BASE = ["objective=sphere", "metrics=none", "derivatives=none", "steps=2"]
 
@@ -35,7 +36,7 @@ SWEPT = {
 }
 
 
-def refused(done, said: str, here: Path) -> None:
+def refused(done: Done, said: str, here: Path) -> None:
     assert done.code == 2, done.err
     assert said in done.err
     assert len(done.err.splitlines()) == 1, done.err
@@ -43,12 +44,12 @@ def refused(done, said: str, here: Path) -> None:
 
 
 @pytest.mark.parametrize("override", ALONE)
-def test_in_one_run(override: str, descend, here: Path) -> None:
+def test_in_one_run(override: str, descend: Command, here: Path) -> None:
     refused(descend(*BASE, override), ALONE[override], here)
 
 
 @pytest.mark.parametrize("override", SWEPT)
-def test_in_a_sweep(override: str, descend, here: Path) -> None:
+def test_in_a_sweep(override: str, descend: Command, here: Path) -> None:
     refused(descend("-m", *BASE, "seed=0,1", override), SWEPT[override], here)
 
 
@@ -69,14 +70,14 @@ def test_from_python_too() -> None:
             descend.sweep([*BASE, "seed=0,1", wrong])
 
 
-def test_an_experiments_list_gives_way_to_the_command_lines(descend, here: Path) -> None:
+def test_an_experiments_list_gives_way_to_the_command_lines(descend: Command, here: Path) -> None:
     """It is no second list on the command line: that is how an experiment is varied."""
     few = ["objective=beale", "optimizer=adam", "optimizer.lr=0.1", "seed=0,1", "steps=2"]
     done = descend("-m", "experiment=first_order", *few, "hydra.sweep.dir=sweep", "sweep.keep=none")
     assert "2 runs" in done.out, done.err
 
 
-def test_a_field_that_the_default_has_not_is_set_in_every_swept_choice(descend, here: Path) -> None:
+def test_a_field_that_the_default_has_not_is_set_in_every_swept_choice(descend: Command, here: Path) -> None:
     done = descend("-m", *BASE, "optimizer=sgd,rmsprop", "optimizer.momentum=0.5", "sweep.dry_run=true")
     assert done.code == 0, done.err
     done = descend("-m", *BASE, "optimizer=sgd,lion", "optimizer.momentum=0.5")
@@ -84,7 +85,7 @@ def test_a_field_that_the_default_has_not_is_set_in_every_swept_choice(descend, 
     assert "in the run objective=sphere" in done.err
 
 
-def test_a_file_of_ones_own_may_say_that_it_is_a_sweep(descend, here: Path) -> None:
+def test_a_file_of_ones_own_may_say_that_it_is_a_sweep(descend: Command, here: Path) -> None:
     (here / "mine" / "experiment").mkdir(parents=True)
     text = "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {seed: '1,2'}}}\n"
     (here / "mine" / "experiment" / "both.yaml").write_text(text)

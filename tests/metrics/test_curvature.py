@@ -2,6 +2,8 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import reduce
+from typing import Any
 
 import numpy as np
 import polars.testing
@@ -53,7 +55,7 @@ def seen(observe: Callable[..., Observation]) -> Observation:
     return observe(point(), curved, lr=0.25)
 
 
-def values_of(observation: Observation, **fields) -> dict[str, np.ndarray]:
+def values_of(observation: Observation, **fields: Any) -> dict[str, np.ndarray]:
     with torch.no_grad():
         return {name: x.numpy() for name, x in Curvature(**fields)(observation).items()}
 
@@ -120,7 +122,7 @@ def net(hidden: list[int]) -> tuple[Classification, Params]:
 
 def view(objective: Classification, examples: float) -> Total:
     batch, weights = objective.sample(examples), torch.ones(1, dtype=torch.float64)
-    return objective.composed(lambda p: sum(objective.losses(p, batch).values()), weights, batch)
+    return objective.composed(lambda p: reduce(torch.add, objective.losses(p, batch).values()), weights, batch)
 
 
 def dense(matrix: Matrix, total: Total, params: Params, count: int = 40) -> torch.Tensor:
@@ -166,6 +168,8 @@ def test_the_examples_are_the_same_each_time_and_all_where_there_are_no_more() -
     assert len(set(objective.sample(5).tolist())) == 5
     assert objective.sample(float("inf")) is objective.sample(len(objective.train_targets)) is None
     total = view(objective, 5)
+    assert total.outer is not None
+    assert total.outputs is not None
     torch.testing.assert_close(total.outer(total.outputs(params)), total.loss(params))
 
 

@@ -1,11 +1,13 @@
 """Predicted against actual decrease, where Taylor's polynomial is known by hand."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 from descend.errors import ConfigurationError
 from descend.metrics.decrease import Decrease
-from descend.types import Params
+from descend.types import Observation, Params
 
 
 def quadratic(params: Params) -> torch.Tensor:
@@ -17,19 +19,19 @@ POINT = {"x": torch.tensor([1.0, -2.0], dtype=torch.float64), "b": torch.tensor(
 UPDATE = {"x": torch.tensor([0.1, 0.2], dtype=torch.float64), "b": torch.tensor(-1.0, dtype=torch.float64)}
 
 
-def test_second_order_is_exact_on_a_quadratic(observe) -> None:
+def test_second_order_is_exact_on_a_quadratic(observe: Callable[..., Observation]) -> None:
     values = {name: float(x) for name, x in Decrease(order=2)(observe(POINT, quadratic, update=UPDATE)).items()}
     # f(x) = 38, f(x + d) = 1.21 + 32.4 + 2 (−0.7) = 32.21; ∇f = (5, −37, −1), ⟨∇f, d⟩ = −5.9
     assert values == pytest.approx({"decrease/actual": 5.79, "decrease/order_1": 5.9, "decrease/order_2": 5.79})
 
 
-def test_first_order_takes_the_gradient_that_was_observed(observe) -> None:
+def test_first_order_takes_the_gradient_that_was_observed(observe: Callable[..., Observation]) -> None:
     seen = observe(POINT, quadratic, update=UPDATE)
     values = {name: float(x) for name, x in Decrease()(seen).items()}
     assert values == pytest.approx({"decrease/actual": 5.79, "decrease/order_1": 5.9})
 
 
-def test_the_weights_count(observe) -> None:
+def test_the_weights_count(observe: Callable[..., Observation]) -> None:
     losses = {"a": torch.tensor(2.0, dtype=torch.float64), "b": torch.tensor(7.0, dtype=torch.float64)}
     weights = torch.tensor([3.0, 0.5], dtype=torch.float64)
     loss = 9.5  # the same weighted total at the new point: no decrease
@@ -38,7 +40,7 @@ def test_the_weights_count(observe) -> None:
     assert float(Decrease()(seen)["decrease/actual"]) == 0.0
 
 
-def test_every_order_of_a_cubic_is_its_taylor_polynomial(observe) -> None:
+def test_every_order_of_a_cubic_is_its_taylor_polynomial(observe: Callable[..., Observation]) -> None:
     """x³ at 2 along −1: 8 − 12 + 6 − 1, and nothing beyond."""
     x, d = torch.tensor(2.0, dtype=torch.float64), torch.tensor(-1.0, dtype=torch.float64)
     values = Decrease(order=4)(observe({"x": x}, lambda p: p["x"] ** 3, update={"x": d}))

@@ -1,18 +1,21 @@
 """Norms of whole derivative tensors against torch.autograd.functional, and how many orders are asked for."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 
 import descend
 from descend.errors import ConfigurationError
 from descend.metrics.derivative_norms import DerivativeNorms
+from descend.types import Observation
 
 
 def curved(x: torch.Tensor) -> torch.Tensor:
     return torch.sin(x).sum() * (x**3).sum() + torch.exp(x[0] * x[1])
 
 
-def test_norms_are_those_of_the_whole_tensors(observe) -> None:
+def test_norms_are_those_of_the_whole_tensors(observe: Callable[..., Observation]) -> None:
     x = torch.tensor([0.3, -0.8, 1.1], dtype=torch.float64)
     seen = observe({"x": x}, lambda p: curved(p["x"]))
     with torch.no_grad():
@@ -27,7 +30,7 @@ def test_norms_are_those_of_the_whole_tensors(observe) -> None:
 
 
 @pytest.mark.parametrize(("size", "orders"), [(2, 8), (6, 3), (16, 2), (256, 1), (257, 0)])
-def test_orders_stop_where_tensors_grow_large(observe, size: int, orders: int) -> None:
+def test_orders_stop_where_tensors_grow_large(observe: Callable[..., Observation], size: int, orders: int) -> None:
     params = {"x": torch.ones(size, dtype=torch.float64)}
     metric = DerivativeNorms(order=13)
     assert metric.applies(params) == (orders > 0)

@@ -1,5 +1,7 @@
 """Curvature metrics against torch.autograd.functional.hessian and numpy.linalg."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ import torch
 from descend.errors import ConfigurationError
 from descend.metrics.hessian_exact import FEW, LARGEST, HessianExact
 from descend.metrics.hessian_extremes import HessianExtremes
-from descend.types import Params
+from descend.types import Observation, Params
 
 
 def curved(params: Params) -> torch.Tensor:
@@ -30,7 +32,7 @@ def reference(params: Params) -> np.ndarray:
 
 
 @pytest.mark.parametrize("n", [3, FEW, FEW + 1])
-def test_every_number_of_the_whole_spectrum(observe, n: int) -> None:
+def test_every_number_of_the_whole_spectrum(observe: Callable[..., Observation], n: int) -> None:
     params = point(n)
     values = HessianExact()(observe(params, curved))
     expected = reference(params)
@@ -53,19 +55,19 @@ def test_every_number_of_the_whole_spectrum(observe, n: int) -> None:
     assert summary["hessian/negative_eigenvalues"] > 0
 
 
-def test_rounding_is_not_negative_curvature(observe) -> None:
+def test_rounding_is_not_negative_curvature(observe: Callable[..., Observation]) -> None:
     """(Σx)⁴ has one direction of curvature; the other eigenvalues are zero but for rounding of either sign."""
     values = HessianExact()(observe({"x": torch.full((9,), 0.3, dtype=torch.float64)}, lambda p: p["x"].sum() ** 4))
     assert int(values["hessian/negative_eigenvalues"]) == 0
     assert float(values["hessian/eigenvalue/0"]) == pytest.approx(12 * 2.7**2 * 9)
 
 
-def test_a_hessian_that_is_not_finite_gives_nan_and_no_error(observe) -> None:
+def test_a_hessian_that_is_not_finite_gives_nan_and_no_error(observe: Callable[..., Observation]) -> None:
     values = HessianExact()(observe({"x": torch.tensor([1.0, torch.inf])}, lambda p: (p["x"] ** 3).sum()))
     assert all(value.isnan() for value in values.values())
 
 
-def test_beyond_its_size_the_whole_hessian_is_left_to_products(observe) -> None:
+def test_beyond_its_size_the_whole_hessian_is_left_to_products(observe: Callable[..., Observation]) -> None:
     n = LARGEST + 1
     assert [HessianExact().applies(point(size)) for size in (LARGEST, n)] == [True, False]
     assert [HessianExtremes().applies(point(size)) for size in (LARGEST, n)] == [False, True]

@@ -1,5 +1,7 @@
 """Histograms on the device against numpy.histogram."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from descend.errors import ConfigurationError
-from descend.metrics.histogram import GradientHistogram, ParameterHistogram, UpdateHistogram, histogram
+from descend.metrics.histogram import GradientHistogram, Histogram, ParameterHistogram, UpdateHistogram, histogram
+from descend.types import Observation
 
 SPECIAL = [np.nan, np.inf, -np.inf]
 
@@ -66,10 +69,14 @@ def test_the_widest_range_does_not_overflow() -> None:
     assert counts.tolist() == [1, 0, 1, 1]
 
 
-def test_each_kind_looks_at_its_own_tensors(observe) -> None:
+def test_each_kind_looks_at_its_own_tensors(observe: Callable[..., Observation]) -> None:
     params = {"x": torch.arange(4.0)}
     seen = observe(params, gradients={"x": torch.arange(4.0) * 10}, update={"x": torch.arange(4.0) * 100})
-    kinds = {"parameter": ParameterHistogram, "gradient": GradientHistogram, "update": UpdateHistogram}
+    kinds: dict[str, Callable[..., Histogram]] = {
+        "parameter": ParameterHistogram,
+        "gradient": GradientHistogram,
+        "update": UpdateHistogram,
+    }
     for scale, (group, kind) in zip([1, 10, 100], kinds.items(), strict=True):
         values = kind(bins=3)(seen)
         assert list(values) == [f"{group}/histogram/x"]

@@ -3,6 +3,9 @@
 Plain callables, so that tests show what each mistake breaks and what finds it.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
@@ -14,21 +17,21 @@ class Right(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x):
+    def forward(x: Tensor) -> Tensor:
         return x**3
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
         ctx.save_for_forward(*inputs)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return 3 * x**2 * gradient
 
     @staticmethod
-    def jvp(ctx, tangent):
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return 3 * x**2 * tangent
 
@@ -37,12 +40,12 @@ class OldStyle(torch.autograd.Function):
     """`forward` takes ctx."""
 
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return x**3
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return 3 * x**2 * gradient
 
@@ -66,7 +69,7 @@ class NothingSavedForForward(Right):
     """`save_for_forward` left out."""
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
 
 
@@ -74,11 +77,11 @@ class DerivativeOnContext(NoJvp):
     """The derivative is computed beforehand, where autograd does not look."""
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         ctx.slope = 3 * inputs[0] ** 2
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return ctx.slope * gradient
 
 
@@ -86,7 +89,7 @@ class DetachedBackward(NoJvp):
     """The saved input is detached in `backward`."""
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return 3 * x.detach() ** 2 * gradient
 
@@ -96,7 +99,7 @@ class OnceDifferentiable(NoJvp):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return 3 * x**2 * gradient
 
@@ -105,7 +108,7 @@ class JvpIsNotBackward(Right):
     """`jvp` has another slope than `backward`."""
 
     @staticmethod
-    def jvp(ctx, tangent):
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return 2 * x**2 * tangent
 
@@ -116,15 +119,15 @@ class MaskWrite(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x):
+    def forward(x: Tensor) -> Tensor:
         return torch.clamp_min(x, 0.0)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         gradient = gradient.clone()
         gradient[x < 0] = 0
@@ -135,7 +138,7 @@ class ItemInBackward(NoJvp):
     """`backward` asks a tensor for its number; right for one number at a time."""
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         scale = x.abs().max().item() or 1.0
         return 3 * scale**2 * (x / scale) ** 2 * gradient
@@ -145,7 +148,7 @@ class NumpyInBackward(NoJvp):
     """`backward` computes in NumPy."""
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return torch.from_numpy(3 * x.numpy(force=True) ** 2) * gradient
 
@@ -154,7 +157,7 @@ class WrongShape(NoJvp):
     """`backward` sums what it should return."""
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return torch.stack([(3 * x**2 * gradient).sum()] * 2)
 
@@ -163,7 +166,7 @@ class NoneReturned(NoJvp):
     """`backward` returns nothing for an input that has a derivative."""
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Any:
         return None
 
 
@@ -171,17 +174,17 @@ class WrongDerivative(Right):
     """Both directions have the same wrong slope."""
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return 2 * x**2 * gradient
 
     @staticmethod
-    def jvp(ctx, tangent):
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return 2 * x**2 * tangent
 
 
-def through(function: type[torch.autograd.Function]):
+def through(function: type[torch.autograd.Function]) -> Callable[[Tensor], Tensor]:
     """The scalar function x ↦ Σ sin(op(x)), whose second derivative needs the op's first and second."""
 
     def loss(x: Tensor) -> Tensor:

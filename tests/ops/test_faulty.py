@@ -1,5 +1,7 @@
 """What each mistake in a custom Function breaks, and what finds it."""
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from ops.faulty import (
@@ -21,7 +23,7 @@ from ops.faulty import (
     through,
 )
 from torch import Tensor
-from torch.autograd import gradcheck, gradgradcheck
+from torch.autograd import Function, gradcheck, gradgradcheck
 from torch.func import grad, hessian, jacfwd, jacrev, vmap
 
 X = torch.tensor([0.5, -0.8, 1.1], dtype=torch.float64)
@@ -32,13 +34,13 @@ def point() -> Tensor:
     return X.clone().requires_grad_()
 
 
-def double_backward(loss) -> Tensor:
+def double_backward(loss: Callable[[Tensor], Tensor]) -> Tensor:
     leaf = point()
     (gradient,) = torch.autograd.grad(loss(leaf), leaf, create_graph=True)
     return torch.stack([torch.autograd.grad(g, leaf, retain_graph=True)[0] for g in gradient])
 
 
-def gradient_only(function) -> bool:
+def gradient_only(function: type[Function]) -> bool:
     return gradcheck(function.apply, point(), check_forward_ad=False, raise_exception=False)
 
 
@@ -81,7 +83,7 @@ def test_nothing_saved_for_forward_raises_in_forward_mode() -> None:
 
 
 @pytest.mark.parametrize("function", [DerivativeOnContext, DetachedBackward])
-def test_constant_derivative_passes_gradcheck_and_loses_the_curvature(function) -> None:
+def test_constant_derivative_passes_gradcheck_and_loses_the_curvature(function: type[Function]) -> None:
     wrong = torch.diag(-9 * X**4 * torch.sin(X**3))
     torch.testing.assert_close(double_backward(through(function)), wrong)
     torch.testing.assert_close(jacrev(jacrev(through(function)))(X), wrong)
@@ -120,7 +122,7 @@ def test_mask_write_raises_under_vmap() -> None:
 
 
 @pytest.mark.parametrize("function", [ItemInBackward, NumpyInBackward])
-def test_numbers_taken_out_in_backward_raise_under_vmap(function) -> None:
+def test_numbers_taken_out_in_backward_raise_under_vmap(function: type[Function]) -> None:
     loss = through(function)
     torch.testing.assert_close(torch.autograd.functional.jacobian(loss, X), 3 * X**2 * torch.cos(X**3))
     with pytest.raises(RuntimeError):

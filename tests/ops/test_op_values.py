@@ -1,5 +1,7 @@
 """Values and derivatives of the ops against references nobody here wrote: mpmath, scipy, torch, and the guide."""
 
+from collections.abc import Callable
+
 import mpmath
 import numpy as np
 import pytest
@@ -273,6 +275,6 @@ def test_smooth_abs_is_above_the_absolute_value_by_at_most_its_width(x: float) -
         (lambda: Loop(limit=0), "Loop.limit"),
     ],
 )
-def test_fields_out_of_range_are_refused_by_name(make, named: str) -> None:
+def test_fields_out_of_range_are_refused_by_name(make: Callable[[], Op], named: str) -> None:
     with pytest.raises(ConfigurationError, match=named):
         make()

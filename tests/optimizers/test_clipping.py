@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from descend.errors import ConfigurationError
-from descend.optimizers.clipping import ClipNorm, Clipping, ClipValue, NoClipping
+from descend.optimizers.clipping import ClipNorm, ClipValue, NoClipping
 from descend.types import Params
 
 
@@ -30,7 +30,9 @@ def by_torch(clip: Callable[..., Any], given: Params, bound: float) -> Params:
     [(ClipNorm, torch.nn.utils.clip_grad_norm_), (ClipValue, torch.nn.utils.clip_grad_value_)],
 )
 @given(seed=st.integers(0, 1000), bound=st.floats(1e-3, 20), dtype=st.sampled_from([torch.float32, torch.float64]))
-def test_equals_torch(kind: type[Clipping], twin: Callable[..., Any], seed: int, bound: float, dtype: Any) -> None:
+def test_equals_torch(
+    kind: type[ClipNorm | ClipValue], twin: Callable[..., Any], seed: int, bound: float, dtype: Any
+) -> None:
     before = gradients(seed, dtype)
     found = kind(bound)(before)
     tolerance = 1e-14 if dtype == torch.float64 else 1e-6
@@ -50,7 +52,7 @@ def test_a_zero_gradient_stays_zero() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize(("kind", "field"), [(ClipNorm, "max_norm"), (ClipValue, "limit")])
-def test_bounds_may_be_tensors_of_a_stack(kind: type[Clipping], field: str, dtype: torch.dtype) -> None:
+def test_bounds_may_be_tensors_of_a_stack(kind: type[ClipNorm | ClipValue], field: str, dtype: torch.dtype) -> None:
     def clipped(bound: torch.Tensor, given: Params) -> Params:
         clip = copy.copy(kind(1.0))
         object.__setattr__(clip, field, bound)
@@ -66,6 +68,6 @@ def test_bounds_may_be_tensors_of_a_stack(kind: type[Clipping], field: str, dtyp
 
 @pytest.mark.parametrize(("kind", "field"), [(ClipNorm, "max_norm"), (ClipValue, "limit")])
 @pytest.mark.parametrize("wrong", [0.0, -1.0, float("nan"), "1"])
-def test_refuses_a_wrong_bound_and_names_its_field(kind: type[Clipping], field: str, wrong: Any) -> None:
+def test_refuses_a_wrong_bound_and_names_its_field(kind: type[ClipNorm | ClipValue], field: str, wrong: Any) -> None:
     with pytest.raises(ConfigurationError, match=rf"{kind.__name__}\.{field} is .*\.$"):
         kind(wrong)

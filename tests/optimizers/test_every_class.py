@@ -151,15 +151,20 @@ def by_adapter(name: str, saved: bool) -> Params:
     return optimizer.reported(params, state)
 
 
+def numpy_state() -> list[int]:
+    state: Any = np.random.get_state()  # noqa: NPY002
+    return state[1].tolist()
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name.rpartition(".")[2] not in REFUSED])
 def test_makes_the_steps_of_its_own_loop(name: str) -> None:
     expected = by_hand(name)
     assert all(not torch.equal(x, expected[key]) for key, x in start(name).items()), "it stood still"
-    before = torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist()  # noqa: NPY002
+    before = torch.get_rng_state(), random.getstate(), numpy_state()
     for saved in (False, True):
         torch.testing.assert_close(by_adapter(name, saved), expected, rtol=1e-12, atol=1e-12, equal_nan=True)
     assert torch.equal(before[0], torch.get_rng_state())
-    assert before[1:] == (random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
+    assert before[1:] == (random.getstate(), numpy_state())
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.rpartition(".")[2] in REFUSED])

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from conftest import Command
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -31,7 +32,7 @@ from descend.optimizers.sgd import SGD
 from descend.optimizers.torch_optim import TorchOptim
 from descend.schedules.constant import Constant
 from descend.schedules.exponential import Exponential
-from descend.types import Loss, Params, State
+from descend.types import Loss, Observation, Params, State
 
 STEPS = 60
 Make = Callable[[Mapping[str, Tensor]], list[torch.optim.Optimizer]]
@@ -76,6 +77,7 @@ KINDS = {
 def trained_by_hand(module: nn.Module, experiment: Experiment, groups: list[dict[str, Any]], gamma: float) -> Params:
     """Train with torch.optim.AdamW as one writes it, on the batches of the experiment."""
     net, objective = copy.deepcopy(module).train(), experiment.objective
+    assert isinstance(objective, Module)
     named = dict(net.named_parameters())
     optimizer = torch.optim.AdamW([{**group, "params": [named[name] for name in group["params"]]} for group in groups])
     scheduler = torch.optim.lr_scheduler.ExponentialLR(optimizer, gamma)
@@ -88,7 +90,7 @@ def trained_by_hand(module: nn.Module, experiment: Experiment, groups: list[dict
         functional.cross_entropy(net(objective.train_inputs[batch]), objective.train_targets[batch]).backward()
         optimizer.step()
         scheduler.step()
-    return named
+    return dict(named)
 
 
 @pytest.mark.parametrize("gamma", [1.0, 0.95])
@@ -310,7 +312,9 @@ def test_a_method_is_told_the_kinds_of_its_own_parameters() -> None:
     params = objective.init(torch.Generator().manual_seed(0))
     groups = {"tables": ParameterGroup(Told(), kinds="embedding"), "rest": ParameterGroup(AdamW())}
     suited = Groups(groups=groups).suited(params, objective.kinds(params))
-    assert suited.groups["tables"].optimizer.told == {"embedded.weight": "embedding"}
+    tables = suited.groups["tables"].optimizer
+    assert isinstance(tables, Told)
+    assert tables.told == {"embedded.weight": "embedding"}
     assert suited.division(params)["tables"] == TABLES  # by shape it would be a matrix, as in any other objective
 
 
@@ -321,7 +325,7 @@ def test_every_number_of_every_group_is_one_that_sweeps_stack() -> None:
     assert numbers == {(name, "optimizer", *leaf) for name in ("vectors", "rest") for leaf in own}
 
 
-def test_the_learning_rate_of_each_group_is_logged(observe) -> None:
+def test_the_learning_rate_of_each_group_is_logged(observe: Callable[..., Observation]) -> None:
     params = {"x": torch.zeros(2, dtype=torch.float64)}
     rates = Groups().scaled(0.5).rates
     assert {name: float(x) for name, x in LearningRate()(observe(params, lr=rates)).items()} == {
@@ -417,7 +421,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("case", WRONG)
-def test_a_mistake_is_told_in_one_sentence(case: str, descend, here: Path) -> None:
+def test_a_mistake_is_told_in_one_sentence(case: str, descend: Command, here: Path) -> None:
     overrides, pattern = WRONG[case]
     done = descend(*MLP_PARAMETERS, "optimizer=groups", "steps=3", *overrides)
     assert done.code == 2, done.err

@@ -4,6 +4,7 @@ Both are given the same parameters and gradients at each step, those on the refe
 own. A reference that rounds inside to a lower precision is patched to stay in float64; each patch says where.
 """
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -100,7 +101,7 @@ def without_bfloat16() -> AbstractContextManager[Any]:
 def newton_schulz_in_float64() -> AbstractContextManager[Any]:
     """So does pytorch_optimizer, by a default argument, its last but for none."""
     names = zero_power_via_newton_schulz_5.__code__.co_varnames
-    defaults = zero_power_via_newton_schulz_5.__defaults__
+    defaults = zero_power_via_newton_schulz_5.__defaults__ or ()
     first = names.index("dtype") - (zero_power_via_newton_schulz_5.__code__.co_argcount - len(defaults))
     exact = (*defaults[:first], torch.float64, *defaults[first + 1 :])
     return patch.object(zero_power_via_newton_schulz_5, "__defaults__", exact)
@@ -162,7 +163,7 @@ class AdamWithTrust(torch.optim.Optimizer):
         self._adam = torch.optim.Adam(self._directions, lr=1.0, **own, foreach=False)
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # it never looks at a closure
         [group] = self.param_groups
         for x, direction in zip(group["params"], self._directions, strict=True):
             direction.zero_().grad = x.grad
@@ -356,7 +357,8 @@ def follow(case: Case, options: dict[str, Any]) -> Iterator[tuple[Params, Params
             gradients = gradients_at(before)
             for name, x in params.items():
                 x.grad = gradients[name].clone()
-            twin.step(*[lambda before=before: loss(START | before)] if case.looks else [])
+            closure: Any = functools.partial(loss, START | before)
+            twin.step(*[closure] if case.looks else [])
             yield before, {name: x.detach().clone() for name, x in params.items()}, gradients
 
 
@@ -489,7 +491,7 @@ def estimate_by_jacobian(params: Params, probe: Tensor, averaged: bool) -> list[
 @given(data=st.data())
 def test_with_the_same_probes_equals_its_reference(name: str, data: st.DataObject) -> None:
     method, draw, make, drawn = ESTIMATED[name]
-    options = data.draw(st.fixed_dictionaries(drawn))
+    options: dict[str, Any] = data.draw(st.fixed_dictionaries(drawn))
     optimizer, params = method(**options), {name: x.clone().requires_grad_() for name, x in START.items()}
     twin, state = make(list(params.values()), options), optimizer.init(START)
     for step in range(STEPS):
@@ -502,7 +504,8 @@ def test_with_the_same_probes_equals_its_reference(name: str, data: st.DataObjec
         for key, x in params.items():
             x.grad = gradients[key].clone()
         due = step % options.get("every", 1) == 0
-        twin.step(**{"hessian": estimate_by_jacobian(before, probe, options.get("averaged", False))} if due else {})
+        hessian: Any = estimate_by_jacobian(before, probe, options.get("averaged", False)) if due else None
+        twin.step(**{"hessian": hessian} if due else {})
         for key, x in params.items():
             error = (found[key] - x.detach()).abs().max() / x.detach().abs().max()
             assert error <= TOLERANCE, f"{key} differs by {error:.1e} after {step + 1} steps"
@@ -536,6 +539,7 @@ def test_schedule_free_without_momentum_is_averaging() -> None:
         averaged.update_parameters(module)
         for name, x in module.items():
             torch.testing.assert_close(after[name], x.detach(), rtol=1e-12, atol=1e-12)
+    assert isinstance(averaged.module, torch.nn.ParameterDict)
     for name, x in averaged.module.items():
         torch.testing.assert_close(average[name], x.detach(), rtol=1e-12, atol=1e-12)
 

@@ -81,7 +81,7 @@ HYPERPARAMETERS: dict[type[Optimizer], st.SearchStrategy | dict[str, st.SearchSt
     },
     Lion: {"lr": st.floats(1e-5, 0.01), "betas": st.tuples(decay, decay), "weight_decay": weight_decay},
 }
-TWINS: dict[type[Optimizer], type] = {
+TWINS: dict[type[Optimizer], Any] = {
     method: getattr(torch.optim, method.__name__, None) for method in HYPERPARAMETERS
 } | {GradientDescent: torch.optim.SGD, Lion: pytorch_optimizer.Lion}
 

@@ -142,7 +142,7 @@ def test_sam_with_a_radius_of_zero_is_the_optimizer_inside() -> None:
 
 def test_centralized_gradients_are_those_of_pytorch_optimizer() -> None:
     class Centred(torch.optim.SGD):
-        def step(self, closure: Any = None) -> None:
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]  # it never looks at a closure
             for x in self.param_groups[0]["params"]:
                 pytorch_optimizer.optimizer.gradient_centralization.centralize_gradient(x.grad, gc_conv_only=False)
             super().step()
@@ -159,7 +159,7 @@ def test_cautious_is_the_papers_algorithm() -> None:
     """Liang et al. 2024, algorithm 1, written as it stands there, around the update of torch's Adam."""
 
     class CautiousAdam(torch.optim.Adam):
-        def step(self, closure: Any = None) -> None:
+        def step(self, closure: Any = None) -> None:  # type: ignore[override]  # likewise
             points = self.param_groups[0]["params"]
             before = [x.detach().clone() for x in points]
             super().step()

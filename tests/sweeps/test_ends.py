@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import Command
 from left import equal, events, result, state, table
 from polars.testing import assert_frame_equal
 
@@ -31,7 +32,7 @@ def folder_of(sweep: str, run: int) -> Path:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_kept_run_is_the_run_alone(case: str, descend, here: Path) -> None:
+def test_a_kept_run_is_the_run_alone(case: str, descend: Command, here: Path) -> None:
     shared, (key, *values), steps, more = CASES[case]
     own = [*shared, f"{key}={values[1]}"]
     for name, arguments in {
@@ -55,7 +56,7 @@ def test_a_kept_run_is_the_run_alone(case: str, descend, here: Path) -> None:
     assert_frame_equal(rows.drop("run"), table(Path("longer")).drop("run"), check_exact=True)
 
 
-def test_runs_that_ended_early_have_their_parameters(descend, here: Path) -> None:
+def test_runs_that_ended_early_have_their_parameters(descend: Command, here: Path) -> None:
     own = [*ROSENBROCK[:1], "optimizer=gradient_descent", *QUIET, "compile=false", "steps=60"]
     rates = ["0.000001", "0.001", "1.0"]  # the last runs away
     assert descend("-m", *own, f"optimizer.lr={','.join(rates)}", "stop.value=4.2", "hydra.sweep.dir=sweep").code == 0
@@ -68,7 +69,9 @@ def test_runs_that_ended_early_have_their_parameters(descend, here: Path) -> Non
     assert statuses == {"finished", "converged", "diverged"}
 
 
-def test_of_many_chunks_the_best_runs_have_theirs(descend, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_of_many_chunks_the_best_runs_have_theirs(
+    descend: Command, here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("descend.sweeps.settings.KEEP_BEST", 2)
     rates = ["0.0001", "0.02", "0.0002", "0.1", "0.05", "0.0003"]
     own = ["-m", *ROSENBROCK, *QUIET, "compile=false", "steps=30", f"optimizer.lr={','.join(rates)}"]
@@ -84,7 +87,7 @@ def test_of_many_chunks_the_best_runs_have_theirs(descend, here: Path, monkeypat
     assert all(equal(state(folder_of("sweep", run)), before[run]) for run in (3, 4))
 
 
-def test_a_run_that_was_made_longer_survives_its_sweeps_resume(descend, here: Path) -> None:
+def test_a_run_that_was_made_longer_survives_its_sweeps_resume(descend: Command, here: Path) -> None:
     own = ["-m", *ROSENBROCK, *QUIET, "compile=false", "steps=10", "optimizer.lr=0.01,0.1"]
     assert descend(*own, "hydra.sweep.dir=sweep").code == 0
     folder = folder_of("sweep", 1)
@@ -99,7 +102,7 @@ def test_a_run_that_was_made_longer_survives_its_sweeps_resume(descend, here: Pa
     assert result(folder_of("sweep", 0))["steps"] == 10
 
 
-def test_other_launchers_leave_them_too(descend, here: Path) -> None:
+def test_other_launchers_leave_them_too(descend: Command, here: Path) -> None:
     own = [*ROSENBROCK, *QUIET, "compile=false", "steps=10"]
     parts = ["hydra/launcher=basic", "sweep.parts=2"]
     done = descend("-m", *own, "optimizer.lr=0.01,0.1,0.2", *parts, "hydra.sweep.dir=sweep")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from conftest import Command
 
 import descend
 from descend.engine.checkpoint import Every
@@ -171,7 +172,7 @@ def killed_after(steps: int) -> Callable[[int], None]:
     return progress
 
 
-def test_a_stopped_run_goes_on_alone(descend, here: Path) -> None:
+def test_a_stopped_run_goes_on_alone(descend: Command, here: Path) -> None:
     command = [*EARLY, "optimizer=adam", "optimizer.lr=0.001,0.01,0.1", "steps=54", "compile=false"]
     done = descend("-m", *command, *PLAIN, "sweep.rungs=1", "hydra.sweep.dir=sweep")
     assert done.code == 0, done.err
@@ -216,7 +217,7 @@ def test_the_steps_made_are_those_of_the_paper() -> None:
         (["optimizer.lr=0.1,0.2", "hydra/launcher=joblib"], "leave hydra/launcher away"),
     ],
 )
-def test_a_wrong_one_is_refused(overrides: list[str], said: str, descend, here: Path) -> None:
+def test_a_wrong_one_is_refused(overrides: list[str], said: str, descend: Command, here: Path) -> None:
     done = descend("-m", "objective=rosenbrock", *QUIET, "steps=30", "sweep=halving", *overrides, "hydra.sweep.dir=a")
     assert done.code == 2
     assert said in done.err
@@ -224,7 +225,7 @@ def test_a_wrong_one_is_refused(overrides: list[str], said: str, descend, here: 
     assert not list(here.iterdir())
 
 
-def test_without_m_it_is_refused(descend) -> None:
+def test_without_m_it_is_refused(descend: Command) -> None:
     assert "sweep=halving is for a sweep" in descend("objective=rosenbrock", "sweep=halving").err
 
 

@@ -51,6 +51,8 @@ class CachedBefore(Cached):
 
 @dataclass(frozen=True)
 class KeptWhenAsked(Bowl):
+    _kept: ClassVar[float]
+
     def factor(self) -> Any:
         if not hasattr(self, "_kept"):
             object.__setattr__(self, "_kept", 2 * self.depth)
@@ -59,6 +61,8 @@ class KeptWhenAsked(Bowl):
 
 @dataclass(frozen=True)
 class Closes(Bowl):
+    call: ClassVar[Any]
+
     def __post_init__(self) -> None:
         depth = self.depth
         object.__setattr__(self, "call", lambda: depth)
@@ -117,6 +121,8 @@ class Private:
 
 @dataclass(frozen=True)
 class HoldsAHelper(Bowl):
+    helper: ClassVar[Private]
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "helper", Private(self.depth))
 
@@ -172,8 +178,10 @@ def test_an_optimizers_number_that_counts_from_the_second_step_on(capsys: pytest
 
 def test_what_a_cached_property_was_asked_for_is_no_part_of_a_copy() -> None:
     experiment = descend.Experiment(Cached(1.0), Momentum())
+    assert isinstance(experiment.objective, Cached)
     assert experiment.objective.factor() == 2.0
     moved = with_leaves(experiment, {("objective", "depth"): 3.0})
+    assert isinstance(moved.objective, Cached)
     assert moved.objective.factor() == 6.0
     assert same(moved.objective, Cached(3.0))
 

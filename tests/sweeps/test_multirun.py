@@ -14,6 +14,7 @@ import polars as pl
 import polars.selectors as cs
 import pytest
 import yaml
+from conftest import Command
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEP = [
@@ -54,7 +55,7 @@ def test_every_kept_run_has_a_folder_of_its_own(swept: Path) -> None:
         assert list(path.parent.glob("events.out.tfevents.*"))
 
 
-def test_a_kept_run_has_the_configuration_that_gives_it_alone(swept: Path, descend) -> None:
+def test_a_kept_run_has_the_configuration_that_gives_it_alone(swept: Path, descend: Command) -> None:
     kept = sorted((swept / "sweep").glob("0*/.hydra"))[3]
     overrides = yaml.safe_load((kept / "overrides.yaml").read_text())
     assert set(overrides) > {"optimizer.lr=0.01", "seed=1"}
@@ -65,7 +66,7 @@ def test_a_kept_run_has_the_configuration_that_gives_it_alone(swept: Path, desce
     assert found["value"] == pytest.approx(expected["value"], rel=1e-10)
 
 
-def test_kept_none_leaves_tensorboard_nothing_and_the_rest(swept: Path, descend, here: Path) -> None:
+def test_kept_none_leaves_tensorboard_nothing_and_the_rest(swept: Path, descend: Command, here: Path) -> None:
     assert descend("-m", *SWEEP, "sweep.keep=none", "hydra.sweep.dir=bare").code == 0
     assert not list((here / "bare").rglob("events.out.tfevents.*"))
     assert not list((here / "bare").glob("0*"))
@@ -74,21 +75,21 @@ def test_kept_none_leaves_tensorboard_nothing_and_the_rest(swept: Path, descend,
     assert (here / "bare" / "sweep.png").exists()
 
 
-def test_a_sweep_over_nothing_is_one_run(descend, here: Path) -> None:
+def test_a_sweep_over_nothing_is_one_run(descend: Command, here: Path) -> None:
     done = descend("-m", "objective=rosenbrock", "steps=5", "hydra.sweep.dir=one")
     assert (done.code, done.err) == (0, "")
     assert "1 run: 1 finished" in done.out
     assert len(list((here / "one").glob("00000-*/result.json"))) == 1
 
 
-def test_resuming_a_finished_sweep_does_nothing_and_changes_nothing(swept: Path, descend) -> None:
+def test_resuming_a_finished_sweep_does_nothing_and_changes_nothing(swept: Path, descend: Command) -> None:
     before = pl.read_parquet(swept / "sweep" / "sweep.parquet")
     done = descend("-m", *SWEEP, f"sweep.resume={swept}/sweep")
     assert done.code == 0, done.err
     assert pl.read_parquet(swept / "sweep" / "sweep.parquet").equals(before)
 
 
-def test_another_sweeps_folder_is_refused(swept: Path, descend) -> None:
+def test_another_sweeps_folder_is_refused(swept: Path, descend: Command) -> None:
     done = descend("-m", *SWEEP[:-1], "steps=40", f"sweep.resume={swept}/sweep")
     assert done.code == 2
     assert "another sweep" in done.err
@@ -96,7 +97,7 @@ def test_another_sweeps_folder_is_refused(swept: Path, descend) -> None:
     assert "Traceback" not in done.err
 
 
-def test_a_damaged_index_is_refused(descend, here: Path) -> None:
+def test_a_damaged_index_is_refused(descend: Command, here: Path) -> None:
     (here / "sweep").mkdir()
     (here / "sweep" / "sweep.db").write_bytes(b"this is no database, and long enough to be read as one" * 40)
     done = descend("-m", *SWEEP, "sweep.resume=sweep")
@@ -104,7 +105,7 @@ def test_a_damaged_index_is_refused(descend, here: Path) -> None:
     assert "damaged" in done.err
 
 
-def test_a_killed_sweep_goes_on_to_the_same_table(swept: Path, descend, here: Path) -> None:
+def test_a_killed_sweep_goes_on_to_the_same_table(swept: Path, descend: Command, here: Path) -> None:
     """Small chunks, killed as soon as the first is in the index."""
     few = "sweep.memory=2000"
     process = subprocess.Popen([*COMMAND, few], cwd=here, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -142,7 +143,7 @@ def rows(path: Path) -> int:
     ],
 )
 def test_a_wrong_sweep_is_refused_before_anything_is_written(
-    overrides: list[str], said: str, descend, here: Path
+    overrides: list[str], said: str, descend: Command, here: Path
 ) -> None:
     done = descend("-m", "objective=rosenbrock", *overrides, "hydra.sweep.dir=sweep")
     assert done.code == 2
@@ -151,7 +152,7 @@ def test_a_wrong_sweep_is_refused_before_anything_is_written(
     assert not list(here.iterdir())
 
 
-def test_a_dry_run_shows_the_plan_and_writes_nothing(descend, here: Path) -> None:
+def test_a_dry_run_shows_the_plan_and_writes_nothing(descend: Command, here: Path) -> None:
     done = descend("-m", "objective=rosenbrock", "optimizer=adam,torch", "optimizer.lr=0.1,0.2", "sweep.dry_run=true")
     assert done.code == 0, done.err
     assert "stacked" in done.out
@@ -160,7 +161,7 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(descend, here: Path) -> Non
     assert not list(here.iterdir())
 
 
-def test_a_run_that_raises_is_recorded_and_the_sweep_goes_on(descend, here: Path) -> None:
+def test_a_run_that_raises_is_recorded_and_the_sweep_goes_on(descend: Command, here: Path) -> None:
     (here / "fragile.py").write_text(
         "from descend.objectives.rosenbrock import Rosenbrock\n"
         "class Fragile(Rosenbrock):\n"
@@ -240,7 +241,7 @@ class Right(Bug):
 
 
 @pytest.mark.parametrize("wrong", ["Bug", "Forgets"])
-def test_a_mistake_in_one_optimizer_leaves_the_others_runs(wrong: str, descend, own: Path) -> None:
+def test_a_mistake_in_one_optimizer_leaves_the_others_runs(wrong: str, descend: Command, own: Path) -> None:
     swept = [f"optimizer._target_=own.{wrong},own.Right", "optimizer.lr=0.25,0.5", "objective=sphere", "steps=3"]
     done = descend("-m", *swept, "hydra.sweep.dir=sweep", "sweep.keep=none")
     assert done.code == 1
@@ -252,14 +253,14 @@ def test_a_mistake_in_one_optimizer_leaves_the_others_runs(wrong: str, descend, 
 
 
 @pytest.mark.parametrize("sweep", [[], ["-m", "seed=1,2"]], ids=["alone", "sweep"])
-def test_a_start_that_raises(sweep: list[str], descend, own: Path) -> None:
+def test_a_start_that_raises(sweep: list[str], descend: Command, own: Path) -> None:
     done = descend(*sweep, "objective._target_=own.NoStart")
     assert done.code == 2
     assert done.err == "descend: init raised KeyError: 'no start' (own.py, line 17); correct it there.\n"
     assert not (own / "outputs").exists()
 
 
-def test_a_class_that_is_no_dataclass_runs_alone_and_is_refused_in_a_sweep(descend, own: Path) -> None:
+def test_a_class_that_is_no_dataclass_runs_alone_and_is_refused_in_a_sweep(descend: Command, own: Path) -> None:
     assert descend("objective._target_=own.Plain", "steps=2").code == 0
     done = descend("-m", "objective._target_=own.Plain", "optimizer.lr=0.1,0.2")
     assert done.code == 2
@@ -267,7 +268,7 @@ def test_a_class_that_is_no_dataclass_runs_alone_and_is_refused_in_a_sweep(desce
     assert "put @dataclass(frozen=True) above class Plain" in done.err
 
 
-def test_a_sweep_that_is_refused_as_it_begins_leaves_no_folder(descend, own: Path) -> None:
+def test_a_sweep_that_is_refused_as_it_begins_leaves_no_folder(descend: Command, own: Path) -> None:
     done = descend("-m", "objective._target_=own.TwoNumbers", "seed=0,1", "steps=2", "hydra.sweep.dir=sweep")
     assert done.code == 2
     assert "'bowl' of TwoNumbers is a tensor of shape [3], but a loss is one number" in done.err
@@ -277,7 +278,7 @@ def test_a_sweep_that_is_refused_as_it_begins_leaves_no_folder(descend, own: Pat
 @pytest.mark.parametrize("optimizer", ["adam", "newton", "torch"], ids=["stacked", "decomposed", "one by one"])
 @pytest.mark.parametrize("seeds", ["3,0,1", "0,3,1", "0,1,3"])
 def test_a_start_that_is_nan_is_one_diverged_run_wherever_it_stands(
-    descend, own: Path, seeds: str, optimizer: str
+    descend: Command, own: Path, seeds: str, optimizer: str
 ) -> None:
     run = ["objective._target_=own.NanForSeed3", f"optimizer={optimizer}", "steps=5"]
     done = descend("-m", *run, f"seed={seeds}", "hydra.sweep.dir=sweep")
@@ -292,20 +293,20 @@ def test_a_start_that_is_nan_is_one_diverged_run_wherever_it_stands(
         assert (status, value) == (alone["status"], alone["value"])
 
 
-def test_a_run_alone_is_refused_where_its_start_is_nan(descend, own: Path) -> None:
+def test_a_run_alone_is_refused_where_its_start_is_nan(descend: Command, own: Path) -> None:
     done = descend("objective._target_=own.NanForSeed3", "seed=3")
     assert done.code == 2
     assert "'bowl' of NanForSeed3 is nan at the start; choose a start where it is finite." in done.err
 
 
-def test_a_sweep_of_nothing_but_starts_that_are_nan(descend, own: Path) -> None:
+def test_a_sweep_of_nothing_but_starts_that_are_nan(descend: Command, own: Path) -> None:
     """A part of a sweep on another machine may have such runs alone."""
     done = descend("-m", "objective._target_=own.NanForSeed3", "seed=3", "optimizer.lr=1,2", "hydra.sweep.dir=sweep")
     assert done.code == 0, done.err
     assert pl.read_parquet(own / "sweep" / "sweep.parquet")["status"].to_list() == ["diverged"] * 2
 
 
-def test_fields_of_metrics_can_be_swept(descend, here: Path) -> None:
+def test_fields_of_metrics_can_be_swept(descend: Command, here: Path) -> None:
     """Their keys begin like the columns of test metrics, which are numbers of the result."""
     few = ["objective=digits_mlp_small", "derivatives=none", "metrics=default", "steps=3", "hydra.sweep.dir=sweep"]
     done = descend("-m", *few, "metrics.test_metrics.every=1,2", "seed=0,1")
@@ -315,7 +316,7 @@ def test_fields_of_metrics_can_be_swept(descend, here: Path) -> None:
     assert table["metrics.accuracy"].dtype == pl.Float64
 
 
-def test_steps_asked_for_and_steps_made_have_a_column_each(descend, here: Path) -> None:
+def test_steps_asked_for_and_steps_made_have_a_column_each(descend: Command, here: Path) -> None:
     few = ["objective=sphere", "optimizer=sgd", "optimizer.lr=0.25", "stop.value=1e-3", "hydra.sweep.dir=sweep"]
     assert descend("-m", *few, "steps=2,100").code == 0
     table = pl.read_parquet(here / "sweep" / "sweep.parquet")
@@ -325,7 +326,7 @@ def test_steps_asked_for_and_steps_made_have_a_column_each(descend, here: Path) 
     assert table["steps"][1] < 100
 
 
-def test_trackers_track_the_kept_runs_of_a_sweep(descend, here: Path) -> None:
+def test_trackers_track_the_kept_runs_of_a_sweep(descend: Command, here: Path) -> None:
     few = ["-m", "objective=sphere", "steps=3", "seed=0,1"]
     assert descend(*few, "tracker=none", "hydra.sweep.dir=none").code == 0
     assert len(list((here / "none").glob("0*/result.json"))) == 2
@@ -343,7 +344,7 @@ def files(folder: Path) -> dict[Path, bytes]:
 
 
 @pytest.mark.parametrize("second", [["-m", *SWEEP], ["-m", *SWEEP[:-1], "steps=40"], [*SWEEP[:3]]], ids=str)
-def test_a_folder_in_use_is_left_as_it_is(second: list[str], swept: Path, descend) -> None:
+def test_a_folder_in_use_is_left_as_it_is(second: list[str], swept: Path, descend: Command) -> None:
     before = files(swept)
     where = "hydra.sweep.dir" if "-m" in second else "hydra.run.dir"
     done = descend(*second, f"{where}={swept}/sweep")
@@ -353,7 +354,7 @@ def test_a_folder_in_use_is_left_as_it_is(second: list[str], swept: Path, descen
     assert files(swept) == before
 
 
-def test_a_folder_that_cannot_be_made(descend, here: Path) -> None:
+def test_a_folder_that_cannot_be_made(descend: Command, here: Path) -> None:
     (here / "file").write_text("")
     for place in (["hydra.run.dir=file/a"], ["-m", "seed=0,1", "hydra.sweep.dir=file/a"]):
         done = descend("objective=sphere", "steps=1", *place)
@@ -369,7 +370,7 @@ DAMAGE = {
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_runs_whose_curves_are_damaged_are_made_again(damage: str, descend, here: Path) -> None:
+def test_runs_whose_curves_are_damaged_are_made_again(damage: str, descend: Command, here: Path) -> None:
     command = ["-m", *SWEEP[:-1], "optimizer=adam,sgd", "steps=5"]
     assert descend(*command, "hydra.sweep.dir=sweep").code == 0
     before = pl.read_parquet(here / "sweep" / "sweep.parquet")
@@ -389,7 +390,7 @@ def test_runs_whose_curves_are_damaged_are_made_again(damage: str, descend, here
 
 
 def test_a_disk_that_fills_up_is_told_of_and_the_rest_is_kept(
-    descend, here: Path, monkeypatch: pytest.MonkeyPatch
+    descend: Command, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def full(*_: object, **__: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")

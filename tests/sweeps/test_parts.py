@@ -4,6 +4,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from conftest import Command
 
 from descend.sweeps.batch import all_failed
 from descend.sweeps.conduct import conduct
@@ -66,7 +67,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
 
 
 @pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
-def test_other_launchers_leave_the_same_table(launcher: str, alone: pl.DataFrame, descend, here: Path) -> None:
+def test_other_launchers_leave_the_same_table(launcher: str, alone: pl.DataFrame, descend: Command, here: Path) -> None:
     """By a stacked program and by runs one after the other, some of each in every part."""
     if launcher == "ray":
         pytest.importorskip("hydra_plugins.hydra_ray_launcher", reason="needs the extra: pip install -e '.[ray]'")

@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -92,6 +93,11 @@ def test_the_picture_shows_what_runs_are_compared_by(monkeypatch: pytest.MonkeyP
     from descend.output.pictures import sweep
 
     draw = sweep._draw
-    monkeypatch.setattr(sweep, "_draw", lambda data, *rest: (shown.append(rest[-1]), draw(data, *rest))[1])
+
+    def noted(data: Any, *rest: Any) -> Any:
+        shown.append(rest[-1])
+        return draw(data, *rest)
+
+    monkeypatch.setattr(sweep, "_draw", noted)
     assert sweep_picture(pl.DataFrame(rows), ["lr"]) is not None
     assert shown == ["sum of losses"]

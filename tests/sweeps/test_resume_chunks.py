@@ -1,6 +1,6 @@
 """A sweep that is killed inside a chunk goes on inside it, and leaves what it leaves undisturbed."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import polars as pl
@@ -35,7 +35,7 @@ def group_of(overrides: Sequence[str]) -> Group:
     return group
 
 
-def killed_after(steps: int):
+def killed_after(steps: int) -> Callable[[int], None]:
     """Raise once so many steps were made, over all runs."""
     made = 0
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from conftest import Command
 
 import descend
 from descend.errors import ConfigurationError
@@ -96,9 +97,9 @@ def test_samplers_draw_inside_the_interval_and_learn(sampler: str, tmp_path: Pat
     table = searched(tmp_path, Study(points=30, batch=10, sampler=sampler), overrides)
     assert table["optimizer.lr"].is_between(0.001, 1.0).all()
     assert table["optimizer.lr"].n_unique() == 30
-    first, last = table["value"].head(10).median(), table["value"].tail(10).median()
+    values = table["value"].to_list()
     if sampler in LEARN_SOON:
-        assert last < 0.5 * first
+        assert statistics.median(values[-10:]) < 0.5 * statistics.median(values[:10])
 
 
 def test_a_kill_changes_nothing(tmp_path: Path) -> None:
@@ -127,7 +128,7 @@ def test_two_folders_share_a_study(tmp_path: Path) -> None:
     assert [trial.value for trial in found] == first["value"].to_list() + second["value"].to_list()
 
 
-def test_the_command_and_its_resume(descend, here: Path) -> None:
+def test_the_command_and_its_resume(descend: Command, here: Path) -> None:
     command = ["-m", *SWEPT, "sweep=optuna", "sweep.batch=4", "seed=0,1"]
     done = descend(*command, "sweep.points=6", "hydra.sweep.dir=sweep")
     assert done.code == 0, done.err
@@ -164,7 +165,7 @@ def test_from_python() -> None:
         (["hydra/launcher=joblib", RATE], "leave hydra/launcher away"),
     ],
 )
-def test_a_wrong_one_is_refused(overrides: list[str], said: str, descend, here: Path) -> None:
+def test_a_wrong_one_is_refused(overrides: list[str], said: str, descend: Command, here: Path) -> None:
     base = [text for text in BASE if not overrides[0].startswith("objective") or not text.startswith("objective")]
     done = descend("-m", *base, "sweep=optuna", *overrides, "hydra.sweep.dir=a")
     assert done.code == 2

@@ -1,5 +1,8 @@
 """Each elementary function's series against mpmath, order 8, and its backward pass against autograd's own."""
 
+from collections.abc import Callable
+from typing import Any
+
 import mpmath
 import pytest
 import torch
@@ -60,7 +63,7 @@ FUNCTIONS = {
 }
 
 
-def reference(function, points: Tensor, order: int) -> Tensor:
+def reference(function: Callable[[Any], Any], points: Tensor, order: int) -> Tensor:
     with mpmath.workdps(60):
         columns = [mpmath.taylor(function, mpmath.mpf(x), order) for x in points.tolist()]
         return torch.tensor([[float(c.real) for c in column] for column in columns], dtype=torch.float64).T

@@ -5,6 +5,8 @@ refused by name, but not be wrong: a function that torch adds, or whose rule lac
 """
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -27,14 +29,14 @@ def moving(value: object) -> bool:
     return isinstance(value, Tensor) and value.dtype == torch.float64
 
 
-def first_sample(op):
+def first_sample(op: Any) -> Any:
     for sample in op.sample_inputs("cpu", torch.float64, requires_grad=False):
         if moving(sample.input) and 1 < sample.input.numel() <= 200:
             return sample
     return None
 
 
-def coefficients(function, point: list[Tensor], direction: list[Tensor]) -> list[Tensor]:
+def coefficients(function: Callable[[list[Tensor]], Any], point: list[Tensor], direction: list[Tensor]) -> list[Tensor]:
     """Of every floating-point tensor `function` returns, [ORDER + 1, *shape], by nested reverse mode."""
     t = torch.zeros((), dtype=torch.float64, requires_grad=True)
     with decomposed():
@@ -72,7 +74,7 @@ def test_function_agrees_with_nested_reverse_mode_or_is_refused(name: str) -> No
     generator = torch.Generator().manual_seed(0)
     direction = [0.3 * torch.randn(x.shape, dtype=x.dtype, generator=generator) for x in point]
 
-    def function(along: list[Tensor]):
+    def function(along: list[Tensor]) -> Any:
         torch.manual_seed(0)
         each = iter(along)
         x, args, kwargs = tree_map(lambda value: next(each) if moving(value) else value, arguments)

@@ -1,6 +1,8 @@
 """What is not covered by a rule: custom functions, blocks without gradient, writes in place, nested expansions."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -12,12 +14,12 @@ from descend.errors import ConfigurationError
 
 class OldCube(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return x**3
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (x,) = ctx.saved_tensors
         return 3 * x * x * gradient
 
@@ -26,47 +28,47 @@ class NewExp(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x, scale):
+    def forward(x: Tensor, scale: float) -> Tensor:
         return scale * torch.exp(x)
 
     @staticmethod
-    def setup_context(ctx, inputs, output):
+    def setup_context(ctx: Any, inputs: Any, output: Tensor) -> None:
         ctx.save_for_backward(output)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
         return ctx.saved_tensors[0] * gradient, None
 
 
 class StraightThrough(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         return torch.round(x)
 
     @staticmethod
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return gradient
 
 
 class Twice(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx: Any, x: Tensor) -> tuple[Tensor, Tensor]:
         return x * 2, x * x
 
     @staticmethod
-    def backward(ctx, double, square):
+    def backward(ctx: Any, double: Tensor, square: Tensor) -> Tensor:
         raise NotImplementedError
 
 
 class OnceOnly(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, x):
+    def forward(ctx: Any, x: Tensor) -> Tensor:
         ctx.save_for_backward(x)
         return x**3
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx, gradient):
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return 3 * ctx.saved_tensors[0] ** 2 * gradient
 
 
@@ -76,7 +78,7 @@ ONE = torch.ones_like(X)
 
 
 @pytest.mark.parametrize("cube", [OldCube.apply, bound_before], ids=["looked up", "bound at import"])
-def test_a_custom_function_is_differentiated_by_its_own_backward(cube) -> None:
+def test_a_custom_function_is_differentiated_by_its_own_backward(cube: Callable[[Tensor], Tensor]) -> None:
     exact = expand(lambda x: torch.sin(x) ** 3 * x, X, ONE, 5)
     torch.testing.assert_close(expand(lambda x: cube(torch.sin(x)) * x, X, ONE, 5), exact)
     value = expand(lambda x: NewExp.apply(x * x, 3.0), X, ONE, 5)
@@ -97,7 +99,7 @@ def test_custom_functions_are_their_own_again_afterwards() -> None:
 
 
 def test_rules_work_under_vmap_and_nested_differentiation_says_that_it_does_not() -> None:
-    def batched(function) -> Tensor:
+    def batched(function: Callable[[Tensor], Tensor]) -> Tensor:
         return torch.vmap(lambda x: expand(function, x, torch.ones_like(x), 3))(X).T
 
     for function in (torch.tanh, torch.nn.functional.gelu, lambda x: (x * x).softmax(-1).sum() / x):
@@ -119,7 +121,7 @@ def test_rules_work_under_vmap_and_nested_differentiation_says_that_it_does_not(
     ],
     ids=["once differentiable", "no second derivative", "in place", "inplace=True"],
 )
-def test_what_cannot_be_had_is_refused_by_name(function, message: str) -> None:
+def test_what_cannot_be_had_is_refused_by_name(function: Callable[[Tensor], Tensor], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         expand(function, X, ONE, 3)
 
@@ -168,7 +170,7 @@ def test_expansions_nest_without_confusing_their_variables() -> None:
 
 
 @pytest.mark.parametrize("inner", [torch.tanh, lambda x: x**3 * torch.exp(x)])
-def test_a_function_that_calls_autograd_itself(inner) -> None:
+def test_a_function_that_calls_autograd_itself(inner: Callable[[Tensor], Tensor]) -> None:
     def slope_in_a_constant(w: Tensor) -> Tensor:
         points = torch.linspace(-1, 1, 3, dtype=torch.float64).requires_grad_()
         (first,) = torch.autograd.grad(inner(w * points).sum(), points, create_graph=True)
@@ -204,7 +206,12 @@ def test_unused_inputs_of_autograd_are_none_or_zero() -> None:
 
 def test_a_series_says_no_to_what_escapes_the_function_protocol() -> None:
     seen = []
-    expand(lambda x: seen.append(x) or x, X, ONE, 1)
+
+    def noted(x: Tensor) -> Tensor:
+        seen.append(x)
+        return x
+
+    expand(noted, X, ONE, 1)
     assert isinstance(seen[0], Series)
     with torch._C.DisableTorchFunctionSubclass(), pytest.raises(ConfigurationError, match="outside torch's function"):
         torch.sin(seen[0])

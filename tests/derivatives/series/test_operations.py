@@ -1,6 +1,8 @@
 """Ordinary torch code on series, operation by operation, against nested differentiation in the one variable t."""
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +11,7 @@ from torch import Tensor
 
 from descend.derivatives.series import expand
 
+Code = Callable[[Tensor], Tensor]
 ORDER = 4
 A = torch.tensor([[0.3, -1.2, 0.7], [1.1, 0.4, -0.6]], dtype=torch.float64)
 B = torch.tensor([[0.9, 0.2], [-0.5, 0.8], [0.1, -1.3]], dtype=torch.float64)
@@ -19,7 +22,13 @@ LABELS = torch.tensor([[1.0, 0.0, 1.0], [0.0, 1.0, 0.0]], dtype=torch.float64)
 MASK = torch.tensor([[True, False, True], [False, True, True]])
 
 # x is [2, 3] and curved (all orders present) where the code says `x`.
-CODE = {
+
+
+def with_numpys_names(x: Any) -> Tensor:
+    return x.sum(axis=0, keepdims=True) * x.mean(axis=1, keepdim=True) + torch.reshape(x, shape=(2, 3))
+
+
+CODE: dict[str, Code] = {
     "add": lambda x: x + x.sum() + A + 2 + torch.add(A, x, alpha=3),
     "subtract": lambda x: (x - A) - (1 - x) - (A - x * x) - torch.sub(x, x.T.reshape(2, 3), alpha=2),
     "multiply": lambda x: 3 * x * A * (x + 1) * x[0] * A[:, :1] * x[:, 1:2],
@@ -46,9 +55,7 @@ CODE = {
     "cumsum, pad": lambda x: F.pad(x.cumsum(1), (1, 1)).roll(1, 0).flip(1) + x.tril().sum() + x.diff(dim=1).sum(),
     "pad with a value": lambda x: F.pad(x * x, (1, 0), value=2.0) * F.pad(x, (1, 0), "constant", 0.5),
     "diff of an extended tensor": lambda x: x.diff(prepend=A[:, :1]) * x + torch.diff(A, append=x[:, :1] ** 2),
-    "numpy's names": lambda x: (
-        x.sum(axis=0, keepdims=True) * x.mean(axis=1, keepdim=True) + torch.reshape(x, shape=(2, 3))
-    ),
+    "numpy's names": with_numpys_names,
     "matmul": lambda x: x @ B @ x + (A @ x.T) @ x + x[0] @ B @ x + x @ B[:, 0] @ x + x[1] @ x[0] + A[0] @ x.T @ x,
     "batched matmul": lambda x: (x.expand(2, 2, 3) @ B).bmm(x.expand(2, 2, 3)) + (x @ B.expand(2, 3, 2)).sum(),
     "stretched matmul": lambda x: (
@@ -106,12 +113,12 @@ CODE = {
 }
 
 
-def curved(code):
+def curved(code: Code) -> Code:
     """`code` of a point that itself bends, so that no row of its series is zero."""
     return lambda x: code(x + x * x * A / 3)
 
 
-def nested(function, x: Tensor, d: Tensor, order: int) -> Tensor:
+def nested(function: Code, x: Tensor, d: Tensor, order: int) -> Tensor:
     """Coefficients [order + 1, *shape], one reverse pass for each entry and order."""
     t = torch.zeros((), dtype=torch.float64, requires_grad=True)
     value = function(x + t * d)
@@ -132,7 +139,7 @@ DIRECTION = torch.tensor([[0.8, 0.3, -0.5], [1.1, -0.9, 0.6]], dtype=torch.float
 
 @pytest.mark.parametrize("bend", [curved, lambda code: code], ids=["curved", "straight"])
 @pytest.mark.parametrize("name", CODE)
-def test_operation_agrees_with_nested_differentiation(name: str, bend) -> None:
+def test_operation_agrees_with_nested_differentiation(name: str, bend: Callable[[Code], Code]) -> None:
     function = bend(CODE[name])
     exact = nested(function, POINT, DIRECTION, ORDER)
     value = expand(function, POINT, DIRECTION, ORDER)

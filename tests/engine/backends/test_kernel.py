@@ -134,10 +134,11 @@ def stack(overrides: Sequence[str], rates: Sequence[float] = (0.1, 0.2), due: tu
     experiment = made(overrides)
     experiment = replace(experiment, metrics={name: experiment.metrics[name] for name in due})
     jobs = tuple(Job(i, (), {}) for i in range(len(rates)))
-    same = {"seeds": [0] * len(rates), "objectives": [experiment.objective] * len(rates)}
-    group = Group(jobs, experiment, {("optimizer", "lr"): list(rates)}, **same)
+    seeds, objectives = [0] * len(rates), [experiment.objective] * len(rates)
+    group = Group(jobs, experiment, {("optimizer", "lr"): list(rates)}, seeds=seeds, objectives=objectives)
     prepared = prepare(group)
     program = prepared.recording.program
+    assert program is not None
     beginning = begin(group.template, group.seeds, group.objectives, prepared.own_batches)
     own = {leaf: [float(x)] * len(rates) for leaf, x in program.numbers.items()} | group.numbers
     numbers = [choose.wide(own[leaf], torch.device("cpu")) for leaf in program.leaves]
@@ -161,6 +162,7 @@ def take(backend: GraphBackend, pattern: Pattern) -> list[Tensor]:
 def assert_same(backends: Backends, due: tuple[str, ...] = (), rtol: float = 1e-12) -> None:
     pattern = ((True, due), (bool(due), due), (True, due))  # what is observed is recorded
     by_kernel, by_torch = backends(True), backends(False)
+    assert isinstance(by_kernel, KernelBackend)
     assert by_kernel._kernel(due) is not None
     found, expected = take(by_kernel, pattern), take(by_torch, pattern)
     assert [x.dtype for x in found] == [x.dtype for x in expected]
@@ -201,6 +203,7 @@ def test_why_a_choice_is_not_taken(group: str, choice: str) -> None:
         assert backend.name == "python"
         assert CALLED in (choose.unrecordable(experiment) or "")
         return
+    assert isinstance(backend, GraphBackend)
     program = backend.program
     if reason == DRAWS:
         assert program.draws
@@ -252,6 +255,7 @@ def test_steps_that_a_kernel_cannot_take_go_between_those_it_can(monkeypatch: py
     pattern = ((True, ()), (True, ()), (True, due), (True, ()))
     backends = stack(overrides, due=due)
     by_kernel, by_torch = backends(True), backends(False)
+    assert isinstance(by_kernel, KernelBackend)
     assert by_kernel._kernel(due) is None
     summaries = by_kernel.advance([None] * 4, pattern)
     [whole] = by_torch.advance([None] * 4, pattern)
@@ -264,6 +268,7 @@ def test_steps_that_a_kernel_cannot_take_go_between_those_it_can(monkeypatch: py
 def test_what_is_more_than_arithmetic_is_named() -> None:
     due = ("derivatives.hessian_exact",)
     backend = stack(["objective=beale", "optimizer=adam", "metrics=none", "derivatives=second"], due=due)(True)
+    assert isinstance(backend, KernelBackend)
     with pytest.raises(Inseparable, match="aten"):
         backend._made(due)
 
@@ -276,6 +281,7 @@ def test_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
         (group,) = plan([*overrides, *more], Settings()).groups
         recording = prepare(group).recording
         origin = begin(group.template, group.seeds, group.objectives, False).origin
+        assert recording.program is not None
         numbers = [x.expand(2) for x in recording.program.numbers.values()]
         return choose.choose(recording, numbers, origin).name
 

@@ -31,7 +31,7 @@ def audit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         with pytest.raises(SystemExit) as exit:
             cli.main()
         captured = capsys.readouterr()
-        return exit.value.code, captured.out, captured.err
+        return int(exit.value.code or 0), captured.out, captured.err
 
     return run
 

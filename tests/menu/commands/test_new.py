@@ -11,6 +11,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from conftest import Command
 from left import assert_same, result
 
 from descend.engine.run import Run, drive
@@ -43,7 +44,7 @@ def printed(told: str, what: str) -> list[str]:
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_it_runs_as_printed_and_a_run_in_a_sweep_is_the_run_alone(family: str, descend, here: Path) -> None:
+def test_it_runs_as_printed_and_a_run_in_a_sweep_is_the_run_alone(family: str, descend: Command, here: Path) -> None:
     told = descend("new", family, "mine")
     assert told.code == 0, told.err
     command = printed(told.out, "Run it")
@@ -67,7 +68,7 @@ def test_it_runs_as_printed_and_a_run_in_a_sweep_is_the_run_alone(family: str, d
         built([*few, f"{key}={wrong}"], source)
 
 
-def test_it_goes_on_from_a_checkpoint(descend, here: Path) -> None:
+def test_it_goes_on_from_a_checkpoint(descend: Command, here: Path) -> None:
     command = printed(descend("new", "optimizer", "mine").out, "Run it")
     few = [*command[:-1], "metrics=none", "derivatives=none", "compile=false"]
     for name, steps in {"whole": 10, "longer": 5}.items():
@@ -76,7 +77,7 @@ def test_it_goes_on_from_a_checkpoint(descend, here: Path) -> None:
     assert_same(Path("longer"), Path("whole"))
 
 
-def test_what_it_records(descend, here: Path) -> None:
+def test_what_it_records(descend: Command, here: Path) -> None:
     assert descend("new", "metric", "mine").code == 0
     done = descend("--config-dir", "my", "metrics=mine", "objective=sphere", "objective.start=[3,-4]", "steps=1")
     records = pl.read_parquet(done.folder / "records.parquet")
@@ -85,7 +86,7 @@ def test_what_it_records(descend, here: Path) -> None:
 
 
 @pytest.mark.parametrize("subject", [pytest.param("objective", marks=pytest.mark.slow), "op"])
-def test_its_derivatives_are_right(subject: str, descend, here: Path) -> None:
+def test_its_derivatives_are_right(subject: str, descend: Command, here: Path) -> None:
     told = descend("new", subject, "mine")
     done = descend(*printed(told.out, "Audit it"), "--order", "1")
     assert done.code == 0, done.out
@@ -171,7 +172,7 @@ LEAST = {"objective": 11, "optimizer": 12, "op": 13, "metric": 9, "aggregator": 
     ],
     ids=lambda x: " ".join(x) or "nothing" if isinstance(x, list) else "",
 )
-def test_a_mistake_is_refused(arguments: list[str], said: str, descend, here: Path) -> None:
+def test_a_mistake_is_refused(arguments: list[str], said: str, descend: Command, here: Path) -> None:
     (here / "here.py").write_text("mine = 1\n")
     (here / "my" / "metrics").mkdir(parents=True)
     (here / "my" / "metrics" / "there.yaml").write_text("{}\n")
@@ -184,7 +185,7 @@ def test_a_mistake_is_refused(arguments: list[str], said: str, descend, here: Pa
     assert {path: path.read_bytes() for path in here.rglob("*") if path.is_file()} == before
 
 
-def test_a_folder_that_cannot_be_made(descend, here: Path) -> None:
+def test_a_folder_that_cannot_be_made(descend: Command, here: Path) -> None:
     (here / "my").write_text("")
     done = descend("new", "op", "mine")
     assert done.code == 2
@@ -192,7 +193,7 @@ def test_a_folder_that_cannot_be_made(descend, here: Path) -> None:
     assert not (here / "mine.py").exists()
 
 
-def test_help(descend, here: Path) -> None:
+def test_help(descend: Command, here: Path) -> None:
     done = descend("new", "--help")
     assert done.code == 0
     assert all(f"descend new {family} NAME" in done.out for family in FAMILIES)

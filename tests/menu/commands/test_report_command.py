@@ -68,7 +68,7 @@ def test_mistakes_of_a_report_are_told(descend: Command, page: Path) -> None:
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[Chrome]:
     options = ChromeOptions()
-    options.binary_location = shutil.which("chromium")
+    options.binary_location = shutil.which("chromium") or ""
     for flag in (
         "--headless",
         "--no-sandbox",
@@ -102,7 +102,7 @@ def test_the_page_in_a_browser(page: Path, browser: Chrome, width: int) -> None:
     assert browser.execute_script("return document.querySelectorAll('.task svg').length") == 8
 
     heads = browser.find_elements("css selector", ".sortable th button")
-    median = next(i for i, head in enumerate(heads) if "median" in head.get_attribute("textContent"))
+    median = next(i for i, head in enumerate(heads) if "median" in (head.get_attribute("textContent") or ""))
     for rising in (True, False):
         browser.execute_script("arguments[0].click()", heads[median])
         values = [float(text) for text in browser.execute_script(CELLS, median)]

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from conftest import Command
 from rich.cells import cell_len
 
 import descend as package
@@ -32,7 +33,7 @@ def rows(out: str) -> list[tuple[str, ...]]:
     return [tuple(re.split(r"\s{2,}", line.strip())) for line in out.splitlines()]
 
 
-def test_a_run(descend, here: Path) -> None:
+def test_a_run(descend: Command, here: Path) -> None:
     done = descend("show", "objective=rosenbrock", "optimizer.lr=0.01", "steps=500")
     assert done.code == 0, done.err
     found = rows(done.out)
@@ -52,7 +53,7 @@ def test_a_run(descend, here: Path) -> None:
     assert not list(here.iterdir())
 
 
-def test_where_values_come_from(descend, here: Path) -> None:
+def test_where_values_come_from(descend: Command, here: Path) -> None:
     (here / "own.py").write_text(OWN)
     folder = here / "mine"
     (folder / "experiment").mkdir(parents=True)
@@ -73,7 +74,7 @@ def test_where_values_come_from(descend, here: Path) -> None:
     assert "Mine(" not in done.out  # what `dataclass` writes where a class says nothing of itself
 
 
-def test_a_choice_inside_another_and_a_node_inside_a_part(descend, here: Path) -> None:
+def test_a_choice_inside_another_and_a_node_inside_a_part(descend: Command, here: Path) -> None:
     found = origins(["objective=digits_mlp", "objective.data=breast_cancer", "op=tanh"])
     assert value_origin("objective.data.split_seed", found) == "objective.data/breast_cancer.yaml"
     assert value_origin("objective.network.hidden", found) == "objective/digits_mlp.yaml"
@@ -85,7 +86,7 @@ def test_a_choice_inside_another_and_a_node_inside_a_part(descend, here: Path) -
     assert ("metrics", "none") in rows(done.out)
 
 
-def test_a_sweep(descend, here: Path) -> None:
+def test_a_sweep(descend: Command, here: Path) -> None:
     done = descend("show", "-m", "objective=booth,sphere", "optimizer.lr=0.1,0.2", "steps=5")
     assert done.code == 0, done.err
     assert "4 runs in 2 programs" in done.out
@@ -137,7 +138,7 @@ def test_a_step_of_a_few_numbers_that_is_more_than_arithmetic_gets_no_kernel() -
     ],
     ids=str,
 )
-def test_a_mistake_is_told_in_a_sentence(arguments: list[str], said: str, descend, here: Path) -> None:
+def test_a_mistake_is_told_in_a_sentence(arguments: list[str], said: str, descend: Command, here: Path) -> None:
     done = descend("show", *arguments)
     assert done.code == 2
     assert said in done.err
@@ -145,7 +146,7 @@ def test_a_mistake_is_told_in_a_sentence(arguments: list[str], said: str, descen
     assert not list(here.iterdir())
 
 
-def test_help(descend) -> None:
+def test_help(descend: Command) -> None:
     done = descend("show", "--help")
     assert done.code == 0
     assert "descend show -m" in done.out

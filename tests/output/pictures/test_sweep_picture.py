@@ -1,6 +1,7 @@
 """What the picture of a sweep shows: lines for a second number, a heat map for two, curves for choices alone."""
 
 import io
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -24,7 +25,12 @@ def grid(rates: int, momenta: int) -> pl.DataFrame:
 def test_a_second_number_of_few_values_has_a_line_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[str]] = []
     panel = sweep._panel
-    monkeypatch.setattr(sweep, "_panel", lambda axes, data, lines: (seen.append(lines), panel(axes, data, lines)))
+
+    def noted(axes: Any, data: Any, lines: list[str]) -> None:
+        seen.append(lines)
+        panel(axes, data, lines)
+
+    monkeypatch.setattr(sweep, "_panel", noted)
     assert sweep_picture(grid(8, 3), ["lr", "momentum"]) is not None
     assert seen == [["momentum=0", "momentum=1", "momentum=2"]]
 
@@ -32,8 +38,15 @@ def test_a_second_number_of_few_values_has_a_line_for_each(monkeypatch: pytest.M
 def test_two_numbers_of_many_values_are_a_heat_map(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, str]] = []
     draw = sweep.draw_heat
-    monkeypatch.setattr(sweep, "draw_heat", lambda data, *rest: (seen.append(rest[:2]), draw(data, *rest))[1])
-    image = Image.open(io.BytesIO(sweep_picture(grid(8, 7), ["lr", "momentum"])))
+
+    def noted(data: Any, *rest: Any) -> Any:
+        seen.append(rest[:2])
+        return draw(data, *rest)
+
+    monkeypatch.setattr(sweep, "draw_heat", noted)
+    picture = sweep_picture(grid(8, 7), ["lr", "momentum"])
+    assert picture is not None
+    image = Image.open(io.BytesIO(picture))
     assert seen == [("lr", "momentum")]
     assert np.asarray(image).std() > 10
 
@@ -81,6 +94,8 @@ def test_a_curve_has_at_most_so_many_points_and_its_ends() -> None:
 def test_choices_alone_have_a_picture() -> None:
     runs = choices()
     bands = bands_of(comparisons(runs), runs.curves)
-    image = Image.open(io.BytesIO(sweep_picture(runs.table, runs.swept, bands)))
+    picture = sweep_picture(runs.table, runs.swept, bands)
+    assert picture is not None
+    image = Image.open(io.BytesIO(picture))
     assert np.asarray(image).std() > 10
     assert sweep_picture(runs.table, runs.swept, bands.clear()) is None

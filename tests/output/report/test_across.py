@@ -11,7 +11,8 @@ from descend.output.report.together import Runs
 
 def runs(objectives: tuple[str, ...] = ("bowl", "valley")) -> Runs:
     """Each run falls from 1 towards 0 by 10^(−t / pace): the fast method in paces of 10 steps, the slow of 100."""
-    rows, curves = [], []
+    rows: list[tuple[int, str, str, int, float]] = []
+    curves = []
     for objective in objectives:
         for method, pace in (("fast", 10), ("slow", 100)):
             for seed in (0, 1):

@@ -1,5 +1,8 @@
 """What makes a comparison unfair is said, and nothing where it is fair."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pytest
@@ -10,7 +13,7 @@ from descend.output.report.summary import Measure
 
 VALUE = Measure("value", "value")
 NOISE = np.random.default_rng(0).normal(size=8) / 100
-Rows = list[tuple[str, float | None, int, float]]
+Rows = Sequence[tuple[str, float | None, int, float]]
 
 
 def said(rows: Rows, measure: Measure = VALUE, rates: dict[str, float] | None = None, **columns: object) -> str:
@@ -27,7 +30,7 @@ def said(rows: Rows, measure: Measure = VALUE, rates: dict[str, float] | None = 
     swept = [name for name in names[:3] if frame[name].n_unique() > 1]
     own = dict(frame.select("run", "optimizer").iter_rows())
 
-    def recorded(runs: list[int]) -> dict[int, float]:
+    def recorded(runs: Sequence[int]) -> dict[int, float]:
         return {run: rates[own[run]] for run in runs} if rates else {}
 
     return "\n".join(notes(compare(frame, swept, measure), frame, swept, recorded))
@@ -56,10 +59,8 @@ def test_unequal_trials_and_runs() -> None:
 def test_unequal_steps_and_costs() -> None:
     steps = pl.Series("steps", [100] * 8 + [200] * 8)
     assert "unequal steps: adam 100, sgd 200" in said(FAIR, steps=steps)
-    gradients = pl.Series("evaluations.gradient", [101] * 8 + [2000] * 8)
-    assert "a step does not cost the same; gradients for each: adam 1, sgd 20" in said(
-        FAIR, **{"evaluations.gradient": gradients}
-    )
+    gradients: dict[str, Any] = {"evaluations.gradient": pl.Series("evaluations.gradient", [101] * 8 + [2000] * 8)}
+    assert "a step does not cost the same; gradients for each: adam 1, sgd 20" in said(FAIR, **gradients)
 
 
 def test_default_rates_that_differ_where_none_was_tuned() -> None:
@@ -84,8 +85,8 @@ def test_seeds_that_change_nothing() -> None:
 
 def test_a_metric_of_the_test_set() -> None:
     test = Measure("metrics.accuracy", "test/accuracy", highest=True)
-    accuracy = pl.Series("metrics.accuracy", np.linspace(0, 1, 16))
-    assert "ranked by test/accuracy, on the test set" in said(FAIR, test, **{"metrics.accuracy": accuracy})
+    accuracy: dict[str, Any] = {"metrics.accuracy": pl.Series("metrics.accuracy", np.linspace(0, 1, 16))}
+    assert "ranked by test/accuracy, on the test set" in said(FAIR, test, **accuracy)
 
 
 def test_too_few_seeds_says_how_many_would_do() -> None:
@@ -99,5 +100,5 @@ def test_a_winner_among_many_settings() -> None:
 
 
 def test_machines_that_differ() -> None:
-    dtype = pl.Series("provenance.dtype", ["float32"] * 8 + ["float64"] * 8)
-    assert "runs differ in dtype: float32, float64" in said(FAIR, **{"provenance.dtype": dtype})
+    dtype: dict[str, Any] = {"provenance.dtype": pl.Series("provenance.dtype", ["float32"] * 8 + ["float64"] * 8)}
+    assert "runs differ in dtype: float32, float64" in said(FAIR, **dtype)

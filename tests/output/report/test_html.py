@@ -43,7 +43,9 @@ def page_of(found: Runs, origin: Provenance = ORIGIN) -> str:
 
 
 def data_in(page: str) -> dict:
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)
+    assert found is not None
+    return json.loads(found[1])
 
 
 def test_it_needs_nothing_from_elsewhere() -> None:

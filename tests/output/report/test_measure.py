@@ -1,5 +1,7 @@
 """What runs are compared by, and which way is better."""
 
+from collections.abc import Sequence
+
 import polars as pl
 import pytest
 
@@ -8,7 +10,7 @@ from descend.output.report.measure import chosen_measure, default_measure
 from descend.output.report.summary import with_rank
 
 
-def table(**columns: list[float | None]) -> pl.DataFrame:
+def table(**columns: Sequence[float | None]) -> pl.DataFrame:
     count = len(next(iter(columns.values())))
     return pl.DataFrame({"run": range(count), "status": ["finished"] * count, "value": [1.0] * count, **columns})
 

@@ -36,9 +36,10 @@ COMPARISON = Comparison(
 
 
 def text(comparison: Comparison, width: int) -> str:
-    console = Console(file=io.StringIO(), width=width)
+    written = io.StringIO()
+    console = Console(file=written, width=width)
     console.print(printable(comparison, width))
-    return console.file.getvalue()
+    return written.getvalue()
 
 
 def test_a_wide_page_shows_everything() -> None:
