@@ -139,8 +139,24 @@ def test_a_block_is_no_longer_than_what_it_is_asked_for() -> None:
         both(step, [RUNS, torch.ones_like(RUNS)], RUNS, count)
 
 
-UNARY = [torch.sqrt, torch.neg, torch.reciprocal, torch.exp, torch.sin, torch.abs, lambda x: 1 - x, lambda x: x * 0.5]
-BINARY = [torch.add, torch.mul, torch.sub, torch.div, torch.maximum, lambda x, y: torch.where(x < y, x, y)]
+UNARY: list[Callable[[Tensor], Tensor]] = [
+    torch.sqrt,
+    torch.neg,
+    torch.reciprocal,
+    torch.exp,
+    torch.sin,
+    torch.abs,
+    lambda x: 1 - x,
+    lambda x: x * 0.5,
+]
+BINARY: list[Callable[[Tensor, Tensor], Tensor]] = [
+    torch.add,
+    torch.mul,
+    torch.sub,
+    torch.div,
+    torch.maximum,
+    lambda x, y: torch.where(x < y, x, y),
+]
 
 
 @given(st.lists(st.tuples(st.integers(0, 7), st.integers(0, 5), st.integers(0, 20), st.integers(0, 20)), min_size=6))

@@ -127,7 +127,7 @@ def test_what_cannot_be_read_by_number_is_refused() -> None:
         def __iter__(self) -> Iterator[Any]:
             yield from zip(*TRAIN, strict=True)
 
-    with pytest.raises(ConfigurationError, match="asked for by number"):
+    with pytest.raises(ConfigurationError, match="are read by number"):
         Streamed(Flow(), TEST)
     with pytest.raises(ConfigurationError, match="batch_size is null"):
         Module(nn.Linear(64, 10), Streamed(OneByOne(), TEST), batch_size=None)

@@ -366,10 +366,10 @@ def test_a_loss_that_is_no_sum_of_squares_is_refused() -> None:
     ("changed", "message"),
     [
         ({"response": "z"}, r"columns y: 6, x: 6 rows.*one of them must be 'z'"),
-        ({"columns": {"y": [1.0], "x": [1.0, 2.0]}}, "equally many"),
+        ({"columns": {"y": [1.0], "x": [1.0, 2.0]}}, "the same number of rows"),
         ({"start": {"x": 1.0}}, "'x' is a parameter and a column"),
         ({"start": {}}, "start names no parameter"),
-        ({"columns": {"y": ["a"], "x": [1.0]}}, "what is no number"),
+        ({"columns": {"y": ["a"], "x": [1.0]}}, "a value that is not a number"),
         ({"formula": "a * exp(-c * x)"}, "unknown name 'c'"),
     ],
 )
