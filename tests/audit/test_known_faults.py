@@ -21,7 +21,7 @@ CASES = [(fault, operator) for fault in KNOWN_FAULTS for operator in fault.examp
 def test_fault_is_reproduced_on_every_route_it_names(fault: KnownFault, operator: str) -> None:
     found = fault.reproduce(operator)
     assert {each.route for each in found} == set(fault.routes)
-    assert all(fault.spoils(each) for each in found), [each for each in found if not fault.spoils(each)]
+    assert all(fault.explains(each) for each in found), [each for each in found if not fault.explains(each)]
 
 
 @pytest.mark.filterwarnings("ignore:torch.triangular_solve is deprecated:UserWarning")

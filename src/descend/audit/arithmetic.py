@@ -8,7 +8,7 @@ import numpy as np
 from torch import Tensor
 
 Array = np.ndarray
-"""Of dtype object, holding the other numbers."""
+"""An array of dtype object that holds the other numbers."""
 
 ELEMENTARY = (
     *("exp", "log", "sqrt", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh"),
@@ -22,7 +22,7 @@ class Untranslated(Exception):
 
 
 class Arithmetic:
-    """What torch's elementwise functions of one and of two arguments, by name, mean for another kind of number.
+    """The meaning of torch's elementwise functions of one and of two arguments, by name, for another kind of number.
 
     Args:
         functions: the module or context with exp, log, tanh and the like.

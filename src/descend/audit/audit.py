@@ -40,8 +40,8 @@ def audit(
         order: the highest order, ≥ 1.
         generator: draws the directions.
         backend: of `torch.compile`, whose routes are tried at the first point; None leaves them out.
-        by_design: why autograd's derivative is meant not to be the function's own, if so: the routes are then held to
-            agree with nested reverse mode, and with nothing else.
+        by_design: why autograd's derivative differs from the function's own on purpose, if it does: the routes then
+            only have to agree with nested reverse mode.
 
     Raises:
         ConfigurationError: for an order below 1, no points, and parameters that are not float64.

@@ -1,4 +1,4 @@
-"""Functions that draw random numbers: the same numbers at every call, so that they can be audited at all."""
+"""Gives functions that draw random numbers the same numbers at every call, so that they can be audited."""
 
 import random
 from collections.abc import Iterator
@@ -12,13 +12,13 @@ from descend.audit.subspace import Function
 from descend.types import Loss, Params
 
 CALLS = 8
-"""Calls at one point that must agree before a function is taken to be a function: a mask of few entries repeats."""
+"""Calls at one point that must agree before a function counts as repeatable: small masks repeat by chance."""
 SEED = 0
 
 
 @contextmanager
 def same_draws() -> Iterator[None]:
-    """Within it the global generators of torch, NumPy and Python begin at a fixed seed; then they go on as before."""
+    """Begin the global generators of torch, NumPy and Python at a fixed seed, and restore them afterwards."""
     states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002, what users may draw from
     torch.default_generator.manual_seed(SEED)
     np.random.seed(SEED)  # noqa: NPY002

@@ -1,4 +1,4 @@
-"""What an audit comes to for those who use descend: the last line."""
+"""The conclusion of an audit for users of descend: its last line."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,7 +7,7 @@ from descend.audit.verdict import TRUE, Judged, Mark
 
 
 def conclusion(reports: Sequence[AuditReport]) -> str:
-    """Return what became of the routes that descend itself takes: wrong ones, raising ones, unchecked ones, the rest.
+    """Return the verdicts on the routes that descend itself takes: wrong ones, raising ones, unchecked ones, the rest.
 
     Nothing is called right in it while something is unchecked.
     """
@@ -58,7 +58,7 @@ def _named(rows: Iterable[Judged]) -> str:
 
 
 def _meant(rows: Iterable[Judged]) -> str:
-    """What descend does there, and what the first of them says."""
+    """The reason that the first of them gives, and what descend does there."""
     said = dict.fromkeys(row.otherwise for row in rows if row.otherwise)
     reason = next((row.remark for row in rows if row.remark), "")
     because = f" It says: {reason.rstrip('.')}." if reason else ""

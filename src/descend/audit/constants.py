@@ -1,4 +1,4 @@
-"""What a function holds constant on purpose: by detach, by no_grad, or by reading a number out of a tensor."""
+"""Finds what a function holds constant on purpose: by detach, by no_grad, or by reading a number out of a tensor."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -16,20 +16,20 @@ from descend.graph.compat import DisableTorchFunction, pytree
 
 DETACHING = (Tensor.detach, Tensor.detach_, torch.detach, torch.detach_, getter("data"))
 READING = (Tensor.item, Tensor.tolist, Tensor.numpy, Tensor.__float__, Tensor.__array__)
-UNTOLD = (Path(torch.__file__).parent, Path(__file__).parent, Path(__file__).parents[1] / "derivatives")
-"""Where the code lies that is not the user's own."""
+NOT_THE_USERS = (Path(torch.__file__).parent, Path(__file__).parent, Path(__file__).parents[1] / "derivatives")
+"""Folders of code that is not the user's own."""
 
 
 class Diverged(Exception):
-    """A function did not go through the same constants at another point."""
+    """A function makes other constants at another point."""
 
 
 class WithConstants:
-    """A function in which what it detaches, at any point, is what it detached at `at`: what autograd differentiates.
+    """A function that takes the constants of `at` at every point: the function that autograd differentiates.
 
     Attributes:
         places: where something is held constant, as file and line, in the order met.
-        without_grad: whether some of it is held by no_grad, which forward mode does not heed.
+        without_grad: whether no_grad holds some of it constant, which forward mode ignores.
     """
 
     def __init__(self, function: Function, at: Tensor) -> None:
@@ -47,9 +47,9 @@ class WithConstants:
 
 
 class _Constants(TorchFunctionMode):
-    """Hands every call that makes a constant of something differentiated to `constant`.
+    """Passes every call that makes a constant of a differentiated tensor to `constant`.
 
-    What happens within a custom Function's own forward is left alone: autograd does not look there.
+    Calls inside a custom Function's own forward are left alone: autograd does not look there.
     """
 
     def __init__(self) -> None:
@@ -74,7 +74,7 @@ class _Constants(TorchFunctionMode):
 
 
 class _Recording(_Constants):
-    """Writes down the constants that are made."""
+    """Records the constants that are made."""
 
     def __init__(self, made: list[Any]) -> None:
         super().__init__()
@@ -92,7 +92,7 @@ class _Recording(_Constants):
 
 
 class _Replaying(_Constants):
-    """Gives the constants that were made, in their order."""
+    """Returns the recorded constants, in their order."""
 
     def __init__(self, made: list[Any]) -> None:
         super().__init__()
@@ -143,6 +143,6 @@ def _place() -> str:
     """File and line of the user's code that made a constant."""
     for frame in _frames():
         path = Path(frame.f_code.co_filename)
-        if not any(path.is_relative_to(folder) for folder in UNTOLD):
+        if not any(path.is_relative_to(folder) for folder in NOT_THE_USERS):
             return f"{path.name}, line {frame.f_lineno}"
     return ""

@@ -1,4 +1,4 @@
-"""What a custom autograd Function lacks, read off its class."""
+"""Finds what a custom autograd Function lacks, from its class."""
 
 import torch
 

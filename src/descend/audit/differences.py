@@ -11,17 +11,17 @@ from descend.audit.subspace import Function
 
 FIRST_STEP, SHRINK = 0.1, 1.6
 LEVELS, MORE_LEVELS = 18, 33
-"""Steps from 0.1 to 3e-5: wide enough for rounding, narrow enough to leave kinks outside at the end. Where these settle
-nothing, to 3e-8."""
+"""Steps from 0.1 to 3e-5: wide enough for rounding, narrow enough to leave kinks outside at the end. Where these do not
+settle, steps to 3e-8."""
 COLUMNS = 12
-"""Of Richardson's table: beyond, rounding is amplified more than errors fall."""
+"""Columns of Richardson's table: with more, rounding grows faster than errors fall."""
 
 RESOLVED = 1e-6
-"""Share of an entry by which its two sides may differ, or differences fail to settle, before it is a kink."""
+"""An entry is a kink if its two sides differ, or its differences fail to settle, by more than this share of it."""
 NOTHING = 1e-11
 """Share of the function's own size below which an entry of the derivative is taken for zero."""
 ROUNDING = 10
-"""By how much extrapolation amplifies the rounding of a difference quotient."""
+"""How much extrapolation amplifies the rounding of a difference quotient."""
 
 
 def finite_differences(
@@ -29,15 +29,15 @@ def finite_differences(
 ) -> Reference:
     """The derivative of `function` at `at` [d] by central differences; by one-sided ones where the two sides differ.
 
-    Ridders 1982, "Accurate computation of F′(x) and F′(x)F″(x)": Richardson's extrapolation over shrinking steps,
-    keeping, for every entry, the value of least estimated error.
+    Ridders 1982, "Accurate computation of F′(x) and F′(x)F″(x)": Richardson's extrapolation over shrinking steps, which
+    keeps, for every entry, the value of least estimated error.
 
     Args:
         function: of a vector [d], of any shape.
-        at: where.
+        at: the point.
         terms: the size of the numbers that each entry of the function's value is summed from; the value's own size
             where it is not known.
-        eps: to which the function is rounded.
+        eps: the relative rounding of the function.
     """
     units = torch.eye(len(at), dtype=at.dtype, device=at.device)
     found = []
@@ -51,7 +51,7 @@ def finite_differences(
     return Reference("finite differences", low, high, error, scale.max().item())
 
 
-class _Found:
+class _Slope:
     """Least and greatest derivative along a line (equal where it has one), their error, and the values' size."""
 
     def __init__(self, low: Tensor, high: Tensor, error: Tensor, scale: Tensor) -> None:
@@ -61,18 +61,18 @@ class _Found:
     def parts(self) -> tuple[Tensor, ...]:
         return self.low, self.high, self.error, self.scale
 
-    def better(self, other: "_Found") -> "_Found":
-        """Of each entry what is known with the lesser error."""
+    def better(self, other: "_Slope") -> "_Slope":
+        """For each entry, the one that is known with the smaller error."""
         less = self.error < other.error
         low, high, error, _ = (torch.where(less, a, b) for a, b in zip(self.parts, other.parts, strict=True))
-        return _Found(low, high, error, other.scale)
+        return _Slope(low, high, error, other.scale)
 
 
 def _line(function: Function, at: Tensor, unit: Tensor) -> Callable[[float], Tensor]:
     return lambda t: function((at + t * unit).requires_grad_()).detach()
 
 
-def _along(line: Callable[[float], Tensor], levels: int, terms: Tensor | None, eps: float) -> _Found:
+def _along(line: Callable[[float], Tensor], levels: int, terms: Tensor | None, eps: float) -> _Slope:
     steps = [FIRST_STEP / SHRINK**level for level in range(levels)]
     here = line(0.0)
     after, before = (torch.stack([line(sign * h) for h in steps]) for sign in (1, -1))
@@ -85,13 +85,13 @@ def _along(line: Callable[[float], Tensor], levels: int, terms: Tensor | None, e
     middle, error, floor = _extrapolate((after - before) / (2 * h), noise, power=2)
     scale = torch.maximum(torch.maximum(right.abs(), left.abs()), middle.abs())
     one_sided = right_error + left_error
-    # A jump in the derivative leaves the central quotient settled, on the mean of the two sides.
+    # At a jump of the derivative the central quotient settles too, on the mean of the two sides.
     jumps = (right - left).abs() > RESOLVED * scale + 10 * one_sided
-    # What differs by no more than rounding explains is as well known as rounding lets it be.
+    # A result that differs by no more than rounding explains is as accurate as rounding allows.
     smooth = ~jumps & ((error <= RESOLVED * scale) | (error <= 3 * floor))
-    # Between kinks all around the point, one-sided quotients wander too, and agree here and there by chance.
+    # With kinks all around the point, one-sided quotients do not settle either, and agree here and there by chance.
     wanders = one_sided > RESOLVED * torch.maximum(left.abs(), right.abs())
-    return _Found(
+    return _Slope(
         torch.where(smooth, middle, torch.minimum(left, right)),
         torch.where(smooth, middle, torch.maximum(left, right)),
         torch.where(smooth, error, torch.where(wanders, math.inf, one_sided)).nan_to_num(nan=math.inf, posinf=math.inf),
@@ -100,10 +100,10 @@ def _along(line: Callable[[float], Tensor], levels: int, terms: Tensor | None, e
 
 
 def _extrapolate(quotients: Tensor, noise: Tensor, power: int) -> tuple[Tensor, Tensor, Tensor]:
-    """The limit of difference quotients [levels, …] for h → 0, their errors being series in h**power.
+    """The limit of difference quotients [levels, …] for h → 0, whose errors are series in h**power.
 
-    Also its error, which is how far it lies from the two values it was made of and at least the rounding of the finer,
-    and that rounding.
+    Also its error, which is its distance from the two values it was made of plus the rounding of the finer one; and
+    that rounding.
     """
     best, least = quotients[-1], torch.full_like(quotients[-1], math.inf)
     floor, previous = least, quotients

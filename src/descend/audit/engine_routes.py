@@ -1,8 +1,8 @@
 """The routes of the engine itself: the functions that take the steps of a run, called on the audited function.
 
-To the first order the derivative is the gradient that a step goes by; to the second the Hessian, as optimizers and
-metrics ask for it within a step. Of a stack of runs and of a kernel's runs the first is at the point, and its
-neighbours are elsewhere, so that a rule that mixes runs shows too.
+The first derivative is the gradient that a step uses; the second is the Hessian, as optimizers and metrics ask for it
+within a step. In a stack of runs, and among a kernel's runs, the first is at the point and its neighbours are at other
+points, so that a rule that mixes runs is found too.
 """
 
 from collections.abc import Callable
@@ -38,20 +38,19 @@ STRAYED = "its values pass through NumPy or Python, or chance, where recording c
 BY_GRAPH = "run by the graph backend"
 
 NEIGHBOURS = ((1.0625, 0.03125), (0.9375, -0.03125))
-"""By what the other two runs of a stack differ: their parameters are multiplied by the first, and moved by the second.
-"""
+"""The other two runs of a stack: their parameters are multiplied by the first number, and moved by the second."""
 
 Derivative = Callable[[Params], Params]
 
 
 @dataclass(frozen=True)
-class Alone(Objective):
+class AuditedObjective(Objective):
     """The audited function as an objective of one loss."""
 
     loss: Loss
 
     def init(self, generator: torch.Generator) -> Params:
-        """An audit says itself where it looks."""
+        """Never called: an audit chooses its own points."""
         raise NotImplementedError
 
     def losses(self, params: Params, batch: Batch) -> Losses:
@@ -60,19 +59,19 @@ class Alone(Objective):
 
 
 def gradients_of(function: Restricted, params: Params) -> LossGradients:
-    """Return the losses of the audited function as a training step has them."""
-    evaluation = Evaluation(Alone(function.loss), training=True)
+    """Return the losses of the audited function, with their gradients, as a training step computes them."""
+    evaluation = Evaluation(AuditedObjective(function.loss), training=True)
     return LossGradients.of(evaluation, params)[0]
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """A derivative as the engine is asked for it.
+class EngineDerivative:
+    """A derivative as the engine computes it.
 
     Attributes:
-        of: gives it at parameters.
+        of: parameters -> the derivative there.
         at: the parameters.
-        along: makes of it the tensor [d, …, d] that an audit compares.
+        along: the derivative -> the tensor [d, …, d] that an audit compares.
     """
 
     of: Derivative
@@ -80,7 +79,7 @@ class Wanted:
     along: Callable[[Params], Tensor]
 
 
-def _asked(function: Restricted, order: int, s: Tensor) -> Wanted:
+def _engine_derivative(function: Restricted, order: int, s: Tensor) -> EngineDerivative:
     """The training gradient of all parameters, or the Hessian in s."""
     if order == 1:
 
@@ -88,12 +87,12 @@ def _asked(function: Restricted, order: int, s: Tensor) -> Wanted:
             found = gradients_of(function, params)
             return found.combined(torch.ones_like(found.values))
 
-        return Wanted(gradient, function.at(s.detach()), lambda found: ravel(found) @ function.columns)
+        return EngineDerivative(gradient, function.at(s.detach()), lambda found: ravel(found) @ function.columns)
 
     def second(params: Params) -> Params:
         return {"hessian": hessian(lambda inner: function(inner["s"]), params)}
 
-    return Wanted(second, {"s": s.detach()}, lambda found: found["hessian"])
+    return EngineDerivative(second, {"s": s.detach()}, lambda found: found["hessian"])
 
 
 def _neighbours(params: Params) -> list[Params]:
@@ -101,7 +100,7 @@ def _neighbours(params: Params) -> list[Params]:
     return [{name: x * scale + shift for name, x in params.items()} for scale, shift in NEIGHBOURS]
 
 
-def _recorded(asked: Wanted, with_params: bool = False) -> Recorded:
+def _recorded(asked: EngineDerivative, with_params: bool = False) -> Recorded:
     """The derivative as a graph, as the engine records its steps.
 
     Args:
@@ -110,29 +109,30 @@ def _recorded(asked: Wanted, with_params: bool = False) -> Recorded:
     Raises:
         NotTaken: it cannot be recorded.
     """
-    asked.of(asked.at)  # what raises as it is written is no fault of the recording
+    asked.of(asked.at)  # if the function itself raises, the recording is not at fault
 
     def both(params: Params) -> tuple[Params, Params]:
         return params, asked.of(params)
 
     try:
         recorded = Recorded(both if with_params else asked.of, (asked.at,), [True] * len(asked.at))
-    except Exception as error:  # the engine, too, goes on by Python whatever was raised
-        raise NotTaken(f"cannot be recorded: {_said(error)}; {PYTHON}") from error
+    except Exception as error:  # the engine falls back to Python, too, whatever was raised
+        raise NotTaken(f"cannot be recorded: {_first_line(error)}; {PYTHON}") from error
     _require_followed(asked, recorded, len(asked.at) if with_params else 0)
     return recorded
 
 
-def _said(error: Exception) -> str:
-    """What an error says, in one line."""
+def _first_line(error: Exception) -> str:
+    """The first line of an error's message."""
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-def _require_followed(asked: Wanted, recorded: Recorded, first: int) -> None:
-    """Refuse a graph in which something is a constant that the function computes anew, as the engine does.
+def _require_followed(asked: EngineDerivative, recorded: Recorded, first: int) -> None:
+    """Refuse a graph that holds constant what the function computes anew, as the engine does.
 
-    That shows where the graph moves otherwise than the derivative; a graph that is wrong here already is not refused:
-    an audit is to find it.
+    It shows where graph and derivative differ at a second point. A graph that is wrong at the first point already is
+    not
+    refused: the audit must find it.
     """
     nodes = recorded.graph.graph.nodes
     if any(draws(node.target, node.args, node.kwargs) for node in nodes):
@@ -151,7 +151,7 @@ def _require_followed(asked: Wanted, recorded: Recorded, first: int) -> None:
 
 def _training(function: Restricted, order: int) -> Function:
     def derivative(s: Tensor) -> Tensor:
-        asked = _asked(function, order, s)
+        asked = _engine_derivative(function, order, s)
         return asked.along(asked.of(asked.at))
 
     return derivative
@@ -169,7 +169,7 @@ def _jacobian(function: Restricted, order: int) -> Function:
 
 def _graph(function: Restricted, order: int) -> Function:
     def derivative(s: Tensor) -> Tensor:
-        asked = _asked(function, order, s)
+        asked = _engine_derivative(function, order, s)
         recorded = _recorded(asked)
         with torch.no_grad():
             return asked.along(recorded.tree(python_function(recorded.graph)(*asked.at.values())))
@@ -178,7 +178,7 @@ def _graph(function: Restricted, order: int) -> Function:
 
 
 def _columns(params: Params) -> list[Tensor]:
-    """The parameters of all runs, [runs, …] each, those asked about first."""
+    """The parameters of all runs, [runs, …] each, those of the audited point first."""
     return [torch.stack(own) for own in zip(*(each.values() for each in (params, *_neighbours(params))), strict=True)]
 
 
@@ -187,7 +187,7 @@ def _stacked(last: bool) -> Callable[[Restricted, int], Function]:
 
     def build(function: Restricted, order: int) -> Function:
         def derivative(s: Tensor) -> Tensor:
-            asked = _asked(function, order, s)
+            asked = _engine_derivative(function, order, s)
             recorded = _recorded(asked)
             if last and not runs_last(recorded.graph, MOST_ENTRIES_LAST):
                 raise NotTaken(f"the run axis stands first where a tensor has more than {MOST_ENTRIES_LAST} entries")
@@ -207,7 +207,7 @@ def _kernel(function: Restricted, order: int) -> Function:
     """The graph as a program in C: a step that leaves the parameters as they are, and records the derivative."""
 
     def derivative(s: Tensor) -> Tensor:
-        asked = _asked(function, order, s)
+        asked = _engine_derivative(function, order, s)
         recorded = _recorded(asked, with_params=True)
         if not small(recorded.graph):
             raise NotTaken(f"a kernel is for tensors of at most {MOST_ENTRIES} entries; {BY_GRAPH}")
@@ -217,7 +217,7 @@ def _kernel(function: Restricted, order: int) -> Function:
         try:
             program = CProgram(KernelStep(recorded.graph, recorded.differs, 0, wanted, [], lanes_for(runs)))
         except Inseparable as error:
-            raise NotTaken(f"more than arithmetic between entries: {_said(error)}; {BY_GRAPH}") from error
+            raise NotTaken(f"more than arithmetic between entries: {_first_line(error)}; {BY_GRAPH}") from error
         except NoCompiler as error:
             raise NotTaken(f"no C compiler here; {BY_GRAPH}") from error
         _, rows, _, _ = program.advance(columns, 1, [True], runs, 1)
@@ -228,11 +228,11 @@ def _kernel(function: Restricted, order: int) -> Function:
 
 
 def _compiled(backend: str) -> Callable[[Restricted, int], Function]:
-    """What the engine compiles: the graph of one run, or where the run axis stands last that of a stack."""
+    """The program that the engine compiles: of the graph of one run, or of a stack where the run axis stands last."""
 
     def build(function: Restricted, order: int) -> Function:
         def derivative(s: Tensor) -> Tensor:
-            asked = _asked(function, order, s)
+            asked = _engine_derivative(function, order, s)
             recorded, given = _recorded(asked), list(asked.at.values())
             graph, marks = recorded.graph, [False] * len(recorded.output)
             if runs_last(graph, MOST_ENTRIES_LAST):
@@ -248,7 +248,7 @@ def _compiled(backend: str) -> Callable[[Restricted, int], Function]:
 
 
 def _program(graph: GraphModule, given: list[Tensor], backend: str) -> Callable[..., list[Tensor]]:
-    """A graph compiled as the engine compiles it, without dynamo; by another backend no code is written."""
+    """A graph compiled as the engine compiles it, without dynamo; another backend writes no code."""
     prepare = compiler() if backend == "inductor" else lowerer()
     return prepare(GraphModule(graph, graph.graph), list(given))
 

@@ -19,9 +19,9 @@ DIGITS = 30
 LARGEST_NUMERIC = 4_000
 """Elementary operations in a function worth computing with mpmath, some 10 ms a value."""
 LARGEST_SYMBOLIC = 100
-ACCURACY = 1e-20
-"""Of mpmath's differences, as a share of the function's own size."""
 """Elementary operations in a function worth differentiating symbolically: what a person would write as a formula."""
+ACCURACY = 1e-20
+"""Error of mpmath's differences, as a share of the function's own size."""
 
 
 class ThirtyDigits:

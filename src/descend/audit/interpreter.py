@@ -1,4 +1,4 @@
-"""A traced torch function, run over numbers that torch does not know."""
+"""Runs a traced torch function over numbers that torch does not know."""
 
 import math
 from collections.abc import Sequence
@@ -27,19 +27,19 @@ def forward_graph(function: Function, at: Tensor) -> fx.GraphModule:
     """The arithmetic of `function`, forward only, in torch's primitive operations."""
 
     def forward(s: Tensor) -> Tensor:
-        return function(s.detach().requires_grad_()).detach()  # hooks and `detach` ask for what is differentiated
+        return function(s.detach().requires_grad_()).detach()  # hooks and `detach` act on differentiated tensors only
 
     return make_fx(forward, decomposition_table=_primitives())(at.detach())
 
 
 @cache
 def _primitives() -> dict[Any, Any]:
-    """The decompositions into them; torch takes a quarter of a second to list its own."""
+    """The decompositions into primitive operations; torch takes a quarter of a second to list its own."""
     return {**core_aten_decompositions(), **get_decompositions([getattr(torch.ops.aten, name) for name in COMPOSITE])}
 
 
 class Interpreter(Entrywise):
-    """Runs a traced graph over an array of other numbers; what does not depend on the input stays with torch.
+    """Runs a traced graph over an array of other numbers; torch computes what does not depend on the input.
 
     Raises Untranslated for an operation without a rule, and once more than `budget` elementary operations were done.
     """
@@ -60,7 +60,7 @@ class Interpreter(Entrywise):
         return result
 
     def dtype(self, node: fx.Node) -> torch.dtype:
-        """Of what torch fills: a coarser precision keeps all its digits here."""
+        """float64 for values that torch fills: a coarser precision keeps all its digits here."""
         return torch.float64
 
     def joinable(self, packet: Any, args: Sequence[Any]) -> Sequence[Any]:

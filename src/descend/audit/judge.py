@@ -1,4 +1,4 @@
-"""One function at one point: every route at every order, against what the derivative must be."""
+"""Judges one function at one point: every route at every order."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -20,21 +20,21 @@ from descend.audit.verdict import TRUE, Judged, Mark
 from descend.errors import ConfigurationError
 
 DIGITS_AGREE = 1e-10
-"""Share of the numbers that a value is summed from by which thirty digits of it may differ from torch's."""
+"""How far a value in thirty digits may be from torch's, as a share of the numbers that it is summed from."""
 CONTRADICTED = 1e-4
-"""Share by which two references must differ before the exact one, of a trace, is given up for that of the values."""
+"""An exact reference, which is of a trace, is given up if it differs by this share from that of the values."""
 
 
 @dataclass(frozen=True)
 class Standard:
-    """What the routes are held to at one order.
+    """The standard by which routes are judged at one order.
 
     Attributes:
-        meaning: of the function.
-        reference: its derivative, of every entry as far as known; None where nothing is.
-        own: that of the function with nothing held constant, where that is another and is known.
+        meaning: the meaning of the function.
+        reference: the right derivative, as far as its entries are known; None where none is.
+        own: the derivative of the function with nothing held constant, where that differs and is known.
         terms: the size of the numbers that each entry is summed from; None where not known.
-        by_design: whether the reference is only what the routes are to agree with.
+        by_design: whether routes only have to agree with the reference.
     """
 
     meaning: Meaning
@@ -42,6 +42,10 @@ class Standard:
     own: Reference | None = None
     terms: Tensor | None = None
     by_design: bool = False
+
+    def admits_own(self, value: Tensor) -> bool:
+        """Whether a value is right for the function with nothing held constant."""
+        return self.own is not None and bool(self.own.verify(value, self.terms, self.meaning.eps).right.all())
 
 
 def judge(
@@ -54,176 +58,178 @@ def judge(
     """Judge the derivatives of `function` at its origin of orders 1 … `order` by every route.
 
     The references are sympy's derivative and mpmath's differences, where the function can be translated, and finite
-    differences of a derivative one order lower that was found right. Of every entry the first of them to settle is
-    believed, and the others are judged by it. By design, the reference is nested reverse mode.
+    differences of a derivative one order lower that was found right. For every entry the first reference that settles
+    is believed, and the others are judged by it. By design, the reference is nested reverse mode.
 
     Args:
-        known: what the derivatives are held to, where it was found out before.
+        known: the meaning of the function, where it was found before.
     """
-    told = meaning(function) if known is None else known
+    audited = meaning(function) if known is None else known
     at = function.origin
-    graph = None if by_design else _faithful_trace(told)
-    lower: Function | None = told.held
-    terms: Tensor | None = told.terms
+    graph = None if by_design else _faithful_trace(audited)
+    lower: Function | None = audited.target
+    terms: Tensor | None = audited.terms
     for k in range(1, order + 1):
-        references = _by_design(told, k) if by_design else _references(told, graph, lower, terms, k)
+        references = _by_design(audited, k) if by_design else _references(audited, graph, lower, terms, k)
         graph = graph if any(each.name == "mpmath differences" or each.name == "sympy" for each in references) else None
         reference = combined(references)
-        terms = _terms(told, k)
-        held = Standard(told, reference, _own(told, k), None if by_design else terms, by_design)
+        terms = _terms(audited, k)
+        standard = Standard(audited, reference, _own(audited, k), None if by_design else terms, by_design)
         for each in references:
             if reference is not None and each.name != reference.name:
-                yield _beside(each, held, k)
+                yield _judge_reference(each, standard, k)
         lower = None
         for route in routes:
             if route.applies(k):
-                yield (found := _try(route, at, k, held))
-                if lower is None and found.error is not None and _true(found, told):
-                    lower = None if told.held is None else _restricted(route, told, k)
+                yield (found := _try(route, at, k, standard))
+                if lower is None and found.error is not None and _true(found, audited):
+                    lower = None if audited.target is None else _restricted(route, audited, k)
 
 
-def _true(found: Judged, told: Meaning) -> bool:
-    return found.verdict in TRUE or (told.random and found.verdict == Mark.RANDOM)
+def _true(found: Judged, audited: Meaning) -> bool:
+    return found.verdict in TRUE or (audited.random and found.verdict == Mark.RANDOM)
 
 
-def _restricted(route: Route, told: Meaning, order: int) -> Function:
-    """A lower derivative for differences: by nested reverse mode where something is held constant, which can be."""
-    if told.held is told.function:
-        return route.build(told.function, order)
-    assert told.held is not None
-    return nested_reverse(told.held, order)
+def _restricted(route: Route, audited: Meaning, order: int) -> Function:
+    """A lower derivative for differences; where something is constant, by nested reverse mode, which keeps it."""
+    if audited.target is audited.function:
+        return route.build(audited.function, order)
+    assert audited.target is not None
+    return nested_reverse(audited.target, order)
 
 
-def _faithful_trace(told: Meaning) -> fx.GraphModule | None:
-    """The traced function, if it is the function: numbers read out of tensors are constants in a trace."""
-    if told.held is None:
+def _faithful_trace(audited: Meaning) -> fx.GraphModule | None:
+    """The traced function; None where it is another function: numbers read out of tensors are constants in a trace."""
+    if audited.target is None:
         return None
     try:
-        graph = forward_graph(told.held, told.function.origin)
-    except Exception:  # then finite differences have to do
+        graph = forward_graph(audited.target, audited.function.origin)
+    except Exception:  # then only finite differences are left
         return None
-    return graph if told.same_as(graph) else None
+    return graph if audited.same_as(graph) else None
 
 
 def _references(
-    told: Meaning, graph: fx.GraphModule | None, lower: Function | None, terms: Tensor | None, order: int
+    audited: Meaning, graph: fx.GraphModule | None, lower: Function | None, terms: Tensor | None, order: int
 ) -> list[Reference]:
-    at = told.function.origin
-    exact = [] if graph is None else list(_exact(told, graph, order))
+    at = audited.function.origin
+    exact = [] if graph is None else list(_exact(audited, graph, order))
     if lower is None:
         return exact
     try:
-        differences = finite_differences(lower, at, terms, told.eps)
+        differences = finite_differences(lower, at, terms, audited.eps)
     except Exception:  # near the point the function, or its derivative, cannot be evaluated
         return exact
     return [*(each for each in exact if order > 1 or not _contradict(each, differences)), differences]
 
 
-def _exact(told: Meaning, graph: fx.GraphModule, order: int) -> Iterator[Reference]:
-    at = told.function.origin
+def _exact(audited: Meaning, graph: fx.GraphModule, order: int) -> Iterator[Reference]:
+    at = audited.function.origin
     for exact in (symbolic, thirty_digits):
         try:
-            if _digits_agree(told, graph):
+            if _digits_agree(audited, graph):
                 yield exact(graph, at, order)
         except (Untranslated, ArithmeticError, TypeError, ValueError, RuntimeError, AttributeError):
-            continue  # not a function these numbers have, or not a derivative they can tell here
+            continue  # these numbers lack the function, or cannot tell its derivative here
 
 
-def _digits_agree(told: Meaning, graph: fx.GraphModule) -> bool:
+def _digits_agree(audited: Meaning, graph: fx.GraphModule) -> bool:
     """Whether the function in thirty digits is the function, at the point and near it."""
-    assert told.held is not None
+    assert audited.target is not None
     digits = ThirtyDigits(graph)
-    for s in (told.function.origin, nearby(told.function.origin)[0]):
-        value, precise = told.held(s.detach().requires_grad_()).detach().item(), float(digits.at(s))
-        size = max(told.terms.abs().item(), abs(value))
-        if not abs(value - precise) <= max(DIGITS_AGREE, COARSE * told.eps) * size:
+    for s in (audited.function.origin, nearby(audited.function.origin)[0]):
+        value, precise = audited.target(s.detach().requires_grad_()).detach().item(), float(digits.at(s))
+        size = max(audited.terms.abs().item(), abs(value))
+        if not abs(value - precise) <= max(DIGITS_AGREE, COARSE * audited.eps) * size:
             return False
     return True
 
 
 def _contradict(exact: Reference, differences: Reference) -> bool:
-    """Whether the derivative of the trace is not that of the values, which are the function itself."""
+    """Whether the derivative of the trace differs from that of the values, which are the function itself."""
     apart = torch.relu(torch.maximum(exact.low - differences.high, differences.low - exact.high))
     size = torch.maximum(exact.size, differences.size)
     settled = exact.settled & differences.settled
     return bool((settled & (apart > CONTRADICTED * size + 100 * (exact.error + differences.error))).any())
 
 
-def _terms(told: Meaning, order: int) -> Tensor | None:
-    if told.held is None:
+def _terms(audited: Meaning, order: int) -> Tensor | None:
+    if audited.target is None:
         return None
     try:
-        return magnitude(nested_reverse(told.held, order), told.function.origin, told.share)
+        return magnitude(nested_reverse(audited.target, order), audited.function.origin, audited.share)
     except Exception:  # nested reverse mode raises: the routes say how
         return None
 
 
-def _own(told: Meaning, order: int) -> Reference | None:
+def _own(audited: Meaning, order: int) -> Reference | None:
     """The derivative of the function with nothing held constant, to the first order."""
-    if order > 1 or not told.places or told.held is told.function:
+    if order > 1 or not audited.places or audited.target is audited.function:
         return None
     try:
-        return finite_differences(told.function, told.function.origin, told.terms, told.eps)
+        return finite_differences(audited.function, audited.function.origin, audited.terms, audited.eps)
     except Exception:  # it cannot be evaluated near the point
         return None
 
 
-def _by_design(told: Meaning, order: int) -> list[Reference]:
+def _by_design(audited: Meaning, order: int) -> list[Reference]:
     try:
-        value = nested_reverse(told.function, order)(told.function.origin).detach()
+        value = nested_reverse(audited.function, order)(audited.function.origin).detach()
     except Exception:  # then there is nothing to agree with, and the routes say how they raise
         return []
     return [Reference(NESTED_REVERSE.name, value, value, torch.zeros_like(value), value.abs().max().item())]
 
 
-def _beside(reference: Reference, held: Standard, order: int) -> Judged:
-    """What a reference is held to: at a kink each has a value of its own; elsewhere it may be off by its own error."""
-    assert held.reference is not None
+def _judge_reference(reference: Reference, standard: Standard, order: int) -> Judged:
+    """Judge another reference: at a kink each has a value of its own; elsewhere it may be off by its own error."""
+    assert standard.reference is not None
     if reference.at_kink:
         return Judged(order, reference.name, False, Mark.UNCHECKED, None, "")
-    less_certain = Standard(held.meaning, held.reference.less_certain(reference.error), None, held.terms)
+    less_certain = Standard(standard.meaning, standard.reference.less_certain(reference.error), None, standard.terms)
     return _compare(Judged(order, reference.name, False, Mark.UNCHECKED, None, ""), reference.low, less_certain)
 
 
-def _try(route: Route, at: Tensor, order: int, held: Standard) -> Judged:
+def _try(route: Route, at: Tensor, order: int, standard: Standard) -> Judged:
     row = Judged(order, route.name, route.is_ours(order), Mark.UNCHECKED, None, "", "", route.otherwise, route.made_of)
     try:
-        value = route.build(held.meaning.function, order)(at).detach()
+        value = route.build(standard.meaning.function, order)(at).detach()
     except NotTaken as reason:
-        return _as(row, Mark.NOT_TAKEN, str(reason))
+        return _with_verdict(row, Mark.NOT_TAKEN, str(reason))
     except ConfigurationError as refusal:
-        return _as(row, Mark.REFUSED, str(refusal))
+        return _with_verdict(row, Mark.REFUSED, str(refusal))
     except Exception as error:  # whatever an audited function may raise is a finding, not a failure of the audit
-        return _as(row, Mark.RAISES, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
-    if held.meaning.random and (route.draws or held.meaning.held is None):
-        return _as(row, Mark.RANDOM, "draws anew at every call" if route.draws else "")
-    if route.mixes and held.reference is not None:
-        greatest = torch.full_like(value, held.reference.greatest)
-        held = replace(held, terms=greatest if held.terms is None else torch.maximum(held.terms, greatest))
-    return _compare(row, value, held)
+        return _with_verdict(row, Mark.RAISES, f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}")
+    if standard.meaning.random and (route.draws or standard.meaning.target is None):
+        return _with_verdict(row, Mark.RANDOM, "draws anew at every call" if route.draws else "")
+    if route.mixes and standard.reference is not None:
+        greatest = torch.full_like(value, standard.reference.greatest)
+        standard = replace(
+            standard, terms=greatest if standard.terms is None else torch.maximum(standard.terms, greatest)
+        )
+    return _compare(row, value, standard)
 
 
-def _as(row: Judged, verdict: Mark, remark: str = "") -> Judged:
+def _with_verdict(row: Judged, verdict: Mark, remark: str = "") -> Judged:
     return replace(row, verdict=verdict, remark=remark)
 
 
-def _compare(row: Judged, value: Tensor, held: Standard) -> Judged:
-    """Judge what a route gave, entry by entry."""
-    reference, told = held.reference, held.meaning
+def _compare(row: Judged, value: Tensor, standard: Standard) -> Judged:
+    """Judge the result of a route, entry by entry."""
+    reference, audited = standard.reference, standard.meaning
     if reference is None or value.shape != reference.low.shape:
-        return row if reference is None else _as(row, Mark.WRONG, f"of shape {list(value.shape)}")
-    fine = reference.verify(value, held.terms)
+        return row if reference is None else _with_verdict(row, Mark.WRONG, f"of shape {list(value.shape)}")
+    fine = reference.verify(value, standard.terms)
     verdict, remark = Mark.RIGHT, ""
     if not fine.right.all():
-        coarse = reference.verify(value, held.terms, told.eps)
-        verdict = _verdict(coarse.wrong, coarse.unchecked, Mark.COARSE if told.eps > EPS else Mark.RIGHT)
+        coarse = reference.verify(value, standard.terms, audited.eps)
+        verdict = _verdict(coarse.wrong, coarse.unchecked, Mark.COARSE if audited.eps > EPS else Mark.RIGHT)
         if verdict == Mark.UNCHECKED:
             remark = f"{int(coarse.unchecked.sum())} of {value.numel()} entries unchecked"
-    if verdict == Mark.WRONG and held.own is not None and held.own.verify(value, held.terms, told.eps).right.all():
-        own, remark = held.own.name, "holds nothing constant"
+    if verdict == Mark.WRONG and standard.own is not None and standard.admits_own(value):
+        own, remark = standard.own.name, "holds nothing constant"
         return replace(row, verdict=Mark.RIGHT, error=0.0, believed=own, remark=remark)
     if verdict in TRUE:
-        verdict = _qualified(verdict, value, held)
+        verdict = _qualified(verdict, value, standard)
     return replace(row, verdict=verdict, error=fine.error, believed=reference.name, remark=remark)
 
 
@@ -231,13 +237,13 @@ def _verdict(wrong: Tensor, unchecked: Tensor, else_: Mark) -> Mark:
     return Mark.WRONG if wrong.any() else Mark.UNCHECKED if unchecked.any() else else_
 
 
-def _qualified(verdict: Mark, value: Tensor, held: Standard) -> Mark:
-    """Right in which sense."""
-    told = held.meaning
-    if held.by_design:
+def _qualified(verdict: Mark, value: Tensor, standard: Standard) -> Mark:
+    """Say in which sense a right result is right."""
+    audited = standard.meaning
+    if standard.by_design:
         return Mark.AGREES
-    if told.random:
+    if audited.random:
         return Mark.RANDOM
-    if told.places and not (held.own is not None and held.own.verify(value, held.terms, told.eps).right.all()):
+    if audited.places and not standard.admits_own(value):
         return Mark.CONSTANTS
     return verdict

@@ -1,4 +1,4 @@
-"""Derivatives that torch 2.13 is known to have wrong, each with an example that shows it."""
+"""Derivatives that are known to be wrong in torch 2.13, each with an example that shows it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -49,10 +49,10 @@ class KnownFault:
         effect: what happens, to follow "torch: ".
         source: the issue in pytorch's tracker; empty where it was measured here.
         order: the lowest order at which it shows.
-        routes: those it spoils.
+        routes: those whose results it makes wrong.
         examples: by the ATen operator it is a fault of, or CUSTOM, a function of a vector [3] that shows it at `order`.
         shows: the verdicts it leads to.
-        by_design: whether the examples' derivative is meant not to be that of their values.
+        by_design: whether the examples' derivative differs from that of their values on purpose.
     """
 
     effect: str
@@ -63,16 +63,16 @@ class KnownFault:
     shows: tuple[Mark, ...] = (Mark.WRONG,)
     by_design: bool = False
 
-    def concerns(self, used: Uses) -> bool:
-        """Whether a function made of `used` may meet it."""
+    def may_affect(self, used: Uses) -> bool:
+        """Whether it may affect a function made of `used`."""
         return bool(used.operators & self.examples.keys()) or (CUSTOM in self.examples and bool(used.functions))
 
-    def spoils(self, found: Judged) -> bool:
-        """Whether it is a reason for what a route gave."""
+    def explains(self, found: Judged) -> bool:
+        """Whether it explains the verdict on a route."""
         return found.verdict in self.shows and found.order >= self.order and found.route in self.routes
 
     def reproduce(self, operator: str) -> list[Judged]:
-        """What its routes give for the example: torch has mended the fault when none of them is spoilt."""
+        """The verdicts on its routes for the example: torch has fixed the fault when it explains none of them."""
         every = (*EAGER, *traced_routes("eager"))
         routes = [route for route in every if route is NESTED_REVERSE or route.name in self.routes]
         at = _AT.clone()
@@ -86,8 +86,8 @@ class KnownFault:
 
 
 def faults_in(used: Uses) -> tuple[KnownFault, ...]:
-    """The known faults that a function made of `used` may meet."""
-    return tuple(fault for fault in KNOWN_FAULTS if fault.concerns(used))
+    """The known faults that may affect a function made of `used`."""
+    return tuple(fault for fault in KNOWN_FAULTS if fault.may_affect(used))
 
 
 def _matrix(s: Tensor) -> Tensor:
@@ -193,7 +193,7 @@ def _attention(s: Tensor) -> Tensor:
 
 
 def _rest_of_stirling(s: Tensor) -> Tensor:
-    """What Stirling's series leaves of digamma: its derivative, a small difference, shows errors tenfold."""
+    """digamma without the start of Stirling's series: the derivative, a small difference, shows errors tenfold."""
     x = 1.3 + s / 10
     return (torch.digamma(x) - torch.log(x) + 1 / (2 * x)).sum()
 

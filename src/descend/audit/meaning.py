@@ -1,4 +1,4 @@
-"""What the derivatives of a function are held to: the function, or the function with some of it held constant."""
+"""Decides by which function derivatives are judged: by the function itself, or with some of its parts held constant."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,28 +15,28 @@ from descend.audit.subspace import Function, Restricted
 from descend.graph.recorder import VALUE, Value, record
 
 SAME = 100
-"""Rounding errors, of the numbers a value was summed from, by which two computations of one function may differ."""
+"""Two computations of one function may differ by this many rounding errors of the numbers that they sum."""
 NEARBY = (0.03, 0.3)
-"""How far from the point two functions are compared: near, lest one is not defined, and farther."""
+"""Distances from the point at which two functions are compared: near, where both are likely defined, and farther."""
 
 
 @dataclass(frozen=True)
 class Meaning:
-    """A function at a point, and what its derivatives are there.
+    """A function at a point, and the function whose derivatives are the right ones there.
 
     Attributes:
-        function: as the routes take it; of one that draws random numbers, with the same draws at every call.
-        held: the function that its derivatives are those of; None where there is none that can be told.
+        function: as the routes take it; a function that draws random numbers has the same draws at every call.
+        target: the function whose derivatives are right; None where it cannot be told.
         random: whether the function as given changes from call to call.
-        places: where constants lie that its value depends on.
+        places: where the constants lie that its value depends on.
         without_grad: whether some of these are constant by no_grad.
         eps: the coarsest precision that it goes through.
         terms: the size of the numbers that its value is summed from.
-        sentences: what a reader is to know of it.
+        sentences: what a reader should know about it.
     """
 
     function: Restricted
-    held: Function | None
+    target: Function | None
     random: bool
     places: tuple[str, ...]
     without_grad: bool
@@ -46,16 +46,16 @@ class Meaning:
 
     @property
     def share(self) -> float:
-        """By which results are moved to learn of what they are summed."""
+        """The share by which results are moved, to find the size of the numbers that they are summed from."""
         return max(SHARE, 2 * COARSE * self.eps)
 
     def same_as(self, other: Function) -> bool:
-        """Whether `other` is the held function, at the point and near it."""
-        return self.held is not None and agree_near(self.held, other, self.function.origin, self.terms, self.eps)
+        """Whether `other` is the target function, at the point and near it."""
+        return self.target is not None and agree_near(self.target, other, self.function.origin, self.terms, self.eps)
 
 
 def meaning(function: Restricted) -> Meaning:
-    """Find out what a function's derivatives at its origin are to be held to."""
+    """Find the function whose derivatives at the origin of `function` are the right ones."""
     at, random = function.origin, False
     if not repeatable(function, at):
         function, random = replace(function, loss=drawn_alike(function.loss)), True
@@ -64,12 +64,12 @@ def meaning(function: Restricted) -> Meaning:
     eps = coarsest(function, at)
     terms = magnitude(lambda s: function(s.detach().requires_grad_()), at, max(SHARE, 2 * COARSE * eps))
     sentences = [_RANDOM] if random else []
-    held: Function | None = function
+    target: Function | None = function
     kept = WithConstants(function, at)
     places, without_grad = kept.places, kept.without_grad
     if places and not agree_near(function, kept, at, terms, eps):
-        held = kept if _holds(kept, at) else None
-        sentences.append(_constant(places) if held else _UNHELD)
+        target = kept if _holds(kept, at) else None
+        sentences.append(_constant(places) if target else _UNHELD)
     else:
         places = ()
     if eps > EPS:
@@ -77,7 +77,7 @@ def meaning(function: Restricted) -> Meaning:
             f"It goes through a precision of {eps:.0e}, and its derivatives are held to {COARSE * eps:.0e} where they "
             "are not better."
         )
-    return Meaning(function, held, random, places, without_grad and bool(places), eps, terms, tuple(sentences))
+    return Meaning(function, target, random, places, without_grad and bool(places), eps, terms, tuple(sentences))
 
 
 _RANDOM = (
@@ -109,7 +109,7 @@ def _constant(places: tuple[str, ...]) -> str:
 def _holds(kept: WithConstants, at: Tensor) -> bool:
     try:
         return all(kept(s).shape == () for s in nearby(at))
-    except Exception:  # whatever a user's function raises when a constant does not follow
+    except Exception:  # a user's function may raise anything where a constant does not fit
         return False
 
 
@@ -121,7 +121,7 @@ def nearby(at: Tensor) -> list[Tensor]:
 
 
 def agree_near(one: Callable, other: Callable, at: Tensor, terms: Tensor, eps: float = EPS) -> bool:
-    """Whether two scalar functions agree at `at` and near it, to rounding; where either is not defined, it is left."""
+    """Whether two scalar functions agree at `at` and near it, to rounding; False where one of them raises."""
     for s in (at, *nearby(at)):
         try:
             first, second = (f(s.detach().requires_grad_()).detach().item() for f in (one, other))
@@ -137,13 +137,13 @@ def coarsest(function: Function, at: Tensor) -> float:
     """The rounding of the coarsest floating-point type between the point and the function's value."""
     try:
         graph = record(lambda s: [function(s)], [at.detach().requires_grad_()])
-    except Exception:  # what cannot be recorded is taken at its word: float64
+    except Exception:  # a function that cannot be recorded is assumed to compute in float64
         return EPS
     return max([EPS, *(torch.finfo(dtype).eps for dtype in _dependent(graph))])
 
 
 def _dependent(graph: GraphModule) -> set[torch.dtype]:
-    """The floating-point types of what depends on the graph's input; what its output does not need is not there."""
+    """The floating-point types of the values that depend on the graph's input and that its output needs."""
     dependent: set[Node] = set()
     found = set()
     for node in graph.graph.nodes:

@@ -1,4 +1,4 @@
-"""A function of a user's own as a subject of the audit: `module:function`, without a class around it."""
+"""A user's function as a subject of the audit: `module:function`, without a class around it."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -13,7 +13,7 @@ from descend.errors import ConfigurationError
 from descend.types import Loss, Params
 
 NUMBERS = 3
-"""Entries of an argument whose shape is not said."""
+"""Entries of an argument whose shape is not given."""
 
 
 def function_subject(name: str, at: Sequence[float] | None, generator: torch.Generator) -> Subject:

@@ -1,4 +1,4 @@
-"""What a derivative must be, found without automatic differentiation, entry by entry."""
+"""The right value of a derivative, found without automatic differentiation, entry by entry."""
 
 import math
 from collections.abc import Sequence
@@ -8,20 +8,20 @@ import torch
 from torch import Tensor
 
 TOLERANCE = 1e-9
-"""Share of an entry by which a right one may be off: what torch's own special functions are good to."""
+"""A right entry may be off by this share of itself: the accuracy of torch's own special functions."""
 ROUNDING = 1e-11
-"""Share, of the numbers that an entry was summed from, by which it may be off: rounding, grown by some operations."""
+"""It may also be off by this share of the numbers that it was summed from: rounding, grown by some operations."""
 BELOW_ROUNDING = 1e-13
-"""Share of the greatest entry below which nothing is called wrong: within one operation of torch's, terms may have
+"""Nothing is called wrong below this share of the greatest entry: within one operation of torch's, terms may have
 cancelled unseen."""
 KNOWN = 1e-5
-"""Share of an entry to which a reference must know it."""
+"""A reference must know an entry to this share of it."""
 CHECKED = 1e-3
-"""Share of an entry that may be forgiven before it counts as unchecked."""
+"""An entry counts as unchecked if more than this share of it would have to be forgiven."""
 COARSE = 30
-"""Rounding errors of a low precision that a result may be off by."""
+"""A result may be off by this many rounding errors of a low precision."""
 NOTHING = 1e-9
-"""Share of the function's own size that an entry of zero must be known to."""
+"""An entry of zero must be known to this share of the function's own size."""
 EPS = torch.finfo(torch.float64).eps
 
 
@@ -90,7 +90,7 @@ class Reference:
 
         Args:
             found: of the reference's shape.
-            terms: the size of the numbers that each entry was summed from (`magnitude`); nothing where not known.
+            terms: the size of the numbers that each entry was summed from (`magnitude`); None where not known.
             eps: the coarsest precision that the function goes through.
         """
         outside, settled = self.outside(found), self.settled
@@ -103,7 +103,7 @@ class Reference:
         right = settled & (outside <= allowed) & known
         relative = outside / torch.maximum(self.size, found.abs()).clamp(min=torch.finfo(found.dtype).tiny)
         relative = torch.where(outside > 0, relative.nan_to_num(nan=math.inf), 0.0)
-        # Of an entry that is zero, what rounding left has no relative error.
+        # Where an entry is zero, the rounding left in its place has no relative error.
         shown = torch.where(settled & ~(right & nothing & (self.size <= allowed)), relative, 0.0)
         return Verified(right, wrong, shown.max().item())
 
@@ -117,7 +117,7 @@ class Reference:
 
 
 def combined(references: Sequence[Reference]) -> Reference | None:
-    """Of every entry what the first reference says that has settled on it; None where there are none."""
+    """For every entry, take the first reference that has settled on it; None where there are no references."""
     if not references:
         return None
     low, high, error = (getattr(references[-1], name).clone() for name in ("low", "high", "error"))

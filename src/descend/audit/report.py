@@ -1,4 +1,4 @@
-"""What an audit found, and how it reads."""
+"""The findings of an audit, and their table."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ class AuditReport:
 
     @classmethod
     def of(cls, judged: Sequence[Judged], faults: Sequence[KnownFault], remarks: Sequence[str]) -> Self:
-        """Gather what was judged at the single points."""
+        """Gather the verdicts at the single points."""
         rows = [_explained(_worst(same), faults) for same in _gathered(judged)]
         orders = [list(found) for _, found in groupby(rows, lambda row: row.order)]
         reasons = [sentence for found in orders for sentence in _reasons(found)]
@@ -53,7 +53,7 @@ class AuditReport:
 
 
 def _gathered(judged: Sequence[Judged]) -> list[list[Judged]]:
-    """What each route gave at each order, over the points: orders ascending, routes as first met."""
+    """The verdicts on each route at each order, over the points: orders ascending, routes as first met."""
     found: dict[tuple[int, str], list[Judged]] = {}
     for each in sorted(judged, key=lambda each: each.order):
         found.setdefault((each.order, each.route), []).append(each)
@@ -67,12 +67,12 @@ def _worst(same: list[Judged]) -> Judged:
 
 
 def _explained(row: Judged, faults: Sequence[KnownFault]) -> Judged:
-    known = next((fault for fault in faults if fault.spoils(row)), None)
+    known = next((fault for fault in faults if fault.explains(row)), None)
     return row if known is None or not known.source else replace(row, remark=f"{known.source} {row.remark}".rstrip())
 
 
 def _reasons(rows: list[Judged]) -> list[str]:
-    """What the routes are held to; where they disagree, which are right, and why that is believed."""
+    """What the routes are judged by; where they disagree, which are right, and why that is believed."""
     wrong = [row for row in rows if row.verdict == Mark.WRONG]
     if not wrong:
         held = next((row.believed for row in rows if row.believed), "")

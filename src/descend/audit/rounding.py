@@ -1,4 +1,4 @@
-"""How large the numbers are that a result was summed from, which says what rounding may do to each of its entries.
+"""The size of the numbers that a result was summed from, which says how much rounding may change each of its entries.
 
 An entry may be small because terms cancelled, or because it is small. Monte Carlo arithmetic tells one from the other:
 every operation's result is moved by a small random share, and the result's own move, divided by that share, is the size
@@ -16,9 +16,9 @@ from descend.graph.compat import TorchDispatchMode, pytree, returns_new
 
 SAMPLES = 3
 SHARE = 2.0**-36
-"""By which float64 results are moved: far above their rounding, far below what a derivative changes over."""
+"""Share by which float64 results are moved: far above their rounding, far below what changes a derivative."""
 LESS = 2.0**-6
-"""By how much less they are moved a second time: a move that does not shrink with it is a jump, not rounding."""
+"""Factor of a second, smaller move: a result that does not move less with it jumps, which is not rounding."""
 
 
 def magnitude(derivative: Function, at: Tensor, share: float = SHARE) -> Tensor:

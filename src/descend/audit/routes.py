@@ -1,4 +1,4 @@
-"""Every route by which torch, or descend, arrives at a derivative of some order."""
+"""Every route by which torch, or descend, computes a derivative of some order."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -45,10 +45,10 @@ class Route:
         build: (function, order) ↦ the function whose value at s is the tensor [d, …, d] with `order` axes.
         orders: the lowest and the highest order it is a route of its own for; None for no highest.
         ours: the orders, lowest and highest, at which descend itself takes it; None for never.
-        otherwise: what descend does where it raises.
+        otherwise: what descend does instead where the route raises.
         draws: whether it draws random numbers when what it built is called, not when the function is.
         mixes: whether its entries are differences of others, whose rounding they share.
-        made_of: names of the routes that it takes up where they end: where one of them is wrong, so is this.
+        made_of: names of the routes that it builds on: where one of them is wrong, so is this.
     """
 
     name: str
@@ -196,8 +196,8 @@ EAGER = (
 def traced_routes(backend: str | None) -> tuple[Route, ...]:
     """The routes of torch's users through make_fx and, with a backend, through `torch.compile`.
 
-    Slow, so tried at one point only; and to the second order, beyond which the graphs grow past all use, or, without a
-    backend, to the first.
+    They are slow, so they are tried at one point only; and to the second order, beyond which the graphs grow too large,
+    or, without a backend, to the first.
     """
     orders = (1, 1 if backend is None else 2)
     traced = (

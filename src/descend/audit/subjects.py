@@ -1,4 +1,4 @@
-"""What is audited: an op or an objective, as a scalar function of parameters, and the points to audit it at."""
+"""The subjects of an audit: an op or an objective, as a scalar function of parameters, and points to audit it at."""
 
 from dataclasses import dataclass
 
@@ -27,7 +27,7 @@ class Subject:
         name: as on the command line.
         function: a scalar function of the parameters.
         points: float64 parameters to audit it at.
-        by_design: why autograd's derivative is meant not to be the function's own, if so.
+        by_design: why autograd's derivative differs from the function's own on purpose, if it does.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What this version of torch has wrong, fault by fault, as text and as JSON, so that two versions can be compared."""
+"""The known faults in this version of torch, as text and as JSON, so that two versions can be compared."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ CONVENTIONS: dict[str, tuple[Function, float]] = {
 
 @dataclass(frozen=True)
 class Examined:
-    """A known fault and what its example gives today.
+    """A known fault, and the verdicts on its example in this version of torch.
 
     Attributes:
-        operator: whose example it is.
-        routes: what each route that the fault names gave.
+        operator: the operator that the example is of.
+        routes: the verdict on each route that the fault names.
     """
 
     fault: KnownFault
@@ -38,12 +38,12 @@ class Examined:
     routes: list[Judged]
 
     @property
-    def there(self) -> bool:
-        """Whether a route is still spoilt."""
-        return any(self.fault.spoils(each) for each in self.routes)
+    def still_there(self) -> bool:
+        """Whether the fault still explains the verdict on a route."""
+        return any(self.fault.explains(each) for each in self.routes)
 
     def __str__(self) -> str:
-        state = "still there" if self.there else "MENDED by torch"
+        state = "still there" if self.still_there else "MENDED by torch"
         return f"{state}, shown by {self.operator}: {self.fault}"
 
     def as_json(self) -> dict[str, Any]:
@@ -53,13 +53,13 @@ class Examined:
             "order": self.fault.order,
             "effect": self.fault.effect,
             "source": self.fault.source,
-            "there": self.there,
+            "there": self.still_there,
             "routes": {each.route: each_as_json(each) for each in self.routes},
         }
 
 
 def each_as_json(row: Judged) -> dict[str, Any]:
-    """Verdict, error (null where there is none, or it is no number) and remark of a route."""
+    """Verdict, error (null where there is none, or it is not finite) and remark of a route."""
     error = row.error if row.error is not None and row.error < float("inf") else None
     return {"verdict": str(row.verdict), "error": error, "remark": row.remark}
 

@@ -1,4 +1,4 @@
-"""The ways to differentiate once more: each takes a function of s [d] to its derivative, with one more axis [d]."""
+"""The ways to differentiate once more: each turns a function of s [d] into its derivative, with one more axis [d]."""
 
 import torch
 from torch import Tensor

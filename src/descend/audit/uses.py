@@ -1,4 +1,4 @@
-"""What a function is made of, as far as faults in derivatives are known to depend on it."""
+"""Finds the operators and custom Functions that a function uses: known faults depend on these."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +17,10 @@ TRAINING = 5
 
 @dataclass(frozen=True)
 class Uses:
-    """What one evaluation of a function went through.
+    """The operators and custom Functions in one evaluation of a function.
 
     Attributes:
-        operators: names of ATen operators; a batch normalisation by running statistics is not among them.
+        operators: names of ATen operators, without batch normalisations by running statistics.
         functions: custom autograd Functions.
     """
 
@@ -29,7 +29,7 @@ class Uses:
 
 
 def uses(function: Loss, params: Params) -> Uses:
-    """Evaluate `function` once at `params` and tell what it is made of."""
+    """Evaluate `function` once at `params` and tell what it uses."""
     operators, inputs = _Operators(), graph_roots(params)
     with operators, torch.enable_grad():
         value = function(inputs)

@@ -1,4 +1,4 @@
-"""What one route gave at one order and point."""
+"""The verdict on one route at one order and point."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,11 +9,11 @@ class Mark(StrEnum):
 
     RIGHT = "right"
     CONSTANTS = "right, with constants"
-    """Where what the function detaches is held constant, as autograd does; the function's own derivative is another."""
+    """What the function detaches is held constant, as autograd does; the function's own derivative is another."""
     AGREES = "agrees"
-    """With nested reverse mode, of a function that is declared to have another derivative by design."""
+    """It agrees with nested reverse mode, for a function that is declared to have another derivative by design."""
     COARSE = "right, coarsely"
-    """To the low precision that the function goes through."""
+    """Right to the low precision that the function goes through."""
     RANDOM = "random"
     """The function gives another value at each call; right for the same draws, or not comparable."""
     NOT_TAKEN = "not taken"
@@ -35,11 +35,11 @@ class Judged:
 
     Attributes:
         ours: whether descend itself takes the route at this order.
-        error: the greatest of an entry, relative to it; None where the route gave nothing.
-        believed: what it was held to; empty where nothing settled.
+        error: the greatest relative error of an entry; None where the route gave no result.
+        believed: the reference that it was judged by; empty where none settled.
         remark: what was raised, if anything.
-        otherwise: what descend does where this route of its own raises.
-        made_of: the routes that it takes up where they end.
+        otherwise: what descend does instead where this route of its own raises.
+        made_of: the routes that it builds on.
     """
 
     order: int
@@ -54,4 +54,4 @@ class Judged:
 
 
 TRUE = (Mark.RIGHT, Mark.CONSTANTS, Mark.COARSE)
-"""Verdicts on a derivative that is what it should be."""
+"""Verdicts on a derivative that has the right value."""

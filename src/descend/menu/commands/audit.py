@@ -173,7 +173,7 @@ def torch_itself(as_json: bool) -> int:
     print("\nThe derivative that torch chooses where there is none:")
     for name, slope in conventions().items():
         print(f"  {name:<24} {'NaN' if slope is None else format(slope, 'g')}")
-    there = sum(case.there for case in cases)
+    there = sum(case.still_there for case in cases)
     print(f"\ntorch {torch.__version__}: {there} of {len(cases)} known faults are there.")
     return 0
 
