@@ -25,7 +25,7 @@ from pretend import Counts, counted
 
 from descend.engine.block import due
 from descend.engine.loop import Loop
-from descend.sweeps.batch import begun, prepare
+from descend.sweeps.batch import begin_loop, prepare
 from descend.sweeps.group import groups
 from descend.sweeps.plan import built
 from descend.sweeps.space import Grid, jobs
@@ -57,7 +57,7 @@ def loop_of(overrides: Sequence[str]) -> Loop:
     own = {override.partition("=")[0] for override in overrides}
     quiet = [override for override in QUIET if override.partition("=")[0] not in own]
     [group] = groups(jobs([*overrides, *quiet], Grid()), built)
-    return begun(prepare(group), group, 1, lambda steps: None)
+    return begin_loop(prepare(group), group, 1, lambda steps: None)
 
 
 def block(loop: Loop, steps: int) -> Counts:

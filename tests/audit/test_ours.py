@@ -76,7 +76,7 @@ def wrong(report: AuditReport) -> set[tuple[int, str]]:
 
 
 def accused(report: AuditReport) -> set[tuple[int, str]]:
-    return {(row.order, row.route) for row in report.accused}
+    return {(row.order, row.route) for row in report.first_wrong}
 
 
 @pytest.mark.parametrize("function", [product, flipped, lambda x: (own_sin(x) * x**2).sum()])

@@ -16,7 +16,7 @@ from descend.graph.clock import Clocked, Cut
 from descend.graph.code import python_function
 from descend.graph.recorder import record
 from descend.graph.simplify import simplified
-from descend.sweeps.batch import begun, prepare
+from descend.sweeps.batch import begin_loop, prepare
 from descend.sweeps.group import groups
 from descend.sweeps.plan import built
 from descend.sweeps.space import Grid, jobs
@@ -44,7 +44,7 @@ LEAST = clock.LEAST
 
 def loop_of(overrides: str) -> Loop:
     [group] = groups(jobs([*overrides.split(), *QUIET], Grid()), built)
-    return begun(prepare(group), group, 1, lambda steps: None)
+    return begin_loop(prepare(group), group, 1, lambda steps: None)
 
 
 def advanced(overrides: str, steps: int) -> list[Tensor]:

@@ -575,7 +575,7 @@ def test_groups_report_the_average_of_a_schedule_free_group() -> None:
     start = {name: torch.cat([x.flatten()] * 9) for name, x in START.items()}
     free, plain = ScheduleFreeSGD(lr=0.1), SGD(lr=0.1)
     groups = Groups(groups={"free": ParameterGroup(free, names="[mt]*"), "plain": ParameterGroup(plain)})
-    assert groups.elsewhere
+    assert groups.has_other_points
     params, state = start, begin_state(groups, start, 0)
     alone = {name: start[name] for name in ("matrix", "tall")}
     own = free.init(alone)

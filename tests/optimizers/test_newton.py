@@ -41,7 +41,7 @@ def levels(optimizer: Optimizer, loss: Loss, params: Params, count: int) -> list
     with torch.no_grad():
         for _ in range(count):
             params, state = optimizer.step(params, gradient(loss, params), state, loss)
-            found.append(float(optimizer.judged(state)[0]))
+            found.append(float(optimizer.reported_values(state)[0]))
             assert float(loss(optimizer.reported(params, state))) == found[-1]
     return found
 

@@ -85,7 +85,7 @@ def follow(optimizer: Optimizer, loss: Loss, params: Params, count: int) -> list
 @settings(max_examples=10, deadline=None)
 @given(x=st.floats(-4, 4), y=st.floats(-4, 4))
 def test_where_a_run_stands_never_rises(optimizer: Optimizer, x: float, y: float) -> None:
-    found = [optimizer.judged(state) for _, state in follow(optimizer, himmelblau, vector(x, y), 25)]
+    found = [optimizer.reported_values(state) for _, state in follow(optimizer, himmelblau, vector(x, y), 25)]
     assert found[0][0] == himmelblau(vector(x, y))
     for (before, _), (after, _) in itertools.pairwise(found):
         assert after <= before * (1 + 1e-12)
@@ -95,7 +95,7 @@ def test_where_a_run_stands_never_rises(optimizer: Optimizer, x: float, y: float
 def test_what_a_run_is_judged_by_is_true_of_the_point_reported(optimizer: Optimizer) -> None:
     for params, state in follow(optimizer, rosenbrock, vector(-1.2, 1.0, 0.5), 20):
         value, slope = value_and_gradient(rosenbrock, optimizer.reported(params, state))
-        torch.testing.assert_close(optimizer.judged(state), (value, slope["x"].norm()), rtol=1e-12, atol=0.0)
+        torch.testing.assert_close(optimizer.reported_values(state), (value, slope["x"].norm()), rtol=1e-12, atol=0.0)
 
 
 @settings(max_examples=5, deadline=None)

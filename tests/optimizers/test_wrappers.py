@@ -91,7 +91,7 @@ def test_ema_is_that_of_torch() -> None:
     net = loop(lambda net: torch.optim.Adam(net.parameters(), lr=0.01), after)
     run = made(EMA(decay=0.9, inner=Adam(lr=0.01)))
     assert_equal(run.params, net)
-    assert_equal({name: x[0] for name, x in run.final.standing.beside["ema"].items()}, averages[0].module)
+    assert_equal({name: x[0] for name, x in run.final.standing.also_tested["ema"].items()}, averages[0].module)
 
 
 def test_swa_is_that_of_torch() -> None:
@@ -105,7 +105,7 @@ def test_swa_is_that_of_torch() -> None:
 
     loop(lambda net: torch.optim.SGD(net.parameters(), lr=0.1), after)
     run = made(SWA(start=4, every=3, inner=SGD(lr=0.1)))
-    assert_equal({name: x[0] for name, x in run.final.standing.beside["swa"].items()}, averages[0].module)
+    assert_equal({name: x[0] for name, x in run.final.standing.also_tested["swa"].items()}, averages[0].module)
 
 
 @pytest.mark.parametrize("alpha", [0.5, 0.8])

@@ -189,7 +189,7 @@ def test_a_stopped_run_goes_on_alone(descend: Command, here: Path) -> None:
 def test_brackets_share_the_settings_as_hyperband_does() -> None:
     """Li et al. 2018, table 1: R = 81 and η = 3 begin with 81, 34, 15, 8 and 5 settings."""
     wanted = [81, 34, 15, 8, 5]
-    dealt = Halving(eta=3, rungs=4, brackets=5).dealt(jobs(sum(wanted), seeds=2, objectives=2))
+    dealt = Halving(eta=3, rungs=4, brackets=5).by_objective(jobs(sum(wanted), seeds=2, objectives=2))
     assert [bracket.first for bracket in dealt] == [0, 1, 2, 3, 4] * 2
     sizes = [len(bracket.settings) for bracket in dealt]
     assert all(abs(size - n) <= 1 for size, n in zip(sizes, wanted * 2, strict=True))

@@ -18,7 +18,7 @@ def conclusion(reports: Sequence[AuditReport]) -> str:
 
     sentences = []
     if wrong := those(Mark.WRONG):
-        accused = [row for report in reports for row in report.accused]
+        accused = [row for report in reports for row in report.first_wrong]
         follow = [row for row in wrong if row not in accused]
         so = f" So is what is made of it: {_named(follow)}." if follow else ""
         sentences.append(f"Wrong, and taken by descend itself: {_named(accused)}.{so}")

@@ -35,7 +35,7 @@ class AuditReport:
         return int(any(row.ours and row.verdict == Mark.WRONG for row in self.rows))
 
     @property
-    def accused(self) -> tuple[Judged, ...]:
+    def first_wrong(self) -> tuple[Judged, ...]:
         """Return the wrong routes of descend's own that are made of no other wrong one: where to look for the fault."""
         wrong = {(row.order, row.route) for row in self.rows if row.verdict == Mark.WRONG}
         own = [row for row in self.rows if row.ours and row.verdict == Mark.WRONG]

@@ -49,7 +49,7 @@ def objective_subject(name: str, objective: Objective, op: Op, generator: torch.
     """An objective at its start and near it, on a few examples of its data; `op` is the op that it may go through."""
     moved = objective.to(torch.float64, generator.device)
     start = {key: x.to(torch.float64) for key, x in moved.init(generator).items()}
-    function = objective_loss(moved, few(next(iter(moved.batches(generator)))))
+    function = objective_loss(moved, first_examples(next(iter(moved.batches(generator)))))
     of_the_op = uses(through_op(op), op_points(op, generator)[0]).functions
     through = set(of_the_op) & set(uses(function, start).functions)
     return Subject(name, function, [start, near(start, generator)], op.declines_gradcheck if through else None)
@@ -86,7 +86,7 @@ def objective_loss(objective: Objective, batch: Batch = None) -> Loss:
     return lambda params: torch.stack(list(objective.losses(params, batch).values())).sum()
 
 
-def few(batch: Batch) -> Batch:
+def first_examples(batch: Batch) -> Batch:
     """The first examples of a batch."""
     return pytree.tree_map(lambda x: x[:EXAMPLES] if isinstance(x, Tensor) and x.ndim else x, batch)
 

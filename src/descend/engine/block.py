@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from descend.engine.experiment import Experiment
-from descend.engine.step import Carry, advance, judged, observe
+from descend.engine.step import Carry, advance, observe, stopping_values
 from descend.types import Batch, Loss, Observation
 
 Due = tuple[tuple[str, ...], ...]
@@ -51,7 +51,7 @@ def take(
             before = carry
             jacobian = any(experiment.metrics[name].uses_jacobian for name in metrics_due[i])
             carry, evaluated = advance(experiment, before, batch, count, jacobian)
-            total, length = judged(experiment, evaluated, carry)
+            total, length = stopping_values(experiment, evaluated, carry)
             totals.append(total)
             values.append(evaluated.values)
             weights.append(evaluated.weights)

@@ -17,7 +17,7 @@ STRETCHES = 10
 
 
 @dataclass
-class Spending:
+class TimeSpent:
     """When the first event began, how long all of them and the last took, in seconds, and the step of the last."""
 
     began: float | None = None
@@ -50,7 +50,7 @@ class Budgeted(Metric):
 
     metric: Metric = field(kw_only=True)
     longest: int = field(kw_only=True)
-    clock: Spending = field(default_factory=Spending, compare=False)
+    clock: TimeSpent = field(default_factory=TimeSpent, compare=False)
 
     def __call__(self, observation: Observation) -> dict[str, Tensor]:
         step, share = int(observation.step), self.metric.budget

@@ -85,7 +85,9 @@ class Experiment:
                 f"{type(self.aggregator).__name__} is not the gradient of one function, so there is no line to search: "
                 "use an optimizer without a line search (adam), or an aggregator of fixed weights (sum, weighted)."
             )
-        if self.optimizer.fits and not (isinstance(self.objective, LeastSquares) and isinstance(self.aggregator, Sum)):
+        if self.optimizer.needs_squares and not (
+            isinstance(self.objective, LeastSquares) and isinstance(self.aggregator, Sum)
+        ):
             raise ConfigurationError(
                 f"{type(self.optimizer).__name__} needs a sum of squares, but {type(self.objective).__name__} with the "
                 f"aggregator {type(self.aggregator).__name__} is none: choose an objective with residuals (curve_fit), "

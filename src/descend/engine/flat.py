@@ -71,7 +71,7 @@ def takes_vector(optimizer: Optimizer, params: Params) -> bool:
 def begin_state(optimizer: Optimizer, params: Params, seed: int) -> State:
     """Return an optimizer's state before the first step; where it takes a vector, that holds the vector, too."""
     if isinstance(optimizer, Groups):
-        return optimizer.begun(params, seed, begin_state)
+        return optimizer.begin_each(params, seed, begin_state)
     if not takes_vector(optimizer, params):
         return optimizer.begin(params, seed)
     vector = VectorLayout.of(params).joined(params)
@@ -94,7 +94,7 @@ def make_update(
 
 def point_reported(optimizer: Optimizer, params: Params, state: State) -> Params:
     """Return the point that a run is judged by, from a state that `begin_state` or `make_update` gave."""
-    if not optimizer.elsewhere:
+    if not optimizer.has_other_points:
         return params
     if isinstance(optimizer, Groups):
         return optimizer.found(params, state, point_reported)

@@ -23,10 +23,10 @@ from descend.engine.step import (
     Standing,
     advance,
     evaluate,
-    judged,
     lift,
     observe,
     start,
+    stopping_values,
     uncounted,
 )
 from descend.errors import Untraceable
@@ -253,7 +253,7 @@ class Program:
             experiment = with_leaves(self.experiment, numbers)
             jacobian = any(experiment.metrics[name].uses_jacobian for name in due)
             after, evaluated = advance(experiment, carry, batch, uncounted, jacobian)
-            total, length = judged(experiment, evaluated, after)
+            total, length = stopping_values(experiment, evaluated, after)
             observed = measure(experiment, due, observe(experiment, carry, evaluated, after, batch)) if due else {}
             found = StepValues(total, evaluated.values, evaluated.weights, length, self._wanted(observed))
             return arranged(after, carry), found

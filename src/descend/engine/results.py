@@ -115,5 +115,5 @@ def content(loop: Loop, state: dict[str, Any], standing: Standing, run: int = 0)
 def trained_of(loop: Loop, standing: Standing, run: int = 0) -> dict[str, Params]:
     """Return what one run of a loop leaves by name: of its last parameters, and of each point beside them."""
     own: Standing = pytree.tree_map(lambda x: x[run], standing)
-    points = {"last": own.params, **own.beside}
+    points = {"last": own.params, **own.also_tested}
     return {name: loop.experiment.objective.trained(params, own.state) for name, params in points.items()}

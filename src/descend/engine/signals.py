@@ -11,7 +11,7 @@ from descend.errors import StoppedAtOnce
 
 
 @dataclass
-class Asked:
+class StopRequest:
     """The signal that asks a run or a sweep to stop.
 
     Attributes:
@@ -26,12 +26,12 @@ class Asked:
 
 
 @contextmanager
-def noted() -> Iterator[Asked]:
+def stop_requests() -> Iterator[StopRequest]:
     """Note SIGINT and SIGTERM while the body runs; a SIGINT after another signal stops at once, with 130.
 
     A handler of the user's own stays in its place, and so does what a shell's background job ignores.
     """
-    asked = Asked()
+    asked = StopRequest()
 
     def note(number: int, frame: Any) -> None:
         if asked.number and number == signal.SIGINT:

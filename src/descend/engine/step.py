@@ -193,14 +193,14 @@ def advance(
     ), evaluated
 
 
-def judged(experiment: Experiment, evaluated: LossesAndGradient, after: Carry) -> tuple[Tensor, Tensor | None]:
+def stopping_values(experiment: Experiment, evaluated: LossesAndGradient, after: Carry) -> tuple[Tensor, Tensor | None]:
     """Return the total and ‖gradient‖₂ by which a run is judged at a step, [] each; None where no rule asks for that.
 
     They are those at the parameters, save of a method that tries points: it knows those of the best.
     """
     asked = experiment.stop.gradient_norm is not None
-    if experiment.optimizer.tries:
-        value, length = experiment.optimizer.judged(after.optimizer)
+    if experiment.optimizer.tries_points:
+        value, length = experiment.optimizer.reported_values(after.optimizer)
         return value, length if asked else None
     return evaluated.total, norm(evaluated.gradients) if asked else None
 
@@ -211,33 +211,33 @@ class Standing(NamedTuple):
     Attributes:
         params: the parameters that are reported.
         state: the objective's.
-        beside: other points by name, an average of the parameters, say.
+        also_tested: other points by name, an average of the parameters, say.
     """
 
     params: Params
     state: State
-    beside: dict[str, Params]
+    also_tested: dict[str, Params]
 
     @classmethod
     def of(cls, experiment: Experiment, carry: Carry) -> "Standing":
         """Return where a carry stands; of a method that tries points, after it has seen the one on trial."""
         optimizer = experiment.optimizer
-        if optimizer.tries:
+        if optimizer.tries_points:
             carry = advance(experiment, carry, None, uncounted)[0]._replace(objective=carry.objective)
         params = point_reported(optimizer, carry.params, carry.optimizer)
-        return cls(params, carry.objective, optimizer.beside(carry.params, carry.optimizer))
+        return cls(params, carry.objective, optimizer.also_tested(carry.params, carry.optimizer))
 
     def tested(self, objective: Objective) -> dict[str, Tensor]:
-        """Return the objective's test metrics; of a point beside they have its name: `ema_accuracy`."""
+        """Return the objective's test metrics; those of another point have its name: `ema_accuracy`."""
         own = objective.with_state(self.state)
         found = own.evaluate(self.params)
-        for name, params in self.beside.items():
-            found |= {named_beside(metric, name): x for metric, x in own.evaluate(params).items()}
+        for name, params in self.also_tested.items():
+            found |= {metric_at(metric, name): x for metric, x in own.evaluate(params).items()}
         return found
 
 
-def named_beside(metric: str, name: str) -> str:
-    """Return the name of a test metric at a point beside: of `test_error` it is `test_ema_error`."""
+def metric_at(metric: str, name: str) -> str:
+    """Return the name of a test metric at another point: of `test_error` it is `test_ema_error`."""
     kind = next((kind for kind in ("test_", "validation_") if metric.startswith(kind)), "")
     return f"{kind}{name}_{metric.removeprefix(kind)}"
 

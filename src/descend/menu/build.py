@@ -18,7 +18,7 @@ from descend.errors import ConfigurationError, never_exits
 from descend.menu.compose import about
 from descend.menu.fields import check_fields, fields, named_parts, part_classes, short, unknown
 from descend.menu.schema import Checkpoint, Evaluating, Menu
-from descend.menu.values import resolved, wanted
+from descend.menu.values import as_annotated, resolved
 from descend.metrics.metric import Metric
 from descend.objectives.objective import Objective
 from descend.optimizers.clipping import Clipping
@@ -223,7 +223,7 @@ def checked_fields(path: str, target: Any, given: dict[str, Any]) -> dict[str, A
     """
     hints = fields(target) or {}
     given = {name: with_class(f"{path}.{name}", value, hints.get(name, Any)) for name, value in given.items()}
-    converted = {name: wanted(value, hints.get(name, Any)) for name, value in given.items()}
+    converted = {name: as_annotated(value, hints.get(name, Any)) for name, value in given.items()}
     check_fields(path, target, converted)
     for name, value in converted.items():
         hint = hints.get(name, Any)

@@ -42,7 +42,7 @@ def marked(raw: Any, found: Any) -> Any:
     return Environment(found) if isinstance(found, str) and "${oc.env:" in str(raw) else found
 
 
-def wanted(value: Any, hint: Any) -> Any:
+def as_annotated(value: Any, hint: Any) -> Any:
     """Return a value as a field annotated `hint` wants it, where it is that value in another type.
 
     A text of the environment is read as it would be on the command line; a whole number that torch cannot take becomes
@@ -50,7 +50,7 @@ def wanted(value: Any, hint: Any) -> Any:
     """
     if isinstance(value, Environment):
         read = typed(value)
-        return wanted(read, hint) if fits(read, hint) else str(value)
+        return as_annotated(read, hint) if fits(read, hint) else str(value)
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) > EXACT and takes_float(hint):
         try:
             return float(value)
@@ -65,8 +65,8 @@ def elements(values: Sequence[Any], hint: Any) -> list[Any]:
     """Return the elements of a list as an annotation of a sequence wants them."""
     arguments = typing.get_args(hint)
     if len(arguments) == len(values) and Ellipsis not in arguments:
-        return [wanted(*pair) for pair in zip(values, arguments, strict=True)]
-    return [wanted(value, arguments[0]) for value in values] if arguments else list(values)
+        return [as_annotated(*pair) for pair in zip(values, arguments, strict=True)]
+    return [as_annotated(value, arguments[0]) for value in values] if arguments else list(values)
 
 
 def typed(text: str) -> Any:

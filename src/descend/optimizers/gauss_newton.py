@@ -29,7 +29,7 @@ class DampedGaussNewton(Searching):
     matrix = JACOBIAN
 
     @property
-    def fits(self) -> bool:
+    def needs_squares(self) -> bool:
         return True
 
     @property

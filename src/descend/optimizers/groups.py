@@ -197,9 +197,9 @@ class Groups(Optimizer):
         return self.begin(params, 0)
 
     def begin(self, params: Params, seed: int) -> State:
-        return self.begun(params, seed, lambda member, own, seed: member.begin(own, seed))
+        return self.begin_each(params, seed, lambda member, own, seed: member.begin(own, seed))
 
-    def begun(self, params: Params, seed: int, begin: Callable[[Optimizer, Params, int], State]) -> State:
+    def begin_each(self, params: Params, seed: int, begin: Callable[[Optimizer, Params, int], State]) -> State:
         """Return the states of the groups, each from what begins a method on its parameters with a seed of its own."""
         division = self.division(params)
         seeds = {name: mixed(seed, i) if i else seed for i, name in enumerate(division)}
@@ -223,8 +223,8 @@ class Groups(Optimizer):
         return of_names(new, params), after
 
     @property
-    def elsewhere(self) -> bool:
-        return any(group.optimizer.elsewhere for group in self.groups.values())
+    def has_other_points(self) -> bool:
+        return any(group.optimizer.has_other_points for group in self.groups.values())
 
     def reported(self, params: Params, state: State) -> Params:
         return self.found(params, state, lambda member, own, state: member.reported(own, state))

@@ -37,7 +37,7 @@ class LevenbergMarquardt(Regional):
     lr: float = 0.1
 
     @property
-    def fits(self) -> bool:
+    def needs_squares(self) -> bool:
         return True
 
     @property

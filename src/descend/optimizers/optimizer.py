@@ -52,7 +52,7 @@ class Optimizer(ABC):
         return 0
 
     @property
-    def fits(self) -> bool:
+    def needs_squares(self) -> bool:
         """Whether it asks `loss.residuals`, which an objective of `LeastSquares` has: params -> r [m] with f = ‖r‖²."""
         return False
 
@@ -100,25 +100,25 @@ class Optimizer(ABC):
         """Return the point that a run is judged by, where that is another than the one whose gradient a step takes."""
         return params
 
-    def beside(self, params: Params, state: State) -> dict[str, Params]:
-        """Return other points by name that are evaluated beside the parameters, an average of them, say."""
+    def also_tested(self, params: Params, state: State) -> dict[str, Params]:
+        """Return other points by name that are tested as well as the parameters, an average of them, say."""
         return {}
 
     @property
-    def elsewhere(self) -> bool:
-        """Whether `reported` or `beside` have other points than the parameters."""
+    def has_other_points(self) -> bool:
+        """Whether `reported` or `also_tested` have other points than the parameters."""
         return False
 
     @property
-    def tries(self) -> bool:
+    def tries_points(self) -> bool:
         """Whether the parameters are a trial point, which a step sees and then takes or leaves.
 
-        Such a run stands at `reported` after the step that sees the parameters, and is judged by `judged`.
+        Such a run stands at `reported` after the step that sees the parameters, and is judged by `reported_values`.
         """
         return False
 
-    def judged(self, state: State) -> tuple[Tensor, Tensor]:
-        """Return the value and ‖gradient‖ at the point reported, [] each, of a method that `tries`."""
+    def reported_values(self, state: State) -> tuple[Tensor, Tensor]:
+        """Return the value and ‖gradient‖ at the point reported, [] each, of a method that `tries_points`."""
         raise NotImplementedError
 
     @abstractmethod

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from descend.checks import check_number
-from descend.graph.seldom import seldom
+from descend.graph.renewal import renewed_where
 from descend.optimizers.arithmetic import add_scaled, moving_average, state_number
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.shampoo import preconditioned, squares_of
@@ -92,7 +92,9 @@ class PSGDKron(Optimizer):
             first[name] = moving_average(state["first"][name], gradients[name], self.momentum)
             momentum = torch.atleast_1d(first[name] * cast(ratio(1, 1 - power), x))
             own, noise = state["factors"][name], torch.randn_like(momentum)
-            own = factors[name] = seldom(partial(renewed, len(own)), due, own, momentum, noise, cast(self.renewal, x))
+            own = factors[name] = renewed_where(
+                partial(renewed, len(own)), due, own, momentum, noise, cast(self.renewal, x)
+            )
             update = preconditioned(preconditioned(momentum, each_transposed(own)), own).view(x.shape)
             shorter = (LONGEST / (update.square().mean().sqrt() + 1e-6)).clamp(max=1)
             kept = add_scaled(x, x, -self.lr * self.weight_decay) if x.dim() > 1 else x

@@ -51,7 +51,7 @@ def generator_states(devices: Sequence[torch.device] = ()) -> State:
     }
 
 
-def give(state: State, devices: Sequence[torch.device] = ()) -> None:
+def restore_generators(state: State, devices: Sequence[torch.device] = ()) -> None:
     """Put the generators where `generator_states` found them."""
     torch.set_rng_state(state["torch"])
     for device, stood in zip(devices, state["devices"], strict=True):

@@ -30,7 +30,7 @@ class ScheduleFree(Optimizer):
         check_number(self, "weight_decay", at_least=0)
 
     @property
-    def elsewhere(self) -> bool:
+    def has_other_points(self) -> bool:
         return True
 
     def init(self, params: Params) -> State:

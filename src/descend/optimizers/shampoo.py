@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from descend.checks import check_number
-from descend.graph.seldom import seldom
+from descend.graph.renewal import renewed_where
 from descend.optimizers.arithmetic import add_scaled
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.soap import gram_of
@@ -71,7 +71,7 @@ class Shampoo(Optimizer):
                 for axis, s in zip(preconditioned_axes(x), old, strict=True)
             )
             exponent = -1 / (2 * len(own))
-            roots[name] = seldom(partial(powers, exponent), due, state["roots"][name], cast(self.eps, x), *own)
+            roots[name] = renewed_where(partial(powers, exponent), due, state["roots"][name], cast(self.eps, x), *own)
             new[name] = add_scaled(x, preconditioned(g, roots[name]).view(x.shape), -self.lr)
         return new, {"statistics": statistics, "roots": roots, "step": state["step"] + 1}
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from descend.checks import check_number, check_pair
-from descend.graph.seldom import seldom
+from descend.graph.renewal import renewed_where
 from descend.optimizers.arithmetic import add_scaled, moving_average, moving_square, root_plus, state_number
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.weight_decay import decayed
@@ -87,8 +87,10 @@ class SOAP(Optimizer):
             new[name], first[name] = torch.where(begins, x, moved), m
             known = zip(state["grams"][name], axes, strict=True)
             grams[name] = tuple(moving_average(gram, gram_of(g, axis), beta2) for gram, axis in known)
-            own = seldom(eigenbases, begins, own, *grams[name]) if axes else ()
-            *own, second[name] = seldom(partial(power_iteration, axes), due, (*own, v), *grams[name]) if axes else (v,)
+            own = renewed_where(eigenbases, begins, own, *grams[name]) if axes else ()
+            *own, second[name] = (
+                renewed_where(partial(power_iteration, axes), due, (*own, v), *grams[name]) if axes else (v,)
+            )
             bases[name] = tuple(own)
         powers = {"power1": power1, "power2": power2, "step": state["step"] + 1}
         return new, {"first": first, "second": second, "grams": grams, "bases": bases, **powers}

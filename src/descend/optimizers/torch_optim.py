@@ -96,7 +96,7 @@ class TorchOptim(Optimizer):
     def begin(self, params: Params, seed: int) -> State:
         points = changeable(params)
         try:
-            with self.lent(params):
+            with self.own_generators(params):
                 if self.draws:
                     randomness.seed(seed)
                 state = self.saved(self.build(points), points)
@@ -109,7 +109,7 @@ class TorchOptim(Optimizer):
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
         points = changeable(params)
-        with self.lent(params):
+        with self.own_generators(params):
             optimizer = self.restored(points, state)
             optimizer.param_groups[0]["lr"] = learning_rate(self.rate, state["lr"])
             make_step(optimizer, points, gradients, loss, self.needs)
@@ -121,7 +121,7 @@ class TorchOptim(Optimizer):
         if not hasattr(resolve(self.name), "eval") or not any(state["entries"].values()):
             return params
         points = changeable(params)
-        with self.lent(params), torch.no_grad():
+        with self.own_generators(params), torch.no_grad():
             self.restored(points, state).eval()
         return {name: leaf.detach() for name, leaf in points.items()}
 
@@ -140,7 +140,7 @@ class TorchOptim(Optimizer):
         optimizer = self.build(points)
         torch_state.restore(optimizer, points, state)
         if self.draws:
-            randomness.give(state["random"], gpus(points))
+            randomness.restore_generators(state["random"], gpus(points))
         return optimizer
 
     def saved(self, optimizer: Any, points: Params) -> State:
@@ -150,7 +150,7 @@ class TorchOptim(Optimizer):
         carried = torch_state.saved_state(optimizer, points, accepted)
         return carried | {"lr": {"given": self.rate, "made": made}, "random": drawn}
 
-    def lent(self, params: Params) -> AbstractContextManager[None]:
+    def own_generators(self, params: Params) -> AbstractContextManager[None]:
         """Keep the global generators, which a step may seed and draw from."""
         return randomness.generators_kept(gpus(params)) if self.draws else nullcontext()
 

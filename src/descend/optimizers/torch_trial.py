@@ -81,7 +81,7 @@ class Trial:
     def _alone(self, needs: Needs) -> tuple[list[Params], State]:
         """Return the points after each step in a plain loop, and the state at the end."""
         points, path = changeable(trial_params()), []
-        with self._optimizer.lent(points):
+        with self._optimizer.own_generators(points):
             if self._optimizer.draws:
                 randomness.seed(0)
             optimizer = self._optimizer.build(points)

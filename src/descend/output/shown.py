@@ -19,8 +19,8 @@ from descend.output.report.comparison import Comparison
 from descend.output.report.curves import bands_of, recorded_as
 from descend.output.report.measure import default_measure
 from descend.output.report.printed import columns
+from descend.output.report.runs import Runs
 from descend.output.report.sources import swept_in
-from descend.output.report.together import Runs
 from descend.output.table import rows
 from descend.records import SCHEMA
 

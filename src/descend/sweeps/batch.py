@@ -57,7 +57,7 @@ class Checkpoints:
         """Return the file of a chunk of jobs."""
         return self.folder / f"{chunk.jobs[0].index:07}" / NAME
 
-    def begun(self, group: Group) -> list[list[int]]:
+    def chunks_begun(self, group: Group) -> list[list[int]]:
         """Return the places of the jobs of each chunk that was begun, of those that are all in the group."""
         place = {job.index: i for i, job in enumerate(group.jobs)}
         found = []
@@ -133,7 +133,7 @@ def run_group(
     fitting = memory // prepared.bytes
     if not fitting:
         raise MemoryError(f"one run takes up to {prepared.bytes:,} bytes, more than the {memory:,} allowed")
-    begun = [] if checkpoints is None else checkpoints.begun(group)
+    begun = [] if checkpoints is None else checkpoints.chunks_begun(group)
     taken = {place for places in begun for place in places}
     left = [place for place in range(len(group.jobs)) if place not in taken]
     waiting = [*begun, *(left[at : at + fitting] for at in range(0, len(left), fitting))]
@@ -256,7 +256,7 @@ def run_chunk(
     Raises:
         KeyboardInterrupt: the sweep was asked to stop; the chunk left a checkpoint.
     """
-    loop, curves = begun(prepared, group, stride, progress), Curves()
+    loop, curves = begin_loop(prepared, group, stride, progress), Curves()
     if checkpoints is not None:
         keep(loop, curves, group, checkpoints)
     for rows in past_rungs(loop, group, () if checkpoints is None else checkpoints.rungs):
@@ -296,7 +296,7 @@ def past_rungs(loop: Loop, group: Group, rungs: Sequence[Rung]) -> Iterator[Rows
     yield from loop
 
 
-def begun(prepared: Prepared, group: Group, stride: int, progress: Progress) -> Loop:
+def begin_loop(prepared: Prepared, group: Group, stride: int, progress: Progress) -> Loop:
     """Return the loop of a group's jobs, at its start."""
     beginning = begin(group.template, group.seeds, group.objectives, prepared.own_batches)
     recording, runs = prepared.recording, len(group.jobs)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from descend.engine.signals import noted
+from descend.engine.signals import stop_requests
 from descend.errors import ConfigurationError, Untraceable
 from descend.sweeps.batch import Checkpoints, all_failed, device_of, run_group, run_serially
 from descend.sweeps.ends import Ends
@@ -32,7 +32,7 @@ def conduct(
     settings: Settings,
     folder: Path,
     carry: CarryOut | None = None,
-    begun: Callable[[], None] = lambda: None,
+    at_start: Callable[[], None] = lambda: None,
 ) -> int:
     """Carry out a plan, keep its results in `folder` and report; return the exit code.
 
@@ -40,10 +40,10 @@ def conduct(
 
     Args:
         carry: runs what the store lacks; None does so in this process.
-        begun: called once the folder is this sweep's alone.
+        at_start: called once the folder is this sweep's alone.
     """
     with Store(folder, plan.jobs, named(plan.jobs, settings)) as store, PictureProcess() as drawer:
-        begun()
+        at_start()
         stopped = (carry or carry_out)(plan, settings, store)
         table = store.table()
         report(plan, settings, store, table, drawer)
@@ -85,7 +85,7 @@ def carry_out(plan: Plan, settings: Settings, store: Store | ChunkFiles) -> int:
     halving = settings.halving
     steps = sum(group.template.steps * len(group.jobs) for group in plan.groups)
     bar = SweepBar(steps if halving is None else round(steps * halving.share(plan.jobs)))
-    with noted() as asked:
+    with stop_requests() as asked:
         ends = Ends(store.folder, settings.kept(len(plan.jobs)), store.values())
         checkpoints = Checkpoints(store.folder / CHECKPOINTS, settings.every, asked, ends)
         try:

@@ -172,7 +172,7 @@ def checked_objective(
     """Return a job's objective, after its classes have looked at its numbers; each different part is made once."""
     parts = {}
     for part in {str(leaf[0]) for leaf in numbers} | ({"objective"} if start else set()):
-        own = below(numbers, part)
+        own = numbers_in(numbers, part)
         begin = start if part == "objective" else {}
         key = (part, tuple(own.values()), str(begin))
         if key not in known:
@@ -188,21 +188,21 @@ def remade(owner: Any, numbers: Mapping[Leaf, float]) -> Any:
     """Return a new dataclass with some numbers inside it replaced, its checks run."""
     changes: dict[str, Any] = {}
     for name in {str(leaf[0]) for leaf in numbers}:
-        inner = below(numbers, name)
+        inner = numbers_in(numbers, name)
         value = getattr(owner, name)
         if () in inner:
             changes[name] = inner[()]
         elif dataclasses.is_dataclass(value):
             changes[name] = remade(value, inner)
         elif isinstance(value, Mapping):
-            parts = {key: below(inner, key) for key in value}
+            parts = {key: numbers_in(inner, key) for key in value}
             changes[name] = {key: remade(part, parts[key]) if parts[key] else part for key, part in value.items()}
         else:
             changes[name] = type(value)(inner.get((i,), item) for i, item in enumerate(value))
     return dataclasses.replace(owner, **changes)
 
 
-def below(numbers: Mapping[Leaf, float], name: str) -> dict[Leaf, float]:
+def numbers_in(numbers: Mapping[Leaf, float], name: str) -> dict[Leaf, float]:
     """Return the numbers that stand in a part, by their places there."""
     return {leaf[1:]: value for leaf, value in numbers.items() if leaf[0] == name}
 

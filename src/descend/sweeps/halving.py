@@ -106,7 +106,7 @@ class Halving:
         """Return what tells a sweep from one of the same runs that stops others of them."""
         return [f"sweep.{name}={value}" for name, value in {**vars(self), "rank": rank}.items()]
 
-    def dealt(self, jobs: Sequence[Job]) -> list[Bracket]:
+    def by_objective(self, jobs: Sequence[Job]) -> list[Bracket]:
         """Return the brackets of each objective: losses of different ones cannot be compared."""
         tasks: dict[str, dict[tuple[str, ...], list[int]]] = {}
         for job in jobs:
@@ -127,7 +127,7 @@ class Halving:
     def share(self, jobs: Sequence[Job]) -> float:
         """Return which share of the steps of all runs is made where none ends by itself, rounding left out."""
         made = 0.0
-        for bracket in self.dealt(jobs):
+        for bracket in self.by_objective(jobs):
             left = self.rungs - bracket.first
             made += sum(map(len, bracket.settings)) * (1 + left * (1 - 1 / self.eta)) / self.eta**left
         return made / len(jobs)
@@ -141,7 +141,7 @@ class Halving:
             rank: the measure; None: a validation metric where there is one, else the training loss.
         """
         passed: tuple[Rung, ...] = ()
-        brackets = self.dealt(jobs)
+        brackets = self.by_objective(jobs)
         for number in range(self.rungs):
             rung = Rung(self.eta ** (self.rungs - number))
             for chunk in advance(store.results().keys() | store.rung(number).keys(), (*passed, rung)):

@@ -25,7 +25,7 @@ from descend.menu.started import started
 from descend.menu.values import resolved
 from descend.sweeps.conduct import conduct
 from descend.sweeps.halving import Halving
-from descend.sweeps.parts import Elsewhere
+from descend.sweeps.parts import OtherLauncher
 from descend.sweeps.plan import plan
 from descend.sweeps.report import show_plan
 from descend.sweeps.settings import Settings
@@ -62,12 +62,12 @@ def multirun(config: DictConfig, context: HydraContext, overrides: Sequence[str]
         show_plan(planned, chosen)
         return 0
     folder = folder_of(config, chosen)
-    carry = Elsewhere(config, context, own) if elsewhere(config) else None
+    carry = OtherLauncher(config, context, own) if by_other_launcher(config) else None
     with writing(folder, fresh=not chosen.resume):
         return conduct(planned, chosen, folder, carry, partial(OmegaConf.save, config, folder / "multirun.yaml"))
 
 
-def elsewhere(config: DictConfig) -> bool:
+def by_other_launcher(config: DictConfig) -> bool:
     """Tell whether a launcher other than `batched` carries out the sweep."""
     return config.hydra.launcher._target_ != STACKED
 
@@ -150,12 +150,12 @@ def check_settings(settings: Settings, overrides: Sequence[str], config: DictCon
             f"{asked[0]} says how points are taken from intervals, but none is swept; write one, as "
             "optimizer.lr='interval(0.1,1)', or remove it."
         )
-    if settings.parts is not None and not elsewhere(config):
+    if settings.parts is not None and not by_other_launcher(config):
         raise ConfigurationError(
             f"sweep.parts is {settings.parts}, but the launcher runs the sweep in this process; choose another, as "
             "hydra/launcher=joblib, or remove it."
         )
-    if (settings.halving or settings.study) and elsewhere(config):
+    if (settings.halving or settings.study) and by_other_launcher(config):
         raise ConfigurationError(
             "This sweep ranks all its runs together, but a launcher's jobs each see a part of them; leave "
             "hydra/launcher away."

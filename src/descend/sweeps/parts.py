@@ -26,7 +26,7 @@ from descend.sweeps.store import PARTS, ChunkFiles, Store
 
 
 @dataclass(frozen=True)
-class Elsewhere:
+class OtherLauncher:
     """Carries out a plan by the launcher that a configuration names.
 
     Args:

@@ -17,8 +17,8 @@ from descend.output.report.curves import bands_of
 from descend.output.report.html import NAME, write_report
 from descend.output.report.origin import origin_of
 from descend.output.report.printed import printable, terminal
+from descend.output.report.runs import Runs
 from descend.output.report.sources import column_of
-from descend.output.report.together import Runs
 from descend.sweeps.batch import bytes_of_one, device_of
 from descend.sweeps.job import Group
 from descend.sweeps.pages import MOST_RUNS, clear_pages, write_overview, write_pages

@@ -104,7 +104,7 @@ def jobs(overrides: Sequence[str], sampling: Sampling, config_loader: Any = None
     if most is not None and runs > most:
         counted = "" if any(len(texts) > most for texts in choices) else f"{runs:,} runs, "
         raise ConfigurationError(f"The sweep has {counted}more than {most:,}; add sweep.yes=true if that is meant.")
-    sampled = [list(zip(intervals, row, strict=True)) for row in between(intervals, sampling)]
+    sampled = [list(zip(intervals, row, strict=True)) for row in sampled_rows(intervals, sampling)]
     order = list(parsed)
     made = []
     for index, (fixed, drawn) in enumerate(itertools.product(itertools.product(*choices), sampled)):
@@ -201,7 +201,7 @@ def points_between(intervals: dict[str, Override], sampling: Sampling) -> int:
     return sampling.points
 
 
-def between(intervals: dict[str, Override], sampling: Sampling) -> list[list[str]]:
+def sampled_rows(intervals: dict[str, Override], sampling: Sampling) -> list[list[str]]:
     """Return a row of values for each sampled point: exact in text, so that a run alone gets the same number."""
     if not intervals:
         return [[]]

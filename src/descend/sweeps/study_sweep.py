@@ -53,14 +53,14 @@ class StudySweep:
         """Return the store of this sweep; raises as `Store` does."""
         return Store(folder, [], [[*self.overrides, *self.study.named(self.settings.rank)]])
 
-    def conducted(self, folder: Path, begun: Callable[[], None]) -> int:
+    def conducted(self, folder: Path, at_start: Callable[[], None]) -> int:
         """Carry the sweep out in a folder and report; return the exit code, as `conduct` does.
 
         Args:
-            begun: called once the folder is this sweep's alone.
+            at_start: called once the folder is this sweep's alone.
         """
         with self.store(folder) as store, PictureProcess() as drawer:
-            begun()
+            at_start()
             stopped = self.carried_out(store)
             every = self.axes.jobs([texts for _, texts in store.asked()])
             plan = planned(every, self.settings, self.source)

@@ -64,7 +64,7 @@ TAKEN = {
 }
 # By name: what it does not take, and why. One that is taken some day is to be moved up.
 LARGE, DRAWS = "a tensor of more than 16 entries", "batches"
-SELDOM, DRAWN, EIGENVECTORS, SOFTMAX = "seldom", "draw", "_linalg_eigh", "_softmax"
+RENEWAL, DRAWN, EIGENVECTORS, SOFTMAX = "renewal", "draw", "_linalg_eigh", "_softmax"
 CALLED = "is not made of tensor operations alone"
 NOT_TAKEN = {
     "objective": {
@@ -82,7 +82,7 @@ NOT_TAKEN = {
         **dict.fromkeys(["cubic", "dogleg", "newton", "trust_region"], EIGENVECTORS),
         **dict.fromkeys(["gauss_newton", "levenberg_marquardt"], "_linalg_svd"),
         **dict.fromkeys(["muon", "normuon"], DRAWS),
-        "shampoo": SELDOM,
+        "shampoo": RENEWAL,
         **dict.fromkeys(["adahessian", "psgd_kron", "sophia_h"], DRAWN),
         **dict.fromkeys(["adam_then_lbfgs", "newton_cg", "torch"], CALLED),
     },

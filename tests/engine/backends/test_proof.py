@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from descend.engine.backends.proof import TRUSTED, home, parts_within
+from descend.engine.backends.proof import TRUSTED, module_of, parts_within
 from descend.engine.experiment import Experiment
 from descend.engine.run import Run, drive
 from descend.objectives.expression import Expression
@@ -41,5 +41,5 @@ def test_an_op_of_ones_own_through_numpy_is_called_not_recorded(op: Callable[[Te
 def test_what_is_kept_deep_inside_is_found() -> None:
     assert any(x is straight for x in parts_within(MLP(activation=straight)))
     assert any(x is straight for x in parts_within(Wrapped(inner=Wrapped())))
-    assert home(straight) == home(Wrapped()) == __name__
-    assert home(torch.relu) in TRUSTED
+    assert module_of(straight) == module_of(Wrapped()) == __name__
+    assert module_of(torch.relu) in TRUSTED

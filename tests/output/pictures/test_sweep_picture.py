@@ -13,7 +13,7 @@ from descend.output.pictures.heat import medians
 from descend.output.pictures.sweep import sweep_picture
 from descend.output.report.compared import comparisons
 from descend.output.report.curves import bands_of
-from descend.output.report.together import Runs
+from descend.output.report.runs import Runs
 
 
 def grid(rates: int, momenta: int) -> pl.DataFrame:

@@ -6,7 +6,7 @@ import pytest
 
 from descend.output.report.across import TARGETS, across_section
 from descend.output.report.compared import comparisons
-from descend.output.report.together import Runs
+from descend.output.report.runs import Runs
 
 
 def runs(objectives: tuple[str, ...] = ("bowl", "valley")) -> Runs:

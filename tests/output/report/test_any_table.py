@@ -13,7 +13,7 @@ from descend.output.report.curves import bands_of
 from descend.output.report.html import report_page
 from descend.output.report.origin import Provenance
 from descend.output.report.printed import as_csv, as_latex, printable
-from descend.output.report.together import Runs
+from descend.output.report.runs import Runs
 
 NUMBERS = st.floats(-1e300, 1e300) | st.sampled_from([None, float("nan"), float("inf"), float("-inf")])
 RUN = st.fixed_dictionaries(

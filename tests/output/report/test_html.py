@@ -12,7 +12,7 @@ from descend.output.report.compared import comparisons
 from descend.output.report.curves import bands_of
 from descend.output.report.html import report_page, write_report
 from descend.output.report.origin import Provenance, origin_of
-from descend.output.report.together import Runs
+from descend.output.report.runs import Runs
 
 ORIGIN = Provenance("day", "descend -m 'optimizer=a,b'", {"torch": "2.13.0", "commit": None, "device_name": "x86_64"})
 

@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 from descend.menu.compose import compose
 from descend.output.report.compared import comparisons
 from descend.output.report.curves import bands_of
+from descend.output.report.runs import Runs
 from descend.output.report.sources import column_of
-from descend.output.report.together import Runs
 from descend.sweeps.conduct import carry_out
 from descend.sweeps.job import Job
 from descend.sweeps.pages import MOST_RUNS, write_overview, write_pages

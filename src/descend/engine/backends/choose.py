@@ -74,7 +74,7 @@ def record_experiment(
         ConfigurationError: compiling was asked for, but the experiment cannot be recorded; or a method that tries
             points would compare the losses of different batches.
     """
-    if experiment.optimizer.tries and batch is not None:
+    if experiment.optimizer.tries_points and batch is not None:
         raise ConfigurationError(
             f"{type(experiment.optimizer).__name__} compares the loss at one step with that at the step before, but "
             f"{type(experiment.objective).__name__} draws another batch at each step, which changes it: set "

@@ -239,7 +239,7 @@ class GraphBackend(Backend):
 
     def standing(self, columns: list[Any], runs: Sequence[int]) -> Standing:
         carry = self.program.first.tree(columns)
-        if not self.program.experiment.optimizer.elsewhere:
+        if not self.program.experiment.optimizer.has_other_points:
             return Standing(carry.params, carry.objective, {})
         found = []
         for place, run in enumerate(runs):

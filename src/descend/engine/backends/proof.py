@@ -50,7 +50,7 @@ def check_faithful(program: Program, origin: Origin, batch: Batch) -> None:
 def own_alone(experiment: Experiment) -> bool:
     """Tell whether all of an experiment is descend's own, whose contracts are tested."""
     parts = [experiment.objective, experiment.optimizer, experiment.aggregator, experiment.schedule, experiment.clip]
-    return all(home(x).split(".")[0] in TRUSTED for part in parts for x in parts_within(part))
+    return all(module_of(x).split(".")[0] in TRUSTED for part in parts for x in parts_within(part))
 
 
 def parts_within(part: Any) -> Iterator[Any]:
@@ -63,7 +63,7 @@ def parts_within(part: Any) -> Iterator[Any]:
         yield from parts_within(x)
 
 
-def home(x: Any) -> str:
+def module_of(x: Any) -> str:
     """Return the module of a function, or of a value's class."""
     return str(getattr(x, "__module__", None) or type(x).__module__)
 

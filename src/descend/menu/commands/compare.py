@@ -13,8 +13,8 @@ from descend.menu.commands.arguments import Parser
 from descend.output.report.compared import comparisons
 from descend.output.report.measure import MODES
 from descend.output.report.printed import as_csv, as_latex, printable, terminal
-from descend.output.report.sources import Left, read_left
-from descend.output.report.together import together
+from descend.output.report.runs import runs_together
+from descend.output.report.sources import RunsInFolder, read_folder
 
 USAGE = """\
 descend compare FOLDER… [rank=NAME] [mode=max|min] [target=NUMBER] [--csv | --latex]
@@ -47,7 +47,7 @@ def compare_command(arguments: Sequence[str]) -> int:
         print(USAGE)
         return 0
     sources, code = readable(given.folders)
-    runs = together(sources)
+    runs = runs_together(sources)
     found = comparisons(runs, given.rank, given.mode, given.target)
     if given.csv or given.latex:
         print(as_csv(found) if given.csv else as_latex(found), end="")
@@ -117,7 +117,7 @@ def finite_number(name: str, text: str) -> float:
     return value
 
 
-def readable(folders: Sequence[Path]) -> tuple[list[Left], int]:
+def readable(folders: Sequence[Path]) -> tuple[list[RunsInFolder], int]:
     """Return the folders that can be read, and the exit code: 2 where others cannot, of which it says why.
 
     Raises:
@@ -126,7 +126,7 @@ def readable(folders: Sequence[Path]) -> tuple[list[Left], int]:
     sources, refused = [], []
     for folder in folders:
         try:
-            sources.append(read_left(folder))
+            sources.append(read_folder(folder))
         except ConfigurationError as error:
             refused.append(error)
     if not sources:

@@ -99,7 +99,7 @@ def optimizer_row(name: str) -> Facts:
         "kernel": optimizer.batchable and not matrices and by_kernel(experiment),
         "group": not optimizer.line_search and not isinstance(optimizer, Groups),
         "memory": round(sum(x.numel() for x in kept) / numel(network), 1),
-        "needs": "matrices" if matrices else "a sum of squares" if optimizer.fits else "",
+        "needs": "matrices" if matrices else "a sum of squares" if optimizer.needs_squares else "",
     }
 
 

@@ -9,7 +9,7 @@ from descend.output.report.compared import comparisons
 from descend.output.report.curves import bands_of
 from descend.output.report.html import NAME, write_report
 from descend.output.report.origin import origin_of
-from descend.output.report.together import together
+from descend.output.report.runs import runs_together
 
 USAGE = """\
 descend report FOLDER… [rank=NAME] [mode=max|min] [out=FILE]
@@ -31,7 +31,7 @@ def report_command(arguments: Sequence[str]) -> int:
         print(USAGE)
         return 0
     sources, code = readable(given.folders)
-    runs = together(sources)
+    runs = runs_together(sources)
     folders = [source.folder for source in sources]
     path = Path(out[-1]) if out else folders[0] / NAME if len(folders) == 1 else Path(NAME)
     found = comparisons(runs, given.rank, given.mode)

@@ -18,7 +18,7 @@ from omegaconf import DictConfig
 from descend.engine.checkpoint import NAME
 from descend.engine.result import Result
 from descend.engine.run import Run, drive
-from descend.engine.signals import noted
+from descend.engine.signals import stop_requests
 from descend.engine.sink import Sink
 from descend.errors import ConfigurationError
 from descend.menu.build import checkpoints, trackers
@@ -52,7 +52,7 @@ def finish_run(run: Run, config: DictConfig, folder: Path, step: int | None = No
     """
     file = ResultFile(folder)
     try:
-        with noted() as asked:
+        with stop_requests() as asked:
             run.loop.stopping = asked
             result = run_into(run, config, folder, step, file)
     except Exception as error:

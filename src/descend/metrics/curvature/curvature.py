@@ -10,7 +10,7 @@ from torch import Tensor
 from descend.checks import check_number
 from descend.derivatives.spectrum import spectrum
 from descend.metrics.curvature.matrices import Hessian, Matrix
-from descend.metrics.curvature.part import CurvaturePart, Seen
+from descend.metrics.curvature.part import CurvaturePart, Event
 from descend.metrics.metric import Metric
 from descend.types import Observation
 
@@ -61,7 +61,7 @@ class Curvature(Metric):
         top = min(self.top, product.size)
         bottom = min(self.bottom, product.size - top)
         found = spectrum(product, generator, top, bottom, self.tolerance)
-        seen = Seen(observation, total, self.matrix, product, found, generator)
+        seen = Event(observation, total, self.matrix, product, found, generator)
         values: dict[str, Tensor] = {}
         for part in self.parts.values():
             values |= {} if part is None else part(seen)

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from descend.checks import check_number
 from descend.derivatives.spectrum import spectrum
-from descend.metrics.curvature.part import CurvaturePart, Seen
+from descend.metrics.curvature.part import CurvaturePart, Event
 from descend.types import Params, Total
 
 
@@ -25,7 +25,7 @@ class Layers(CurvaturePart):
     def __post_init__(self) -> None:
         check_number(self, "tolerance", above=0)
 
-    def __call__(self, seen: Seen) -> dict[str, Tensor]:
+    def __call__(self, seen: Event) -> dict[str, Tensor]:
         params = seen.observation.params
         layers: dict[str, Params] = {}
         for name, x in params.items():

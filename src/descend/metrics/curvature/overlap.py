@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from descend.derivatives.flat import ravel
-from descend.metrics.curvature.part import CurvaturePart, Seen
+from descend.metrics.curvature.part import CurvaturePart, Event
 from descend.vectors import quotient
 
 
@@ -17,7 +17,7 @@ class Overlap(CurvaturePart):
     subspace", 2018); by chance it would be about top / n. 0 where the gradient is.
     """
 
-    def __call__(self, seen: Seen) -> dict[str, Tensor]:
+    def __call__(self, seen: Event) -> dict[str, Tensor]:
         flat = ravel(seen.observation.gradients)
         square = flat @ flat
         inside = (seen.spectrum.top.vectors @ flat).square().sum()

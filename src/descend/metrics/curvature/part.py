@@ -13,7 +13,7 @@ from descend.types import Observation, Total
 
 
 @dataclass(frozen=True)
-class Seen:
+class Event:
     """What the parts share at one event.
 
     Attributes:
@@ -37,5 +37,5 @@ class CurvaturePart(ABC):
     """A frozen dataclass of options, and a function of what is seen."""
 
     @abstractmethod
-    def __call__(self, seen: Seen) -> dict[str, Tensor]:
+    def __call__(self, seen: Event) -> dict[str, Tensor]:
         """Return values by name, as a metric does; every name begins with `curvature/`."""

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from descend.checks import check_number
 from descend.derivatives.trace import moments
-from descend.metrics.curvature.part import CurvaturePart, Seen
+from descend.metrics.curvature.part import CurvaturePart, Event
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Size(CurvaturePart):
     def __post_init__(self) -> None:
         check_number(self, "probes", at_least=2)
 
-    def __call__(self, seen: Seen) -> dict[str, Tensor]:
+    def __call__(self, seen: Event) -> dict[str, Tensor]:
         found = moments(seen.product, seen.generator, self.probes, seen.spectrum)
         trace, square = found.trace.value, max(found.squared_norm.value, 0.0)
         norm = square**0.5

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from descend.checks import check_number
 from descend.derivatives.density import Density, density
-from descend.metrics.curvature.part import CurvaturePart, Seen
+from descend.metrics.curvature.part import CurvaturePart, Event
 from descend.metrics.histogram import MOST_BINS
 
 
@@ -33,7 +33,7 @@ class Spread(CurvaturePart):
         check_number(self, "probes", at_least=1)
         check_number(self, "bins", at_least=1, at_most=MOST_BINS)
 
-    def __call__(self, seen: Seen) -> dict[str, Tensor]:
+    def __call__(self, seen: Event) -> dict[str, Tensor]:
         found = density(seen.product, seen.generator, self.steps, self.probes, seen.spectrum)
         return {"curvature/density": histogram_of(found, seen.product.size, self.bins)}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from descend.metrics.curvature.part import CurvaturePart, Seen
+from descend.metrics.curvature.part import CurvaturePart, Event
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Stability(CurvaturePart):
     parameters with learning rates of their own have no such edge.
     """
 
-    def __call__(self, seen: Seen) -> dict[str, Tensor]:
+    def __call__(self, seen: Event) -> dict[str, Tensor]:
         top, lr = seen.spectrum.top.values[0], seen.observation.lr
         if isinstance(lr, dict):
             return {}

@@ -57,7 +57,7 @@ class Regional(Trying):
         return cast(self.lr, point)
 
     def init(self, params: Params) -> State:
-        own = self.nowhere(params)
+        own = self.before_first_point(params)
         zero = torch.zeros_like(own["level"])
         return {
             **own,

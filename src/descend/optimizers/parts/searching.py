@@ -90,7 +90,7 @@ class Searching(Trying):
         return smaller(1, ratio(self.lr, torch.linalg.vector_norm(direction))).to(direction.dtype)
 
     def init(self, params: Params) -> State:
-        own = self.nowhere(params)
+        own = self.before_first_point(params)
         point, zero = own["standing"], torch.zeros_like(own["level"])
         return {
             **own,

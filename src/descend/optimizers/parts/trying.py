@@ -29,7 +29,7 @@ class Trying(Optimizer):
 
     matrix: ClassVar[tuple[str, str] | None] = None
 
-    def nowhere(self, params: Params) -> State:
+    def before_first_point(self, params: Params) -> State:
         """Return where a run stands before its first point is seen.
 
         Raises:
@@ -46,15 +46,15 @@ class Trying(Optimizer):
         return True
 
     @property
-    def elsewhere(self) -> bool:
+    def has_other_points(self) -> bool:
         return True
 
     @property
-    def tries(self) -> bool:
+    def tries_points(self) -> bool:
         return True
 
     def reported(self, params: Params, state: State) -> Params:
         return unravel(state["standing"], params)
 
-    def judged(self, state: State) -> tuple[Tensor, Tensor]:
+    def reported_values(self, state: State) -> tuple[Tensor, Tensor]:
         return state["level"], state["slope"]

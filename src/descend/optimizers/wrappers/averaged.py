@@ -26,7 +26,7 @@ class Averaged(Wrapper):
     called: ClassVar[str]
 
     @property
-    def elsewhere(self) -> bool:
+    def has_other_points(self) -> bool:
         return True
 
     def own(self, params: Params) -> dict[str, Any]:
@@ -48,5 +48,5 @@ class Averaged(Wrapper):
         count = {"step": state["step"] + 1, "taken": state["taken"] + counts}
         return new, {"inner": inner, "average": average, **count}
 
-    def beside(self, params: Params, state: State) -> dict[str, Params]:
-        return super().beside(params, state) | {self.called: state["average"]}
+    def also_tested(self, params: Params, state: State) -> dict[str, Params]:
+        return super().also_tested(params, state) | {self.called: state["average"]}

@@ -26,7 +26,7 @@ class Wrapper(Optimizer):
     inner: Optimizer = field(default_factory=Adam, kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.inner.tries:
+        if self.inner.tries_points:
             raise ConfigurationError(
                 f"{type(self.inner).__name__} cannot be wrapped in {type(self).__name__}: it tries points and takes or "
                 "leaves them by what it found there, which no other part may move; set wrap=none, or use another "
@@ -51,8 +51,8 @@ class Wrapper(Optimizer):
         return self.inner.rates
 
     @property
-    def elsewhere(self) -> bool:
-        return self.inner.elsewhere
+    def has_other_points(self) -> bool:
+        return self.inner.has_other_points
 
     def evaluations(self, steps: int, state: State) -> dict[str, int]:
         return self.inner.evaluations(steps, state.get("inner", {}))
@@ -81,5 +81,5 @@ class Wrapper(Optimizer):
     def reported(self, params: Params, state: State) -> Params:
         return self.inner.reported(params, state["inner"])
 
-    def beside(self, params: Params, state: State) -> dict[str, Params]:
-        return self.inner.beside(params, state["inner"])
+    def also_tested(self, params: Params, state: State) -> dict[str, Params]:
+        return self.inner.also_tested(params, state["inner"])

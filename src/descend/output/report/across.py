@@ -9,8 +9,8 @@ import polars as pl
 from descend.output.report.comparison import Comparison
 from descend.output.report.curves import curves_of
 from descend.output.report.naming import called
+from descend.output.report.runs import Runs
 from descend.output.report.summary import choice_keys, setting_keys
-from descend.output.report.together import Runs
 from descend.statistics.profiles import algoperf_score, performance_profile
 from descend.statistics.runtimes import expected_runtime, first_hits, share_within, simulated_restarts
 

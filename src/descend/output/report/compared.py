@@ -9,8 +9,8 @@ from descend.output.report.comparison import Comparison, compare
 from descend.output.report.curves import with_target
 from descend.output.report.fairness import notes, rates_in
 from descend.output.report.measure import chosen_measure, default_measure
+from descend.output.report.runs import Runs
 from descend.output.report.summary import Measure
-from descend.output.report.together import Runs
 
 
 def comparisons(

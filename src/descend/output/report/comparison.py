@@ -128,14 +128,14 @@ def compare(table: pl.DataFrame, swept: Sequence[str], measure: Measure, task: s
 
 
 @dataclass(frozen=True)
-class Tested:
+class PairedResult:
     """What a paired test says of a row: its corrected p, None where there is none, and the verdict."""
 
     p: float | None
     verdict: str
 
 
-def paired_tests(best: pl.DataFrame) -> list[Tested]:
+def paired_tests(best: pl.DataFrame) -> list[PairedResult]:
     """Test each setting against the first by the seeds they share; Holm's correction is over all of them.
 
     Seeds that change nothing are one run, however often it was made.
@@ -149,13 +149,13 @@ def paired_tests(best: pl.DataFrame) -> list[Tested]:
     needed = pairs_needed(len(others)) if others else 0
     p_values = [paired_p(a, b) if n >= needed else math.nan for a, b, n in zip(ours, theirs, pairs, strict=True)]
     corrected = holm(np.nan_to_num(p_values, nan=1.0))
-    tested = [Tested(None, BEST)]
+    tested = [PairedResult(None, BEST)]
     for a, b, p, raw in zip(ours, theirs, corrected.tolist(), p_values, strict=True):
         if math.isnan(raw):
-            tested.append(Tested(None, FEW))
+            tested.append(PairedResult(None, FEW))
         else:
             better = probability_of_improvement(a, b) > 0.5
-            tested.append(Tested(p, WORSE if better and p <= LEVEL else TIE))
+            tested.append(PairedResult(p, WORSE if better and p <= LEVEL else TIE))
     return tested
 
 

@@ -14,6 +14,7 @@ from descend.output.report.across import across_section
 from descend.output.report.comparison import Comparison
 from descend.output.report.origin import Provenance
 from descend.output.report.printed import columns
+from descend.output.report.runs import Runs
 from descend.output.report.sections import (
     coordinates_section,
     curves_section,
@@ -23,7 +24,6 @@ from descend.output.report.sections import (
     tuning_section,
 )
 from descend.output.report.summary import all_settings
-from descend.output.report.together import Runs
 
 # The charts are SVG drawn by a script of our own: a charting library has 4.8 MB of its own, and every sweep's folder
 # would hold it.

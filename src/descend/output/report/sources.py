@@ -22,7 +22,7 @@ PARTS_OF_RESULT = ("losses", "metrics", "values", "evaluations")
 
 
 @dataclass(frozen=True)
-class Left:
+class RunsInFolder:
     """The runs of one folder: a sweep's, or the one of a run alone.
 
     Attributes:
@@ -46,7 +46,7 @@ class Left:
     notes: tuple[str, ...] = ()
 
 
-def read_left(folder: Path) -> Left:
+def read_folder(folder: Path) -> RunsInFolder:
     """Return what a folder holds.
 
     Raises:
@@ -71,7 +71,7 @@ def read_left(folder: Path) -> Left:
     raise ConfigurationError(f"{folder} holds no results: neither sweep.parquet nor result.json; {advice}.")
 
 
-def read_sweep(folder: Path) -> Left:
+def read_sweep(folder: Path) -> RunsInFolder:
     """Return a sweep's runs.
 
     Raises:
@@ -91,7 +91,7 @@ def read_sweep(folder: Path) -> Left:
     given = dict(text.lstrip("+").split("=", 1) for text in overrides_in(hydra) if "=" in text)
     fixed = {key: text for key, text in given.items() if key not in swept and f"swept.{key}" not in swept}
     curves, notes = curves_in(folder)
-    return Left(folder, with_seed(table), swept, curves, fixed, node, choices_in(hydra), notes)
+    return RunsInFolder(folder, with_seed(table), swept, curves, fixed, node, choices_in(hydra), notes)
 
 
 def swept_in(table: pl.DataFrame) -> tuple[str, ...]:
@@ -103,7 +103,7 @@ def swept_in(table: pl.DataFrame) -> tuple[str, ...]:
     return tuple(table.columns[table.columns.index("run") + 1 : table.columns.index("status")])
 
 
-def read_run(folder: Path) -> Left:
+def read_run(folder: Path) -> RunsInFolder:
     """Return the one run of a folder.
 
     Raises:
@@ -125,7 +125,7 @@ def read_run(folder: Path) -> Left:
     config = read_yaml(folder / ".hydra" / "config.yaml")
     curves, notes = curves_in(folder)
     curves = curves.with_columns(pl.lit(0, pl.Int64).alias("run"))  # a sweep's kept run has its number there
-    return Left(folder, with_seed(table), (), curves, fixed, config, choices_in(hydra), notes)
+    return RunsInFolder(folder, with_seed(table), (), curves, fixed, config, choices_in(hydra), notes)
 
 
 def flattened(result: Mapping[str, Any]) -> dict[str, Any]:

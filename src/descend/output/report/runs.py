@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from descend.output.report.naming import is_number
-from descend.output.report.sources import PARTS_OF_RESULT, Left, column_of, with_seed
+from descend.output.report.sources import PARTS_OF_RESULT, RunsInFolder, column_of, with_seed
 from descend.output.report.summary import RAW, with_sum
 
 FOLDER = "folder"
@@ -56,7 +56,7 @@ def without_others(table: pl.DataFrame) -> pl.DataFrame:
     return with_sum(table.select(own).drop(RAW, strict=False))
 
 
-def together(sources: Sequence[Left]) -> Runs:
+def runs_together(sources: Sequence[RunsInFolder]) -> Runs:
     """Return the runs of all sources as one table, each setting under the same key.
 
     What a folder does not name is looked up in its configuration. Where two folders hold runs of the same settings and
@@ -85,26 +85,26 @@ def together(sources: Sequence[Left]) -> Runs:
     return Runs(with_sum(table), tuple(swept), pl.concat(curves), notes)
 
 
-def keys_of(source: Left) -> list[str]:
+def keys_of(source: RunsInFolder) -> list[str]:
     """Return the keys of all settings that a folder's runs were given."""
     fixed = [column_of(key) for key in source.fixed if key.partition(".")[0] not in ONLY_LOOKS]
     return [*fixed, *source.swept]
 
 
-def labels_of(sources: Sequence[Left]) -> list[str]:
+def labels_of(sources: Sequence[RunsInFolder]) -> list[str]:
     """Return what each folder is called: its own name, or its whole path where two have the same."""
     names = [source.folder.resolve().name for source in sources]
     return names if len(set(names)) == len(names) else [str(source.folder) for source in sources]
 
 
-def column_for(source: Left, key: str) -> pl.Series:
+def column_for(source: RunsInFolder, key: str) -> pl.Series:
     """Return a setting of a source's runs."""
     if key in source.swept:
         return source.table[key].alias(key)
-    return pl.Series(key, [said(source, key)] * len(source.table))
+    return pl.Series(key, [fixed_setting(source, key)] * len(source.table))
 
 
-def said(source: Left, key: str) -> Any:
+def fixed_setting(source: RunsInFolder, key: str) -> Any:
     """Return what a folder says of a setting that is the same for all of its runs; None where it does not say."""
     name = key.removeprefix("swept.")
     if name in source.fixed:

@@ -11,7 +11,7 @@ Renewal = Callable[..., tuple[Tensor, ...]]
 """(*old, *others) -> the new tensors."""
 
 
-def seldom(renew: Renewal, due: Tensor, old: tuple[Tensor, ...], *others: Tensor) -> tuple[Tensor, ...]:
+def renewed_where(renew: Renewal, due: Tensor, old: tuple[Tensor, ...], *others: Tensor) -> tuple[Tensor, ...]:
     """Return renew(*old, *others) where `due`, a bool [], is true, and `old` where it is not.
 
     A recorded step has no `if`; `torch.where` would compute both at every step. A GPU waits here for `due`.
@@ -19,16 +19,16 @@ def seldom(renew: Renewal, due: Tensor, old: tuple[Tensor, ...], *others: Tensor
     Args:
         renew: pure, to tensors of the shapes and dtypes of `old`.
     """
-    found: tuple[Tensor, ...] = as_one_node(Seldom(renew, len(old)), due, *old, *others)
+    found: tuple[Tensor, ...] = as_one_node(Renewed(renew, len(old)), due, *old, *others)
     return found
 
 
-class Seldom(OneCall):
+class Renewed(OneCall):
     """`renew` as one call; the first `count` of its tensors are the old ones."""
 
     def __init__(self, renew: Renewal, count: int) -> None:
         self._renew, self._count = renew, count
-        self.__name__ = "seldom"
+        self.__name__ = "renewal"
 
     def __call__(self, due: Tensor, *tensors: Tensor) -> Any:
         # Tensors that are not renewed are copied: a node owns its outputs, and a later node may write into them.
