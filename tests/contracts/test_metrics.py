@@ -140,8 +140,9 @@ def test_each_choice_is_a_dict_of_metrics_and_says_what_it_is(path: Path) -> Non
 
 @pytest.mark.parametrize("metric", METRICS.values(), ids=METRICS.keys())
 def test_metric_is_a_frozen_dataclass(metric: Metric) -> None:
-    assert vars(type(metric))["__dataclass_params__"].frozen
-    assert not inspect.isabstract(type(metric))
+    kind: Any = type(metric)
+    assert kind.__dataclass_params__.frozen
+    assert not inspect.isabstract(kind)
 
 
 def test_values_are_scalars_or_histograms_on_the_device_of_the_parameters(metric: Metric, shapes: dict) -> None:

@@ -85,7 +85,8 @@ def test_yaml_says_what_it_is_and_states_every_default(path: Path, op: Op) -> No
 
 def test_op_is_a_frozen_dataclass(op: Op) -> None:
     assert isinstance(op, Op)
-    assert vars(type(op))["__dataclass_params__"].frozen
+    kind: Any = type(op)
+    assert kind.__dataclass_params__.frozen
 
 
 def test_first_derivative(op: Op) -> None:
