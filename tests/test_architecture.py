@@ -36,6 +36,7 @@ LAYERS = [
     {"engine"},
     {"audit"},
     {"output"},
+    {"landscapes"},
     {"menu"},
     {"sweeps"},
     {"cli", "__init__", "hydra_plugins"},

@@ -22,13 +22,14 @@ if TYPE_CHECKING:
     from descend.engine.experiment import Experiment
     from descend.engine.result import Result
     from descend.engine.sink import Sink
+    from descend.landscapes.landscape import Landscape
     from descend.menu.trained import Trained
     from descend.objectives.data.tensors import DataSource
     from descend.objectives.module import Module
     from descend.output.shown import ShownResult, SweepTable
     from descend.types import Losses
 
-__all__ = ["Experiment", "load", "module", "plot", "resume", "run", "sweep"]
+__all__ = ["Experiment", "landscape", "load", "module", "plot", "resume", "run", "sweep"]
 
 
 def run(what: "Experiment | Sequence[str]", sinks: "Sequence[Sink]" = ()) -> "ShownResult":
@@ -128,6 +129,39 @@ def load(folder: "str | Path", which: str = "last") -> "Trained":
     from descend.menu.trained import Trained
 
     return Trained(Path(folder), which)
+
+
+def landscape(
+    folder: "str | Path",
+    *others: "str | Path",
+    plane: str = "pca",
+    points: int = 41,
+    examples: int = 1000,
+    scale: str | None = None,
+) -> "Landscape":
+    """Return the loss over a plane through the parameters of a run, and its path there; `plot()` is a figure.
+
+    Args:
+        folder: the run's, as `outputs/<day>/<time>`; for `plane="pca"` it needs snapshots (`checkpoint.snapshots`).
+        others: folders of other runs of the same objective, whose paths are drawn, too.
+        plane: `pca`, of the two principal components of the paths; `hessian`, along the eigenvectors of the two largest
+            eigenvalues at the end; `random`, along two normal directions there.
+        points: of the grid, along each axis.
+        examples: training examples over which the loss is taken, always the same; all where there are fewer.
+        scale: of the directions of `hessian` and `random`: `filter` (the default; each filter is made as long as that
+            of the parameters, which turns an eigenvector) or `whole`.
+
+    Raises:
+        ConfigurationError: there is no such landscape; the sentence says why.
+    """
+    from pathlib import Path
+
+    from descend.menu.landscapes import Asked, landscape_of
+    from descend.output.sinks.progress import CountBar
+
+    asked = Asked(plane, points, examples, scale)
+    with CountBar(points**2) as bar:
+        return landscape_of([Path(x) for x in (folder, *others)], asked, bar.advance)
 
 
 def sweep(overrides: "Sequence[str]") -> "SweepTable":

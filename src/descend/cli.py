@@ -81,6 +81,10 @@ def tool_named(name: str) -> Callable[[Sequence[str]], int] | None:
         from descend.menu.commands.report import report_command
 
         return report_command
+    if name == "landscape":
+        from descend.menu.commands.landscape import landscape_command
+
+        return landscape_command
     if name in ("optimizers", "objectives"):
         from descend.menu.commands.members import members_command
 

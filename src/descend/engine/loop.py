@@ -65,6 +65,8 @@ class Loop:
         stopping: names what asks the loop to stop (a signal, say), or None; asked before each block.
         until: iterating makes no steps after this one, and may begin again for more; None: up to the experiment's last.
             A program of several steps is carried out whole, so that the loop may go a few steps further.
+        pauses: a block ends at each multiple of so many steps, which is one of `backend.steps_per_call` where the
+            backend is aligned; None: wherever it is.
 
     Attributes:
         step: how many steps were made.
@@ -86,6 +88,7 @@ class Loop:
     save: Saver | None = None
     stopping: Callable[[], str | None] = lambda: None
     until: int | None = None
+    pauses: int | None = None
     step: int = 0
     seconds: float = 0.0
     at: np.ndarray = field(init=False)
@@ -147,6 +150,8 @@ class Loop:
     def _size(self, wanted: int) -> int:
         """Return how many steps the next block has: no checkpoint is due inside it."""
         most, left = self.clock.most(self.step, wanted), self.last - self.step
+        if self.pauses is not None:
+            most = min(most, self.pauses - self.step % self.pauses)
         if self.backend.aligned:  # when checkpoints are written must not change which steps a program makes
             unit = self.backend.steps_per_call
             most, left = -(-most // unit) * unit, left - left % unit or left

@@ -21,6 +21,7 @@ from descend.engine.program import Final
 from descend.engine.result import Result
 from descend.engine.results import content, recorded_at_the_end, results, trained_of, unevaluated
 from descend.engine.sink import Sink
+from descend.engine.snapshots import Snapshots, count_of, stride_of
 from descend.engine.stopping import Verdict
 from descend.engine.streams import Beginning, begin
 from descend.errors import never_exits
@@ -63,6 +64,8 @@ class Run:
         self.loop = Loop(self.experiment, made, beginning.streams, 1, beginning.threads)
         self._final: Final | None = None
         self._path: Path | None = None
+        self._snapshots: Snapshots | None = None
+        self._bytes = sum(x.nbytes for x in beginning.origin.params.values())
 
     @property
     def params(self) -> Params:
@@ -95,6 +98,7 @@ class Run:
         def save(state: dict[str, Any]) -> None:
             for sink in sinks:
                 sink.save()
+            self._write_snapshots()
             columns = self.loop.backend.filled(state["carry"])
             self._write(content(self.loop, state, self.loop.backend.standing(columns, [0])), path)
 
@@ -108,8 +112,40 @@ class Run:
             self.loop.save = None
             print(f"descend: {path} cannot be written: {error}; the run goes on without it.", file=sys.stderr)
 
+    def keep_snapshots(self, path: Path, asked: int | None) -> None:
+        """Keep the parameters along the run in `path`, which is written before each checkpoint.
+
+        Args:
+            asked: how many snapshots at most; None: see `count_of`.
+
+        Raises:
+            ConfigurationError: the run goes on, and its snapshots cannot be read.
+        """
+        most = count_of(asked, self._bytes)
+        if most:
+            unit = self.loop.backend.steps_per_call if self.loop.backend.aligned else 1
+            self._snapshots = Snapshots(path, stride_of(self.experiment.steps, most, unit))
+            self._snapshots.restore(self.loop.step)
+            self.loop.pauses = self._snapshots.stride
+
+    def _look(self) -> None:
+        """Keep a snapshot where one is due."""
+        if self._snapshots is not None:
+            self._snapshots.look(self.loop)
+
+    def _write_snapshots(self) -> None:
+        try:
+            if self._snapshots is not None:
+                self._snapshots.save()
+        except OSError as error:
+            self.loop.pauses = self._snapshots = None
+            print(f"descend: snapshots cannot be written: {error}; the run goes on without them.", file=sys.stderr)
+
     def save_last(self) -> None:
         """Write the last checkpoint: where the run ended, and the state from which a longer one goes on."""
+        if self._snapshots is not None:
+            self._snapshots.add(int(self.loop.endings.stops[0]), self.params)
+            self._write_snapshots()
         if self._path is not None:
             self._write(content(self.loop, self.loop.resumable(), self.final.standing), self._path)
 
@@ -118,7 +154,9 @@ class Run:
         self.loop.restore(content["state"])
 
     def __iter__(self) -> Iterator[Records]:
+        self._look()
         for rows in self.loop:
+            self._look()
             yield recorded(rows, int(self.loop.endings.stops[0]))
         yield self._end()
 

@@ -170,6 +170,23 @@ def checkpoints(config: DictConfig) -> Every:
     return Every.of(checked_fields("checkpoint", Checkpoint, node).get("every", Checkpoint.every))
 
 
+def snapshots(config: DictConfig) -> int | None:
+    """Return how many snapshots of the parameters the configuration wants at most; None where it says `auto`.
+
+    Raises:
+        ConfigurationError: `checkpoint.snapshots` is neither `auto` nor a whole number of at least 0.
+    """
+    node = table("checkpoint", {"checkpoint": resolved(config.get("checkpoint"))})
+    asked = node.get("snapshots", Checkpoint.snapshots)
+    if asked == "auto":
+        return None
+    if not isinstance(asked, int) or isinstance(asked, bool) or asked < 0:
+        raise ConfigurationError(
+            f"checkpoint.snapshots is {asked!r}, but it must be auto, or how many are kept at most (64; 0 for none)."
+        )
+    return asked
+
+
 def retargeted(group: str, node: Any, overrides: list[str]) -> Any:
     """Return a group's node, without the fields of classes, at any depth, that an override of `_target_` replaced."""
     if not isinstance(node, Mapping):

@@ -15,6 +15,7 @@ descend: a lab bench for derivatives and optimizers in PyTorch.
   python run.py audit op=gelu --order 3                which derivatives are right, by every route; audit --help
   python run.py compare outputs/<day>/<time>           which setting is best, and how sure that is; compare --help
   python run.py report outputs/<day>/<time>            the same as a page: report.html
+  python run.py landscape outputs/<day>/<time>         the loss around a run's path as a picture; landscape --help
   python run.py board                                  TensorBoard on the results in outputs/; board --help
   python run.py optimizers                             every optimizer as a table; `python run.py objectives` likewise
   python run.py new optimizer my_method                a file of your own to change, which runs; new --help

@@ -9,7 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from descend.engine.run import Run
 from descend.errors import ConfigurationError, Exited, never_exits
-from descend.menu.build import build, checkpoints, trackers
+from descend.menu.build import build, checkpoints, snapshots, trackers
 from descend.menu.mistakes import out_of_memory, raised_by_user
 from descend.menu.source import Source
 from descend.menu.started import started
@@ -35,6 +35,7 @@ class Ready:
         with users_errors():
             trackers(own)
             checkpoints(own)
+            snapshots(own)
             loop = make_ready(own, config.hydra)
         make_folder(Path(config.hydra.run.dir))
         Ready._loop = loop

@@ -30,9 +30,13 @@ class Evaluating:
 
 @dataclass
 class Checkpoint:
-    """How often a run leaves a checkpoint while it goes on: see `descend.engine.checkpoint.Every`."""
+    """How often a run leaves a checkpoint while it goes on, and how many snapshots of its parameters at most.
+
+    See `descend.engine.checkpoint.Every` and `descend.engine.snapshots.count_of`.
+    """
 
     every: Any = "60s"
+    snapshots: Any = "auto"
 
 
 @dataclass

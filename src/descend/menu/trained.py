@@ -8,10 +8,12 @@ from torch import Tensor, nn
 
 from descend.engine.checkpoint import NAME
 from descend.engine.checkpoint import load as load_checkpoint
+from descend.engine.experiment import Experiment
 from descend.errors import ConfigurationError
 from descend.menu.build import build
 from descend.objectives.module import Module
 from descend.objectives.objective import Objective
+from descend.types import Params
 
 
 class Trained(dict[str, Tensor]):
@@ -21,12 +23,16 @@ class Trained(dict[str, Tensor]):
         folder: the run's.
         which: `last`; `best`, which had the best value of `stop.metric`; or the name of an average (`ema`, `swa`).
 
+    Attributes:
+        steps: how many the run had made.
+
     Raises:
         ConfigurationError: it has no checkpoint that can be read, or kept none of that name.
     """
 
     def __init__(self, folder: Path, which: str = "last") -> None:
-        kept = load_checkpoint(folder / NAME)["trained"]
+        content = load_checkpoint(folder / NAME)
+        kept = content["trained"]
         if which not in kept:
             raise ConfigurationError(
                 f"The run in {folder} kept {', '.join(kept)}, but {which!r} is asked for; the best is kept with "
@@ -34,12 +40,11 @@ class Trained(dict[str, Tensor]):
             )
         super().__init__(kept[which])
         self._folder = folder
+        self.steps = int(min(content["state"]["step"], content["state"]["endings"]["stops"][0]))
 
     @property
-    def objective(self) -> Objective:
-        """The run's objective, made again from the configuration in its folder, with its state as training left it.
-
-        It is on the CPU, in the run's precision.
+    def experiment(self) -> Experiment:
+        """The run's experiment, made again from the configuration in its folder.
 
         Raises:
             ConfigurationError: the configuration is not there, or its class cannot be imported from here.
@@ -48,11 +53,33 @@ class Trained(dict[str, Tensor]):
         if not (place / "config.yaml").exists():
             raise ConfigurationError(f"{place} has no config.yaml, so it is not known which objective the run had.")
         config, own = OmegaConf.load(place / "config.yaml"), OmegaConf.load(place / "overrides.yaml")
-        made = build(config, [str(override) for override in own]).objective  # type: ignore[arg-type]
-        dtype = next((x.dtype for x in self.values() if x.is_floating_point()), torch.float64)
-        placed = made.to(dtype, torch.device("cpu"))
-        _, begun = made.start_and_state(torch.Generator(device="cpu"))
-        return placed.with_state({name: self.get(name, x) for name, x in begun.items()})
+        return build(config, [str(override) for override in own])  # type: ignore[arg-type]
+
+    @property
+    def objective(self) -> Objective:
+        """The run's objective, made again, with its state as training left it; on the CPU, in the run's precision.
+
+        Raises:
+            ConfigurationError: as `experiment`.
+        """
+        return self.left(self.experiment, torch.device("cpu"))[0]
+
+    def left(self, experiment: Experiment, device: torch.device | None = None) -> tuple[Objective, Params]:
+        """Return the objective with its state, and the parameters alone, as training left them.
+
+        Args:
+            experiment: the run's.
+            device: where they are to lie; None lets the experiment decide.
+        """
+        begun, beside = experiment.objective.start_and_state(torch.Generator(device="cpu"))
+        params = {name: self[name] for name in begun}
+        there = experiment.device_of(params) if device is None else device
+        dtype = next(iter(params.values())).dtype
+        placed = experiment.objective.to(dtype, there)
+        state = {
+            name: self.get(name, x).to(there, dtype if x.is_floating_point() else x.dtype) for name, x in beside.items()
+        }
+        return placed.with_state(state), {name: x.to(there) for name, x in params.items()}
 
     @property
     def module(self) -> nn.Module:

@@ -14,7 +14,7 @@ from descend.engine.experiment import Experiment, steps_of
 from descend.engine.result import Result
 from descend.engine.run import Run
 from descend.errors import ConfigurationError
-from descend.menu.build import build, checkpoints, trackers
+from descend.menu.build import build, checkpoints, snapshots, trackers
 from descend.menu.commands.run import finish_run, locked, run_into
 from descend.menu.compose import composing
 from descend.menu.placing import parse
@@ -78,6 +78,7 @@ def resumed(folder: Path, overrides: Sequence[str]) -> tuple[Run, DictConfig, in
     with users_errors():
         trackers(config)
         checkpoints(config)
+        snapshots(config)
         experiment = build(config, [str(override) for override in own])
         if content is None:
             return Run(experiment), config, 0

@@ -20,8 +20,9 @@ from descend.engine.result import Result
 from descend.engine.run import Run, drive
 from descend.engine.signals import stop_requests
 from descend.engine.sink import Sink
+from descend.engine.snapshots import NAME as SNAPSHOTS
 from descend.errors import ConfigurationError
-from descend.menu.build import checkpoints, trackers
+from descend.menu.build import checkpoints, snapshots, trackers
 from descend.menu.ready import Ready, make_ready
 from descend.menu.values import resolved
 from descend.output.pictures.cosines import cosines_picture
@@ -79,6 +80,7 @@ def run_into(run: Run, config: DictConfig, folder: Path, step: int | None, file:
     for sink in reversed(every) if step is not None else ():
         sink.restore(step or 0)
     run.keep(folder / NAME, checkpoints(config), every)
+    run.keep_snapshots(folder / SNAPSHOTS, snapshots(config))
     try:
         return drive(run, every, partial(draw_pictures, folder), earlier=recorded_before(folder, step))
     finally:

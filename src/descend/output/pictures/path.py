@@ -17,6 +17,7 @@ from descend.vectors import numel
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.contour import ContourSet
 
 SIDE = 320
 """Grid points to a side; the floor of a narrow valley looks broken with fewer than about 300."""
@@ -125,7 +126,7 @@ def _draw(
 ) -> bytes:
     figure = blank(6.4, 5.2, dpi=120)
     axes = figure.add_subplot()
-    _draw_contours(axes, x, y, heights)
+    draw_contours(axes, x, y, heights)
     _draw_path(axes, path, targets)
     axes.set(xlim=x[[0, -1]], ylim=y[[0, -1]])
     axes.set_xlabel(texts[0].removeprefix("parameter/"), fontsize=13)
@@ -135,24 +136,25 @@ def _draw(
     return png(figure)
 
 
-def _draw_contours(axes: "Axes", x: np.ndarray, y: np.ndarray, heights: np.ndarray) -> None:
-    """Fill the axes with levels spaced evenly in the logarithm of the height above the lowest point.
+def draw_contours(axes: "Axes", x: np.ndarray, y: np.ndarray, heights: np.ndarray) -> "ContourSet | None":
+    """Fill the axes with levels spaced evenly in the logarithm of the height above the lowest point, and return them.
 
-    So a valley's floor and its walls both show.
+    So a valley's floor and its walls both show. None where all heights are the same, or none is finite.
     """
     from matplotlib.colors import LogNorm
 
     finite = heights[np.isfinite(heights)]
     if not finite.size or finite.min() == finite.max():
-        return
+        return None
     gaps = np.where(np.isfinite(heights), heights, np.inf) - finite.min()
     above = gaps[np.isfinite(gaps) & (gaps > 0)]
     high = np.percentile(above, 99)
     low = max(np.percentile(above, 0.5), high * 1e-6)
     gaps = np.clip(gaps, low, high)
     levels = np.geomspace(low, high, LEVELS)
-    axes.contourf(x, y, gaps, levels=levels, norm=LogNorm(low, high), cmap="Blues_r", alpha=0.9)
+    filled = axes.contourf(x, y, gaps, levels=levels, norm=LogNorm(low, high), cmap="Blues_r", alpha=0.9)
     axes.contour(x, y, gaps, levels=levels, colors="white", linewidths=0.4, alpha=0.7)
+    return filled
 
 
 def _draw_path(axes: "Axes", path: np.ndarray, targets: np.ndarray) -> None:

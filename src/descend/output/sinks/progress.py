@@ -4,7 +4,8 @@ import sys
 import time
 from collections import deque
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
 
 from descend.output.notebook import NotebookBar, in_notebook
 from descend.records import Records
@@ -73,6 +74,34 @@ class ProgressBar:
 
     def stop(self) -> None:
         """Take the bar away, however the run ended: it hides the terminal's cursor."""
+        if self._bar is not None:
+            self._bar.stop()
+
+
+class CountBar:
+    """Shows how many parts of something were done, once that has taken longer than a moment.
+
+    Args:
+        total: how many there are.
+    """
+
+    def __init__(self, total: int) -> None:
+        self._total, self._done, self._began = total, 0, time.monotonic()
+        self._bar: NotebookBar | TerminalBar | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def advance(self, done: int) -> None:
+        """Tell that so many more were done."""
+        self._done += done
+        seen = in_notebook() or sys.stderr.isatty()
+        if self._bar is None and seen and time.monotonic() - self._began > PATIENCE_SECONDS:
+            self._bar = NotebookBar(self._total) if in_notebook() else TerminalBar(self._total)
+        if self._bar is not None:
+            self._bar.show(self._done, "")
+
+    def __exit__(self, kind: type | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if self._bar is not None:
             self._bar.stop()
 

@@ -1,0 +1,111 @@
+"""Where a run went: its parameters at evenly spaced steps, for a picture of the landscape around them."""
+
+import pickle
+from pathlib import Path
+
+import torch
+
+from descend.atomic import whole
+from descend.engine.checkpoint import on_cpu
+from descend.engine.loop import Loop
+from descend.engine.placement import computing
+from descend.errors import ConfigurationError
+from descend.types import Params
+
+NAME = "snapshots.pt"
+
+MOST = 64
+"""So many snapshots of a run at most, by default."""
+
+MOST_BYTES = 2**26
+"""And no more than this for all of them, by default; a large network has fewer, or none."""
+
+FEWEST = 8
+"""Fewer, by default, are not worth keeping: no path is seen in them."""
+
+
+def count_of(asked: int | None, size: int) -> int:
+    """Return how many snapshots a run keeps at most, for None as many as the `size` of one in bytes allows."""
+    if asked is not None:
+        return asked
+    fitting = MOST_BYTES // size
+    return min(MOST, fitting) if fitting >= FEWEST else 0
+
+
+def stride_of(steps: int, most: int, unit: int = 1) -> int:
+    """Return every how many steps there is a snapshot, so that at most `most` follow that of the start.
+
+    It is the smallest such power of two times `unit`: a run that is made longer then needs some of the snapshots that
+    it has, and no others of its past.
+    """
+    stride = unit
+    while stride * most < steps:
+        stride *= 2
+    return stride
+
+
+class Snapshots:
+    """The snapshots of one run, in memory and in a file that is written anew, whole, with every checkpoint.
+
+    The file holds `steps`, a list of k numbers, and `params`, tensors [k, …] by name, in the run's dtype, on the CPU:
+    `torch.load(path, weights_only=True)` reads it.
+
+    Args:
+        path: of the file.
+        stride: every how many steps the parameters are kept.
+    """
+
+    def __init__(self, path: Path, stride: int) -> None:
+        self.path, self.stride = path, stride
+        self._kept: dict[int, Params] = {}
+
+    def look(self, loop: Loop) -> None:
+        """Keep where a loop of one run stands, if it goes on and a snapshot is due."""
+        if loop.at.size and loop.step % self.stride == 0:
+            with computing(loop.threads, loop.streams.device):
+                standing = loop.backend.standing(loop.backend.columns([0]), [0])
+            self.add(loop.step, {name: x[0] for name, x in standing.params.items()})
+
+    def add(self, step: int, params: Params) -> None:
+        """Keep the parameters after `step` steps."""
+        self._kept[step] = on_cpu(params)
+
+    def restore(self, step: int) -> None:
+        """Go on with the snapshots before `step` that a process before left; those that it made later are gone."""
+        if step and self.path.exists():
+            steps, params = read_snapshots(self.path)
+            self._kept = {
+                at: {name: x[i].clone() for name, x in params.items()}
+                for i, at in enumerate(steps)
+                if at < step and at % self.stride == 0
+            }
+
+    def save(self) -> None:
+        """Write the file.
+
+        Raises:
+            OSError: the disk is full, say; what stood there before is still there.
+        """
+        steps = sorted(self._kept)
+        names = self._kept[steps[0]]
+        params = {name: torch.stack([self._kept[step][name] for step in steps]) for name in names}
+        with whole(self.path) as file:
+            try:
+                torch.save({"steps": steps, "params": params}, file)
+            except RuntimeError as error:  # torch turns the one into the other
+                raise OSError(str(error)) from error
+
+
+def read_snapshots(path: Path) -> tuple[list[int], Params]:
+    """Return the steps of snapshots, and the parameters there, tensors [k, …] by name.
+
+    Raises:
+        ConfigurationError: the file cannot be read.
+    """
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        return content["steps"], content["params"]
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
+        raise ConfigurationError(
+            f"{path} cannot be read ({type(error).__name__}); remove it, and make the run again for another."
+        ) from error

@@ -1,0 +1,60 @@
+"""Directions at a point along which a landscape is looked at, in the scale of the parameters there."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from descend.derivatives import HessianProduct, ravel, spectrum, unravel
+from descend.types import Loss, Params
+from descend.vectors import norm, quotient
+
+
+def filter_normalised(direction: Params, params: Params) -> Params:
+    """Return a direction each of whose filters has the length of the parameters' filter.
+
+    dᵢⱼ ← dᵢⱼ ‖θᵢⱼ‖ / ‖dᵢⱼ‖, j over the filters of tensor i (Li et al. 2018, "Visualizing the loss landscape of neural
+    nets", arXiv 1712.09913, §4). A filter is what makes one output: a slice along the first axis of a tensor of two or
+    more axes. A tensor of fewer axes (a bias, the scales of a norm, the numbers of a function) is one filter.
+    """
+
+    def scaled(direction: Tensor, params: Tensor) -> Tensor:
+        axes = tuple(range(1, params.dim())) if params.dim() > 1 else None
+        length, wanted = (torch.linalg.vector_norm(x, dim=axes, keepdim=True) for x in (direction, params))
+        return direction * quotient(wanted, length)
+
+    return {name: scaled(x, params[name]) for name, x in direction.items()}
+
+
+def whole_normalised(direction: Params, params: Params) -> Params:
+    """Return a direction as long as the parameters; an eigenvector stays one."""
+    factor = quotient(norm(params), norm(direction))
+    return {name: x * factor for name, x in direction.items()}
+
+
+Scale = Callable[[Params, Params], Params]
+"""Takes a direction and the parameters, and returns the direction in their scale."""
+
+SCALES: dict[str, Scale] = {"filter": filter_normalised, "whole": whole_normalised}
+
+
+def scaled_rows(rows: Tensor, params: Params, scale: Scale) -> Tensor:
+    """Return directions [k, n] in the scale of the parameters, [k, n]."""
+    return torch.stack([ravel(scale(unravel(row, params), params)) for row in rows])
+
+
+def random_rows(params: Params, generator: torch.Generator) -> Tensor:
+    """Return two directions drawn from the normal distribution; [2, n]."""
+    like = ravel(params)
+    drawn = torch.randn((2, len(like)), generator=generator, dtype=torch.float64, device=generator.device)
+    return drawn.to(like)
+
+
+def hessian_rows(loss: Loss, params: Params, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Return the unit eigenvectors [2, n] of the Hessian's two largest eigenvalues, and these, float64 on the CPU.
+
+    Raises:
+        ConfigurationError: an operation has no second derivative.
+    """
+    found = spectrum(HessianProduct(loss, params), generator, top=2).top
+    return found.vectors, found.values

@@ -1,0 +1,76 @@
+"""A plane in the space of all parameters, and how much of a path lies in it."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from descend.errors import ConfigurationError
+
+DEGENERATE = 1e-4
+"""A plane whose second direction has less than this share of the first is a line, but for rounding in float32."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """The points origin + a d₁ + b d₂, in float64 on the CPU.
+
+    Args:
+        origin: [n].
+        directions: d₁ and d₂, [2, n], of any lengths and angle.
+        labels: what they are, for the axes of a picture.
+
+    Raises:
+        ConfigurationError: the directions span no plane.
+    """
+
+    origin: Tensor
+    directions: Tensor
+    labels: tuple[str, str]
+
+    def __post_init__(self) -> None:
+        if not self.directions.isfinite().all():
+            raise ConfigurationError(
+                f"The directions of the plane ({' and '.join(self.labels)}) are not finite: nor is the loss there, or "
+                "its Hessian. Choose plane=pca or plane=random."
+            )
+        sizes = torch.linalg.svdvals(self.directions)
+        if not sizes[1] > DEGENERATE * sizes[0]:
+            raise ConfigurationError(
+                f"The directions of the plane ({' and '.join(self.labels)}) are parallel, or zero: they span none. "
+                "Choose another plane: plane=pca, hessian or random."
+            )
+
+    def points(self, coordinates: Tensor) -> Tensor:
+        """Return the points [k, n], float64, at coordinates [k, 2]."""
+        return self.origin + coordinates @ self.directions
+
+    def coordinates(self, points: Tensor) -> Tensor:
+        """Return the coordinates [k, 2], float64, of the points of the plane that are nearest to points [k, n]."""
+        return torch.linalg.lstsq(self.directions.T, (points - self.origin).T).solution.T
+
+    def distances(self, points: Tensor) -> Tensor:
+        """Return how far points [k, n] lie from the plane, [k]."""
+        return torch.linalg.vector_norm(points - self.points(self.coordinates(points)), dim=1)
+
+
+def pca_plane(points: Tensor) -> Plane:
+    """Return the plane of the two principal components of points, float64 [k, n]: none is nearer to them in the mean.
+
+    Raises:
+        ConfigurationError: there are fewer than three points, or they lie on a line.
+    """
+    if len(points) < 3:
+        raise ConfigurationError(
+            f"A plane of principal components needs at least 3 snapshots, but there are {len(points)}: make more with "
+            "a larger checkpoint.snapshots, or choose plane=hessian or plane=random."
+        )
+    mean = points.mean(0)
+    _, sizes, rows = torch.linalg.svd(points - mean, full_matrices=False)
+    if not sizes[1] > DEGENERATE * sizes[0]:
+        raise ConfigurationError(
+            "The path lies on a line, so its principal components span no plane; choose plane=hessian or plane=random."
+        )
+    shares = (sizes**2 / (sizes**2).sum()).tolist()
+    labels = tuple(f"component {i + 1} ({shares[i]:.1%} of the path's variance)" for i in range(2))
+    return Plane(mean, rows[:2], (labels[0], labels[1]))

@@ -1,0 +1,95 @@
+"""`descend landscape`: the loss over a plane through a network's parameters, with the paths of runs."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from descend.atomic import whole
+from descend.errors import ConfigurationError
+from descend.landscapes.landscape import Landscape
+from descend.menu.commands.arguments import Parser
+from descend.menu.landscapes import Asked, landscape_of
+from descend.output.pictures.figure import png
+from descend.output.sinks.progress import CountBar
+
+USAGE = """\
+descend landscape FOLDER… [plane=pca|hessian|random] [points=41] [examples=1000] [scale=filter|whole]
+
+Draws the training loss over a plane in the space of all parameters, with the path of the run: landscape-<plane>.png in
+its folder, and the numbers beside it as .npz. Of several runs of one objective it draws all paths, in the first folder.
+
+  descend landscape outputs/2026-01-31/12-00-00                 the plane that is nearest to the path
+  descend landscape FOLDER plane=hessian                        along the two steepest directions at the end
+  descend landscape FOLDER plane=random                         along two random directions at the end
+  descend landscape FOLDER plane=hessian scale=whole            the eigenvectors themselves, as long as the parameters
+
+plane     pca: of the two principal components of the snapshots; hessian: of the eigenvectors of the two largest
+          eigenvalues; random: of two normal directions
+points    of the grid, along each axis
+examples  over how many training examples the loss is taken, always the same; all where there are fewer
+scale     filter: each filter of a direction is made as long as that of the parameters (Li et al. 2018), which turns an
+          eigenvector; whole: the direction is only made as long as all parameters
+
+The path is drawn where the plane is nearest to it. How far it lies outside is said, as a share of the path's extent (of
+the largest distance of a snapshot from the end), and so is the loss at the end and at the point that is drawn for it.
+"""
+
+
+def landscape_command(arguments: Sequence[str]) -> int:
+    """Draw the landscape around runs and print what was drawn; return the exit code.
+
+    Raises:
+        ConfigurationError: the arguments are wrong, there is no such landscape, or it cannot be written.
+    """
+    folders, asked = landscape_arguments(arguments)
+    if asked is None:
+        print(USAGE)
+        return 0
+    with CountBar(asked.points**2) as bar:
+        found = landscape_of(folders, asked, bar.advance)
+    path = folders[0] / f"landscape-{asked.plane}.png"
+    try:
+        write_landscape(found, path)
+    except OSError as error:
+        raise ConfigurationError(f"{path} cannot be written: {error.strerror}; make room, or allow it.") from error
+    for name, track in found.tracks.items():
+        if track.left_out:
+            print(f"note: {track.left_out} snapshots of {name} are left out: they are not finite")
+    print(f"{found.loss}; {found.residual}")
+    print(f"written: {path}")
+    return 0
+
+
+def landscape_arguments(arguments: Sequence[str]) -> tuple[list[Path], Asked | None]:
+    """Return the folders, and what is asked for; None where that is help."""
+    parser = Parser("descend landscape")
+    parser.add_argument("named", nargs="*")
+    parser.add_argument("-h", "--help", action="store_true")
+    given = parser.parse_intermixed_args(list(arguments))
+    if given.help:
+        return [], None
+    folders: list[Path] = []
+    settings: dict[str, Any] = {}
+    for text in given.named:
+        name, equals, value = text.partition("=")
+        if not equals or Path(text).exists():
+            folders.append(Path(text))
+        elif name in ("plane", "scale"):
+            settings[name] = value
+        elif name in ("points", "examples"):
+            settings[name] = int(value) if value.isdecimal() else value
+        else:
+            parser.error(f"{name} is no setting of it: it has plane, points, examples, scale")
+    if not folders:
+        parser.error("it was given no folder")
+    return folders, Asked(**settings)
+
+
+def write_landscape(found: Landscape, path: Path) -> None:
+    """Write the picture, and the numbers beside it."""
+    with whole(path.with_suffix(".npz")) as file:
+        np.savez_compressed(file, **found.arrays())
+    with whole(path) as file:
+        file.write(png(found.plot()))

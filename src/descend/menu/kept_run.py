@@ -1,0 +1,103 @@
+"""The parameters along a run as its folder has them, and the loss that it lowered."""
+
+from pathlib import Path
+
+import torch
+from omegaconf import OmegaConf
+from torch import Tensor
+
+from descend.derivatives.flat import ravel, unravel
+from descend.engine.snapshots import NAME, read_snapshots
+from descend.errors import ConfigurationError
+from descend.graph.chance import Chance
+from descend.landscapes.landscape import Terrain
+from descend.landscapes.track import Trajectory
+from descend.memory import free_bytes
+from descend.menu.trained import Trained
+from descend.objectives.examples import FromExamples
+from descend.objectives.objective import Objective
+from descend.types import Batch, Params
+
+
+class KeptRun:
+    """A run in its folder.
+
+    Args:
+        folder: the run's.
+
+    Raises:
+        ConfigurationError: no run has left its parameters there, they cannot be read or do not fit into memory, or none
+            of them are finite.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        if (folder / "sweep.db").exists():
+            raise ConfigurationError(f"{folder} holds a sweep; name the folder of one of the runs that it kept.")
+        if not (folder / ".hydra" / "config.yaml").exists():
+            raise ConfigurationError(
+                f"No run has left its configuration in {folder}; name a run's folder, as outputs/<day>/<time>."
+            )
+        self.folder, trained = folder, Trained(folder)
+        experiment = trained.experiment
+        self.objective, ended = trained.left(experiment)
+        self._seed, self._steps = experiment.seed, trained.steps
+        self.trajectory = self._trajectory(ended)
+        end = self.trajectory.points[-1].to(ravel(ended))
+        self.params = unravel(end, ended)
+
+    def _trajectory(self, ended: Params) -> Trajectory:
+        """Return where the run was at its snapshots, or, where it kept none, at its end."""
+        path = self.folder / NAME
+        steps, kept = [self._steps], {name: x[None].cpu() for name, x in ended.items()}
+        if path.exists():
+            needed, free = 4 * path.stat().st_size * 8 // ravel(ended).itemsize, free_bytes(torch.device("cpu"))
+            if needed > free:
+                raise ConfigurationError(
+                    f"To find a plane in {path} takes {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB are free; "
+                    "make the run again with a smaller checkpoint.snapshots."
+                )
+            steps, kept = read_snapshots(path)
+        found = Trajectory.of(steps, torch.cat([kept[name].reshape(len(steps), -1) for name in ended], dim=1).double())
+        if not len(found.steps):
+            raise ConfigurationError(f"The run in {self.folder} diverged: no parameters that it kept are finite.")
+        return found
+
+    def require_alike(self, other: "KeptRun") -> None:
+        """Require that another run minimised the same objective.
+
+        Raises:
+            ConfigurationError: it did not.
+        """
+        here, there = (OmegaConf.load(run.folder / ".hydra" / "config.yaml") for run in (self, other))
+        shapes = [{name: x.shape for name, x in run.params.items()} for run in (self, other)]
+        if here.objective != there.objective or here.op != there.op or shapes[0] != shapes[1]:
+            raise ConfigurationError(
+                f"The runs in {self.folder} and {other.folder} have different objectives, so their paths lie in no "
+                "common landscape; name runs of one objective."
+            )
+
+    def terrain(self, examples: int) -> Terrain:
+        """Return the sum of the losses at so many training examples, always the same; in evaluation mode.
+
+        What the objective draws is drawn at every point alike.
+        """
+        batch, dtype = self.objective.sample(examples), ravel(self.params).dtype
+        chance = Chance(self._seed, self._steps)
+
+        def loss(params: Params) -> Tensor:
+            with chance:
+                found = self.objective.losses(params, batch)
+            return torch.stack([x.to(dtype) for x in found.values()]).sum()
+
+        with torch.no_grad():
+            names = list(self.objective.losses(self.params, batch))
+        return Terrain(loss, self.params, f"{' + '.join(names)} {told(self.objective, batch)}")
+
+
+def told(objective: Objective, batch: Batch) -> str:
+    """Return in words over which examples, if any, losses on a batch are taken."""
+    if not isinstance(objective, FromExamples):
+        return f"of {type(objective).__name__}"
+    every = objective.training_examples
+    used = every if batch is None else len(batch)
+    return f"of {used:,} of {every:,} training examples, in evaluation mode"
