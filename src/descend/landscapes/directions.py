@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from descend.derivatives import HessianProduct, ravel, spectrum, unravel
+from descend.errors import ConfigurationError
 from descend.types import Loss, Params
 from descend.vectors import norm, quotient
 
@@ -54,7 +55,9 @@ def hessian_rows(loss: Loss, params: Params, generator: torch.Generator) -> tupl
     """Return the unit eigenvectors [2, n] of the Hessian's two largest eigenvalues, and these, float64 on the CPU.
 
     Raises:
-        ConfigurationError: an operation has no second derivative.
+        ConfigurationError: an operation has no second derivative, or the Hessian is not finite.
     """
     found = spectrum(HessianProduct(loss, params), generator, top=2).top
+    if not found.values.isfinite().all():
+        raise ConfigurationError("The Hessian is not finite at the end of the run; choose plane=pca or plane=random.")
     return found.vectors, found.values

@@ -79,14 +79,12 @@ class Landscape:
         return png(self.plot())
 
     @property
-    def residual(self) -> str:
-        """How much of the first path lies outside of the plane, in words."""
-        track = next(iter(self.tracks.values()))
-        ended = f"the loss at the end is {self.end:.4g}"
-        if len(track.steps) > 1:
-            far, last = track.outside.max(), track.outside[-1]
-            ended = f"the path leaves the plane by up to {far:.1%} of its extent, at its end by {last:.1%}; {ended}"
-        return f"{ended}, at its projection {self.projected:.4g}"
+    def residuals(self) -> list[str]:
+        """How much of each path lies outside of the plane, in words; and what that does to the loss at the end."""
+        found = [f"{name}: {track.told}" for name, track in self.tracks.items()]
+        if len(found) == 1:
+            found = [track.told for track in self.tracks.values()]
+        return [*found, f"loss at the end {self.end:.4g}, at its projection on the plane {self.projected:.4g}"]
 
     def arrays(self) -> dict[str, Any]:
         """Return all numbers by name, as `landscape-<plane>.npz` has them; those of each path have its number."""

@@ -29,11 +29,6 @@ class Plane:
     labels: tuple[str, str]
 
     def __post_init__(self) -> None:
-        if not self.directions.isfinite().all():
-            raise ConfigurationError(
-                f"The directions of the plane ({' and '.join(self.labels)}) are not finite: nor is the loss there, or "
-                "its Hessian. Choose plane=pca or plane=random."
-            )
         sizes = torch.linalg.svdvals(self.directions)
         if not sizes[1] > DEGENERATE * sizes[0]:
             raise ConfigurationError(
@@ -62,8 +57,9 @@ def pca_plane(points: Tensor) -> Plane:
     """
     if len(points) < 3:
         raise ConfigurationError(
-            f"A plane of principal components needs at least 3 snapshots, but there are {len(points)}: make more with "
-            "a larger checkpoint.snapshots, or choose plane=hessian or plane=random."
+            f"A plane of principal components needs 3 snapshots of the parameters at least, but {len(points)} "
+            f"{'was' if len(points) == 1 else 'were'} kept: make the run again, alone, with checkpoint.snapshots=64, "
+            "or choose plane=hessian or plane=random."
         )
     mean = points.mean(0)
     _, sizes, rows = torch.linalg.svd(points - mean, full_matrices=False)
@@ -72,5 +68,5 @@ def pca_plane(points: Tensor) -> Plane:
             "The path lies on a line, so its principal components span no plane; choose plane=hessian or plane=random."
         )
     shares = (sizes**2 / (sizes**2).sum()).tolist()
-    labels = tuple(f"component {i + 1} ({shares[i]:.1%} of the path's variance)" for i in range(2))
+    labels = tuple(f"component {i + 1} ({shares[i]:.1%} of the snapshots' variance)" for i in range(2))
     return Plane(mean, rows[:2], (labels[0], labels[1]))

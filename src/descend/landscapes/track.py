@@ -55,3 +55,11 @@ class Track:
         extent = torch.linalg.vector_norm(points - points[-1], dim=1).max()
         outside = plane.distances(points) / (extent if extent else 1)
         return cls(trajectory.steps, plane.coordinates(points).numpy(), outside.numpy(), trajectory.left_out)
+
+    @property
+    def told(self) -> str:
+        """How far the path lies outside of the plane, in words."""
+        if len(self.steps) == 1:
+            return "no path, for no snapshots were kept"
+        most, last = self.outside.max(), self.outside[-1]
+        return f"path outside of the plane by up to {most:.1%} of its extent, at its end by {last:.1%}"

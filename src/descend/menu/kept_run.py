@@ -34,9 +34,7 @@ class KeptRun:
         if (folder / "sweep.db").exists():
             raise ConfigurationError(f"{folder} holds a sweep; name the folder of one of the runs that it kept.")
         if not (folder / ".hydra" / "config.yaml").exists():
-            raise ConfigurationError(
-                f"No run has left its configuration in {folder}; name a run's folder, as outputs/<day>/<time>."
-            )
+            raise ConfigurationError(f"No run has left its settings in {folder}; name one, as outputs/<day>/<time>.")
         self.folder, trained = folder, Trained(folder)
         experiment = trained.experiment
         self.objective, ended = trained.left(experiment)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from descend.derivatives.flat import ravel
 from descend.devices import is_out_of_memory
@@ -116,9 +117,11 @@ def plane_of(asked: Asked, terrain: Terrain, trajectories: Sequence[Trajectory])
     else:
         found, values = hessian_rows(terrain.loss, params, generator)
         rows = scaled_rows(found, params, SCALES[scale])
-        cosines = torch.nn.functional.cosine_similarity(found, rows)
-        labels = [
-            f"eigenvector of λ = {value:.4g}, {scale}-normalised (cosine with it {cosine:.2f})"
-            for value, cosine in zip(values.tolist(), cosines.tolist(), strict=True)
-        ]
+        labels = [eigenvector_label(*each, scale) for each in zip(values.tolist(), found, rows, strict=True)]
     return Plane(ravel(params).double().cpu(), rows.double().cpu(), (labels[0], labels[1]))
+
+
+def eigenvector_label(value: float, vector: Tensor, drawn: Tensor, scale: str) -> str:
+    """Return what an axis along an eigenvector is called; scaled by filters it is that vector no longer."""
+    turned = f", {scale}-normalised: cosine {torch.cosine_similarity(vector, drawn, dim=0):.2f}"
+    return f"eigenvector of λ = {value:.4g}{turned if scale == 'filter' else ''}"

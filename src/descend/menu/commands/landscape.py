@@ -57,7 +57,7 @@ def landscape_command(arguments: Sequence[str]) -> int:
     for name, track in found.tracks.items():
         if track.left_out:
             print(f"note: {track.left_out} snapshots of {name} are left out: they are not finite")
-    print(f"{found.loss}; {found.residual}")
+    print("; ".join([found.loss, *found.residuals]))
     print(f"written: {path}")
     return 0
 
