@@ -1,12 +1,11 @@
 """Where a run went: its parameters at evenly spaced steps, for a picture of the landscape around them."""
 
-import pickle
 from pathlib import Path
 
 import torch
 
 from descend.atomic import whole
-from descend.engine.checkpoint import on_cpu
+from descend.engine.checkpoint import on_cpu, readable_checkpoints
 from descend.engine.loop import Loop
 from descend.engine.placement import computing
 from descend.errors import ConfigurationError
@@ -102,10 +101,6 @@ def read_snapshots(path: Path) -> tuple[list[int], Params]:
     Raises:
         ConfigurationError: the file cannot be read.
     """
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+    for content, _ in readable_checkpoints([path]):
         return content["steps"], content["params"]
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, TypeError, pickle.UnpicklingError) as error:
-        raise ConfigurationError(
-            f"{path} cannot be read ({type(error).__name__}); remove it, and make the run again for another."
-        ) from error
+    raise ConfigurationError(f"{path} cannot be read; remove it, and make the run again for another.")

@@ -71,9 +71,8 @@ class Landscape:
 
     def plot(self) -> "Picture":
         """Return a figure: the contours of the loss, and the paths of the runs."""
-        return landscape_figure(
-            self.across, self.up, self.heights, self.tracks, self.labels, [self.loss, self.residual]
-        )
+        told = [self.loss, *self.residuals]
+        return landscape_figure(self.across, self.up, self.heights, self.tracks, self.labels, told)
 
     def _repr_png_(self) -> bytes:
         return png(self.plot())

@@ -105,11 +105,11 @@ def plane_of(asked: Asked, terrain: Terrain, trajectories: Sequence[Trajectory])
     Raises:
         ConfigurationError: there is none.
     """
-    if asked.plane == "pca":
-        return pca_plane(torch.cat([trajectory.points for trajectory in trajectories]))
     params, generator = terrain.params, torch.Generator(device="cpu").manual_seed(0)
     if numel(params) < 2:
         raise ConfigurationError("A plane needs two parameters, but the run has one; its curve is in its records.")
+    if asked.plane == "pca":
+        return pca_plane(torch.cat([trajectory.points for trajectory in trajectories]))
     scale = asked.scale or "filter"
     if asked.plane == "random":
         rows = scaled_rows(random_rows(params, generator), params, SCALES[scale])
