@@ -31,8 +31,8 @@ def test_it_is_what_a_loop_over_the_points_gives(
     torch.manual_seed(0)
     net = nn.Sequential(nn.Conv2d(1, 3, 3), nn.BatchNorm2d(3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 2)).to(dtype)
     net.eval()
-    params, inputs, targets = dict(net.named_parameters()), torch.randn(7, 1, 6, 6, dtype=dtype), torch.arange(7) % 2
-    params = {name: x.detach() for name, x in params.items()}
+    params = {name: x.detach() for name, x in net.named_parameters()}
+    inputs, targets = torch.randn(7, 1, 6, 6, dtype=dtype), torch.arange(7) % 2
 
     def loss(at: Params) -> Tensor:
         return nn.functional.cross_entropy(functional_call(net, at, (inputs,)), targets)

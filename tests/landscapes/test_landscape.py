@@ -96,6 +96,8 @@ def test_the_picture_and_the_numbers() -> None:
     share = found.tracks["run 0"].outside.max()
     assert f"by up to {share:.1%} of its extent" in axes.get_title().replace("\n", " ")
     assert axes.get_xlabel() == found.labels[0]
-    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["end of run 0", "end of run 1"]
+    legend = axes.get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == ["end of run 0", "end of run 1"]
     lines = [line.get_xydata() for line in axes.lines]
     assert any(np.array_equal(line, found.tracks["run 0"].coordinates) for line in lines)

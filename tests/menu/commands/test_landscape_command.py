@@ -70,7 +70,7 @@ def test_a_module_of_the_user_s_is_in_its_evaluation_mode(descend: Descend, here
     trained = package.load("run")
     inputs, targets = trained.objective.examples(trained.objective.sample(100))
     expected = torch.nn.functional.cross_entropy(trained.module(inputs), targets)
-    assert found.end == pytest.approx(float(expected), rel=1e-5)
+    assert found.end == pytest.approx(float(expected.detach()), rel=1e-5)
     assert "training examples, in evaluation mode" in found.loss
 
 
