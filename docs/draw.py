@@ -1,13 +1,18 @@
 """Draws the pictures of the members' pages, docs/pictures/<group>/<name>.webp, by the product's own picture code.
 
+The tutorial on landscapes has one, too: docs/pictures/landscape.
+
     python docs/draw.py                      # all, about ten minutes of CPU time
     python docs/draw.py optimizer/adam op    # one member, or one group
 
 A new member has a page without a picture until this was run. What is drawn is in the functions below.
 """
 
+import contextlib
 import io
+import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -188,13 +193,23 @@ NOT_DRAWN = {
 }
 
 
-def small(picture: bytes) -> bytes:
+def landscape_picture() -> bytes:
+    """The paths of Adam and SGD on handwritten digits, as the tutorial on landscapes draws them."""
+    runs = {"adam": ["optimizer=adam"], "sgd": ["optimizer=sgd", "optimizer.lr=0.1"]}
+    with tempfile.TemporaryDirectory() as place, contextlib.chdir(place):
+        for name, overrides in runs.items():
+            command = ["objective=digits_mlp", *overrides, "steps=200", f"hydra.run.dir={name}"]
+            subprocess.run([sys.executable, "-m", "descend", *command], check=True, capture_output=True)
+        return png(descend.landscape(*runs).plot())
+
+
+def small(picture: bytes, width: int = WIDTH, quality: int = QUALITY) -> bytes:
     """Return a PNG file as a small WebP file."""
     image = Image.open(io.BytesIO(picture)).convert("RGB")
-    if image.width > WIDTH:
-        image = image.resize((WIDTH, round(image.height * WIDTH / image.width)), Image.Resampling.LANCZOS)
+    if image.width > width:
+        image = image.resize((width, round(image.height * width / image.width)), Image.Resampling.LANCZOS)
     file = io.BytesIO()
-    image.save(file, "WEBP", quality=QUALITY, method=6)
+    image.save(file, "WEBP", quality=quality, method=6)
     return file.getvalue()
 
 
@@ -220,6 +235,9 @@ def main(wanted: list[str]) -> None:
             skipped = name in NOT_DRAWN.get(group, ()) or (group == "objective" and learns_from_data(group, name))
             if not skipped and (not wanted or group in wanted or f"{group}/{name}" in wanted):
                 draw(group, name)
+    if not wanted or "landscape" in wanted:
+        (PICTURES / "landscape").mkdir(exist_ok=True)
+        (PICTURES / "landscape" / "digits_mlp.webp").write_bytes(small(landscape_picture(), 540, 40))
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ NAME = "snapshots.pt"
 MOST = 64
 """So many snapshots of a run at most, by default."""
 
-MOST_BYTES = 2**26
+MOST_BYTES = 2**25
 """And no more than this for all of them, by default; a large network has fewer, or none."""
 
 FEWEST = 8
