@@ -156,12 +156,12 @@ def landscape(
     """
     from pathlib import Path
 
-    from descend.menu.landscapes import Asked, landscape_of
+    from descend.menu.landscapes import View, landscape_of
     from descend.output.sinks.progress import CountBar
 
-    asked = Asked(plane, points, examples, scale)
+    view = View(plane, points, examples, scale)
     with CountBar(points**2) as bar:
-        return landscape_of([Path(x) for x in (folder, *others)], asked, bar.advance)
+        return landscape_of([Path(x) for x in (folder, *others)], view, bar.advance)
 
 
 def sweep(overrides: "Sequence[str]") -> "SweepTable":

@@ -72,6 +72,15 @@ def test_a_killed_run_goes_on_with_those_before_its_checkpoint(descend: Descend,
     assert equal(read_snapshots(folder / "snapshots.pt"), read_snapshots(undisturbed / "snapshots.pt"))
 
 
+def test_a_run_goes_on_without_those_that_cannot_be_read(descend: Descend, here: Path) -> None:
+    folder = made(descend, "run", "steps=20")
+    (folder / "snapshots.pt").write_bytes(b"torn")
+    done = descend("resume=run", "steps=40")
+    assert done.code == 0
+    assert "snapshots.pt cannot be read" in done.err
+    assert read_snapshots(folder / "snapshots.pt")[0] == list(range(20, 41))
+
+
 def test_an_early_end_is_kept(descend: Descend, here: Path) -> None:
     folder = made(descend, "run", "stop.value=5", "steps=1000", "optimizer.lr=0.05")
     steps, params = read_snapshots(folder / "snapshots.pt")

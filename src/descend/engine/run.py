@@ -117,9 +117,6 @@ class Run:
 
         Args:
             asked: how many snapshots at most; None: see `count_of`.
-
-        Raises:
-            ConfigurationError: the run goes on, and its snapshots cannot be read.
         """
         most = count_of(asked, self._bytes)
         if most:

@@ -1,5 +1,6 @@
 """Where a run went: its parameters at evenly spaced steps, for a picture of the landscape around them."""
 
+import sys
 from pathlib import Path
 
 import torch
@@ -70,9 +71,16 @@ class Snapshots:
         self._kept[step] = on_cpu(params)
 
     def restore(self, step: int) -> None:
-        """Go on with the snapshots before `step` that a process before left; those that it made later are gone."""
+        """Go on with the snapshots before `step` that a process before left; those that it made later are gone.
+
+        Where they cannot be read it says so: the run is worth more.
+        """
         if step and self.path.exists():
-            steps, params = read_snapshots(self.path)
+            try:
+                steps, params = read_snapshots(self.path)
+            except ConfigurationError as error:
+                print(f"descend: {error} The run goes on without those before.", file=sys.stderr)
+                return
             self._kept = {
                 at: {name: x[i].clone() for name, x in params.items()}
                 for i, at in enumerate(steps)
@@ -102,5 +110,6 @@ def read_snapshots(path: Path) -> tuple[list[int], Params]:
         ConfigurationError: the file cannot be read.
     """
     for content, _ in readable_checkpoints([path]):
-        return content["steps"], content["params"]
-    raise ConfigurationError(f"{path} cannot be read; remove it, and make the run again for another.")
+        if content.keys() >= {"steps", "params"}:
+            return content["steps"], content["params"]
+    raise ConfigurationError(f"{path} cannot be read, or holds no snapshots; only the same run made again leaves them.")

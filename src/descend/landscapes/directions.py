@@ -33,13 +33,13 @@ def whole_normalised(direction: Params, params: Params) -> Params:
     return {name: x * factor for name, x in direction.items()}
 
 
-Scale = Callable[[Params, Params], Params]
+Scaling = Callable[[Params, Params], Params]
 """Takes a direction and the parameters, and returns the direction in their scale."""
 
-SCALES: dict[str, Scale] = {"filter": filter_normalised, "whole": whole_normalised}
+SCALES: dict[str, Scaling] = {"filter": filter_normalised, "whole": whole_normalised}
 
 
-def scaled_rows(rows: Tensor, params: Params, scale: Scale) -> Tensor:
+def scaled_rows(rows: Tensor, params: Params, scale: Scaling) -> Tensor:
     """Return directions [k, n] in the scale of the parameters, [k, n]."""
     return torch.stack([ravel(scale(unravel(row, params), params)) for row in rows])
 

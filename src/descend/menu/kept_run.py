@@ -15,6 +15,7 @@ from descend.landscapes.track import Trajectory
 from descend.memory import free_bytes
 from descend.menu.trained import Trained
 from descend.objectives.examples import FromExamples
+from descend.objectives.module import Module
 from descend.objectives.objective import Objective
 from descend.types import Batch, Params
 
@@ -36,9 +37,9 @@ class KeptRun:
         if not (folder / ".hydra" / "config.yaml").exists():
             raise ConfigurationError(f"No run has left its settings in {folder}; name one, as outputs/<day>/<time>.")
         self.folder, trained = folder, Trained(folder)
-        experiment = trained.experiment
-        self.objective, ended = trained.left(experiment)
-        self._seed, self._steps = experiment.seed, trained.steps
+        self.experiment = trained.experiment
+        self.objective, ended = trained.left(self.experiment)
+        self._steps = trained.steps
         self.trajectory = self._trajectory(ended)
         end = self.trajectory.points[-1].to(ravel(ended))
         self.params = unravel(end, ended)
@@ -80,7 +81,7 @@ class KeptRun:
         What the objective draws is drawn at every point alike.
         """
         batch, dtype = self.objective.sample(examples), ravel(self.params).dtype
-        chance = Chance(self._seed, self._steps)
+        chance = Chance(self.experiment.seed, self._steps)
 
         def loss(params: Params) -> Tensor:
             with chance:
@@ -89,13 +90,14 @@ class KeptRun:
 
         with torch.no_grad():
             names = list(self.objective.losses(self.params, batch))
-        return Terrain(loss, self.params, f"{' + '.join(names)} {told(self.objective, batch)}")
+        return Terrain(loss, self.params, f"{' + '.join(names)} {examples_told(self.objective, batch)}")
 
 
-def told(objective: Objective, batch: Batch) -> str:
+def examples_told(objective: Objective, batch: Batch) -> str:
     """Return in words over which examples, if any, losses on a batch are taken."""
     if not isinstance(objective, FromExamples):
         return f"of {type(objective).__name__}"
-    every = objective.training_examples
-    used = every if batch is None else len(batch)
+    every, held = objective.training_examples, len(objective.train_targets)
+    whole = min(held, objective.most_evaluated) if isinstance(objective, Module) else held
+    used = whole if batch is None else len(batch)
     return f"of {used:,} of {every:,} training examples, in evaluation mode"

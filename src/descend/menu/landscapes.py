@@ -11,6 +11,7 @@ from torch import Tensor
 
 from descend.derivatives.flat import ravel
 from descend.devices import is_out_of_memory
+from descend.engine.placement import choose_threads, computing
 from descend.errors import ConfigurationError
 from descend.landscapes.directions import SCALES, hessian_rows, random_rows, scaled_rows
 from descend.landscapes.landscape import Landscape, Terrain, landscape_in
@@ -19,15 +20,13 @@ from descend.landscapes.track import Trajectory
 from descend.menu.kept_run import KeptRun
 from descend.vectors import numel
 
-PLANES = ("pca", "hessian", "random")
-
 MOST_POINTS = 1000
 """A picture has no more pixels along an axis."""
 
 
 @dataclass(frozen=True)
-class Asked:
-    """What is asked for of a landscape.
+class View:
+    """What of a landscape is drawn.
 
     Args:
         plane: `pca`, of the runs' paths; `hessian`, along the eigenvectors of the two largest eigenvalues at the first
@@ -48,15 +47,18 @@ class Asked:
 
     def __post_init__(self) -> None:
         if self.plane not in PLANES:
-            raise ConfigurationError(
-                f"plane is {self.plane!r}, but it must be {', '.join(PLANES[:-1])} or {PLANES[-1]}."
-            )
+            raise ConfigurationError(f"plane is {self.plane!r}, but it must be one of {', '.join(PLANES)}.")
         check_whole("points", self.points, 2, MOST_POINTS)
         check_whole("examples", self.examples, 1)
         if self.scale is not None and self.plane == "pca":
             raise ConfigurationError("scale is given, but plane=pca has the scale of the path; remove it.")
         if self.scale not in (None, *SCALES):
             raise ConfigurationError(f"scale is {self.scale!r}, but it must be {' or '.join(SCALES)}.")
+
+    @property
+    def scaling(self) -> str:
+        """The scale of the directions: that given, or by filters."""
+        return self.scale or "filter"
 
 
 def check_whole(name: str, value: Any, least: int, most: float = math.inf) -> None:
@@ -70,9 +72,7 @@ def check_whole(name: str, value: Any, least: int, most: float = math.inf) -> No
         raise ConfigurationError(f"{name} is {value!r}, but it must be a whole number of at least {least}{upper}.")
 
 
-def landscape_of(
-    folders: Sequence[Path], asked: Asked, progress: Callable[[int], None] = lambda done: None
-) -> Landscape:
+def landscape_of(folders: Sequence[Path], view: View, progress: Callable[[int], None] = lambda done: None) -> Landscape:
     """Return the landscape around the first of some runs, with the paths of all of them.
 
     Args:
@@ -87,10 +87,15 @@ def landscape_of(
     for run in runs.values():
         first.require_alike(run)
     trajectories = {name: run.trajectory for name, run in runs.items()}
+    if numel(first.params) < 2:
+        raise ConfigurationError("A plane needs two parameters, but the run has one; its curve is in its records.")
+    threads = choose_threads(first.experiment.threads, numel(first.params) * view.examples)
+    reach = 0.0 if view.plane == "pca" else 1.0
     try:
-        terrain = first.terrain(asked.examples)
-        plane = plane_of(asked, terrain, list(trajectories.values()))
-        return landscape_in(plane, terrain, trajectories, asked.points, 0.0 if asked.plane == "pca" else 1.0, progress)
+        with computing(threads, ravel(first.params).device):
+            terrain = first.terrain(view.examples)
+            plane = PLANES[view.plane](view, terrain, list(trajectories.values()))
+            return landscape_in(plane, terrain, trajectories, view.points, reach, progress)
     except Exception as error:  # torch has no single class for it
         if not is_out_of_memory(error):
             raise
@@ -99,29 +104,38 @@ def landscape_of(
         ) from error
 
 
-def plane_of(asked: Asked, terrain: Terrain, trajectories: Sequence[Trajectory]) -> Plane:
-    """Return the plane that is asked for, of runs, at the end of the first.
+def along_components(view: View, terrain: Terrain, trajectories: Sequence[Trajectory]) -> Plane:
+    """Return the plane of the principal components of all snapshots."""
+    return pca_plane(torch.cat([trajectory.points for trajectory in trajectories]))
 
-    Raises:
-        ConfigurationError: there is none.
+
+def along_random(view: View, terrain: Terrain, trajectories: Sequence[Trajectory]) -> Plane:
+    """Return the plane through the end along two random directions, always the same."""
+    rows = scaled_rows(random_rows(terrain.params, fixed_generator()), terrain.params, SCALES[view.scaling])
+    return through_end(terrain, rows, [f"random direction {i}, {view.scaling}-normalised" for i in (1, 2)])
+
+
+def along_eigenvectors(view: View, terrain: Terrain, trajectories: Sequence[Trajectory]) -> Plane:
+    """Return the plane through the end along the eigenvectors of the two largest eigenvalues of the Hessian.
+
+    Scaled by filters they are no eigenvectors any more; the labels say how far they were turned.
     """
-    params, generator = terrain.params, torch.Generator(device="cpu").manual_seed(0)
-    if numel(params) < 2:
-        raise ConfigurationError("A plane needs two parameters, but the run has one; its curve is in its records.")
-    if asked.plane == "pca":
-        return pca_plane(torch.cat([trajectory.points for trajectory in trajectories]))
-    scale = asked.scale or "filter"
-    if asked.plane == "random":
-        rows = scaled_rows(random_rows(params, generator), params, SCALES[scale])
-        labels = [f"random direction {i}, {scale}-normalised" for i in (1, 2)]
-    else:
-        found, values = hessian_rows(terrain.loss, params, generator)
-        rows = scaled_rows(found, params, SCALES[scale])
-        labels = [eigenvector_label(*each, scale) for each in zip(values.tolist(), found, rows, strict=True)]
-    return Plane(ravel(params).double().cpu(), rows.double().cpu(), (labels[0], labels[1]))
+    found, values = hessian_rows(terrain.loss, terrain.params, fixed_generator())
+    rows = scaled_rows(found, terrain.params, SCALES[view.scaling])
+    cosines = torch.cosine_similarity(found, rows).tolist()
+    turned = [f", filter-normalised: cosine {x:.2f}" if view.scaling == "filter" else "" for x in cosines]
+    labels = [f"eigenvector of λ = {value:.4g}{how}" for value, how in zip(values.tolist(), turned, strict=True)]
+    return through_end(terrain, rows, labels)
 
 
-def eigenvector_label(value: float, vector: Tensor, drawn: Tensor, scale: str) -> str:
-    """Return what an axis along an eigenvector is called; scaled by filters it is that vector no longer."""
-    turned = f", {scale}-normalised: cosine {torch.cosine_similarity(vector, drawn, dim=0):.2f}"
-    return f"eigenvector of λ = {value:.4g}{turned if scale == 'filter' else ''}"
+def fixed_generator() -> torch.Generator:
+    """Return a generator that gives the same at every call."""
+    return torch.Generator(device="cpu").manual_seed(0)
+
+
+def through_end(terrain: Terrain, rows: Tensor, labels: Sequence[str]) -> Plane:
+    """Return the plane through the end of the first run along two directions [2, n]."""
+    return Plane(ravel(terrain.params).double().cpu(), rows.double().cpu(), (labels[0], labels[1]))
+
+
+PLANES = {"pca": along_components, "hessian": along_eigenvectors, "random": along_random}

@@ -16,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from polars.exceptions import ComputeError
 
 from descend.errors import ConfigurationError
-from descend.menu.build import checked_fields, checkpoints, make
+from descend.menu.build import checked_fields, checkpoints, make, snapshots
 from descend.menu.compose import about
 from descend.menu.fields import short
 from descend.menu.ready import make_folder, users_errors
@@ -118,6 +118,10 @@ def settings(config: DictConfig) -> Settings:
     if not isinstance(node, dict) or "sampling" not in node:
         raise ConfigurationError(
             f"sweep is {short(repr(node))}, but it must say how points are sampled; choose sweep=grid."
+        )
+    if snapshots(config):
+        raise ConfigurationError(
+            f"checkpoint.snapshots is {snapshots(config)}, but runs of a sweep keep none; remove it, or run one alone."
         )
     sampling = make("sweep.sampling", node.pop("sampling"), Sampling)
     parts = {name: part_of(node, name, kind) for name, kind in {"halving": Halving, "study": Study}.items()}

@@ -131,7 +131,7 @@ WRONG = {
     "points=many": "points is 'many'",
     "points=5000": "at most 1,000",
     "examples=0": "examples is 0",
-    "plane=xy": "plane is 'xy', but it must be pca, hessian or random",
+    "plane=xy": "plane is 'xy', but it must be one of pca, hessian, random",
     "scale=filter": "scale is given, but plane=pca",
     "planes=pca": "planes is no setting of it",
     "other": "No run has left its settings in other",
@@ -177,3 +177,22 @@ def test_snapshots_that_are_not_finite_are_left_out_and_said(descend: Descend, h
     content["params"][name][:] = torch.nan
     torch.save(content, folder / "snapshots.pt")
     assert "no parameters that it kept are finite" in refused(descend, "run")
+
+
+def test_too_little_memory_is_told(descend: Descend, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made(descend, "run")
+
+    def full(*given: Any) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr("descend.landscapes.landscape.heights", full)
+    assert "does not fit into memory; take fewer examples" in refused(descend, "run")
+    monkeypatch.setattr("descend.menu.kept_run.free_bytes", lambda device: 1000)
+    assert "make the run again with a smaller checkpoint.snapshots" in refused(descend, "run")
+
+
+def test_a_sweep_is_asked_for_no_snapshots(descend: Descend, here: Path) -> None:
+    done = descend("-m", *SMALL, "seed=0,1", "checkpoint.snapshots=10")
+    assert done.code == 2
+    assert "runs of a sweep keep none" in done.err
+    assert not done.folders

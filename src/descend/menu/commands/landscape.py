@@ -1,6 +1,7 @@
 """`descend landscape`: the loss over a plane through a network's parameters, with the paths of runs."""
 
 from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from descend.atomic import whole
 from descend.errors import ConfigurationError
 from descend.landscapes.landscape import Landscape
 from descend.menu.commands.arguments import Parser
-from descend.menu.landscapes import Asked, landscape_of
+from descend.menu.landscapes import View, landscape_of
 from descend.output.pictures.figure import png
 from descend.output.sinks.progress import CountBar
 
@@ -21,7 +22,7 @@ Draws the training loss over a plane in the space of all parameters, with the pa
 its folder, and the numbers beside it as .npz. Of several runs of one objective it draws all paths, in the first folder.
 
   descend landscape outputs/2026-01-31/12-00-00                 the plane that is nearest to the path
-  descend landscape FOLDER plane=hessian                        along the two steepest directions at the end
+  descend landscape FOLDER plane=hessian                        along the two most curved directions at the end
   descend landscape FOLDER plane=random                         along two random directions at the end
   descend landscape FOLDER plane=hessian scale=whole            the eigenvectors themselves, as long as the parameters
 
@@ -43,13 +44,13 @@ def landscape_command(arguments: Sequence[str]) -> int:
     Raises:
         ConfigurationError: the arguments are wrong, there is no such landscape, or it cannot be written.
     """
-    folders, asked = landscape_arguments(arguments)
-    if asked is None:
+    folders, view = landscape_arguments(arguments)
+    if view is None:
         print(USAGE)
         return 0
-    with CountBar(asked.points**2) as bar:
-        found = landscape_of(folders, asked, bar.advance)
-    path = folders[0] / f"landscape-{asked.plane}.png"
+    with CountBar(view.points**2) as bar:
+        found = landscape_of(folders, view, bar.advance)
+    path = folders[0] / f"landscape-{view.plane}.png"
     try:
         write_landscape(found, path)
     except OSError as error:
@@ -62,8 +63,8 @@ def landscape_command(arguments: Sequence[str]) -> int:
     return 0
 
 
-def landscape_arguments(arguments: Sequence[str]) -> tuple[list[Path], Asked | None]:
-    """Return the folders, and what is asked for; None where that is help."""
+def landscape_arguments(arguments: Sequence[str]) -> tuple[list[Path], View | None]:
+    """Return the folders, and what is to be drawn; None where help is asked for."""
     parser = Parser("descend landscape")
     parser.add_argument("named", nargs="*")
     parser.add_argument("-h", "--help", action="store_true")
@@ -71,20 +72,19 @@ def landscape_arguments(arguments: Sequence[str]) -> tuple[list[Path], Asked | N
     if given.help:
         return [], None
     folders: list[Path] = []
+    known = [field.name for field in fields(View)]
     settings: dict[str, Any] = {}
     for text in given.named:
         name, equals, value = text.partition("=")
         if not equals or Path(text).exists():
             folders.append(Path(text))
-        elif name in ("plane", "scale"):
-            settings[name] = value
-        elif name in ("points", "examples"):
+        elif name in known:
             settings[name] = int(value) if value.isdecimal() else value
         else:
-            parser.error(f"{name} is no setting of it: it has plane, points, examples, scale")
+            parser.error(f"{name} is no setting of it: it has {', '.join(known)}")
     if not folders:
         parser.error("it was given no folder")
-    return folders, Asked(**settings)
+    return folders, View(**settings)
 
 
 def write_landscape(found: Landscape, path: Path) -> None:
