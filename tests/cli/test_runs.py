@@ -52,7 +52,8 @@ def test_the_files_of_a_run(descend: Command, here: Path) -> None:
     done = descend("objective=digits_mlp", "steps=3", "objective.network.hidden=[4]")
     assert done.code == 0, done.err
     assert done.err == ""
-    assert names(done.folder) == [".hydra", "checkpoint.pt", "events.out", "records.parquet", "result.json"]
+    left = [".hydra", "checkpoint.pt", "events.out", "records.parquet", "result.json", "snapshots.pt"]
+    assert names(done.folder) == left
     assert names(done.folder / ".hydra") == ["config.yaml", "hydra.yaml", "overrides.yaml"]
     assert [path.name for path in here.iterdir()] == ["outputs"]
     assert done.folder.parent.parent == here / "outputs"
@@ -170,7 +171,7 @@ def test_result_comes_last(descend: Command, monkeypatch: pytest.MonkeyPatch) ->
     seen: list[list[str]] = []
     monkeypatch.setattr(Result, "write", lambda self, folder: seen.append(names(folder)))
     descend(*QUICK)
-    assert seen == [[".hydra", "checkpoint.pt", "events.out", "path.png", "records.parquet"]]
+    assert seen == [[".hydra", "checkpoint.pt", "events.out", "path.png", "records.parquet", "snapshots.pt"]]
 
 
 def test_an_objective_of_ones_own(descend: Command, here: Path) -> None:
@@ -287,7 +288,7 @@ def test_a_disk_that_is_full_at_the_end(descend: Command, here: Path, monkeypatc
         raise OSError(errno.ENOSPC, "No space left on device")
         yield
 
-    for module in ("engine.checkpoint", "engine.result"):
+    for module in ("engine.checkpoint", "engine.result", "engine.snapshots"):
         monkeypatch.setattr(f"descend.{module}.whole", full)
     done = descend(*QUICK)
     assert done.code == 1
@@ -295,7 +296,8 @@ def test_a_disk_that_is_full_at_the_end(descend: Command, here: Path, monkeypatc
     assert "checkpoint.pt cannot be written: [Errno 28] No space left on device; the run goes on" in done.err
     assert "result.json cannot be written: No space left on device; make room and run it again." in done.err
     assert "Traceback" not in done.err
-    assert not {"result.json", "checkpoint.pt"} & set(names(done.folder))
+    assert "snapshots cannot be written: [Errno 28] No space left on device; the run goes on" in done.err
+    assert not {"result.json", "checkpoint.pt", "snapshots.pt"} & set(names(done.folder))
 
 
 def test_a_shell_that_gives_few_addresses(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 
 import descend as package
 from descend.engine.snapshots import read_snapshots
+from descend.objectives.module import Module
 
 Descend = Callable[..., Any]
 SMALL = ["objective=digits_mlp", "objective.network.hidden=[5]", "steps=30", "tracker=parquet", "compile=false"]
@@ -68,7 +69,9 @@ def test_a_module_of_the_user_s_is_in_its_evaluation_mode(descend: Descend, here
     made(descend, "run", "objective=module", "objective.module._target_=nets.Net", "steps=20")
     found = package.landscape("run", points=3, examples=100)
     trained = package.load("run")
-    inputs, targets = trained.objective.examples(trained.objective.sample(100))
+    objective = trained.objective
+    assert isinstance(objective, Module)
+    inputs, targets = objective.examples(objective.sample(100))
     expected = torch.nn.functional.cross_entropy(trained.module(inputs), targets)
     assert found.end == pytest.approx(float(expected.detach()), rel=1e-5)
     assert "training examples, in evaluation mode" in found.loss
