@@ -4,6 +4,10 @@
 
 Each case makes a run with checkpoints into a folder on the disk, once with `checkpoint.snapshots=auto` and once with 0,
 in turn, in one process; printed is the ratio of the medians of the loop's and the last writing's wall-clock time.
+
+Last run (two cores, 15 other processes beside it): 1.15, 1.25, 1.05 and 0.95 in the order of the first four; the fifth
+varied by more than what it measures. In CPU time a snapshot of two numbers took 0.3 ms, and all of them a fifth of the
+quarter of a second that 2,000 steps of Rosenbrock take.
 """
 
 import statistics
