@@ -171,7 +171,7 @@ def test_result_comes_last(descend: Command, monkeypatch: pytest.MonkeyPatch) ->
     seen: list[list[str]] = []
     monkeypatch.setattr(Result, "write", lambda self, folder: seen.append(names(folder)))
     descend(*QUICK)
-    assert seen == [[".hydra", "checkpoint.pt", "events.out", "path.png", "records.parquet", "snapshots.pt"]]
+    assert seen == [[".hydra", "checkpoint.pt", "events.out", "path.png", "records.parquet"]]
 
 
 def test_an_objective_of_ones_own(descend: Command, here: Path) -> None:
@@ -290,7 +290,7 @@ def test_a_disk_that_is_full_at_the_end(descend: Command, here: Path, monkeypatc
 
     for module in ("engine.checkpoint", "engine.result", "engine.snapshots"):
         monkeypatch.setattr(f"descend.{module}.whole", full)
-    done = descend(*QUICK)
+    done = descend(*QUICK, "checkpoint.snapshots=20")
     assert done.code == 1
     assert done.out.startswith("finished: all 20 steps were made; value ")
     assert "checkpoint.pt cannot be written: [Errno 28] No space left on device; the run goes on" in done.err

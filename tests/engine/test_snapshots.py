@@ -9,14 +9,15 @@ import pytest
 import torch
 from left import equal, result, state, table
 
-from descend.engine.snapshots import FEWEST, MOST, MOST_BYTES, count_of, read_snapshots, stride_of
+from descend.engine.snapshots import FEWEST, LEAST_BYTES, MOST, MOST_BYTES, count_of, read_snapshots, stride_of
 
 Descend = Callable[..., Any]
 SHORT = ["objective=rosenbrock", "steps=100", "compile=false", "tracker=parquet"]
 
 
 def made(descend: Descend, name: str, *more: str) -> Path:
-    done = descend(*SHORT, f"hydra.run.dir={name}", *more)
+    kept = [] if any(x.startswith("checkpoint.snapshots=") for x in more) else ["checkpoint.snapshots=64"]
+    done = descend(*SHORT, f"hydra.run.dir={name}", *kept, *more)
     assert done.code == 0, done.err
     return Path(name)
 
@@ -110,7 +111,8 @@ def test_there_are_as_many_as_fit(most: int, unit: int) -> None:
 
 
 def test_a_large_network_keeps_fewer_or_none() -> None:
-    assert count_of(None, 8) == MOST
+    assert count_of(None, LEAST_BYTES - 1) == 0
+    assert count_of(None, LEAST_BYTES) == MOST
     assert count_of(None, MOST_BYTES // 20) == 20
     assert count_of(None, MOST_BYTES // (FEWEST - 1)) == 0
     assert count_of(12, MOST_BYTES) == 12

@@ -20,6 +20,9 @@ MOST = 64
 MOST_BYTES = 2**25
 """And no more than this for all of them, by default; a large network has fewer, or none."""
 
+LEAST_BYTES = 2**10
+"""Of so few parameters there are none, by default: beside the steps of a small function they take too long."""
+
 FEWEST = 8
 """Fewer, by default, are not worth keeping: no path is seen in them."""
 
@@ -29,7 +32,7 @@ def count_of(asked: int | None, size: int) -> int:
     if asked is not None:
         return asked
     fitting = MOST_BYTES // size
-    return min(MOST, fitting) if fitting >= FEWEST else 0
+    return min(MOST, fitting) if size >= LEAST_BYTES and fitting >= FEWEST else 0
 
 
 def stride_of(steps: int, most: int, unit: int = 1) -> int:

@@ -14,6 +14,7 @@ from descend.engine.snapshots import read_snapshots
 from descend.objectives.module import Module
 
 Descend = Callable[..., Any]
+KEPT = "checkpoint.snapshots=64"  # a function keeps none by itself
 SMALL = ["objective=digits_mlp", "objective.network.hidden=[5]", "steps=30", "tracker=parquet", "compile=false"]
 
 
@@ -78,7 +79,7 @@ def test_a_module_of_the_user_s_is_in_its_evaluation_mode(descend: Descend, here
 
 
 def test_a_function_of_several_numbers(descend: Descend, here: Path) -> None:
-    made(descend, "run", "objective=rosenbrock", "objective.dim=4", "optimizer.lr=0.01", "steps=300")
+    made(descend, "run", "objective=rosenbrock", "objective.dim=4", "optimizer.lr=0.01", "steps=300", KEPT)
     found = package.landscape("run", points=5)
     assert found.loss == "value of Rosenbrock"
     x = read_snapshots(Path("run/snapshots.pt"))[1]["x"].numpy()
@@ -159,9 +160,9 @@ def test_runs_of_different_objectives_are_refused(descend: Descend, here: Path) 
 def test_runs_that_have_no_plane_are_refused(descend: Descend, here: Path) -> None:
     made(descend, "bare", *SMALL, "checkpoint.snapshots=0")
     assert "but 1 was kept" in refused(descend, "bare")
-    made(descend, "line", "objective=sphere", "optimizer=sgd", "optimizer.lr=0.1", "steps=50")
+    made(descend, "line", "objective=sphere", "optimizer=sgd", "optimizer.lr=0.1", "steps=50", KEPT)
     assert "on a line" in refused(descend, "line")
-    made(descend, "curve", "objective=parabola", "steps=10")
+    made(descend, "curve", "objective=parabola", "steps=10", KEPT)
     assert "two parameters" in refused(descend, "curve", "plane=random")
     (here / "line" / "snapshots.pt").write_bytes(b"torn")
     assert "cannot be read" in refused(descend, "line")
