@@ -17,6 +17,7 @@ from descend.output.report.curves import bands_of
 from descend.output.report.html import NAME, write_report
 from descend.output.report.origin import origin_of
 from descend.output.report.printed import printable, terminal
+from descend.output.report.ranking import ranked_runs
 from descend.output.report.runs import Runs
 from descend.output.report.sources import column_of
 from descend.sweeps.batch import bytes_of_one, device_of
@@ -85,10 +86,12 @@ def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, dr
     runs = Runs.of(table, swept, store.curves())
     found = comparisons_by(runs, settings.rank)
     bands = bands_of(found, runs.curves)
-    drawer.draw(table, swept, bands)
+    ranked = ranked_runs(runs.by_objective(), settings.rank)
+    drawer.draw(ranked, runs.swept, bands)
     shown = False
     if kept:
-        shown = write_pages(plan.jobs, kept, store, table, lambda job: compose(job.overrides, True, plan.source))
+        order = ranked["run"].to_list()
+        shown = write_pages(plan.jobs, kept, store, order, lambda job: compose(job.overrides, True, plan.source))
     else:
         clear_pages(plan.jobs, store.folder)
     if shown:

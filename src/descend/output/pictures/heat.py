@@ -16,13 +16,12 @@ MOST_PANELS = 12
 MOST_ACROSS = 3
 
 
-def draw_heat(data: pl.DataFrame, across: str, up: str, label: str) -> "Picture":
+def draw_heat(data: pl.DataFrame, across: str, up: str) -> "Picture":
     """Draw the median result over two numbers, a panel for each objective and choice.
 
     Args:
-        data: a row for each run: the two numbers, `ranked` (infinite where it diverged), `panel` and `line`.
+        data: a row for each run: the two numbers, `shown` (infinite where it diverged), `label`, `panel` and `line`.
         across, up: the columns of the axes.
-        label: of the colours.
 
     Returns:
         The figure; cells where half of the runs diverged are left white.
@@ -38,6 +37,7 @@ def draw_heat(data: pl.DataFrame, across: str, up: str, label: str) -> "Picture"
         shown = np.where(np.isfinite(shown), shown, np.nan)
         # Cividis is read alike by those who see red and green alike.
         image = axes.pcolormesh(np.arange(len(x)), np.arange(len(y)), shown, cmap="cividis", shading="nearest")
+        label = f"{parts[title]['label'][0]} at the end, median"
         figure.colorbar(image, ax=axes, label=f"log₁₀ {label}" if log else label)
         for side, values in (("x", x), ("y", y)):
             places_of = np.unique(np.linspace(0, len(values) - 1, min(5, len(values))).astype(int))
@@ -48,9 +48,9 @@ def draw_heat(data: pl.DataFrame, across: str, up: str, label: str) -> "Picture"
 
 def medians(data: pl.DataFrame, across: str, up: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the values of the two numbers, and the median result [up, across] at each pair, NaN where none is."""
-    found = data.group_by(across, up).agg(pl.col("ranked").median())
+    found = data.group_by(across, up).agg(pl.col("shown").median())
     x, y = (np.unique(data[key].to_numpy()) for key in (across, up))
     heights = np.full((len(y), len(x)), np.nan)
     places = np.searchsorted(y, found[up].to_numpy()), np.searchsorted(x, found[across].to_numpy())
-    heights[places] = found["ranked"].to_numpy()
+    heights[places] = found["shown"].to_numpy()
     return x, y, heights
