@@ -10,7 +10,11 @@ from descend.output.pictures.figure import panel_grid
 from descend.output.report.naming import short_names
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from descend.output.pictures.canvas import Picture
+
+Cells = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 MOST_PANELS = 12
 MOST_ACROSS = 3
@@ -31,22 +35,32 @@ def draw_heat(data: pl.DataFrame, across: str, up: str) -> "Picture":
     figure, places = panel_grid(len(titles), MOST_ACROSS, each=(4.2, 3.4), margin=(1, 0.6), dpi=100)
     names = short_names([across, up])
     for axes, title in zip(places, titles, strict=True):
-        x, y, heights = medians(parts[title], across, up)
-        log = spans_decades(heights)
-        shown = np.log10(np.where(heights > 0, heights, np.nan)) if log else heights
-        shown = np.where(np.isfinite(shown), shown, np.nan)
-        # Cividis is read alike by those who see red and green alike.
-        image = axes.pcolormesh(np.arange(len(x)), np.arange(len(y)), shown, cmap="cividis", shading="nearest")
-        label = f"{parts[title]['label'][0]} at the end, median"
-        figure.colorbar(image, ax=axes, label=f"log₁₀ {label}" if log else label)
-        for side, values in (("x", x), ("y", y)):
-            places_of = np.unique(np.linspace(0, len(values) - 1, min(5, len(values))).astype(int))
-            axes.set(**{f"{side}ticks": places_of, f"{side}ticklabels": [f"{values[i]:.2g}" for i in places_of]})
+        own = parts[title]
+        draw_cells(figure, axes, medians(own, across, up), f"{own['label'][0]} at the end, median")
         axes.set(title=" ".join(filter(None, map(str, title))), xlabel=names[across], ylabel=names[up])
     return figure
 
 
-def medians(data: pl.DataFrame, across: str, up: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def draw_cells(figure: "Picture", axes: "Axes", cells: Cells, label: str) -> None:
+    """Draw a cell for each pair of numbers, by logarithms where the results span decades; white where there is none.
+
+    Args:
+        cells: the values of the two numbers, and the result [up, across] at each pair.
+        label: of the colours.
+    """
+    x, y, heights = cells
+    log = spans_decades(heights)
+    shown = np.log10(np.where(heights > 0, heights, np.nan)) if log else heights
+    shown = np.where(np.isfinite(shown), shown, np.nan)
+    # Cividis is read alike by those who see red and green alike.
+    image = axes.pcolormesh(np.arange(len(x)), np.arange(len(y)), shown, cmap="cividis", shading="nearest")
+    figure.colorbar(image, ax=axes, label=f"log₁₀ {label}" if log else label)
+    for side, values in (("x", x), ("y", y)):
+        places = np.unique(np.linspace(0, len(values) - 1, min(4, len(values))).astype(int))
+        axes.set(**{f"{side}ticks": places, f"{side}ticklabels": [f"{values[i]:.2g}" for i in places]})
+
+
+def medians(data: pl.DataFrame, across: str, up: str) -> Cells:
     """Return the values of the two numbers, and the median result [up, across] at each pair, NaN where none is."""
     found = data.group_by(across, up).agg(pl.col("shown").median())
     x, y = (np.unique(data[key].to_numpy()) for key in (across, up))

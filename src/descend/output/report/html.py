@@ -5,7 +5,6 @@ import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
@@ -15,15 +14,7 @@ from descend.output.report.comparison import Comparison
 from descend.output.report.origin import Provenance
 from descend.output.report.printed import columns
 from descend.output.report.runs import Runs
-from descend.output.report.sections import (
-    coordinates_section,
-    curves_section,
-    heat_section,
-    losses_section,
-    sensitivity_section,
-    tuning_section,
-)
-from descend.output.report.summary import all_settings
+from descend.output.report.sections import figures_of
 
 # The charts are SVG drawn by a script of our own: a charting library has 4.8 MB of its own, and every sweep's folder
 # would hold it.
@@ -87,24 +78,6 @@ def report_page(
     for name, text in parts.items():
         page = page.replace(f"<!-- {name} -->", text)
     return page
-
-
-def figures_of(
-    comparison: Comparison, table: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame
-) -> dict[str, Any]:
-    """Return the data of one objective's figures."""
-    sign = comparison.measure.sign
-    settings = all_settings(table, swept, comparison.measure)
-    return {
-        "measure": comparison.measure.label,
-        "curves": curves_section(comparison, table, bands),
-        "coordinates": coordinates_section(settings, swept, sign),
-        "losses": losses_section(settings, swept),
-        "sensitivity": sensitivity_section(settings, swept, sign),
-        "heat": heat_section(settings, swept, sign),
-        "tuning": tuning_section(settings, swept, sign),
-        "highest": comparison.measure.highest,
-    }
 
 
 def task_html(place: int, comparison: Comparison) -> str:
