@@ -45,7 +45,7 @@ def test_an_svg_needs_no_font(tmp_path: Path) -> None:
 
 
 def test_each_figure_has_a_file_named_by_what_it_shows(tmp_path: Path) -> None:
-    across = {"ecdf": SHARES, "profile": SHARES}
+    across = {"ecdf": SHARES, "profile": SHARES, "data": []}
     both = task(sensitivity=SWEPT, heat=HEAT, tuning=[line("adam", [2.0, 1.0])])
     written = write_figures(tmp_path, {"digits_mlp": both, "pinn/heat": task()}, across, "svg")
     found = ["curves-digits_mlp", "budget-digits_mlp", "swept-digits_mlp", "heat-digits_mlp", "curves-pinn-heat"]

@@ -16,7 +16,7 @@ from descend.output.report.compared import comparisons
 from descend.output.report.comparison import Comparison
 from descend.output.report.curves import bands_of
 from descend.output.report.measure import MODES
-from descend.output.report.printed import as_csv, as_latex, printable, terminal
+from descend.output.report.printed import as_csv, as_latex, printable, printable_across, terminal
 from descend.output.report.runs import Runs, runs_together
 from descend.output.report.sections import figures_of
 from descend.output.report.sources import RunsInFolder, read_folder
@@ -42,6 +42,7 @@ runs      how many seeds; median, IQM (the mean of the middle half) and its 95% 
 verdict   against the first row by Wilcoxon's signed-rank test of the seeds they share, corrected by Holm: worse, tie
           (the data cannot tell), or too few seeds to claim anything
 P(…)      the probability that a run is better than one of the next row
+score     over several objectives: how near a method is to the fastest on all targets, 1 at best (AlgoPerf's)
 ERT       expected runtime: the steps that restarts would take until one reaches the target
 """
 
@@ -70,6 +71,10 @@ def compare_command(arguments: Sequence[str]) -> int:
     console = terminal()
     for comparison in found:
         console.print(printable(comparison, console.width))
+        console.print()
+    across = across_section(found, runs)
+    if across is not None:
+        console.print(printable_across(across))
         console.print()
     for note in runs.notes:
         console.print(Text(f"note: {note}"))

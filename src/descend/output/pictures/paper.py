@@ -46,6 +46,9 @@ STYLE: Any = {
     "axes.grid": True,
     "grid.alpha": 0.3,
     "grid.linewidth": 0.4,
+    "legend.frameon": False,
+    "legend.handlelength": 2.6,
+    "legend.columnspacing": 1.2,
     "lines.linewidth": 1.2,
     "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
     "svg.hashsalt": "descend",  # the same figure is the same file
@@ -106,7 +109,8 @@ def figures(tasks: Mapping[str, Data], across: Data | None) -> Iterator[tuple[st
         if data["heat"] is not None:
             yield f"heat{ending}", draw_heat(data["heat"], data["measure"])
     for name, chart in charts_across(across).items() if across else ():
-        yield name, draw_lines(chart)
+        if chart.series:
+            yield name, draw_lines(chart)
 
 
 def charts_of(data: Data) -> dict[str, Chart]:
@@ -125,6 +129,7 @@ def charts_across(across: Data) -> dict[str, Chart]:
     """Return the charts of methods over several objectives."""
     found = {
         "runtimes": ("steps, with restarts", across["ecdf"]),
+        "data-profile": ("gradients by differences", across["data"]),
         "performance-profile": ("factor of the best", across["profile"]),
     }
     return {
@@ -154,15 +159,7 @@ def draw_lines(chart: Chart) -> "Picture":
         scale_heights(axes, [numbers(each[chart.up]) for each in series])
     axes.set(xlabel=chart.x, ylabel=chart.y)
     if names:
-        figure.legend(
-            axes.lines,
-            names,
-            loc="outside lower center",
-            ncols=across,
-            frameon=False,
-            handlelength=2.6,
-            columnspacing=1.2,
-        )
+        figure.legend(axes.lines, names, loc="outside lower center", ncols=across)
     return figure
 
 
