@@ -1,6 +1,5 @@
 """Results that show themselves in a notebook, as tables and pictures."""
 
-from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from descend.engine.result import Result
 from descend.errors import ConfigurationError
 from descend.output.pictures.cosines import cosines_picture
 from descend.output.pictures.curves import curves_figure
-from descend.output.pictures.figure import png
+from descend.output.pictures.figure import data_uri, png
 from descend.output.pictures.spectrum import spectrum_picture
 from descend.output.pictures.sweep import sweep_figure
 from descend.output.report.compared import comparisons
@@ -142,4 +141,4 @@ def html_table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 def image(picture: bytes) -> str:
     """Return a PNG file as a part of a page."""
-    return f'<img src="data:image/png;base64,{b64encode(picture).decode()}" style="max-width: 100%">'
+    return f'<img src="{data_uri(picture)}" style="max-width: 100%">'

@@ -1,6 +1,5 @@
 """The report: one page of HTML that needs nothing else, no network and no library."""
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -9,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from descend.atomic import whole
+from descend.output.pictures.figure import data_uri
 from descend.output.report.across import across_section
 from descend.output.report.comparison import Comparison
 from descend.output.report.origin import Provenance
@@ -115,6 +115,5 @@ def pictures_in(folders: Sequence[Path]) -> dict[str, bytes]:
 
 def picture_html(name: str, png: bytes) -> str:
     """Return a picture as a part of the page itself."""
-    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     caption = escape(name)
-    return f'<figure><img alt="{caption}" src="{source}"><figcaption>{caption}</figcaption></figure>'
+    return f'<figure><img alt="{caption}" src="{data_uri(png)}"><figcaption>{caption}</figcaption></figure>'
