@@ -19,6 +19,8 @@ from descend.sweeps.study import Study
 from descend.sweeps.study_sweep import StudySweep
 
 optuna = pytest.importorskip("optuna", reason="asking Optuna needs it: pip install 'descend[optuna]'")
+from optuna.storages import JournalStorage  # noqa: E402
+from optuna.storages.journal import JournalFileBackend  # noqa: E402
 
 QUIET = ["metrics=none", "derivatives=none"]
 BASE = ["objective=rosenbrock", *QUIET, "steps=20"]
@@ -59,7 +61,7 @@ def searched(folder: Path, study: Study, overrides: list[str], left: int | None 
 
 
 def trials(folder: Path) -> list:
-    storage = f"sqlite:///{folder / 'study.db'}"
+    storage = JournalStorage(JournalFileBackend(str(folder / "study.log")))
     return optuna.load_study(study_name="descend", storage=storage).trials
 
 
@@ -110,6 +112,16 @@ def test_a_kill_changes_nothing(tmp_path: Path) -> None:
         assert len(searched(folder, study, SWEPT, left)) < 8
         assert searched(folder, study, SWEPT).equals(expected)
         assert [x.value for x in trials(folder)] == [x.value for x in trials(tmp_path / "whole")]
+
+
+def test_a_journal_that_a_kill_cut_short_goes_on(tmp_path: Path) -> None:
+    study = Study(points=8, batch=4)
+    expected = searched(tmp_path / "whole", study, SWEPT)
+    searched(tmp_path / "cut", study, SWEPT, left=3)
+    with (tmp_path / "cut" / "study.log").open("ab") as file:
+        file.write(b'{"op_code":4,"work')
+    assert searched(tmp_path / "cut", study, SWEPT).equals(expected)
+    assert [x.value for x in trials(tmp_path / "cut")] == expected["value"].to_list()
 
 
 def test_runs_that_diverge_are_told_as_infinite(tmp_path: Path) -> None:

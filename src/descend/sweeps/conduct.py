@@ -86,7 +86,7 @@ def carry_out(plan: Plan, settings: Settings, store: Store | ChunkFiles) -> int:
     steps = sum(group.template.steps * len(group.jobs) for group in plan.groups)
     bar = SweepBar(steps if halving is None else round(steps * halving.share(plan.jobs)))
     with stop_requests() as asked:
-        ends = Ends(store.folder, settings.kept(len(plan.jobs)), settings.rank, store.complete())
+        ends = Ends(store.folder, settings.kept(len(plan.jobs) + plan.more), settings.rank, store.complete())
         checkpoints = Checkpoints(store.folder / CHECKPOINTS, settings.every, asked, ends)
         try:
             made = chunks(plan, settings, store.done(), bar, checkpoints)

@@ -35,6 +35,7 @@ class Plan:
     """What a sweep will do: its jobs, in groups, how often curves are recorded, and where jobs are composed from.
 
     Attributes:
+        more: how many runs will be asked for later.
         processes: how many processes on this machine carry out such plans at the same time.
     """
 
@@ -43,6 +44,7 @@ class Plan:
     stride: int
     source: Source = MENU
     processes: int = 1
+    more: int = 0
 
 
 PARTS = (Objective, Optimizer, Aggregator, Schedule, Clipping, Metric)

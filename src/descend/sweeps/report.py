@@ -79,7 +79,7 @@ def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, dr
     """
     if not len(table):
         return
-    kept = settings.kept(len(plan.jobs))
+    kept = settings.kept(len(plan.jobs) + plan.more)
     swept = [column_of(key) for key in plan.jobs[0].swept]
     runs = Runs.of(table, swept, store.curves())
     found = comparisons_by(runs, settings.rank)

@@ -63,7 +63,7 @@ class StudySweep:
             at_start()
             stopped = self.carried_out(store)
             every = self.axes.jobs([texts for _, texts in store.asked()])
-            plan = planned(every, self.settings, self.source)
+            plan = replace(planned(every, self.settings, self.source), more=self._more(every))
             table = store.table()
             report(plan, self.settings, store, table, drawer)
         return exit_code(plan, table, folder, stopped)
@@ -74,11 +74,13 @@ class StudySweep:
         Returns:
             The number of the signal that stopped it; 0 if none did.
         """
-        study, size = self.study.opened(store.folder), self.study.batch
+        (study, save), size = self.study.opened(store.folder), self.study.batch
         for number, first in enumerate(range(0, self.study.points, size)):
             last = min(first + size, self.study.points)
             if len(store.asked()) < last:
-                store.ask(self.study.ask(study, self.axes, number, last - len(store.asked())))
+                asked = self.study.ask(study, self.axes, number, last - len(store.asked()))
+                save()
+                store.ask(asked)
             trials, texts = zip(*store.asked()[:last], strict=True)
             every = self.axes.jobs(texts)
             own = every[first * self.axes.members :]
@@ -89,6 +91,7 @@ class StudySweep:
             table = table_of(every, {job.index: results[job.index] for job in own})
             values, measure = values_told(table, own, self.axes.members, self.settings.rank)
             tell_values(study, dict(zip(trials[first:], values, strict=True)), measure)
+            save()
         return 0
 
     def _run(self, store: Store, every: list[Job], own: list[Job]) -> int:
@@ -100,4 +103,9 @@ class StudySweep:
         store.know(every)
         if store.done() >= {job.index for job in own}:
             return 0
-        return carry_out(replace(planned(own, self.settings, self.source), jobs=every), self.settings, store)
+        plan = replace(planned(own, self.settings, self.source), jobs=every, more=self._more(every))
+        return carry_out(plan, self.settings, store)
+
+    def _more(self, every: list[Job]) -> int:
+        """Return how many runs will be asked for later."""
+        return self.study.points * self.axes.members - len(every)
