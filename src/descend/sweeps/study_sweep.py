@@ -51,7 +51,9 @@ class StudySweep:
 
     def store(self, folder: Path) -> Store:
         """Return the store of this sweep; raises as `Store` does."""
-        return Store(folder, [], [[*self.overrides, *self.study.named(self.settings.rank)]])
+        halving, rank = self.settings.halving, self.settings.rank
+        named = [*self.study.named(rank), *([] if halving is None else halving.named(rank))]
+        return Store(folder, [], [[*self.overrides, *named]])
 
     def conducted(self, folder: Path, at_start: Callable[[], None]) -> int:
         """Carry the sweep out in a folder and report; return the exit code, as `conduct` does.
