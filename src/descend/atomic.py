@@ -11,7 +11,7 @@ _numbers = itertools.count()
 
 
 @contextmanager
-def replaced(path: Path) -> Iterator[IO[bytes]]:
+def whole_content(path: Path) -> Iterator[IO[bytes]]:
     """Open a file as `whole` does; its name is on the disk only after `sync_names`, once for many files."""
     # Without the target's name: TensorBoard reads every file with "tfevents" in its name, also a hidden one.
     temporary = path.with_name(f".descend-{os.getpid()}-{next(_numbers)}.tmp")
@@ -33,7 +33,7 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
     An error leaves what stood there before, and nothing else. A kill leaves what stood there before, and at worst a
     temporary file beside it, which `clear_temporaries` removes.
     """
-    with replaced(path) as file:
+    with whole_content(path) as file:
         yield file
     sync_names(path.parent)
 

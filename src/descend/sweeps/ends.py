@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 from polars import selectors
 
-from descend.atomic import clear_temporaries, replaced, sync_names
+from descend.atomic import clear_temporaries, sync_names, whole_content
 from descend.engine.checkpoint import NAME, put
 from descend.engine.loop import Loop
 from descend.engine.program import Final
@@ -60,7 +60,7 @@ class Ends:
             self._folder.mkdir(exist_ok=True)
             state = loop.resumable()
         for run in fresh:
-            with replaced(self._folder / waiting(run)) as file:
+            with whole_content(self._folder / waiting(run)) as file:
                 put(content(loop, state, final.standing, place[run]), file)
         if fresh:
             sync_names(self._folder)

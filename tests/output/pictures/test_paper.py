@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from descend.output.pictures.paper import MOST_LINES, STYLE, Chart, draw_heat, draw_lines, write_figures
+from descend.output.pictures.paper import MOST_LINES, STYLE, Chart, heat_figure, lines_figure, write_figures
 
 NAMES = ["adam lr=0.001", "sgd lr=0.1", "muon lr=0.02", "rmsprop", "soap", "lion", "adagrad", "lars", "one too many"]
 
@@ -54,7 +54,7 @@ def test_each_figure_has_a_file_named_by_what_it_shows(tmp_path: Path) -> None:
 
 
 def test_lines_differ_in_colour_and_neighbours_in_style_too() -> None:
-    figure = draw_lines(Chart("step", "value", task()["curves"], "steps", "middle"))
+    figure = lines_figure(Chart("step", "value", task()["curves"], "steps", "middle"))
     [axes] = figure.axes
     assert len(axes.lines) == MOST_LINES < len(NAMES)
     assert len({drawn.get_color() for drawn in axes.lines}) == MOST_LINES
@@ -70,7 +70,7 @@ def test_the_legend_stays_inside_however_long_the_names_are() -> None:
     middling = [line(f"adamw lr=0.27980{i} wd=0", [1.0, 0.5]) for i in range(8)]
     for curves in (long, middling, task()["curves"]):
         with matplotlib.rc_context(STYLE):
-            figure = draw_lines(Chart("step", "value", curves, "steps", "middle"))
+            figure = lines_figure(Chart("step", "value", curves, "steps", "middle"))
             figure.draw_without_rendering()
         box, size = figure.legends[0].get_window_extent(), figure.bbox
         assert 0 <= box.x0 < box.x1 <= size.x1
@@ -81,19 +81,19 @@ def test_the_legend_stays_inside_however_long_the_names_are() -> None:
 
 def test_a_line_that_ends_at_zero_or_runs_away_leaves_room_for_the_others() -> None:
     curves = [line("down", [10.0, 1e-3, 0.0]), line("away", [10.0, 1e100, None]), line("slow", [10.0, 8.0, 5.0])]
-    [axes] = draw_lines(Chart("step", "value", curves, "steps", "middle")).axes
+    [axes] = lines_figure(Chart("step", "value", curves, "steps", "middle")).axes
     assert axes.get_yscale() == "log"
     assert axes.get_ylim()[1] == 1e4
 
 
 def test_shares_run_from_nothing_to_all() -> None:
-    [axes] = draw_lines(Chart("budget", "share", SHARES, logarithmic=True, share=True)).axes
+    [axes] = lines_figure(Chart("budget", "share", SHARES, logarithmic=True, share=True)).axes
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "linear")
     assert axes.get_ylim()[0] == 0
 
 
 def test_a_cell_that_was_not_tried_is_white() -> None:
-    figure = draw_heat(HEAT, "value")
+    figure = heat_figure(HEAT, "value")
     [mesh] = figure.axes[0].collections
     shown = mesh.get_array()
     assert shown is not None

@@ -13,6 +13,7 @@ from descend.atomic import whole
 from descend.output.decades import spans_decades
 from descend.output.pictures.figure import OKABE_ITO, blank
 from descend.output.pictures.heat import draw_cells
+from descend.output.report.sections import Data
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -53,8 +54,6 @@ STYLE: Any = {
     "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
     "svg.hashsalt": "descend",  # the same figure is the same file
 }
-
-Data = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -105,12 +104,12 @@ def figures(tasks: Mapping[str, Data], across: Data | None) -> Iterator[tuple[st
         ending = f"-{task}" if task else ""
         for name, chart in charts_of(data).items():
             if chart.series:
-                yield f"{name}{ending}", draw_lines(chart)
+                yield f"{name}{ending}", lines_figure(chart)
         if data["heat"] is not None:
-            yield f"heat{ending}", draw_heat(data["heat"], data["measure"])
+            yield f"heat{ending}", heat_figure(data["heat"], data["measure"])
     for name, chart in charts_across(across).items() if across else ():
         if chart.series:
-            yield name, draw_lines(chart)
+            yield name, lines_figure(chart)
 
 
 def charts_of(data: Data) -> dict[str, Chart]:
@@ -137,7 +136,7 @@ def charts_across(across: Data) -> dict[str, Chart]:
     }
 
 
-def draw_lines(chart: Chart) -> "Picture":
+def lines_figure(chart: Chart) -> "Picture":
     """Draw the lines of a chart and their bands, without a title; its legend stands below."""
     series = chart.series[:MOST_LINES]
     names = ["\n".join(textwrap.wrap(each["name"], MOST_LETTERS)) for each in series] if len(series) > 1 else []
@@ -147,16 +146,16 @@ def draw_lines(chart: Chart) -> "Picture":
     axes = figure.subplots()
     for i, each in enumerate(series):
         colour = OKABE_ITO[i]
-        x, middle = numbers(each[chart.across]), numbers(each[chart.up])
+        x, middle = floats(each[chart.across]), floats(each[chart.up])
         axes.plot(x, middle, color=colour, linestyle=DASHES[i % len(DASHES)])
         if "low" in each:
-            axes.fill_between(x, numbers(each["low"]), numbers(each["high"]), color=colour, alpha=0.15, linewidth=0)
+            axes.fill_between(x, floats(each["low"]), floats(each["high"]), color=colour, alpha=0.15, linewidth=0)
     if chart.logarithmic:
         axes.set_xscale("log")
     if chart.share:
         axes.set_ylim(0, 1.02)
     else:
-        scale_heights(axes, [numbers(each[chart.up]) for each in series])
+        scale_heights(axes, [floats(each[chart.up]) for each in series])
     axes.set(xlabel=chart.x, ylabel=chart.y)
     if names:
         figure.legend(axes.lines, names, loc="outside lower center", ncols=across)
@@ -173,9 +172,9 @@ def scale_heights(axes: "Axes", lines: Sequence[np.ndarray]) -> None:
         axes.set_ylim(top=AWAY * start)
 
 
-def draw_heat(data: Data, measure: str) -> "Picture":
+def heat_figure(data: Data, measure: str) -> "Picture":
     """Draw the best result at each pair of two numbers."""
-    across, up, results = (numbers(column) for column in zip(*data["cells"], strict=True))
+    across, up, results = (floats(column) for column in zip(*data["cells"], strict=True))
     x, y = np.unique(across), np.unique(up)
     heights = np.full((len(y), len(x)), np.nan)
     heights[np.searchsorted(y, up), np.searchsorted(x, across)] = results
@@ -187,6 +186,6 @@ def draw_heat(data: Data, measure: str) -> "Picture":
     return figure
 
 
-def numbers(values: Sequence[float | None]) -> np.ndarray:
+def floats(values: Sequence[float | None]) -> np.ndarray:
     """Return numbers as an array, NaN where there is none."""
     return np.array(values, np.float64)

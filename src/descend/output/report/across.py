@@ -58,7 +58,7 @@ def across_section(comparisons: Sequence[Comparison], runs: Runs) -> dict[str, A
     restarts = {name: np.stack([restarts_of(each[name]) for each in reached]) for name in methods}
     costs = np.array([np.concatenate([costs_of(each[name]) for each in reached]) for name in methods])
     work = np.array([np.concatenate([costs_of(each[name], work=True) for each in reached]) for name in methods])
-    sizes = np.repeat([size_of(runs.table, each) for each in comparisons], len(TARGETS))
+    sizes = np.repeat([dimension_of(runs.table, each) for each in comparisons], len(TARGETS))
     longest = max(float(hits.lengths.max()) for each in reached for hits in each.values())
     budgets = np.unique(np.logspace(0, np.log10(10 * longest), POINTS).round())
     factors = np.logspace(0, np.log10(MOST_FACTOR), POINTS)
@@ -175,7 +175,7 @@ def work_of(table: pl.DataFrame) -> dict[int, float]:
     return dict(found.iter_rows())
 
 
-def size_of(table: pl.DataFrame, comparison: Comparison) -> float:
+def dimension_of(table: pl.DataFrame, comparison: Comparison) -> float:
     """Return how many numbers the runs of an objective change; NaN where that is not known, or differs."""
     members = [run for row in comparison.rows for run in row.members]
     if SIZE not in table.columns:
