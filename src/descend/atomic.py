@@ -11,12 +11,8 @@ _numbers = itertools.count()
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that takes `path`'s place only once all of it is on the disk.
-
-    An error leaves what stood there before, and nothing else. A kill leaves what stood there before, and at worst a
-    temporary file beside it, which `clear_temporaries` removes.
-    """
+def whole_content(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file as `whole` does; its name is on the disk only after `sync_names`, once for many files."""
     # Without the target's name: TensorBoard reads every file with "tfevents" in its name, also a hidden one.
     temporary = path.with_name(f".descend-{os.getpid()}-{next(_numbers)}.tmp")
     try:
@@ -28,6 +24,17 @@ def whole(path: Path) -> Iterator[IO[bytes]]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file that takes `path`'s place only once all of it is on the disk, under its name.
+
+    An error leaves what stood there before, and nothing else. A kill leaves what stood there before, and at worst a
+    temporary file beside it, which `clear_temporaries` removes.
+    """
+    with whole_content(path) as file:
+        yield file
     sync_names(path.parent)
 
 

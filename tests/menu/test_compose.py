@@ -60,6 +60,7 @@ GROUPS = sorted(folder.name for folder in FOLDER.iterdir() if folder.is_dir() an
 BUILT_ON_OTHERS = {
     *(("derivatives", "third"), ("metrics", "curvature"), ("schedule", "warmup"), ("tracker", "all")),
     *(("sweep", "random"), ("sweep", "sobol"), ("sweep", "halving"), ("sweep", "optuna"), ("optimizer", "groups")),
+    ("sweep", "bohb"),
     *(("optimizer", "muon"), ("optimizer", "normuon"), ("objective", "char_gpt"), ("objective", "noisy_quadratic")),
 }
 

@@ -1,6 +1,5 @@
 """A kept run's folder has the checkpoint that the same run leaves alone, and goes on from there."""
 
-import math
 from pathlib import Path
 
 import pytest
@@ -11,7 +10,7 @@ from polars.testing import assert_frame_equal
 
 import descend as package
 from descend.engine.checkpoint import NAME
-from descend.sweeps.ends import ENDS, compared_by, ranked
+from descend.sweeps.ends import ENDS
 
 QUIET = ["metrics=none", "derivatives=none"]
 ROSENBROCK = ["objective=rosenbrock", "optimizer=adam"]
@@ -109,14 +108,3 @@ def test_other_launchers_leave_them_too(descend: Command, here: Path) -> None:
     assert done.code == 0, done.err
     assert descend(*own, "optimizer.lr=0.2", "hydra.run.dir=alone").code == 0
     assert equal(state(folder_of("sweep", 2)), state(Path("alone")))
-
-
-def test_ranked_puts_runs_without_a_value_last() -> None:
-    assert ranked({0: None, 1: 3.0, 2: float("inf"), 3: -1.0, 4: float("nan"), 5: 3.0}) == [3, 1, 5, 0, 2, 4]
-
-
-def test_runs_are_compared_as_the_table_compares_them() -> None:
-    assert compared_by("finished", 3.0, {"a": 1.0}) == 3.0
-    assert compared_by("finished", 3.0, {"a": 1.0, "b": 1.0}) == 2.0
-    assert compared_by("diverged", -5.0, {"a": -5.0}) == math.inf
-    assert compared_by("interrupted", None, {}) is None

@@ -8,9 +8,16 @@ import polars as pl
 import pytest
 
 from descend.output.pictures.sweep import sweep_picture
+from descend.output.report.ranking import ranked_runs
 from descend.sweeps.picture_process import PictureProcess
 
-TABLE = pl.DataFrame({"optimizer.lr": [0.1, 0.2, 0.4, 0.8], "status": ["finished"] * 4, "value": [4.0, 3.0, 2.0, 5.0]})
+ROWS = {
+    "run": range(4),
+    "optimizer.lr": [0.1, 0.2, 0.4, 0.8],
+    "status": ["finished"] * 4,
+    "value": [4.0, 3.0, 2.0, 5.0],
+}
+TABLE = ranked_runs({"": pl.DataFrame(ROWS)}, None)
 SWEPT = ["optimizer.lr"]
 
 

@@ -11,6 +11,7 @@ from conftest import Command
 
 import descend
 from descend.errors import ConfigurationError
+from descend.sweeps.halving import Halving
 from descend.sweeps.job import Chunk
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import axes_of
@@ -19,6 +20,8 @@ from descend.sweeps.study import Study
 from descend.sweeps.study_sweep import StudySweep
 
 optuna = pytest.importorskip("optuna", reason="asking Optuna needs it: pip install 'descend[optuna]'")
+from optuna.storages import JournalStorage  # noqa: E402
+from optuna.storages.journal import JournalFileBackend  # noqa: E402
 
 QUIET = ["metrics=none", "derivatives=none"]
 BASE = ["objective=rosenbrock", *QUIET, "steps=20"]
@@ -38,15 +41,24 @@ class Dying(Store):
     left: int
 
     def add(self, chunk: Chunk) -> None:
+        self._count()
+        super().add(chunk)
+
+    def add_rung(self, number: int, chunk: Chunk) -> None:
+        self._count()
+        super().add_rung(number, chunk)
+
+    def _count(self) -> None:
         self.left -= 1
         if self.left < 0:
             raise Killed
-        super().add(chunk)
 
 
-def searched(folder: Path, study: Study, overrides: list[str], left: int | None = None) -> pl.DataFrame:
+def searched(
+    folder: Path, study: Study, overrides: list[str], left: int | None = None, halving: Halving | None = None
+) -> pl.DataFrame:
     """Carry out a sweep; where `left` is given, up to the kill that comes with one chunk more than these."""
-    search = StudySweep.of(overrides, Settings(study=study, keep="none"), study)
+    search = StudySweep.of(overrides, Settings(study=study, halving=halving, keep="none"), study)
     if left is not None:
         with Dying(folder, [], [overrides]) as dying:
             dying.left = left
@@ -59,7 +71,7 @@ def searched(folder: Path, study: Study, overrides: list[str], left: int | None 
 
 
 def trials(folder: Path) -> list:
-    storage = f"sqlite:///{folder / 'study.db'}"
+    storage = JournalStorage(JournalFileBackend(str(folder / "study.log")))
     return optuna.load_study(study_name="descend", storage=storage).trials
 
 
@@ -112,6 +124,40 @@ def test_a_kill_changes_nothing(tmp_path: Path) -> None:
         assert [x.value for x in trials(folder)] == [x.value for x in trials(tmp_path / "whole")]
 
 
+HALVED = Study(points=16, batch=8, options={"n_startup_trials": 4}), Halving(rungs=2, brackets=1)
+
+
+def test_each_batch_is_halved_and_told_where_its_runs_stopped(tmp_path: Path) -> None:
+    study, halving = HALVED
+    table = searched(tmp_path, study, SWEPT, halving=halving)
+    for batch in (table.head(8), table.tail(8)):
+        assert sorted(batch["steps"].to_list()) == [5] * 4 + [10] * 2 + [20] * 2
+    assert [trial.value for trial in trials(tmp_path)] == table["value"].to_list()
+    for row in table.filter(status="finished").iter_rows(named=True):
+        alone = descend.run([*BASE, f"optimizer={row['optimizer']}", f"optimizer.lr={row['optimizer.lr']}"])
+        assert alone.value == row["value"]
+
+
+def test_a_kill_at_a_rung_changes_nothing(tmp_path: Path) -> None:
+    study, halving = HALVED
+    expected = searched(tmp_path / "whole", study, SWEPT, halving=halving)
+    for left in (1, 9):  # at a rung of the first batch, and of the second
+        folder = tmp_path / str(left)
+        searched(folder, study, SWEPT, left, halving)
+        assert searched(folder, study, SWEPT, halving=halving).equals(expected)
+        assert not list(folder.glob("checkpoints/*"))
+
+
+def test_a_journal_that_a_kill_cut_short_goes_on(tmp_path: Path) -> None:
+    study = Study(points=8, batch=4)
+    expected = searched(tmp_path / "whole", study, SWEPT)
+    searched(tmp_path / "cut", study, SWEPT, left=3)
+    with (tmp_path / "cut" / "study.log").open("ab") as file:
+        file.write(b'{"op_code":4,"work')
+    assert searched(tmp_path / "cut", study, SWEPT).equals(expected)
+    assert [x.value for x in trials(tmp_path / "cut")] == expected["value"].to_list()
+
+
 def test_runs_that_diverge_are_told_as_infinite(tmp_path: Path) -> None:
     overrides = [*BASE, "optimizer=gradient_descent", "optimizer.lr=0.0001,100.0"]
     table = searched(tmp_path, Study(points=8, batch=4), overrides)
@@ -142,6 +188,17 @@ def test_the_command_and_its_resume(descend: Command, here: Path) -> None:
     assert "only there: sweep.seed=0; only here: sweep.seed=1" in done.err
 
 
+def test_the_command_that_halves(descend: Command, here: Path) -> None:
+    command = ["-m", *SWEPT, "sweep=bohb", "sweep.batch=4", "sweep.rungs=1", "sweep.brackets=1", "sweep.points=8"]
+    done = descend(*command, "hydra.sweep.dir=sweep")
+    assert done.code == 0, done.err
+    assert "8 runs: 4 finished, 4 stopped" in done.out or "8 runs: 4 stopped, 4 finished" in done.out
+    assert "120 of 160 steps were made: 25% were saved" in done.out
+    done = descend(*command, "sweep.eta=4", "sweep.resume=sweep")
+    assert done.code == 2
+    assert "only there: sweep.eta=2; only here: sweep.eta=4" in done.err
+
+
 def test_from_python() -> None:
     table = descend.sweep([*SWEPT, "sweep=optuna", "sweep.points=5", "sweep.batch=5", "sweep.sampler=RandomSampler"])
     assert len(table) == 5
@@ -160,8 +217,8 @@ def test_from_python() -> None:
         (["objective=sphere,beale", RATE], "the objective is swept"),
         (["objective=fonseca_fleming", RATE], "say by which: sweep.rank=loss/f1"),
         (["optimizer.lr=interval(-2,-1)"], "lr is -2.0"),
-        (["sweep.dry_run=true", RATE], "leave these away"),
-        (["sweep.halving=true", RATE], "leave these away"),
+        (["sweep.dry_run=true", RATE], "leave it away"),
+        (["sweep.halving=true", "sweep.batch=1", RATE], "make it 16, say"),
         (["hydra/launcher=joblib", RATE], "leave hydra/launcher away"),
     ],
 )

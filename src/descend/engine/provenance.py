@@ -13,10 +13,11 @@ import torch
 from descend.devices import described
 from descend.engine.experiment import Experiment
 from descend.types import Params
+from descend.vectors import numel
 
 
 def provenance(experiment: Experiment, params: Params, threads: int, backend: str) -> dict[str, Any]:
-    """Return what one needs to know to get a result again; `params` tell device and dtype as they were chosen."""
+    """Return what one needs to know to get a result again; `params` tell size, device and dtype."""
     some = next(iter(params.values()))
     return {
         **source(),
@@ -25,6 +26,7 @@ def provenance(experiment: Experiment, params: Params, threads: int, backend: st
         "device": str(some.device),
         "device_name": platform.machine(),
         **described(some.device),
+        "parameters": numel(params),
         "dtype": str(some.dtype).removeprefix("torch."),
         "threads": threads,
         "backend": backend,

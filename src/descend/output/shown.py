@@ -1,6 +1,5 @@
 """Results that show themselves in a notebook, as tables and pictures."""
 
-from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
@@ -11,14 +10,14 @@ from descend.engine.result import Result
 from descend.errors import ConfigurationError
 from descend.output.pictures.cosines import cosines_picture
 from descend.output.pictures.curves import curves_figure
-from descend.output.pictures.figure import png
+from descend.output.pictures.figure import data_uri, png
 from descend.output.pictures.spectrum import spectrum_picture
 from descend.output.pictures.sweep import sweep_figure
 from descend.output.report.compared import comparisons
 from descend.output.report.comparison import Comparison
 from descend.output.report.curves import bands_of, recorded_as
-from descend.output.report.measure import default_measure
 from descend.output.report.printed import columns
+from descend.output.report.ranking import measures_of, ranked_runs
 from descend.output.report.runs import Runs
 from descend.output.report.sources import swept_in
 from descend.output.table import rows
@@ -58,16 +57,18 @@ class SweepTable(pl.DataFrame):
 
     Attributes:
         curves: run, step, name, value of what the runs are compared by; no rows where the table was made of another.
+        rank: what they are compared by, as `sweep.rank` said; None where it said nothing.
     """
 
     curves: pl.DataFrame = pl.DataFrame(schema=SCHEMA)
+    rank: str | None = None
 
     def _repr_html_(self, *, _from_series: bool = False) -> str:
         runs = runs_of_table(self)
         if runs is None:
             return super()._repr_html_(_from_series=_from_series)
-        found = comparisons(runs)
-        picture = sweep_figure(self, swept_in(self), bands_of(found, runs.curves))
+        found = comparisons(runs, self.rank)
+        picture = figure_of(runs, found, self.rank)
         parts = [f"<b>{len(self):,} runs</b>", *map(html_comparison, found)]
         return "\n".join([*parts, *([] if picture is None else [image(png(picture))])])
 
@@ -80,8 +81,7 @@ def plot(what: Result | pl.DataFrame) -> "Picture":
     else:
         table = what if isinstance(what, SweepTable) else SweepTable(what)
         runs = runs_of_table(table)
-        bands = None if runs is None else bands_of(comparisons(runs), runs.curves)
-        figure = None if runs is None else sweep_figure(table, swept_in(table), bands)
+        figure = None if runs is None else figure_of(runs, comparisons(runs, table.rank), table.rank)
         missing = (
             "There is nothing to draw: this is no table of a sweep, or no number was swept at three values or more and "
             "the table has no curves; draw what descend.sweep returned, as it is."
@@ -91,16 +91,24 @@ def plot(what: Result | pl.DataFrame) -> "Picture":
     return figure
 
 
-def sweep_table(table: pl.DataFrame, curves: pl.LazyFrame) -> SweepTable:
+def figure_of(runs: Runs, found: Sequence[Comparison], rank: str | None) -> "Picture | None":
+    """Return the picture of a sweep; None where there is nothing to draw."""
+    ranked = ranked_runs(runs.by_objective(), rank)
+    return sweep_figure(ranked, runs.swept, bands_of(found, runs.curves))
+
+
+def sweep_table(table: pl.DataFrame, curves: pl.LazyFrame, rank: str | None) -> SweepTable:
     """Return the table of a sweep with the curves of what its runs are compared by.
 
     Args:
         table: a row for each run.
         curves: every record of every run.
+        rank: what the runs are compared by; see `measures_of`.
     """
     shown = SweepTable(table)
     runs = runs_of_table(shown)
-    measures = {default_measure(part) for part in runs.by_objective().values()} if runs is not None else ()
+    measures = set() if runs is None else set(measures_of(runs.by_objective(), rank).values())
+    shown.rank = rank if rank in {measure.label for measure in measures} else None
     wanted = [expression for measure in measures if (expression := recorded_as(measure)) is not None]
     shown.curves = curves.filter(pl.any_horizontal(wanted)).collect() if wanted else shown.curves
     return shown
@@ -133,4 +141,4 @@ def html_table(headings: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
 
 def image(picture: bytes) -> str:
     """Return a PNG file as a part of a page."""
-    return f'<img src="data:image/png;base64,{b64encode(picture).decode()}" style="max-width: 100%">'
+    return f'<img src="{data_uri(picture)}" style="max-width: 100%">'

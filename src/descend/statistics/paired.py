@@ -28,13 +28,11 @@ def paired_p(ours: np.ndarray, theirs: np.ndarray) -> float:
     return float(wilcoxon(differences).pvalue)
 
 
-def least_p(pairs: int) -> float:
-    """Return the smallest p-value that so many pairs can have: all differences of one sign, 2 of 2ⁿ cases."""
-    return min(1.0, 2.0 ** (1 - pairs))
-
-
 def pairs_needed(comparisons: int) -> int:
-    """Return how many pairs each of so many comparisons needs before any can be significant by Holm's correction."""
+    """Return how many pairs each of so many comparisons needs before any can be significant by Holm's correction.
+
+    The smallest p-value of n pairs is that of differences of one sign, 2 of 2ⁿ cases.
+    """
     return 1 + math.ceil(math.log2(comparisons / LEVEL))
 
 

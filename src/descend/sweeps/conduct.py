@@ -84,9 +84,9 @@ def carry_out(plan: Plan, settings: Settings, store: Store | ChunkFiles) -> int:
     """
     halving = settings.halving
     steps = sum(group.template.steps * len(group.jobs) for group in plan.groups)
-    bar = SweepBar(steps if halving is None else round(steps * halving.share(plan.jobs)))
+    bar = SweepBar(steps if halving is None else round(steps * halving.share(plan.own)))
     with stop_requests() as asked:
-        ends = Ends(store.folder, settings.kept(len(plan.jobs)), store.values())
+        ends = Ends(store.folder, settings.kept(len(plan.jobs) + plan.more), settings.rank, store.complete())
         checkpoints = Checkpoints(store.folder / CHECKPOINTS, settings.every, asked, ends)
         try:
             made = chunks(plan, settings, store.done(), bar, checkpoints)
@@ -95,7 +95,7 @@ def carry_out(plan: Plan, settings: Settings, store: Store | ChunkFiles) -> int:
                 def advance(done: set[int], rungs: tuple[Rung, ...]) -> Iterator[Chunk]:
                     return chunks(plan, settings, done, bar, replace(checkpoints, rungs=rungs))
 
-                made = halving.carried_out(plan.jobs, settings.rank, store, advance)
+                made = halving.carried_out(plan.own, plan.jobs, settings.rank, store, advance)
             for chunk in made:
                 store.add(chunk)
                 if settings.fail_fast and any(result.status == "failed" for result in chunk.results):

@@ -1,37 +1,28 @@
 """Where the best runs of a sweep ended, as checkpoints: a kept run's folder gets its own, as if it had run alone."""
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from descend.atomic import clear_temporaries, whole
+import polars as pl
+from polars import selectors
+
+from descend.atomic import clear_temporaries, sync_names, whole_content
 from descend.engine.checkpoint import NAME, put
 from descend.engine.loop import Loop
 from descend.engine.program import Final
 from descend.engine.result import Result
 from descend.engine.results import content
+from descend.output.report.ranking import ranked_runs
+from descend.output.report.runs import OBJECTIVE, Runs
+from descend.output.report.sources import flattened
 from descend.sweeps.job import Job
 
 ENDS = "ends"
 """The folder, in that of a sweep, where checkpoints wait until it is known which runs are kept."""
 
 
-def compared_by(status: str, value: float | None, losses: Mapping[str, float | None]) -> float | None:
-    """Return what a run is compared by: its total, or the raw sum of several losses, which no weights enter.
-
-    A run that diverged or failed comes behind all that did not, as `with_rank` has it in the table.
-    """
-    if status in ("diverged", "failed"):
-        return math.inf
-    if value is None or len(losses) < 2:
-        return value
-    return math.inf if None in losses.values() else sum(x for x in losses.values() if x is not None)
-
-
-def ranked(values: Mapping[int, float | None]) -> list[int]:
-    """Return runs in the order of their values, the lowest first; those without a finite one come last."""
-    keys = {run: (0, x) if x is not None and math.isfinite(x) else (1, 0.0) for run, x in values.items()}
-    return sorted(values, key=lambda run: (keys[run], run))
+NUMBERS = ("status", "value", "best_value", "gradient_norm", "seconds", "steps", "losses", "metrics", "values")
+"""The fields of a result by which runs may be ranked."""
 
 
 class Ends:
@@ -42,29 +33,53 @@ class Ends:
     Args:
         folder: of the sweep.
         most: how many runs are kept in the end.
-        values: what the runs that are done are compared by, by their index.
+        rank: what they are ranked by; see `measures_of`.
+        table: the runs that are complete, as in the sweep's table.
     """
 
-    def __init__(self, folder: Path, most: int, values: Mapping[int, float | None]) -> None:
-        self._folder, self._most, self._values = folder / ENDS, most, dict(values)
+    def __init__(self, folder: Path, most: int, rank: str | None, table: pl.DataFrame) -> None:
+        self._folder, self._most, self._rank = folder / ENDS, most, rank
+        self._known = table.select(x for x in table.columns if x.partition(".")[0] in ("run", OBJECTIVE, *NUMBERS))
+        self._best = self._ranked()
+
+    def _ranked(self) -> set[int]:
+        """Return the best of the runs that are known."""
+        if not self._most or not len(self._known):
+            return set()
+        swept = [OBJECTIVE] if OBJECTIVE in self._known.columns else []
+        tables = Runs.of(self._known, swept, pl.LazyFrame()).by_objective()
+        return set(ranked_runs(tables, self._rank)["run"].head(self._most))
 
     def add(self, jobs: Sequence[Job], results: Sequence[Result], loop: Loop, final: Final) -> None:
         """Write the checkpoints of a chunk's runs that are among the best by now, and drop those that no longer are."""
         place = {job.index: i for i, job in enumerate(jobs)}
-        before = ranked(self._values)[: self._most]
-        self._values |= {
-            run: compared_by(results[i].status, results[i].value, results[i].losses) for run, i in place.items()
-        }
-        after = set(ranked(self._values)[: self._most])
-        fresh = sorted(after & place.keys())
+        self._known = pl.concat([self._known, ends_of(jobs, results)], how="diagonal_relaxed")
+        before, self._best = self._best, self._ranked()
+        fresh = sorted(self._best & place.keys())
         if fresh:
             self._folder.mkdir(exist_ok=True)
             state = loop.resumable()
         for run in fresh:
-            with whole(self._folder / waiting(run)) as file:
+            with whole_content(self._folder / waiting(run)) as file:
                 put(content(loop, state, final.standing, place[run]), file)
-        for run in set(before) - after:
+        if fresh:
+            sync_names(self._folder)
+        for run in before - self._best:
             (self._folder / waiting(run)).unlink(missing_ok=True)
+
+
+def ends_of(jobs: Sequence[Job], results: Sequence[Result]) -> pl.DataFrame:
+    """Return one row for each run: its objective, and the numbers that it may be ranked by."""
+    rows = [
+        {
+            "run": job.index,
+            **{key: text for key, text in job.swept.items() if key == OBJECTIVE},
+            **flattened({name: vars(result)[name] for name in NUMBERS}),
+        }
+        for job, result in zip(jobs, results, strict=True)
+    ]
+    number = selectors.float()
+    return pl.DataFrame(rows, infer_schema_length=None).with_columns(pl.when(number.is_finite()).then(number))
 
 
 def waiting(run: int) -> str:

@@ -124,19 +124,20 @@ def settings(config: DictConfig) -> Settings:
             f"checkpoint.snapshots is {snapshots(config)}, but runs of a sweep keep none; remove it, or run one alone."
         )
     sampling = make("sweep.sampling", node.pop("sampling"), Sampling)
-    parts = {name: part_of(node, name, kind) for name, kind in {"halving": Halving, "study": Study}.items()}
-    return Settings(sampling=sampling, every=checkpoints(config), **parts, **checked_fields("sweep", Settings, node))
+    kinds = {name: kind for name, kind in {"halving": Halving, "study": Study}.items() if node.get(name)}
+    parts = {name: part_of(node, kind) for name, kind in kinds.items()}
+    taken = {"halving", "study", *(field.name for kind in kinds.values() for field in fields(kind))}
+    others = checked_fields("sweep", Settings, {key: value for key, value in node.items() if key not in taken})
+    return Settings(sampling=sampling, every=checkpoints(config), **parts, **others)
 
 
-def part_of(node: dict[str, Any], name: str, kind: Any) -> Any:
-    """Return what `sweep` says of a way to spend steps, its keys taken out of the node; None where it is switched off.
+def part_of(node: dict[str, Any], kind: Any) -> Any:
+    """Return what `sweep` says of a way to spend steps; two ways may share a key, as `seed`.
 
     Raises:
         ConfigurationError: as `checked_fields`, and as the class says.
     """
-    if not node.pop(name, False):
-        return None
-    return kind(**checked_fields("sweep", kind, {x.name: node.pop(x.name) for x in fields(kind) if x.name in node}))
+    return kind(**checked_fields("sweep", kind, {x.name: node[x.name] for x in fields(kind) if x.name in node}))
 
 
 def check_settings(settings: Settings, overrides: Sequence[str], config: DictConfig) -> None:
@@ -144,7 +145,7 @@ def check_settings(settings: Settings, overrides: Sequence[str], config: DictCon
 
     Raises:
         ConfigurationError: points are asked for and no interval is swept, parts without a launcher that takes them,
-            halving with one that runs parts, or two folders.
+            halving with one that runs parts or of batches of one, or two folders.
     """
     keys = {override.lstrip("+").partition("=")[0] for override in overrides}
     about_points = ("sweep.points",) if settings.halving else ("sweep", "sweep.points")
@@ -164,10 +165,13 @@ def check_settings(settings: Settings, overrides: Sequence[str], config: DictCon
             "This sweep ranks all its runs together, but a launcher's jobs each see a part of them; leave "
             "hydra/launcher away."
         )
-    if settings.study is not None and (settings.halving is not None or settings.dry_run):
+    if settings.study is not None and settings.dry_run:
         raise ConfigurationError(
-            "sweep=optuna asks for its settings as results come in, so that neither sweep.dry_run nor sweep.halving "
-            "can know them; leave these away."
+            "sweep=optuna asks for its settings as results come in: sweep.dry_run cannot know them; leave it away."
+        )
+    if settings.study is not None and settings.halving is not None and settings.study.batch == 1:
+        raise ConfigurationError(
+            "sweep.batch is 1, but sweep=bohb ranks the settings of a batch among each other; make it 16, say."
         )
     given = [text for text in config.hydra.overrides.hydra if text.startswith("hydra.sweep.dir=")]
     if settings.resume and given and Path(settings.resume).resolve() != Path(config.hydra.sweep.dir).resolve():

@@ -18,7 +18,7 @@ from descend.engine.result import Result
 from descend.menu.build import trackers
 from descend.menu.compose import about, overrides_of, write_hydra
 from descend.output.report.comparison import Comparison
-from descend.output.report.summary import RAW, compared_column, loss_columns, several_losses, with_rank
+from descend.output.report.summary import RAW, Measure, compared_column, loss_columns, several_losses
 from descend.output.sinks import hparams
 from descend.output.sinks.bands import band_events
 from descend.output.sinks.comparison_text import compared
@@ -39,24 +39,24 @@ MOST_RUNS = 499
 
 
 def write_pages(
-    jobs: Sequence[Job], kept: int, store: Store, table: pl.DataFrame, composed: Callable[[Job], DictConfig]
+    jobs: Sequence[Job], kept: int, store: Store, order: Sequence[int], composed: Callable[[Job], DictConfig]
 ) -> bool:
     """Write again all that TensorBoard shows of the runs of a sweep, and return whether it shows anything.
 
-    Each of the `kept` best runs (by the lowest value, or the lowest sum of several losses) gets a folder with
-    result.json, what its trackers leave (records.parquet, an event file), its checkpoint and the configuration that
-    gives the same run alone; every other run that TensorBoard tracks, up to `MOST_RUNS` in all, an event file with its
-    settings and its end in `SUMMARY`. A folder whose run was made longer since is left as it is.
+    Each of the `kept` best runs gets a folder with result.json, what its trackers leave (records.parquet, an event
+    file), its checkpoint and the configuration that gives the same run alone; every other run that TensorBoard tracks,
+    up to `MOST_RUNS` in all, an event file with its settings and its end in `SUMMARY`. A folder whose run was made
+    longer since is left as it is.
 
     Args:
+        order: the runs, the best first.
         composed: returns a job's configuration, the node `hydra` included.
     """
     clear_pages(jobs, store.folder)
     tracked = Tracked(composed)
     swept, results = swept_columns(jobs), store.results()
     settings = [{key: values[i] for key, values in swept.items()} for i in range(len(jobs))]
-    order = with_rank(table).sort("ranked", "run")["run"].to_list()[: max(kept, MOST_RUNS)]
-    best, rest = order[:kept], order[kept:]
+    best, rest = order[:kept], order[kept:MOST_RUNS]
     curves = store.curves().filter(pl.col("run").is_in(best)).sort("run", "name", "step").collect()
     own = curves.partition_by("run", as_dict=True)
     folders = {run: store.folder / folder_name(jobs[run]) for run in best}
@@ -66,7 +66,7 @@ def write_pages(
             records = own.get((run,), curves.clear())
             write_run(folder, settings[run], restored(results[run]), records, tracked.by(jobs[run]))
     hand_out(store.folder, folders)
-    if not any(tracked.shown(jobs[run]) for run in order):
+    if not any(tracked.shown(jobs[run]) for run in (*best, *rest)):
         return False
     for run in filter(lambda run: tracked.shown(jobs[run]), rest):
         folder = new_folder(store.folder / SUMMARY / folder_name(jobs[run]))
@@ -87,20 +87,24 @@ def write_overview(
         bands: what `bands_of` returns.
     """
     file = EventFile(folder)
-    described = hparams.experiment(swept_columns(jobs), ended_numbers(table))
+    described = hparams.experiment(swept_columns(jobs), ended_numbers(table, [each.measure for each in found]))
     file.add(Event(wall_time=time.time(), summary=Summary(value=[described, compared(found)])))
     for event in band_events(bands):
         file.add(event)
     file.close()
 
 
-def ended_numbers(table: pl.DataFrame) -> list[str]:
-    """Return the tags of what runs end with: what they are compared by, each of several losses, each test metric."""
+def ended_numbers(table: pl.DataFrame, measures: Sequence[Measure]) -> list[str]:
+    """Return the tags of what runs end with: what they are ranked by, the total, each of several losses, each test
+    metric.
+    """
     totals = ["result/value", "result/best_value"] if compared_column(table) == "value" else [f"result/{RAW}"]
     losses = loss_columns(table) if several_losses(table) else []
     metrics = [name for name in table.columns if name.startswith("metrics.")]
     named = [f"loss/{name.removeprefix('losses.')}" for name in losses]
-    return [*totals, *(f"result/{name}" for name in [*named, *(name.removeprefix("metrics.") for name in metrics)])]
+    every = [*totals, *(f"result/{name}" for name in [*named, *(name.removeprefix("metrics.") for name in metrics)])]
+    ranking = [f"result/{x.column.removeprefix('metrics.').replace('losses.', 'loss/')}" for x in measures]
+    return list(dict.fromkeys([*(tag for tag in ranking if tag in every), *every]))
 
 
 class Tracked:

@@ -31,9 +31,9 @@ class PictureProcess:
             # In a session of its own: Ctrl-C is for this process.
             self._process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=quiet, start_new_session=True)
 
-    def draw(self, table: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame | None = None) -> None:
+    def draw(self, ranked: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame | None = None) -> None:
         """Begin to draw; for the arguments see `sweep_picture`."""
-        self._asked = table, swept, bands
+        self._asked = ranked, swept, bands
         if self._process is not None and self._process.stdin is not None:
             with suppress(BrokenPipeError), self._process.stdin as pipe:
                 pipe.write(pickle.dumps(self._asked))

@@ -21,6 +21,7 @@ from descend.optimizers.optimizer import Optimizer
 from descend.schedules.schedule import Schedule
 from descend.sweeps.batch import bytes_of_one
 from descend.sweeps.group import groups
+from descend.sweeps.halving import check_several
 from descend.sweeps.job import Group, Job
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import MOST_RUNS, jobs
@@ -35,6 +36,8 @@ class Plan:
     """What a sweep will do: its jobs, in groups, how often curves are recorded, and where jobs are composed from.
 
     Attributes:
+        jobs: all that are known, each at its index.
+        more: how many runs will be asked for later.
         processes: how many processes on this machine carry out such plans at the same time.
     """
 
@@ -43,6 +46,12 @@ class Plan:
     stride: int
     source: Source = MENU
     processes: int = 1
+    more: int = 0
+
+    @property
+    def own(self) -> list[Job]:
+        """The jobs of its groups, in their order; a batch of settings is a part of all."""
+        return sorted((job for group in self.groups for job in group.jobs), key=lambda job: job.index)
 
 
 PARTS = (Objective, Optimizer, Aggregator, Schedule, Clipping, Metric)
@@ -56,6 +65,8 @@ def plan(overrides: Sequence[str], settings: Settings, source: Source = MENU) ->
     """
     with composing():
         made = jobs(overrides, settings.sampling, config_loader(source), None if settings.yes else MOST_RUNS)
+    if settings.halving is not None:
+        check_several(made)
     return planned(made, settings, source)
 
 
@@ -65,7 +76,7 @@ def planned(made: list[Job], settings: Settings, source: Source = MENU) -> Plan:
     if settings.memory is not None:
         check_memory(found, settings.memory)
     if settings.halving is not None:
-        settings.halving.check(made, min(group.template.steps for group in found))
+        settings.halving.check(min(group.template.steps for group in found))
     if settings.halving is not None or settings.study is not None:
         check_one_measure(found, settings.rank)
     numbers = sum(len(group.jobs) * (group.template.steps + 1) for group in found)

@@ -42,14 +42,14 @@ def sweep(overrides: Sequence[str]) -> SweepTable:
             search = StudySweep.of(own, chosen, chosen.study)
             with search.store(Path(folder)) as store:
                 stopped = search.carried_out(store)
-                return table_or_interrupt(store, stopped)
+                return table_or_interrupt(store, stopped, chosen.rank)
         planned = plan(own, chosen)
         with Store(Path(folder), planned.jobs) as store:
-            return table_or_interrupt(store, carry_out(planned, chosen, store))
+            return table_or_interrupt(store, carry_out(planned, chosen, store), chosen.rank)
 
 
-def table_or_interrupt(store: Store, stopped: int) -> SweepTable:
+def table_or_interrupt(store: Store, stopped: int, rank: str | None) -> SweepTable:
     """Return the table of a sweep; raise KeyboardInterrupt where a signal stopped it."""
     if stopped:
         raise KeyboardInterrupt
-    return sweep_table(store.table(), store.curves())
+    return sweep_table(store.table(), store.curves(), rank)

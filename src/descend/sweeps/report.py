@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 import polars as pl
+from rich import box
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -15,8 +16,10 @@ from descend.output.report.compared import comparisons
 from descend.output.report.comparison import Comparison
 from descend.output.report.curves import bands_of
 from descend.output.report.html import NAME, write_report
+from descend.output.report.naming import called, short_names
 from descend.output.report.origin import origin_of
 from descend.output.report.printed import printable, terminal
+from descend.output.report.ranking import ranked_runs
 from descend.output.report.runs import Runs
 from descend.output.report.sources import column_of
 from descend.sweeps.batch import bytes_of_one, device_of
@@ -31,33 +34,29 @@ from descend.sweeps.store import Store
 
 def show_plan(plan: Plan, settings: Settings) -> None:
     """Print the groups, what is chosen in each, how many programs they take in which memory, and why any are serial."""
-    table = Table(title=f"{counted(len(plan.jobs), 'run')} in {counted(len(plan.groups), 'program')}")
+    title = f"{counted(len(plan.jobs), 'run')} in {counted(len(plan.groups), 'program')}"
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title_justify="left")
     first = plan.jobs[0].swept
     chosen = [key for key in first if len({group.jobs[0].swept[key] for group in plan.groups}) > 1]
-    for column in ("runs", *chosen, "steps", "stacked over", "memory of one run", "how"):
-        table.add_column(column)
+    for column in ("runs", *(["choices"] if chosen else []), "steps", "stacked over", "memory of one", "how"):
+        table.add_column(column, overflow="fold")
     for group in track(plan.groups, "tracing", console=Console(stderr=True), transient=True):
-        over = [".".join(map(str, leaf)) for leaf in group.numbers]
+        over = list(short_names([".".join(map(str, leaf)) for leaf in group.numbers]).values())
         seeds = ["seed"] if len(set(group.seeds)) > 1 else []
-        choices = [group.jobs[0].swept[key] for key in chosen]
+        choices = called({key: group.jobs[0].swept[key] for key in chosen})
         table.add_row(
             f"{len(group.jobs):,}",
-            *choices,
+            *([choices] if chosen else []),
             f"{group.template.steps:,}",
             ", ".join(over + seeds),
             *way_of(group, settings),
         )
-    wide_console().print(table)
+    terminal().print(table)
 
 
 def counted(count: int, name: str) -> str:
     """Return how many there are of something."""
     return f"{count:,} {name}{'' if count == 1 else 's'}"
-
-
-def wide_console() -> Console:
-    """Return where tables are printed: in a file, as wide as they need."""
-    return Console(width=None if Console().is_terminal else 160)
 
 
 def way_of(group: Group, settings: Settings) -> tuple[str, str]:
@@ -80,15 +79,17 @@ def report(plan: Plan, settings: Settings, store: Store, table: pl.DataFrame, dr
     """
     if not len(table):
         return
-    kept = settings.kept(len(plan.jobs))
+    kept = settings.kept(len(plan.jobs) + plan.more)
     swept = [column_of(key) for key in plan.jobs[0].swept]
     runs = Runs.of(table, swept, store.curves())
     found = comparisons_by(runs, settings.rank)
     bands = bands_of(found, runs.curves)
-    drawer.draw(table, swept, bands)
+    ranked = ranked_runs(runs.by_objective(), settings.rank)
+    drawer.draw(ranked, runs.swept, bands)
     shown = False
     if kept:
-        shown = write_pages(plan.jobs, kept, store, table, lambda job: compose(job.overrides, True, plan.source))
+        order = ranked["run"].to_list()
+        shown = write_pages(plan.jobs, kept, store, order, lambda job: compose(job.overrides, True, plan.source))
     else:
         clear_pages(plan.jobs, store.folder)
     if shown:

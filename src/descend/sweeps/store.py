@@ -19,7 +19,6 @@ from descend.output.report.naming import called
 from descend.output.report.sources import column_of, flattened
 from descend.output.report.summary import with_sum
 from descend.records import SCHEMA
-from descend.sweeps.ends import compared_by
 from descend.sweeps.job import Chunk, Job, as_typed, swept_columns
 
 CHECKPOINTS = "checkpoints"
@@ -118,11 +117,10 @@ class Store:
         """Return the indices of the runs that are complete; failed ones are not, so that resuming tries them again."""
         return {run for (run,) in self._index.execute("select run from runs where status != 'failed'")}
 
-    def values(self) -> dict[int, float | None]:
-        """Return what each complete run is compared by; None where that is not finite."""
-        done = self.done()
-        every = {run: x for run, x in self.results().items() if run in done}
-        return {run: compared_by(x["status"], x["value"], x["losses"]) for run, x in every.items()}
+    def complete(self) -> pl.DataFrame:
+        """Return the rows of the table that are of complete runs."""
+        table = self.table()
+        return table.filter(pl.col("status") != "failed") if len(table) else table
 
     def add(self, chunk: Chunk) -> None:
         """Keep a chunk: all of it, or, after a kill, nothing."""
@@ -245,9 +243,9 @@ class ChunkFiles:
         """Return the indices of the runs that are complete."""
         return self._done
 
-    def values(self) -> dict[int, float | None]:
-        """Return nothing: how the runs ended that are complete is known to the process that holds the index."""
-        return {}
+    def complete(self) -> pl.DataFrame:
+        """Return no rows: how the runs ended that are complete is known to the process that holds the index."""
+        return pl.DataFrame()
 
     def add(self, chunk: Chunk) -> None:
         """Leave a chunk: all of it, or, after a kill, nothing."""

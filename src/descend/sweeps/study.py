@@ -3,7 +3,7 @@
 import inspect
 import statistics
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +16,14 @@ from descend.errors import ConfigurationError
 from descend.output.report.measure import chosen_measure
 from descend.output.report.summary import Measure, with_rank
 from descend.sweeps.job import Job
+from descend.sweeps.journal import Journal
 from descend.sweeps.space import Axes
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.study import Study as OptunaStudy
 
-FILE = "study.db"
+FILE = "study.log"
 """Where the study is kept, in the sweep's folder, unless its storage is named."""
 
 NEEDS_GRID = ("GridSampler", "BruteForceSampler", "PartialFixedSampler")
@@ -42,7 +43,7 @@ class Study:
         batch: how many are asked for at a time, ≥ 1: a sampler learns between two batches only.
         sampler: a class of `optuna.samplers`.
         options: its arguments, save `seed`.
-        storage: the URL of a database, in which machines share the study; None: SQLite in the sweep's folder.
+        storage: the URL of a database, in which machines share the study; None: a journal in the sweep's folder.
         name: of the study there.
         seed: of the draws. The sampler of each batch has a seed of its own, so that a sweep that is resumed draws what
             it would have drawn.
@@ -85,8 +86,8 @@ class Study:
         except (TypeError, ValueError, ImportError) as error:
             raise ConfigurationError(f"{self.sampler} of Optuna refused sweep.options: {error}; mend them.") from error
 
-    def opened(self, folder: Path) -> "OptunaStudy":
-        """Return the study, which is made where it is not there yet.
+    def opened(self, folder: Path) -> "tuple[OptunaStudy, Callable[[], None]]":
+        """Return the study, which is made where it is not there yet, and what brings it to disk.
 
         Args:
             folder: of the sweep.
@@ -95,16 +96,16 @@ class Study:
             ConfigurationError: its storage cannot be opened.
         """
         optuna = import_optuna()
-        url = self.storage or f"sqlite:///{folder.resolve() / FILE}"
+        if self.storage is None:
+            journal = Journal(folder / FILE)
+            storage = optuna.storages.JournalStorage(journal)
+            return optuna.create_study(storage=storage, study_name=self.name, load_if_exists=True), journal.save
         try:
-            storage = optuna.storages.RDBStorage(url)
-            if self.storage is None:
-                write_ahead(storage.engine)
-            return optuna.create_study(storage=storage, study_name=self.name, load_if_exists=True)
+            return optuna.create_study(storage=self.storage, study_name=self.name, load_if_exists=True), lambda: None
         except Exception as error:  # the drivers of databases each have their own
             raise ConfigurationError(
-                f"sweep.storage is {url}, but it cannot be opened ({str(error).splitlines()[0]}); see to its URL, "
-                "and to the driver of its database."
+                f"sweep.storage is {self.storage}, but it cannot be opened ({str(error).splitlines()[0]}); see to its "
+                "URL, and to the driver of its database."
             ) from error
 
     def ask(self, study: "OptunaStudy", axes: Axes, batch: int, count: int) -> list[tuple[int, dict[str, str]]]:
@@ -136,21 +137,6 @@ def tell_values(study: "OptunaStudy", values: Mapping[int, float], measure: Meas
     study.set_user_attr("measure", f"{'-' if measure.highest else ''}{measure.label}")
     for number, value in values.items():
         study.tell(number, value, skip_if_finished=True)
-
-
-def write_ahead(engine: Any) -> None:
-    """Let SQLite append to a log: Optuna commits seven times for a trial, and else the disk is waited for each time.
-
-    What a power cut costs is asked for again: the settings of the runs are in the sweep's own index.
-    """
-    from sqlalchemy import event
-
-    def quickly(connection: Any, _: Any) -> None:
-        connection.execute("pragma journal_mode=wal")
-        connection.execute("pragma synchronous=normal")
-
-    event.listen(engine, "connect", quickly)
-    engine.dispose()  # connections that are open already know nothing of it
 
 
 def import_optuna() -> Any:

@@ -51,7 +51,9 @@ class StudySweep:
 
     def store(self, folder: Path) -> Store:
         """Return the store of this sweep; raises as `Store` does."""
-        return Store(folder, [], [[*self.overrides, *self.study.named(self.settings.rank)]])
+        halving, rank = self.settings.halving, self.settings.rank
+        named = [*self.study.named(rank), *([] if halving is None else halving.named(rank))]
+        return Store(folder, [], [[*self.overrides, *named]])
 
     def conducted(self, folder: Path, at_start: Callable[[], None]) -> int:
         """Carry the sweep out in a folder and report; return the exit code, as `conduct` does.
@@ -63,7 +65,7 @@ class StudySweep:
             at_start()
             stopped = self.carried_out(store)
             every = self.axes.jobs([texts for _, texts in store.asked()])
-            plan = planned(every, self.settings, self.source)
+            plan = replace(planned(every, self.settings, self.source), more=self._more(every))
             table = store.table()
             report(plan, self.settings, store, table, drawer)
         return exit_code(plan, table, folder, stopped)
@@ -74,11 +76,13 @@ class StudySweep:
         Returns:
             The number of the signal that stopped it; 0 if none did.
         """
-        study, size = self.study.opened(store.folder), self.study.batch
+        (study, save), size = self.study.opened(store.folder), self.study.batch
         for number, first in enumerate(range(0, self.study.points, size)):
             last = min(first + size, self.study.points)
             if len(store.asked()) < last:
-                store.ask(self.study.ask(study, self.axes, number, last - len(store.asked())))
+                asked = self.study.ask(study, self.axes, number, last - len(store.asked()))
+                save()
+                store.ask(asked)
             trials, texts = zip(*store.asked()[:last], strict=True)
             every = self.axes.jobs(texts)
             own = every[first * self.axes.members :]
@@ -89,6 +93,7 @@ class StudySweep:
             table = table_of(every, {job.index: results[job.index] for job in own})
             values, measure = values_told(table, own, self.axes.members, self.settings.rank)
             tell_values(study, dict(zip(trials[first:], values, strict=True)), measure)
+            save()
         return 0
 
     def _run(self, store: Store, every: list[Job], own: list[Job]) -> int:
@@ -100,4 +105,9 @@ class StudySweep:
         store.know(every)
         if store.done() >= {job.index for job in own}:
             return 0
-        return carry_out(replace(planned(own, self.settings, self.source), jobs=every), self.settings, store)
+        plan = replace(planned(own, self.settings, self.source), jobs=every, more=self._more(every))
+        return carry_out(plan, self.settings, store)
+
+    def _more(self, every: list[Job]) -> int:
+        """Return how many runs will be asked for later."""
+        return self.study.points * self.axes.members - len(every)

@@ -98,6 +98,8 @@ def test_csv_and_latex(descend: Command, sweep: Path) -> None:
         (["swept", "ranked=value"], "ranked is no setting of it"),
         (["swept", "--cvs"], "unrecognized arguments: --cvs"),
         (["swept", "--csv", "--latex"], "give one"),
+        (["swept", "--csv", "--figures", "pdf"], "give one"),
+        (["swept", "--figures", "png"], "invalid choice: 'png'"),
         (["broken"], "broken/sweep.parquet cannot be read"),
         (["cut"], "cut/result.json cannot be read"),
         (["running"], "running holds a sweep that has not ended"),
@@ -150,3 +152,16 @@ def test_one_seed_claims_nothing(descend: Command) -> None:
     assert "too few seeds to tell 1 of 1" in " ".join(done.out.split())
     result = json.loads(next(Path("one").glob("*/result.json")).read_text())
     assert result["status"] == "finished"
+
+
+def test_figures_for_a_paper_stand_in_the_folder(descend: Command, sweep: Path) -> None:
+    done = descend("compare", "swept", "--figures", "pdf")
+    assert done.code == 0, done.err
+    assert done.out.split() == ["written:", "swept/figures/curves.pdf"]
+    assert (sweep / "figures" / "curves.pdf").read_bytes().startswith(b"%PDF")
+    (sweep / "figures" / "curves.pdf").unlink()
+    (sweep / "figures").rmdir()
+    (sweep / "figures").touch()
+    refused = descend("compare", "swept", "--figures", "svg")
+    assert refused.code == 2
+    assert "swept/figures cannot be written: File exists" in refused.err

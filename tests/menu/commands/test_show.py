@@ -98,6 +98,16 @@ def test_a_sweep(descend: Command, here: Path) -> None:
     assert not list(here.iterdir())
 
 
+def test_a_plan_fits_eighty_columns_and_nothing_is_cut(descend: Command) -> None:
+    choices = ["objective=rosenbrock,six_hump_camel", "schedule=cosine,constant", "aggregator=sum,famo"]
+    numbers = ["optimizer.weight_decay=0.1,0.2", "optimizer.lr=0.1,0.2", "seed=0,1", "steps=5"]
+    done = descend("-m", *choices, *numbers, "sweep.dry_run=true")
+    assert done.code == 0, done.err
+    assert max(map(len, done.out.splitlines())) <= 80
+    words = done.out.replace(",", " ").split()
+    assert {"six_hump_camel", "constant", "famo", "weight_decay", "lr", "seed", "stacked"} <= set(words)
+
+
 def taken(overrides: list[str]) -> Candidate:
     beginning, recording = record_run(build(compose(overrides), overrides))
     return expected(recording, beginning.origin)

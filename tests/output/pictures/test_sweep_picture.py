@@ -13,13 +13,15 @@ from descend.output.pictures.heat import medians
 from descend.output.pictures.sweep import sweep_picture
 from descend.output.report.compared import comparisons
 from descend.output.report.curves import bands_of
+from descend.output.report.ranking import ranked_runs
 from descend.output.report.runs import Runs
 
 
 def grid(rates: int, momenta: int) -> pl.DataFrame:
     rows = [(x, y, (x - 2) ** 2 + y) for x in range(1, rates + 1) for y in range(momenta)]
     frame = pl.DataFrame(rows, schema=["lr", "momentum", "value"], orient="row").with_row_index("run")
-    return frame.with_columns(pl.col("run").cast(pl.Int64), pl.col("value").cast(pl.Float64), status=pl.lit("finished"))
+    numbers = pl.col("run").cast(pl.Int64), pl.col("value").cast(pl.Float64)
+    return ranked_runs({"": frame.with_columns(*numbers, status=pl.lit("finished"))}, None)
 
 
 def test_a_second_number_of_few_values_has_a_line_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,8 +54,8 @@ def test_two_numbers_of_many_values_are_a_heat_map(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_cells_of_a_heat_map_are_medians() -> None:
-    data = grid(3, 2).filter(pl.col("run") != 5).with_columns(pl.col("value").alias("ranked"))
-    x, y, heights = medians(pl.concat([data, data.with_columns(pl.col("ranked") + 2)]), "lr", "momentum")
+    data = grid(3, 2).filter(pl.col("run") != 5).with_columns(pl.col("value").alias("shown"))
+    x, y, heights = medians(pl.concat([data, data.with_columns(pl.col("shown") + 2)]), "lr", "momentum")
     assert (x.tolist(), y.tolist()) == ([1, 2, 3], [0, 1])
     np.testing.assert_array_equal(heights, [[2, 1, 2], [3, 2, np.nan]])
 
@@ -94,8 +96,9 @@ def test_a_curve_has_at_most_so_many_points_and_its_ends() -> None:
 def test_choices_alone_have_a_picture() -> None:
     runs = choices()
     bands = bands_of(comparisons(runs), runs.curves)
-    picture = sweep_picture(runs.table, runs.swept, bands)
+    ranked = ranked_runs(runs.by_objective(), None)
+    picture = sweep_picture(ranked, runs.swept, bands)
     assert picture is not None
     image = Image.open(io.BytesIO(picture))
     assert np.asarray(image).std() > 10
-    assert sweep_picture(runs.table, runs.swept, bands.clear()) is None
+    assert sweep_picture(ranked, runs.swept, bands.clear()) is None

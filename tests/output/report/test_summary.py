@@ -8,6 +8,7 @@ import polars as pl
 from PIL import Image
 
 from descend.output.pictures.sweep import sweep_picture
+from descend.output.report.ranking import ranked_runs
 from descend.output.report.summary import all_settings, best_settings, is_numeric
 
 
@@ -73,10 +74,10 @@ def test_the_picture_has_a_panel_for_each_objective() -> None:
     lr = np.geomspace(1e-3, 1, 8).tolist()
     rows = [(name, x, 0, x * x, "finished") for name in ("adam", "sgd") for x in lr]
     one = table(rows)
-    frame = pl.concat([one.with_columns(pl.lit(name).alias("objective")) for name in ("beale", "ackley", "wood")])
+    three = {name: one.with_columns(pl.lit(name).alias("objective")) for name in ("beale", "ackley", "wood")}
     small, large = (
-        Image.open(io.BytesIO(sweep_picture(t, keys) or b""))
-        for t, keys in ((one, SWEPT), (frame, ["objective", *SWEPT]))
+        Image.open(io.BytesIO(sweep_picture(ranked_runs(tables, None), keys) or b""))
+        for tables, keys in (({"": one}, SWEPT), (three, ["objective", *SWEPT]))
     )
     assert large.width > small.width
     assert large.height > small.height
@@ -84,4 +85,4 @@ def test_the_picture_has_a_panel_for_each_objective() -> None:
 
 
 def test_no_picture_of_fewer_than_three_numbers() -> None:
-    assert sweep_picture(RUNS, SWEPT) is None
+    assert sweep_picture(ranked_runs({"": RUNS}, None), SWEPT) is None

@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from descend.menu.compose import compose
 from descend.output.report.compared import comparisons
 from descend.output.report.curves import bands_of
+from descend.output.report.ranking import ranked_runs
 from descend.output.report.runs import Runs
 from descend.output.report.sources import column_of
 from descend.sweeps.conduct import carry_out
@@ -42,9 +43,10 @@ def swept(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     with Store(folder, planned.jobs) as store:
         assert not carry_out(planned, settings, store)
-        write_pages(planned.jobs, 3 * KEPT, store, store.table(), own)
-        write_pages(planned.jobs, KEPT, store, store.table(), own)
         runs = Runs.of(store.table(), [column_of(key) for key in planned.jobs[0].swept], store.curves())
+        order = ranked_runs(runs.by_objective(), None)["run"].to_list()
+        write_pages(planned.jobs, 3 * KEPT, store, order, own)
+        write_pages(planned.jobs, KEPT, store, order, own)
         found = comparisons(runs)
         write_overview(planned.jobs, folder, store.table(), found, bands_of(found, runs.curves))
     return folder

@@ -10,14 +10,22 @@ from rich.text import Text
 
 from descend.errors import ConfigurationError
 from descend.menu.commands.arguments import Parser
+from descend.output.pictures.paper import FORMATS, write_figures
+from descend.output.report.across import across_section
 from descend.output.report.compared import comparisons
+from descend.output.report.comparison import Comparison
+from descend.output.report.curves import bands_of
 from descend.output.report.measure import MODES
-from descend.output.report.printed import as_csv, as_latex, printable, terminal
-from descend.output.report.runs import runs_together
+from descend.output.report.printed import as_csv, as_latex, printable, printable_across, terminal
+from descend.output.report.runs import Runs, runs_together
+from descend.output.report.sections import figures_of
 from descend.output.report.sources import RunsInFolder, read_folder
 
+FIGURES = "figures"
+"""The folder, in that of a sweep or where the user is, in which figures are written."""
+
 USAGE = """\
-descend compare FOLDER… [rank=NAME] [mode=max|min] [target=NUMBER] [--csv | --latex]
+descend compare FOLDER… [rank=NAME] [mode=max|min] [target=NUMBER] [--csv | --latex | --figures pdf|svg]
 
 Compares the settings of sweeps and runs, grouped over their seeds, one table for each objective.
 
@@ -26,12 +34,15 @@ Compares the settings of sweeps and runs, grouped over their seeds, one table fo
   descend compare FOLDER rank=test/accuracy         by another number than the validation metric or the training loss
   descend compare FOLDER target=0.1                 which runs got there, and how soon
   descend compare FOLDER --csv > table.csv          every column; --latex makes a tabular (booktabs)
+  descend compare FOLDER --figures pdf              for a paper: curves, the result against what was swept and against
+                                                    the settings tried, profiles; into the folder's figures/
 
 setting   what differs; of each combination of choices the best of all numbers
 runs      how many seeds; median, IQM (the mean of the middle half) and its 95% interval are of these
 verdict   against the first row by Wilcoxon's signed-rank test of the seeds they share, corrected by Holm: worse, tie
           (the data cannot tell), or too few seeds to claim anything
 P(…)      the probability that a run is better than one of the next row
+score     over several objectives: how near a method is to the fastest on all targets, 1 at best (AlgoPerf's)
 ERT       expected runtime: the steps that restarts would take until one reaches the target
 """
 
@@ -49,6 +60,11 @@ def compare_command(arguments: Sequence[str]) -> int:
     sources, code = readable(given.folders)
     runs = runs_together(sources)
     found = comparisons(runs, given.rank, given.mode, given.target)
+    if given.figures is not None:
+        folder = given.folders[0] if len(given.folders) == 1 else Path()
+        for path in figures_written(folder / FIGURES, runs, found, given.figures):
+            print(f"written: {path}")
+        return code
     if given.csv or given.latex:
         print(as_csv(found) if given.csv else as_latex(found), end="")
         return code
@@ -56,17 +72,38 @@ def compare_command(arguments: Sequence[str]) -> int:
     for comparison in found:
         console.print(printable(comparison, console.width))
         console.print()
+    across = across_section(found, runs)
+    if across is not None:
+        console.print(printable_across(across))
+        console.print()
     for note in runs.notes:
         console.print(Text(f"note: {note}"))
     return code
 
 
+def figures_written(folder: Path, runs: Runs, found: Sequence[Comparison], kind: str) -> list[Path]:
+    """Write the figures of comparisons for a paper, and return their files.
+
+    Raises:
+        ConfigurationError: the folder cannot be written.
+    """
+    bands, tables = bands_of(found, runs.curves), runs.by_objective()
+    tasks = {each.task: figures_of(each, tables[each.task], runs.swept, bands) for each in found}
+    try:
+        return write_figures(folder, tasks, across_section(found, runs), kind)
+    except OSError as error:
+        raise ConfigurationError(
+            f"{folder} cannot be written: {error.strerror}; see to its permissions, or to the room on the disk."
+        ) from error
+
+
 def compare_arguments(arguments: Sequence[str], command: str = "descend compare") -> argparse.Namespace:
-    """Return `folders`, `rank`, `mode`, `target`, `csv`, `latex` and `help`."""
+    """Return `folders`, `rank`, `mode`, `target`, `csv`, `latex`, `figures` and `help`."""
     parser = Parser(command)
     parser.add_argument("named", nargs="*")
     for flag in ("--csv", "--latex", "--help", "-h"):
         parser.add_argument(flag, action="store_true")
+    parser.add_argument("--figures", choices=FORMATS)
     given = parser.parse_intermixed_args(list(arguments))
     given.help = given.help or given.h
     given.folders, settings = [], {"rank": None, "mode": "auto", "target": None}
@@ -81,8 +118,8 @@ def compare_arguments(arguments: Sequence[str], command: str = "descend compare"
     vars(given).update(settings)
     if not given.folders and not given.help:
         parser.error("it was given no folder")
-    if given.csv and given.latex:
-        parser.error("--csv and --latex are two formats; give one")
+    if given.csv + given.latex + (given.figures is not None) > 1:
+        parser.error("--csv, --latex and --figures say what is made of the comparison; give one of them")
     check_mode(given)
     given.target = None if given.target is None else finite_number("target", given.target)
     return given

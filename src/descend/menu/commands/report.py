@@ -30,6 +30,10 @@ def report_command(arguments: Sequence[str]) -> int:
     if given.help:
         print(USAGE)
         return 0
+    if given.csv or given.latex or given.figures is not None:
+        raise ConfigurationError(
+            "descend report writes a page; --csv, --latex and --figures are for descend compare; remove them."
+        )
     sources, code = readable(given.folders)
     runs = runs_together(sources)
     folders = [source.folder for source in sources]

@@ -1,5 +1,6 @@
 """Figures without a window, as PNG files."""
 
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ def panel_grid(count: int, most: int, each: tuple[float, float], margin: tuple[f
 def png(figure: "Picture") -> bytes:
     """Return a figure as the content of a PNG file."""
     return figure._repr_png_()
+
+
+def data_uri(picture: bytes) -> str:
+    """Return a PNG file as an address that holds it, for a page that needs no other file."""
+    return f"data:image/png;base64,{b64encode(picture).decode()}"
 
 
 def colours_of(count: int) -> list[Any]:

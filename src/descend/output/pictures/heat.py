@@ -10,19 +10,22 @@ from descend.output.pictures.figure import panel_grid
 from descend.output.report.naming import short_names
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
     from descend.output.pictures.canvas import Picture
+
+Cells = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 MOST_PANELS = 12
 MOST_ACROSS = 3
 
 
-def draw_heat(data: pl.DataFrame, across: str, up: str, label: str) -> "Picture":
+def draw_heat(data: pl.DataFrame, across: str, up: str) -> "Picture":
     """Draw the median result over two numbers, a panel for each objective and choice.
 
     Args:
-        data: a row for each run: the two numbers, `ranked` (infinite where it diverged), `panel` and `line`.
+        data: a row for each run: the two numbers, `shown` (infinite where it diverged), `label`, `panel` and `line`.
         across, up: the columns of the axes.
-        label: of the colours.
 
     Returns:
         The figure; cells where half of the runs diverged are left white.
@@ -32,25 +35,36 @@ def draw_heat(data: pl.DataFrame, across: str, up: str, label: str) -> "Picture"
     figure, places = panel_grid(len(titles), MOST_ACROSS, each=(4.2, 3.4), margin=(1, 0.6), dpi=100)
     names = short_names([across, up])
     for axes, title in zip(places, titles, strict=True):
-        x, y, heights = medians(parts[title], across, up)
-        log = spans_decades(heights)
-        shown = np.log10(np.where(heights > 0, heights, np.nan)) if log else heights
-        shown = np.where(np.isfinite(shown), shown, np.nan)
-        # Cividis is read alike by those who see red and green alike.
-        image = axes.pcolormesh(np.arange(len(x)), np.arange(len(y)), shown, cmap="cividis", shading="nearest")
-        figure.colorbar(image, ax=axes, label=f"log₁₀ {label}" if log else label)
-        for side, values in (("x", x), ("y", y)):
-            places_of = np.unique(np.linspace(0, len(values) - 1, min(5, len(values))).astype(int))
-            axes.set(**{f"{side}ticks": places_of, f"{side}ticklabels": [f"{values[i]:.2g}" for i in places_of]})
+        own = parts[title]
+        draw_cells(figure, axes, medians(own, across, up), f"{own['label'][0]} at the end, median")
         axes.set(title=" ".join(filter(None, map(str, title))), xlabel=names[across], ylabel=names[up])
     return figure
 
 
-def medians(data: pl.DataFrame, across: str, up: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def draw_cells(figure: "Picture", axes: "Axes", cells: Cells, label: str) -> None:
+    """Draw a cell for each pair of numbers, by logarithms where the results span decades; white where there is none.
+
+    Args:
+        cells: the values of the two numbers, and the result [up, across] at each pair.
+        label: of the colours.
+    """
+    x, y, heights = cells
+    log = spans_decades(heights)
+    shown = np.log10(np.where(heights > 0, heights, np.nan)) if log else heights
+    shown = np.where(np.isfinite(shown), shown, np.nan)
+    # Cividis is read alike by those who see red and green alike.
+    image = axes.pcolormesh(np.arange(len(x)), np.arange(len(y)), shown, cmap="cividis", shading="nearest")
+    figure.colorbar(image, ax=axes, label=f"log₁₀ {label}" if log else label)
+    for side, values in (("x", x), ("y", y)):
+        places = np.unique(np.linspace(0, len(values) - 1, min(4, len(values))).astype(int))
+        axes.set(**{f"{side}ticks": places, f"{side}ticklabels": [f"{values[i]:.2g}" for i in places]})
+
+
+def medians(data: pl.DataFrame, across: str, up: str) -> Cells:
     """Return the values of the two numbers, and the median result [up, across] at each pair, NaN where none is."""
-    found = data.group_by(across, up).agg(pl.col("ranked").median())
+    found = data.group_by(across, up).agg(pl.col("shown").median())
     x, y = (np.unique(data[key].to_numpy()) for key in (across, up))
     heights = np.full((len(y), len(x)), np.nan)
     places = np.searchsorted(y, found[up].to_numpy()), np.searchsorted(x, found[across].to_numpy())
-    heights[places] = found["ranked"].to_numpy()
+    heights[places] = found["shown"].to_numpy()
     return x, y, heights

@@ -10,7 +10,7 @@ from descend.output.decades import spans_decades
 from descend.output.pictures.figure import colours_of, panel_grid, png
 from descend.output.pictures.heat import draw_heat
 from descend.output.report.naming import called, short_names
-from descend.output.report.summary import compared_column, is_numeric, with_rank
+from descend.output.report.summary import is_numeric
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,13 +25,13 @@ LAID_OUT: dict[str, Any] = {"most": 2, "each": (5, 3.7), "margin": (2, 1), "dpi"
 TOO_HIGH = 10
 
 
-def sweep_picture(table: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame | None = None) -> bytes | None:
+def sweep_picture(ranked: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame | None = None) -> bytes | None:
     """Return what `sweep_figure` draws as a PNG file; None where there is nothing to draw."""
-    figure = sweep_figure(table, swept, bands)
+    figure = sweep_figure(ranked, swept, bands)
     return None if figure is None else png(figure)
 
 
-def sweep_figure(table: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame | None = None) -> "Picture | None":
+def sweep_figure(ranked: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame | None = None) -> "Picture | None":
     """Draw what runs are compared by against the numbers that were swept: panels by objective, lines by choice.
 
     The line is the median over seeds and over the numbers that are not shown, the band their quartiles, a run that
@@ -39,29 +39,24 @@ def sweep_figure(table: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame 
     any did. Two numbers of many values are a heat map of the medians, a panel for each choice.
 
     Args:
-        table: a row for each run.
-        swept: the keys that were swept.
+        ranked: what `ranked_runs` returns.
+        swept: the keys by which the runs differ.
         bands: what `bands_of` returns; drawn where no number takes at least three values.
 
     Returns:
         None where there is nothing to draw.
     """
-    numbers = [key for key in swept if key != "seed" and is_numeric(table[key])]
-    counts = {key: table[key].n_unique() for key in numbers}
+    numbers = [key for key in swept if key != "seed" and is_numeric(ranked[key])]
+    counts = {key: ranked[key].n_unique() for key in numbers}
     axes = sorted(numbers, key=lambda key: -counts[key])[:2]
     if not axes or counts[axes[0]] < LEAST_POINTS:
         return None if bands is None else _draw_bands(bands)
     two = len(axes) == 2 and counts[axes[1]] > MOST_LINES
     elsewhere = (*axes[: 1 + two], "seed", "objective")
     lines = [key for key in swept if key not in elsewhere and has_lines(key, numbers, counts)]
-    ranked = with_rank(table).with_columns(pl.col(axes).cast(pl.Float64))
-    data = with_names(ranked, lines, "line").with_columns(
-        pl.col(axes[0]).alias("axis"), (pl.col("objective") if "objective" in swept else pl.lit("")).alias("panel")
-    )
-    label = compared_column(table).replace("_", " ")
-    if two:
-        return draw_heat(data, axes[0], axes[1], f"{label} at the end, median")
-    return _draw(data, short_names(axes)[axes[0]], label)
+    named = with_names(ranked.sort("run"), lines, "line")
+    data = named.with_columns(pl.col(axes).cast(pl.Float64)).with_columns(pl.col(axes[0]).alias("axis"))
+    return draw_heat(data, axes[0], axes[1]) if two else _draw(data, short_names(axes)[axes[0]])
 
 
 def has_lines(key: str, numbers: Sequence[str], counts: dict[str, int]) -> bool:
@@ -79,12 +74,13 @@ def with_names(table: pl.DataFrame, keys: Sequence[str], column: str) -> pl.Data
     return table.join(named, on=list(keys), how="left", nulls_equal=True, maintain_order="left")
 
 
-def _draw(data: pl.DataFrame, axis: str, label: str) -> "Picture":
+def _draw(data: pl.DataFrame, axis: str) -> "Picture":
     titles = data["panel"].unique(maintain_order=True)
     figure, places = panel_grid(len(titles), **LAID_OUT)
     for axes, panel in zip(places, titles, strict=True):
-        _panel(axes, data.filter(pl.col("panel") == panel), data["line"].unique(maintain_order=True).to_list())
-        axes.set(title=panel, xlabel=axis, ylabel=f"{label} at the end")
+        own = data.filter(pl.col("panel") == panel)
+        _panel(axes, own, data["line"].unique(maintain_order=True).to_list())
+        axes.set(title=panel, xlabel=axis, ylabel=f"{own['label'][0]} at the end")
     if data["line"].n_unique() > 1:
         figure.legend(*places[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
     figure.supxlabel("line: median, band: quartiles, cross: some diverged", fontsize=7, color="gray")
@@ -96,14 +92,14 @@ def _panel(axes: "Axes", data: pl.DataFrame, lines: list[str]) -> None:
     middles: list[float] = []
     for i, (line, colour) in enumerate(zip(lines, colours_of(len(lines)), strict=True)):
         own = data.filter(pl.col("line") == line)
-        value = pl.col("ranked")
+        value = pl.col("shown")
         curve = own.group_by("axis").agg(
             value.median(), value.quantile(0.25).alias("low"), value.quantile(0.75).alias("high")
         )
-        curve = curve.sort("axis").with_columns(pl.col("ranked", "low", "high").replace(float("inf"), None))
-        axes.plot(curve["axis"], curve["ranked"], marker=".", markersize=4, label=line or None, color=colour)
+        curve = curve.sort("axis").with_columns(finite_or_null("shown", "low", "high"))
+        axes.plot(curve["axis"], curve["shown"], marker=".", markersize=4, label=line or None, color=colour)
         axes.fill_between(curve["axis"], curve["low"], curve["high"], alpha=0.2, color=colour, linewidth=0)
-        middles += curve["ranked"].drop_nulls().to_list()
+        middles += curve["shown"].drop_nulls().to_list()
         bad = own.filter(value.is_infinite())["axis"].unique()
         height = np.full(len(bad), 0.99 - 0.015 * i)
         axes.plot(bad, height, "x", transform=axes.get_xaxis_transform(), color=colour, markersize=4)
@@ -115,6 +111,11 @@ def _panel(axes: "Axes", data: pl.DataFrame, lines: list[str]) -> None:
     if spans_decades(data["axis"].to_numpy()):
         axes.set_xscale("log")
     axes.grid(alpha=0.3)
+
+
+def finite_or_null(*columns: str) -> pl.Expr:
+    """Return columns without their infinite numbers."""
+    return pl.when(pl.col(*columns).is_finite()).then(pl.col(*columns))
 
 
 def _draw_bands(bands: pl.DataFrame) -> "Picture | None":

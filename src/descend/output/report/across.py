@@ -1,6 +1,8 @@
 """Methods over several objectives: runtimes to targets, and profiles."""
 
+import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ from descend.output.report.curves import curves_of
 from descend.output.report.naming import called
 from descend.output.report.runs import Runs
 from descend.output.report.summary import choice_keys, setting_keys
-from descend.statistics.profiles import algoperf_score, performance_profile
+from descend.statistics.profiles import algoperf_score, data_profile, performance_profile
 from descend.statistics.runtimes import expected_runtime, first_hits, share_within, simulated_restarts
 
 TARGETS = np.logspace(0, -4, 21)[1:]
@@ -19,39 +21,88 @@ TARGETS = np.logspace(0, -4, 21)[1:]
 
 DRAWS = 100
 POINTS = 60
+SIZE = "provenance.parameters"
 MOST_FACTOR = 100.0
 
-Hits = dict[str, tuple[np.ndarray, np.ndarray]]
-"""By a method's name: steps to each target [runs, targets], and all steps of each run [runs]."""
+
+@dataclass(frozen=True)
+class Hits:
+    """How the runs of one method reached the targets of one objective. A point is one that a run evaluated.
+
+    Attributes:
+        reached: points up to each target, infinite where it was not reached, [runs, targets].
+        lengths: points in all, [runs].
+        work: what a point took in function values, [runs]; NaN where that is not known.
+    """
+
+    reached: np.ndarray
+    lengths: np.ndarray
+    work: np.ndarray
 
 
 def across_section(comparisons: Sequence[Comparison], runs: Runs) -> dict[str, Any] | None:
-    """Return the ECDF of runtimes and the performance profile of the methods that every objective has.
+    """Return the ECDF of runtimes and the profiles of the methods that every objective has.
 
     A method is a combination of choices (an optimizer, say), by its best setting on each objective. Each target of each
-    objective is a problem; what a method spends on it are the steps that restarts take.
+    objective is a problem; what a method spends on it are the steps that restarts take, and for the data profile their
+    work: what the same derivatives by differences would take in function values.
 
     Returns:
-        None where there are fewer than two objectives or methods, or no curves.
+        None where there are fewer than two objectives or methods, or no curves. The data profile is empty where the
+        work of a run is not known.
     """
     reached = [hits_of(each, runs) for each in comparisons]
     methods = [name for name in (reached[0] if reached else {}) if all(name in each for each in reached)]
     if len(comparisons) < 2 or len(methods) < 2:
         return None
-    restarts = {name: np.stack([restarts_of(*each[name]) for each in reached]) for name in methods}
-    costs = np.array([np.concatenate([costs_of(*each[name]) for each in reached]) for name in methods])
-    longest = max(float(lengths.max()) for each in reached for _, lengths in each.values())
+    restarts = {name: np.stack([restarts_of(each[name]) for each in reached]) for name in methods}
+    costs = np.array([np.concatenate([costs_of(each[name]) for each in reached]) for name in methods])
+    work = np.array([np.concatenate([costs_of(each[name], work=True) for each in reached]) for name in methods])
+    sizes = np.repeat([dimension_of(runs.table, each) for each in comparisons], len(TARGETS))
+    longest = max(float(hits.lengths.max()) for each in reached for hits in each.values())
     budgets = np.unique(np.logspace(0, np.log10(10 * longest), POINTS).round())
     factors = np.logspace(0, np.log10(MOST_FACTOR), POINTS)
-    profiles, scores = performance_profile(costs, factors), algoperf_score(costs)
     return {
         "problems": costs.shape[1],
+        "methods": told_of(methods, costs, work, sizes),
         "ecdf": [chart_line(name, budgets, share_within(restarts[name], budgets)) for name in methods],
-        "profile": [
-            chart_line(f"{name} (score {score:.2f})", factors, line)
-            for name, score, line in zip(methods, scores, profiles, strict=True)
-        ],
+        "profile": chart_lines(methods, factors, performance_profile(costs, factors)),
+        "data": data_lines(methods, work, sizes),
     }
+
+
+def told_of(methods: Sequence[str], costs: np.ndarray, work: np.ndarray, sizes: np.ndarray) -> list[dict[str, Any]]:
+    """Return of each method its score, the share of targets it reached, and the work to half of all, in gradients.
+
+    Args:
+        costs: steps to each target, [methods, problems].
+        work, sizes: as `data_lines` has them.
+    """
+    half = np.sort(work / (sizes + 1), axis=1)[:, (work.shape[1] - 1) // 2]
+    told = zip(methods, algoperf_score(costs), np.isfinite(costs).mean(axis=1), half, strict=True)
+    return [
+        {"name": name, "score": float(score), "reached": float(share), "half": float(x) if np.isfinite(x) else None}
+        for name, score, share, x in told
+    ]
+
+
+def data_lines(methods: Sequence[str], work: np.ndarray, sizes: np.ndarray) -> list[dict[str, Any]]:
+    """Return the data profile of each method; none where work or sizes are not known.
+
+    Args:
+        work: function values to each target, [methods, problems]; NaN where that is not known.
+        sizes: how many numbers are changed, [problems]; NaN where that is not known.
+    """
+    gradients = work / (sizes + 1)
+    if np.isnan(gradients).any():
+        return []
+    budgets = np.geomspace(1.0, gradients.max(where=np.isfinite(gradients), initial=10.0), POINTS)
+    return chart_lines(methods, budgets, data_profile(work, sizes, budgets))
+
+
+def chart_lines(methods: Sequence[str], x: np.ndarray, heights: np.ndarray) -> list[dict[str, Any]]:
+    """Return a line of a chart for each method, [methods, x]."""
+    return [chart_line(name, x, y) for name, y in zip(methods, heights, strict=True)]
 
 
 def chart_line(name: str, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
@@ -59,8 +110,8 @@ def chart_line(name: str, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
     return {"name": name, "x": x.round(3).tolist(), "y": y.round(4).tolist()}
 
 
-def hits_of(comparison: Comparison, runs: Runs) -> Hits:
-    """Return when the runs of each method first reached each target of one objective."""
+def hits_of(comparison: Comparison, runs: Runs) -> dict[str, Hits]:
+    """Return when the runs of each method first reached each target of one objective, by the method's name."""
     sign = comparison.measure.sign
     members = {run for row in comparison.rows for run in row.members}
     found = curves_of(runs.curves, comparison.measure, sorted(members)).filter(pl.col("value").is_finite())
@@ -71,14 +122,15 @@ def hits_of(comparison: Comparison, runs: Runs) -> Hits:
     start = float(np.median(sign * first["value"].to_numpy()))
     targets = values.min() * (1 - TARGETS) + start * TARGETS
     parts: Mapping[Any, pl.DataFrame] = found.partition_by("run", as_dict=True)
-    lengths = dict(runs.table.select("run", "steps").iter_rows())
-    hits: Hits = {}
+    lengths, work = dict(runs.table.select("run", "steps").iter_rows()), work_of(runs.table)
+    hits: dict[str, Hits] = {}
     for row in comparison.rows:
         own = [(run, parts[(run,)]) for run in row.members if (run,) in parts]
         if own:
             reached = [first_hits(*spent_and_values(part, sign), targets) for _, part in own]
             spent = [float(lengths[run] or 0) + 1 for run, _ in own]
-            hits.setdefault(method_of(comparison, row.keys), (np.array(reached), np.array(spent)))
+            each = Hits(np.array(reached), np.array(spent), np.array([work[run] for run, _ in own]))
+            hits.setdefault(method_of(comparison, row.keys), each)
     return hits
 
 
@@ -97,11 +149,36 @@ def method_of(comparison: Comparison, keys: Mapping[str, Any]) -> str:
     return called({key: keys[key] for key in choices}) or "all settings"
 
 
-def restarts_of(hits: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+def restarts_of(hits: Hits) -> np.ndarray:
     """Return what simulated restarts spend on each target, [targets, draws]."""
-    return np.stack([simulated_restarts(hits[:, i], lengths, DRAWS) for i in range(hits.shape[1])])
+    return np.stack([simulated_restarts(column, hits.lengths, DRAWS) for column in hits.reached.T])
 
 
-def costs_of(hits: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """Return the expected runtime to each target, [targets]."""
-    return np.array([expected_runtime(hits[:, i], lengths) for i in range(hits.shape[1])])
+def costs_of(hits: Hits, work: bool = False) -> np.ndarray:
+    """Return the expected runtime to each target, [targets]: in points, or in function values."""
+    each = hits.work if work else np.ones(len(hits.lengths))
+    return np.array([expected_runtime(column * each, hits.lengths * each) for column in hits.reached.T])
+
+
+def work_of(table: pl.DataFrame) -> dict[int, float]:
+    """Return what each point of a run took in function values, were its derivatives made by differences; NaN: unknown.
+
+    A gradient of n numbers, with the value, is n + 1 function values, a product with the Hessian one gradient more, and
+    a Hessian n.
+    """
+    names = [SIZE, *(f"evaluations.{name}" for name in ("function", "gradient", "hvp", "hessian"))]
+    if not {"steps", *names} <= set(table.columns):
+        return dict.fromkeys(table["run"], math.nan)
+    n, function, gradient, hvp, hessian = (pl.col(name).cast(pl.Float64) for name in names)
+    values = (n + 1) * (gradient + hvp + n * hessian) + (function - gradient)
+    found = table.select("run", (values / (pl.col("steps") + 1)).fill_null(math.nan).alias("work"))
+    return dict(found.iter_rows())
+
+
+def dimension_of(table: pl.DataFrame, comparison: Comparison) -> float:
+    """Return how many numbers the runs of an objective change; NaN where that is not known, or differs."""
+    members = [run for row in comparison.rows for run in row.members]
+    if SIZE not in table.columns:
+        return math.nan
+    sizes = table.filter(pl.col("run").is_in(members))[SIZE].unique()
+    return float(sizes[0]) if len(sizes) == 1 and sizes[0] is not None else math.nan

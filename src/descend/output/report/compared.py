@@ -2,15 +2,12 @@
 
 from dataclasses import replace
 
-import polars as pl
-
-from descend.errors import ConfigurationError
 from descend.output.report.comparison import Comparison, compare
 from descend.output.report.curves import with_target
 from descend.output.report.fairness import notes, rates_in
-from descend.output.report.measure import chosen_measure, default_measure
+from descend.output.report.measure import chosen_measure
+from descend.output.report.ranking import measures_of
 from descend.output.report.runs import Runs
-from descend.output.report.summary import Measure
 
 
 def comparisons(
@@ -29,23 +26,15 @@ def comparisons(
             default, and a note says so.
     """
     tables = runs.by_objective()
-    measured = {task: measure_of(table, rank, mode) for task, table in tables.items()}
-    if not any(measured.values()):
+    measures = measures_of(tables, rank, mode)
+    without = {task for task, measure in measures.items() if rank not in (None, measure.label)}
+    if len(without) == len(tables):
         chosen_measure(runs.table, rank, mode)
     found = []
     for task, table in tables.items():
-        measure = measured[task]
-        compared = compare(table, runs.swept, measure or default_measure(table), task)
+        compared = compare(table, runs.swept, measures[task], task)
         said = notes(compared, table, runs.swept, rates_in(runs.curves))
-        missing = () if measure else (f"no run of {task} has {rank}; ranked by {compared.measure.label} instead",)
+        missing = [f"no run of {task} has {rank}; ranked by {compared.measure.label} instead"] * (task in without)
         compared = replace(compared, notes=(*missing, *said))
         found.append(compared if target is None else with_target(compared, table, runs.curves, target))
     return found
-
-
-def measure_of(table: pl.DataFrame, rank: str | None, mode: str) -> Measure | None:
-    """Return the measure that is asked for, None where these runs do not have it."""
-    try:
-        return chosen_measure(table, rank, mode)
-    except ConfigurationError:
-        return None

@@ -1,29 +1,20 @@
 """The report: one page of HTML that needs nothing else, no network and no library."""
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
 from descend.atomic import whole
+from descend.output.pictures.figure import data_uri
 from descend.output.report.across import across_section
 from descend.output.report.comparison import Comparison
 from descend.output.report.origin import Provenance
 from descend.output.report.printed import columns
 from descend.output.report.runs import Runs
-from descend.output.report.sections import (
-    coordinates_section,
-    curves_section,
-    heat_section,
-    losses_section,
-    sensitivity_section,
-    tuning_section,
-)
-from descend.output.report.summary import all_settings
+from descend.output.report.sections import figures_of
 
 # The charts are SVG drawn by a script of our own: a charting library has 4.8 MB of its own, and every sweep's folder
 # would hold it.
@@ -89,24 +80,6 @@ def report_page(
     return page
 
 
-def figures_of(
-    comparison: Comparison, table: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame
-) -> dict[str, Any]:
-    """Return the data of one objective's figures."""
-    sign = comparison.measure.sign
-    settings = all_settings(table, swept, comparison.measure)
-    return {
-        "measure": comparison.measure.label,
-        "curves": curves_section(comparison, table, bands),
-        "coordinates": coordinates_section(settings, swept, sign),
-        "losses": losses_section(settings, swept),
-        "sensitivity": sensitivity_section(settings, swept, sign),
-        "heat": heat_section(settings, swept, sign),
-        "tuning": tuning_section(settings, swept, sign),
-        "highest": comparison.measure.highest,
-    }
-
-
 def task_html(place: int, comparison: Comparison) -> str:
     """Return the section of one objective: its table and notes, and the places of its figures."""
     shown = columns(comparison)
@@ -142,6 +115,5 @@ def pictures_in(folders: Sequence[Path]) -> dict[str, bytes]:
 
 def picture_html(name: str, png: bytes) -> str:
     """Return a picture as a part of the page itself."""
-    source = f"data:image/png;base64,{base64.b64encode(png).decode()}"
     caption = escape(name)
-    return f'<figure><img alt="{caption}" src="{source}"><figcaption>{caption}</figcaption></figure>'
+    return f'<figure><img alt="{caption}" src="{data_uri(png)}"><figcaption>{caption}</figcaption></figure>'

@@ -3,8 +3,9 @@
 import csv
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rich import box
 from rich.console import Console, Group, RenderableType
@@ -135,6 +136,19 @@ def printable(comparison: Comparison, width: int) -> RenderableType:
     if left_out:
         lines.insert(0, f"not shown at this width: {', '.join(column.heading for column in left_out)}")
     return Group(table, *map(Text, lines))
+
+
+def printable_across(across: Mapping[str, Any]) -> RenderableType:
+    """Return what `across_section` tells of each method as a table."""
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title_justify="left")
+    table.title = f"all objectives, {across['problems']} targets"
+    for heading in ("method", "score", "targets reached", "gradients to half of them"):
+        table.add_column(heading, overflow="fold")
+    for each in across["methods"]:
+        cells = f"{each['score']:.2f}", f"{each['reached']:.0%}", digits_of(each["half"], 3)
+        table.add_row(escape(each["name"]), *cells)
+    said = "score: the area under the performance profile up to 4; a gradient is counted as n + 1 function values"
+    return Group(table, Text(said))
 
 
 def as_csv(comparisons: Sequence[Comparison]) -> str:

@@ -10,7 +10,7 @@ import polars as pl
 from descend.output.decades import spans_decades
 from descend.output.report.comparison import Comparison
 from descend.output.report.naming import called, short_names
-from descend.output.report.summary import choice_keys, is_numeric, setting_keys
+from descend.output.report.summary import all_settings, choice_keys, is_numeric, setting_keys
 from descend.statistics.pareto import pareto_front
 from descend.statistics.tuning import best_of
 
@@ -23,6 +23,22 @@ BANDS = np.array([0.05, 0.5, 0.95])
 DIGITS = 5
 
 Data = dict[str, Any]
+
+
+def figures_of(comparison: Comparison, table: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame) -> Data:
+    """Return the data of one objective's figures."""
+    sign = comparison.measure.sign
+    settings = all_settings(table, swept, comparison.measure)
+    return {
+        "measure": comparison.measure.label,
+        "curves": curves_section(comparison, table, bands),
+        "coordinates": coordinates_section(settings, swept, sign),
+        "losses": losses_section(settings, swept),
+        "sensitivity": sensitivity_section(settings, swept, sign),
+        "heat": heat_section(settings, swept, sign),
+        "tuning": tuning_section(settings, swept, sign),
+        "highest": comparison.measure.highest,
+    }
 
 
 def curves_section(comparison: Comparison, table: pl.DataFrame, bands: pl.DataFrame) -> list[Data]:

@@ -137,7 +137,7 @@ def flattened(result: Mapping[str, Any]) -> dict[str, Any]:
         elif name == "parameters":
             flat[name] = None if value is None else json.dumps(value)
         elif name == "provenance":
-            flat |= {f"provenance.{key}": value.get(key) for key in ("device", "dtype", "seed", "commit")}
+            flat |= {f"provenance.{key}": value.get(key) for key in ("parameters", "device", "dtype", "seed", "commit")}
         else:
             flat[name] = value
     return flat

@@ -254,8 +254,12 @@ function across(found) {
   section.hidden = false;
   const ecdf = `The share of ${found.problems} targets reached within so many steps, restarts included (ECDF). Targets leave from all to 1/10,000 of the way to the best that any run found.`;
   lineChart(place, { caption: ecdf, names: { y: "share of targets" }, xs: { "steps, with restarts": each => each.x }, series: found.ecdf, logX: true, logY: null });
+  const scored = found.profile.map((each, i) => ({ ...each, name: `${each.name} (score ${found.methods[i].score.toFixed(2)})` }));
   const profile = "The share of targets reached within a factor of the steps of the best method (performance profile); its score is the area up to 4.";
-  lineChart(place, { caption: profile, names: { y: "share of targets" }, xs: { "factor of the best": each => each.x }, series: found.profile, logX: true, logY: null });
+  lineChart(place, { caption: profile, names: { y: "share of targets" }, xs: { "factor of the best": each => each.x }, series: scored, logX: true, logY: null });
+  if (!found.data.length) return;
+  const work = "The share of targets reached within the work of so many gradients, were all derivatives made by differences (data profile): of n numbers a gradient is n + 1 function values, a Hessian n gradients.";
+  lineChart(place, { caption: work, names: { y: "share of targets" }, xs: { "gradients by differences": each => each.x }, series: found.data, logX: true, logY: null });
 }
 
 // Numbers sort as numbers, whatever stands behind them; what is not there comes last.

@@ -1,0 +1,191 @@
+"""The figures of a comparison for a paper: one file each, as wide as a column, of the same numbers as the report."""
+
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from descend.atomic import whole
+from descend.output.decades import spans_decades
+from descend.output.pictures.figure import OKABE_ITO, blank
+from descend.output.pictures.heat import draw_cells
+from descend.output.report.sections import Data
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from descend.output.pictures.canvas import Picture
+
+FORMATS = ("pdf", "svg")
+UNSAFE = r"[^\w.=+-]+"
+"""What a path or LaTeX may take for something else in the name of a file."""
+
+WIDTH, HEIGHT = 3.3, 2.2
+"""Inches: a column of a journal of two."""
+
+LEGEND_ROW = 0.16
+MOST_LETTERS = 50
+"""In a row of the legend."""
+
+MOST_LINES = 8
+"""More cannot be told apart in a column; the best are drawn."""
+
+AWAY = 1000.0
+"""Beyond so many times the highest start nothing is drawn: it would leave no room for the rest."""
+
+DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1.5, 1.5)))
+"""Beside its colour each line has a style, for those who print in black."""
+
+STYLE: Any = {
+    "font.size": 8,
+    "legend.fontsize": 7,
+    "axes.linewidth": 0.6,
+    "axes.grid": True,
+    "grid.alpha": 0.3,
+    "grid.linewidth": 0.4,
+    "legend.frameon": False,
+    "legend.handlelength": 2.6,
+    "legend.columnspacing": 1.2,
+    "lines.linewidth": 1.2,
+    "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
+    "svg.hashsalt": "descend",  # the same figure is the same file
+}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A figure of lines.
+
+    Attributes:
+        x, y: what the axes are called.
+        series: each a `name` and the lists that `across` and `up` name; `low` and `high` where it has a band.
+        logarithmic: whether x is.
+        share: whether y is a share, from 0 to 1; else it is logarithmic where its numbers span decades.
+    """
+
+    x: str
+    y: str
+    series: Sequence[Data]
+    across: str = "x"
+    up: str = "y"
+    logarithmic: bool = False
+    share: bool = False
+
+
+def write_figures(folder: Path, tasks: Mapping[str, Data], across: Data | None, kind: str) -> list[Path]:
+    """Write the figures of a comparison, and return their files.
+
+    Args:
+        folder: made where it does not exist.
+        tasks: what `figures_of` returns, by the name of the objective.
+        across: what `across_section` returns.
+        kind: `pdf`, its fonts embedded as TrueType, or `svg`, its letters as paths.
+    """
+    import matplotlib
+
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    with matplotlib.rc_context(STYLE):
+        for name, figure in figures(tasks, across):
+            path = folder / f"{re.sub(UNSAFE, '-', name)}.{kind}"
+            with whole(path) as file:
+                figure.savefig(file, format=kind, metadata={"CreationDate" if kind == "pdf" else "Date": None})
+            written.append(path)
+    return written
+
+
+def figures(tasks: Mapping[str, Data], across: Data | None) -> Iterator[tuple[str, "Picture"]]:
+    """Yield each figure and what its file is called."""
+    for task, data in tasks.items():
+        ending = f"-{task}" if task else ""
+        for name, chart in charts_of(data).items():
+            if chart.series:
+                yield f"{name}{ending}", lines_figure(chart)
+        if data["heat"] is not None:
+            yield f"heat{ending}", heat_figure(data["heat"], data["measure"])
+    for name, chart in charts_across(across).items() if across else ():
+        if chart.series:
+            yield name, lines_figure(chart)
+
+
+def charts_of(data: Data) -> dict[str, Chart]:
+    """Return the charts of one objective: its curves, the result against the swept number, and against the trials."""
+    measure, swept = data["measure"], data["sensitivity"]
+    found = {
+        "curves": Chart("step", measure, data["curves"], "steps", "middle"),
+        "budget": Chart("settings tried", f"best {measure}", data["tuning"], "steps", "middle"),
+    }
+    if swept is not None:
+        found["swept"] = Chart(swept["name"], f"best {measure}", swept["lines"], logarithmic=swept["log"])
+    return found
+
+
+def charts_across(across: Data) -> dict[str, Chart]:
+    """Return the charts of methods over several objectives."""
+    found = {
+        "runtimes": ("steps, with restarts", across["ecdf"]),
+        "data-profile": ("gradients by differences", across["data"]),
+        "performance-profile": ("factor of the best", across["profile"]),
+    }
+    return {
+        name: Chart(x, "share of targets", lines, logarithmic=True, share=True) for name, (x, lines) in found.items()
+    }
+
+
+def lines_figure(chart: Chart) -> "Picture":
+    """Draw the lines of a chart and their bands, without a title; its legend stands below."""
+    series = chart.series[:MOST_LINES]
+    names = ["\n".join(textwrap.wrap(each["name"], MOST_LETTERS)) for each in series] if len(series) > 1 else []
+    across = 2 if max(map(len, names), default=0) <= MOST_LETTERS // 2 - 4 else 1
+    rows = -(-sum(name.count("\n") + 1 for name in names) // across)
+    figure = blank(WIDTH, HEIGHT + rows * LEGEND_ROW, dpi=300)
+    axes = figure.subplots()
+    for i, each in enumerate(series):
+        colour = OKABE_ITO[i]
+        x, middle = floats(each[chart.across]), floats(each[chart.up])
+        axes.plot(x, middle, color=colour, linestyle=DASHES[i % len(DASHES)])
+        if "low" in each:
+            axes.fill_between(x, floats(each["low"]), floats(each["high"]), color=colour, alpha=0.15, linewidth=0)
+    if chart.logarithmic:
+        axes.set_xscale("log")
+    if chart.share:
+        axes.set_ylim(0, 1.02)
+    else:
+        scale_heights(axes, [floats(each[chart.up]) for each in series])
+    axes.set(xlabel=chart.x, ylabel=chart.y)
+    if names:
+        figure.legend(axes.lines, names, loc="outside lower center", ncols=across)
+    return figure
+
+
+def scale_heights(axes: "Axes", lines: Sequence[np.ndarray]) -> None:
+    """Choose the scale of the heights: a line that reaches exactly 0 leaves it below, one that runs away above."""
+    every = np.concatenate(lines)
+    if not (every < 0).any() and spans_decades(every[every > 0]):
+        axes.set_yscale("log")
+    start = max((line[np.isfinite(line)][0] for line in lines if np.isfinite(line).any()), default=0.0)
+    if 0 < AWAY * start < axes.get_ylim()[1]:
+        axes.set_ylim(top=AWAY * start)
+
+
+def heat_figure(data: Data, measure: str) -> "Picture":
+    """Draw the best result at each pair of two numbers."""
+    across, up, results = (floats(column) for column in zip(*data["cells"], strict=True))
+    x, y = np.unique(across), np.unique(up)
+    heights = np.full((len(y), len(x)), np.nan)
+    heights[np.searchsorted(y, up), np.searchsorted(x, across)] = results
+    figure = blank(WIDTH, HEIGHT, dpi=300)
+    axes = figure.subplots()
+    axes.grid(visible=False)
+    draw_cells(figure, axes, (x, y, heights), f"best {measure}")
+    axes.set(xlabel=data["x"], ylabel=data["y"])
+    return figure
+
+
+def floats(values: Sequence[float | None]) -> np.ndarray:
+    """Return numbers as an array, NaN where there is none."""
+    return np.array(values, np.float64)
