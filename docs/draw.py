@@ -187,8 +187,9 @@ DRAWN: dict[str, Callable[[str], Iterator[tuple[str, bytes | None]]]] = {
     "op": op_pictures,
 }
 NOT_DRAWN = {
-    # For matrices, for sums of squares, or what others make of them.
-    "optimizer": {"muon", "normuon", "gauss_newton", "levenberg_marquardt", "groups", "torch"},
+    # For networks, for sums of squares, or what others make of them.
+    "optimizer": {"muon", "normuon", "ekfac", "kfac", "natural_gradient", "sophia_g", "gauss_newton"}
+    | {"levenberg_marquardt", "groups", "torch"},
     "wrap": {"none", "ema", "swa"},  # averages stand beside the path
 }
 

@@ -54,7 +54,9 @@ FACTORIES = {"zeros", "ones", "full", "empty", "linspace", "logspace", "eye", "r
 DRAWS = {"rand", "randn", "randint", "randperm", "normal", "multinomial", "bernoulli", "rand_like", "randn_like"}
 
 # What a step draws becomes the run's own by `graph.chance`, which takes no generator.
-DRAWN_AT_A_STEP = {"descend/optimizers/hutchinson.py", "descend/optimizers/psgd_kron.py"}
+DRAWN_AT_A_STEP = {
+    f"descend/{name}.py" for name in ("optimizers/hutchinson", "optimizers/psgd_kron", "objectives/labels")
+}
 
 
 def name_of(path: Path) -> str:

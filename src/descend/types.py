@@ -23,18 +23,33 @@ Loss = Callable[[Params], Tensor]
 
 
 @dataclass(frozen=True, slots=True)
+class Composed:
+    """A network's losses on some of the data as functions of its outputs: λ·losses = outer ∘ outputs.
+
+    Attributes:
+        outputs: params -> the network's outputs [examples, …].
+        outer: outputs -> λ·losses [], penalties of the parameters left out.
+        drawn: outputs -> √n · λ·losses [] at n labels drawn from the distribution that these outputs are of. Where λ is
+            1, its gradient has the mean 0 and the Hessian of `outer` for a covariance. None where the losses are not
+            known to be minus the logarithm of a density.
+    """
+
+    outputs: Callable[[Params], Tensor]
+    outer: Callable[[Tensor], Tensor]
+    drawn: Callable[[Tensor], Tensor] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Total:
-    """The total on some of the data, and, where it is a network's, what it is composed of: loss = outer ∘ outputs.
+    """The total on some of the data.
 
     Attributes:
         loss: λ·losses as a function of the parameters.
-        outputs: params -> the network's outputs [examples, …]; None where there are none.
-        outer: outputs -> λ·losses [], penalties of the parameters left out; None where there are no outputs.
+        composed: the same of a network's outputs; None where there are none.
     """
 
     loss: Loss
-    outputs: Callable[[Params], Tensor] | None = None
-    outer: Callable[[Tensor], Tensor] | None = None
+    composed: Composed | None = None
 
 
 @dataclass(frozen=True, slots=True)

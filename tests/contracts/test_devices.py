@@ -87,6 +87,8 @@ def two_steps(chosen: Experiment, device: torch.device, dtype: torch.dtype) -> C
     params, state = moved(chosen.objective.start_and_state(generator), device, dtype)
     seed = torch.tensor(0, dtype=torch.int64, device="cpu")  # what is drawn needs its value
     chosen = replace(chosen, objective=chosen.objective.to(dtype, device))
+    if chosen.optimizer.needs_outputs:
+        chosen = replace(chosen, optimizer=chosen.optimizer.attached(chosen.composed(params), params))
     batches = chosen.objective.batches(generator)
     with torch.no_grad(), Placed():
         carry = start(chosen, Origin(params, state, seed))
@@ -112,8 +114,8 @@ def test_objective(choice: str) -> None:
 WITH_MATRICES = "objective=diabetes_linear"
 
 
-# They are for matrices, and for sums of squares.
-OBJECTIVES = dict.fromkeys(("muon", "normuon"), WITH_MATRICES)
+# They are for matrices, for networks, and for sums of squares.
+OBJECTIVES = dict.fromkeys(("muon", "normuon", "ekfac", "kfac", "natural_gradient", "sophia_g"), WITH_MATRICES)
 OBJECTIVES |= dict.fromkeys(("gauss_newton", "levenberg_marquardt"), "objective=curve_fit")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import torch
+from as_network import as_network, attached
 from hydra.utils import instantiate
 from stated import as_tensors, at, numbers, stated_in_tensors
 from torch import Tensor
@@ -37,6 +38,8 @@ VARIANTS: list[tuple[str, dict[str, Any]]] = [
     ("asgd", {"t0": 20.0}),
     ("soap", {"every": 3}),
     ("shampoo", {"every": 3, "largest": 4}),
+    ("kfac", {"every": 3}),
+    ("ekfac", {"every": 3}),
 ]
 
 
@@ -99,6 +102,7 @@ def residuals(params: Params) -> Tensor:
 
 
 loss.residuals = residuals  # type: ignore[attr-defined]
+loss.composed = lambda: as_network(residuals)  # type: ignore[attr-defined]
 
 
 def gradients(params: Params) -> Params:
@@ -115,6 +119,7 @@ def run(optimizer: Any, schedule: Any, clip: Any, dtype: torch.dtype, traced: bo
     if traced:
         optimizer, schedule, clip = map(stated_in_tensors, (optimizer, schedule, clip))
     params = start(dtype)
+    optimizer = attached(optimizer, residuals, params)
     state = as_tensors(optimizer.init(params)) if traced else optimizer.init(params)
     with torch.no_grad():
         for i in range(STEPS):
@@ -141,8 +146,11 @@ def assert_one_formula(optimizer: Any, schedule: Any, clipping: Any, dtype: torc
     found, state = run(optimizer, schedule, clipping, dtype, traced=True)
     expected, _ = run(optimizer, schedule, clipping, dtype, traced=False)
     assert_same_bits(found, expected)
-    kinds = [x.dtype for x in tree_leaves(state)]
-    assert kinds == [x.dtype for x in tree_leaves(as_tensors(optimizer.init(start(dtype))))]
+    kinds, begun = (
+        [x.dtype for x in tree_leaves(state)],
+        attached(optimizer, residuals, start(dtype)).init(start(dtype)),
+    )
+    assert kinds == [x.dtype for x in tree_leaves(as_tensors(begun))]
 
 
 @dtypes

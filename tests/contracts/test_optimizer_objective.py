@@ -22,8 +22,9 @@ from torch.utils._pytree import tree_map
 from toy_networks import TOY, toy
 
 from descend.engine.experiment import Experiment
-from descend.engine.losses import Evaluation, LossGradients, total
+from descend.engine.losses import Evaluation, LossGradients, StepLoss, total
 from descend.engine.run import Run, drive
+from descend.graph.chance import Chance
 from descend.menu import FOLDER
 from descend.menu.build import build
 from descend.menu.compose import compose
@@ -49,6 +50,9 @@ REFUSED |= {(name, "digits_mlp") for name in ("lbfgs", "newton_cg", "nonlinear_c
 # They are for sums of squares, and say so of others.
 OF_RESIDUALS = ("gauss_newton", "levenberg_marquardt")
 RESIDUALS = ("beale", "booth", "curve_fit", "freudenstein_roth", "himmelblau")
+# They take the curvature from a network's outputs, and say so where there is none.
+OF_OUTPUTS = ("ekfac", "kfac", "natural_gradient", "sophia_g")
+OUTPUTS = ("breast_cancer_logistic", "diabetes_linear", "diabetes_ridge", "digits_mlp")
 QUIET = ["metrics=none", "derivatives=none"]
 
 
@@ -59,7 +63,8 @@ def choices(group: str) -> list[str]:
 def applies(optimizer: str, objective: str) -> bool:
     matrices = optimizer not in OF_MATRICES or objective in MATRICES
     squares = optimizer not in OF_RESIDUALS or objective in RESIDUALS
-    return matrices and squares and (optimizer, objective) not in REFUSED
+    outputs = optimizer not in OF_OUTPUTS or objective in OUTPUTS
+    return matrices and squares and outputs and (optimizer, objective) not in REFUSED
 
 
 def marks(optimizer: str, objective: str) -> list[pytest.MarkDecorator]:
@@ -103,14 +108,16 @@ def beginning(choice: str) -> State:
 def careful(optimizer: Optimizer, choice: str) -> Optimizer:
     """Return the optimizer with a learning rate that makes its first update short."""
     params, gradients = start(choice)
-    once = of_rate(optimizer, LENGTH)
-    objective = part("objective", choice).to(next(iter(params.values())).dtype, torch.device("cpu"))
-    evaluation = Evaluation(objective, beginning(choice))
-    loss = total(evaluation, torch.ones(len(objective.losses(params, None)), dtype=objective.dtype))
-    with torch.no_grad():
+    placed, _, _ = Experiment(part("objective", choice), of_rate(optimizer, LENGTH)).placed(params)
+    once, evaluation = placed.optimizer, Evaluation(placed.objective, beginning(choice))
+    weights = torch.ones(len(placed.objective.losses(params, None)), dtype=placed.objective.dtype)
+    whole = total(evaluation, weights)
+    with torch.no_grad(), Chance(0, 0):
+        loss = StepLoss(whole, params, whole(params), evaluation, weights)
         after, _ = once.step(params, gradients, once.init(params), loss)
     moved = max(float((after[name] - x).abs().max()) for name, x in params.items())
-    return once.scaled(LENGTH / moved) if moved > LENGTH else once
+    careful = of_rate(optimizer, LENGTH)
+    return careful.scaled(LENGTH / moved) if moved > LENGTH else careful
 
 
 def of_rate(optimizer: Optimizer, lr: float) -> Optimizer:

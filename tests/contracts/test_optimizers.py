@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from as_network import as_network, attached
 from hydra.utils import instantiate
 from omegaconf import DictConfig
 from stated import Leaf, as_tensors, at, numbers
@@ -56,7 +57,7 @@ NONE = {("torch", "lr"), ("groups", "lr"), ("muon", "lr"), ("normuon", "lr"), ("
 SMALLER = {"schedule_free_sgd": 0.05}
 
 # What they compute at some steps only, or draw, has no form for vmap; the promise of a sweep holds them by name.
-UNMAPPED = ("adahessian", "psgd_kron", "shampoo", "soap", "sophia_h")
+UNMAPPED = ("adahessian", "ekfac", "kfac", "psgd_kron", "shampoo", "soap", "sophia_g", "sophia_h")
 
 # They divide by differences that are rounding once they have arrived, as they have here after a few steps, and vmap
 # rounds otherwise than one run; the promise of a sweep holds them to the bit.
@@ -74,6 +75,8 @@ FORMS: dict[str, list[dict[str, Any]]] = {
     "barzilai_borwein": [{"long": True}],
     "soap": [{"every": 2}],
     "shampoo": [{"every": 2, "largest": 1}],
+    "kfac": [{"every": 2}],
+    "ekfac": [{"every": 2}],
     "torch": [{"name": "LBFGS"}, {"name": "AdamW", "options": {"amsgrad": True}}],
 }
 
@@ -102,7 +105,7 @@ dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=st
 
 
 def make(case: Form) -> Optimizer:
-    return build(case[0], **dict(case[1]))
+    return attached(build(case[0], **dict(case[1])), residuals, start())
 
 
 def start(dtype: torch.dtype = torch.float64) -> Params:
@@ -122,6 +125,7 @@ def residuals(params: Params) -> Tensor:
 
 
 loss.residuals = residuals  # type: ignore[attr-defined]
+loss.composed = lambda: as_network(residuals)  # type: ignore[attr-defined]
 
 
 def gradients(params: Params) -> Params:

@@ -39,7 +39,8 @@ OPS = {"gelu", "softplus", "straight_through_sign", "hard_threshold", "gradient_
 NOT_OF_A_NETWORK = {"adam_then_lbfgs", "cubic", "dogleg", "gauss_newton", "levenberg_marquardt", "newton", "newton_cg"}
 NOT_OF_A_NETWORK |= {"trust_region", "bfgs", "lbfgs", "nonlinear_cg", "trust_region_cg"}
 ON_A_NETWORK = {"adam", "sgd", "muon", "normuon", "groups", "soap", "shampoo", "schedule_free_adamw", "prodigy", "lamb"}
-ON_A_NETWORK |= {"psgd_kron"}
+ON_A_NETWORK |= {"psgd_kron", "kfac", "sophia_g"}
+OF_A_NETWORK = {"muon", "normuon", "ekfac", "kfac", "natural_gradient", "sophia_g"}
 
 
 def choices(group: str) -> list[str]:
@@ -56,7 +57,7 @@ def test_objective(objective: str, tmp_path: Path) -> None:
     hold([f"objective={objective}", *toy(objective), "optimizer=sgd", "optimizer.lr=0.00001", *QUIET], tmp_path)
 
 
-@pytest.mark.parametrize("optimizer", marked({*choices("optimizer")} - {"muon", "normuon"}, ON_A_NETWORK | SLOW))
+@pytest.mark.parametrize("optimizer", marked({*choices("optimizer")} - OF_A_NETWORK, ON_A_NETWORK | SLOW))
 def test_optimizer(optimizer: str, tmp_path: Path) -> None:
     hold(["objective=himmelblau", f"optimizer={optimizer}", *QUIET], tmp_path, RATES)
 

@@ -40,9 +40,9 @@ ENTRYWISE = {
 }
 BY_PARAMETER = {
     *("adafactor", "adahessian", "adam_then_lbfgs", "barzilai_borwein", "bfgs", "came", "cubic", "dadapt_adam"),
-    *("dogleg", "gauss_newton", "lamb", "lars", "lbfgs", "levenberg_marquardt", "mars", "newton", "newton_cg"),
-    *("nonlinear_cg", "polyak", "prodigy", "psgd_kron", "shampoo", "soap", "sophia_h", "stochastic_polyak"),
-    *("torch", "trust_region", "trust_region_cg"),
+    *("dogleg", "ekfac", "gauss_newton", "kfac", "lamb", "lars", "lbfgs", "levenberg_marquardt", "mars"),
+    *("natural_gradient", "newton", "newton_cg", "nonlinear_cg", "polyak", "prodigy", "psgd_kron", "shampoo"),
+    *("soap", "sophia_g", "sophia_h", "stochastic_polyak", "torch", "trust_region", "trust_region_cg"),
 }
 BY_GROUP = {"groups", "muon", "normuon"}
 SHAPES = {"weight": (7, 11), "bias": (7,), "scale": (), "kernel": (3, 2, 5)}

@@ -122,7 +122,8 @@ def net(hidden: list[int]) -> tuple[Classification, Params]:
 
 def view(objective: Classification, examples: float) -> Total:
     batch, weights = objective.sample(examples), torch.ones(1, dtype=torch.float64)
-    return objective.composed(lambda p: reduce(torch.add, objective.losses(p, batch).values()), weights, batch)
+    whole = objective.composed(weights, batch)
+    return Total(lambda p: reduce(torch.add, objective.losses(p, batch).values()), whole)
 
 
 def dense(matrix: Matrix, total: Total, params: Params, count: int = 40) -> torch.Tensor:
@@ -168,9 +169,8 @@ def test_the_examples_are_the_same_each_time_and_all_where_there_are_no_more() -
     assert len(set(objective.sample(5).tolist())) == 5
     assert objective.sample(float("inf")) is objective.sample(len(objective.train_targets)) is None
     total = view(objective, 5)
-    assert total.outer is not None
-    assert total.outputs is not None
-    torch.testing.assert_close(total.outer(total.outputs(params)), total.loss(params))
+    assert total.composed is not None
+    torch.testing.assert_close(total.composed.outer(total.composed.outputs(params)), total.loss(params))
 
 
 @pytest.mark.parametrize("matrix", [GaussNewton(), Fisher(), EmpiricalFisher()])

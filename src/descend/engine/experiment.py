@@ -13,6 +13,7 @@ from descend.checks import check_number
 from descend.engine.placement import choose_device, choose_dtype, choose_threads
 from descend.engine.stopping import Stopping
 from descend.errors import ConfigurationError
+from descend.graph.chance import Chance
 from descend.metrics.metric import Metric
 from descend.objectives.least_squares import LeastSquares
 from descend.objectives.objective import Objective
@@ -21,7 +22,7 @@ from descend.optimizers.clipping import Clipping, NoClipping
 from descend.optimizers.optimizer import Optimizer
 from descend.schedules.constant import Constant
 from descend.schedules.schedule import Schedule
-from descend.types import Params
+from descend.types import Composed, Params
 from descend.vectors import numel
 
 
@@ -137,7 +138,32 @@ class Experiment:
         metrics = {name: metric for name, metric in self.metrics.items() if metric.applies(params)}
         optimizer = self.optimizer.suited(moved, self.objective.kinds(moved))
         ready = replace(self, objective=self.objective.to(dtype, device), optimizer=optimizer, metrics=metrics)
+        if optimizer.needs_outputs:
+            with Chance(0, 0):  # so that a dropout leaves the generators alone
+                ready = replace(ready, optimizer=optimizer.attached(ready.composed(moved), moved))
         return ready, moved, choose_threads(self.threads, self.objective.batch_size * numel(params))
+
+    def composed(self, params: Params) -> Composed:
+        """Return the losses on two examples as functions of a network's outputs in training.
+
+        Raises:
+            ConfigurationError: the objective has no network, or the aggregator changes what is minimised.
+        """
+        method, objective = type(self.optimizer).__name__, self.objective
+        examples = objective.sample(2)
+        weights = torch.ones_like(torch.stack(tuple(objective.losses(params, examples).values())))
+        found = objective.composed(weights, examples, training=True)
+        if found is None:
+            raise ConfigurationError(
+                f"{method} takes the curvature from a network's outputs, but {type(objective).__name__} has none: "
+                "choose an objective that learns from examples (digits_mlp, module), or another optimizer (newton)."
+            )
+        if not isinstance(self.aggregator, Sum):
+            raise ConfigurationError(
+                f"{method} takes the curvature of a sum of losses, but {type(self.aggregator).__name__} weighs them "
+                "anew: set aggregator=sum, or choose another optimizer (adam)."
+            )
+        return found
 
     def optimizer_at(self, step: "int | torch.Tensor") -> Optimizer:
         """Return the optimizer with the learning rate that the schedule gives it at `step`."""

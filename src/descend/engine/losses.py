@@ -1,10 +1,10 @@
 """The losses of an objective as functions of the parameters, and their gradients at a point."""
 
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import reduce
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from torch import Tensor
 from descend.graph.chance import Chance
 from descend.objectives.least_squares import LeastSquares
 from descend.objectives.objective import Objective
-from descend.types import Batch, Loss, Losses, Params, State
+from descend.types import Batch, Composed, Loss, Losses, Params, State
 
 
 class LossGradients:
@@ -110,19 +110,32 @@ class Evaluation:
         A number [] of the objective's that is given as a tensor would make float64 of a float32 loss [].
         """
         objective, dtype = self.objective.with_state(self.state), next(iter(params.values())).dtype
-        device = next(iter(params.values())).device.type
-        lower = self.lowered and self.training
-        # Casts that are kept for a second use would be kept beyond the step that is recorded.
-        lowering = torch.autocast(device, torch.bfloat16, cache_enabled=False) if lower else nullcontext()
-        with self.chance or nullcontext(), lowering:
+        with self.chance or nullcontext(), self._lowering(params):
             found = objective.training_losses(params, self.batch) if self.training else None
             losses, state = (objective.losses(params, self.batch), self.state) if found is None else found
         return {name: loss.to(dtype) for name, loss in losses.items()}, state
+
+    def _lowering(self, params: Params) -> AbstractContextManager[Any]:
+        """Compute in bfloat16 what is lowered."""
+        if not (self.lowered and self.training):
+            return nullcontext()
+        # Casts that are kept for a second use would be kept beyond the step that is recorded.
+        return torch.autocast(next(iter(params.values())).device.type, torch.bfloat16, cache_enabled=False)
 
     def residuals(self, params: Params) -> Tensor:
         """Return the residuals [m] of an objective of least squares."""
         objective = cast(LeastSquares, self.objective)
         return objective.residuals(params, self.batch).to(next(iter(params.values())).dtype)
+
+    def composed(self, weights: Tensor) -> Composed:
+        """Return the weighted losses as functions of a network's outputs, in the precision of the parameters."""
+        found = cast(Composed, self.objective.with_state(self.state).composed(weights, self.batch, self.training))
+
+        def outputs(params: Params) -> Tensor:
+            with self.chance or nullcontext(), self._lowering(params):
+                return found.outputs(params).to(next(iter(params.values())).dtype)
+
+        return replace(found, outputs=outputs)
 
 
 def total(evaluation: Evaluation, weights: Tensor) -> Loss:
@@ -141,13 +154,14 @@ class StepLoss:
     Attributes:
         loss: the function.
         params, value: the step's parameters, and its value there, [].
-        evaluation: the losses that it is made of.
+        evaluation, weights: the losses that it is made of, and their weights [m].
     """
 
     loss: Loss
     params: Params
     value: Tensor
     evaluation: Evaluation
+    weights: Tensor
 
     def __call__(self, params: Params) -> Tensor:
         return self.value if params is self.params else self.loss(params)
@@ -155,3 +169,7 @@ class StepLoss:
     def residuals(self, params: Params) -> Tensor:
         """Return the residuals [m] whose sum of squares the loss is; for optimizers that ask for them."""
         return self.evaluation.residuals(params)
+
+    def composed(self) -> Composed:
+        """Return the loss as functions of a network's outputs; for optimizers that ask for them."""
+        return self.evaluation.composed(self.weights)

@@ -181,7 +181,8 @@ def advance(
     """
     evaluated, aggregator, objective = evaluate(experiment, carry, batch, True, jacobian)
     evaluation = evaluation_at(experiment, carry, batch, training=True)
-    loss = StepLoss(count(total(evaluation, evaluated.weights)), carry.params, evaluated.total, evaluation)
+    weights = evaluated.weights
+    loss = StepLoss(count(total(evaluation, weights)), carry.params, evaluated.total, evaluation, weights)
     optimizer = experiment.optimizer_at(carry.step)
     gradients = experiment.clip(evaluated.gradients)
     with nullcontext() if optimizer.seeds_itself else carry.chance(UPDATE):
@@ -255,7 +256,7 @@ def observe(
 
     def on(examples: float | None) -> Total:
         chosen = batch if examples is None else objective.sample(examples)
-        return objective.composed(total(evaluation(chosen), evaluated.weights), evaluated.weights, chosen)
+        return Total(total(evaluation(chosen), evaluated.weights), objective.composed(evaluated.weights, chosen))
 
     def jacobian() -> Tensor:
         if evaluated.jacobian is not None:

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from descend.errors import ConfigurationError
+from descend.objectives.labels import drawn_classes
 from descend.objectives.supervised import Supervised
 from descend.types import Losses
 
@@ -27,6 +28,9 @@ class Classification(Supervised):
 
     def data_losses(self, outputs: Tensor, targets: Tensor) -> Losses:
         return {"cross_entropy": functional.cross_entropy(outputs, targets)}
+
+    def draw(self, outputs: Tensor) -> Tensor:
+        return drawn_classes(outputs)
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         accuracy = (outputs.argmax(dim=1) == targets).to(outputs.dtype).mean()

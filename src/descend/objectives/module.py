@@ -4,7 +4,7 @@ import copy
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from typing import Self
 
 import torch
@@ -20,7 +20,8 @@ from descend.graph.compat import without_onednn
 from descend.kinds import usual_kinds
 from descend.objectives.data.dataset import Dataset
 from descend.objectives.examples import FromExamples
-from descend.types import Batch, Loss, Losses, Params, State, Total
+from descend.objectives.labels import composed_of, drawn_classes, drawn_numbers
+from descend.types import Batch, Composed, Losses, Params, State
 
 PART = 1024
 """How many examples are evaluated at a time outside of training steps: some networks have no memory for more."""
@@ -156,13 +157,14 @@ class Module(FromExamples):
 
         return self._over(params, inputs, targets, metrics)
 
-    def composed(self, loss: Loss, weights: Tensor, batch: Batch) -> Total:
+    def composed(self, weights: Tensor, batch: Batch, training: bool = False) -> Composed:
         inputs, targets = self.examples(batch)
 
-        def outer(outputs: Tensor) -> Tensor:
-            return torch.dot(weights, torch.stack(tuple(self._losses(outputs, targets).values())))
+        def loss(outputs: Tensor, labels: Tensor) -> Tensor:
+            return torch.dot(weights, torch.stack(tuple(self._losses(outputs, labels).values())))
 
-        return Total(loss, lambda params: self.outputs(params, inputs)[0], outer)
+        draw = partial(usual_labels, targets=targets) if self.loss is None else None
+        return composed_of(lambda params: self.outputs(params, inputs, training)[0], loss, targets, draw)
 
     def _check_outputs(self) -> None:
         """Try the module and the loss on two examples, the second with the largest target."""
@@ -247,6 +249,13 @@ def usual_loss(outputs: Tensor, targets: Tensor) -> Tensor:
     if outputs.shape[:-1] == targets.shape:
         return functional.cross_entropy(outputs.flatten(end_dim=-2), targets.flatten())
     return functional.cross_entropy(outputs, targets)
+
+
+def usual_labels(outputs: Tensor, targets: Tensor) -> Tensor:
+    """Draw labels like the targets from the distribution whose −log density `usual_loss` is the mean of."""
+    if targets.is_floating_point():
+        return drawn_numbers(outputs.reshape(targets.shape))
+    return drawn_classes(outputs if outputs.shape[:-1] == targets.shape else outputs.movedim(1, -1))
 
 
 def accuracies(outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from torch import Tensor
 from descend.errors import ConfigurationError
 from descend.graph.compat import pytree
 from descend.kinds import usual_kinds
-from descend.types import Batch, Drawing, Loss, Losses, Params, State, Total
+from descend.types import Batch, Composed, Drawing, Losses, Params, State
 
 
 class Objective(ABC):
@@ -99,9 +99,12 @@ class Objective(ABC):
         """Return a batch of this many examples, the same at every call; None, the whole data, if it has no more."""
         return None
 
-    def composed(self, loss: Loss, weights: Tensor, batch: Batch) -> Total:
-        """Return `loss`, the weighted losses on a batch, and how it is made of a network's outputs, if it is."""
-        return Total(loss)
+    def composed(self, weights: Tensor, batch: Batch, training: bool = False) -> Composed | None:
+        """Return the weighted losses on a batch as functions of a network's outputs; None where there is no network.
+
+        In `training` the outputs are those that `training_losses` has.
+        """
+        return None
 
     def evaluate(self, params: Params) -> dict[str, Tensor]:
         """Return test metrics by name (accuracy, error…), each of shape []; none by default."""

@@ -6,6 +6,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from descend.errors import ConfigurationError
+from descend.objectives.labels import drawn_numbers
 from descend.objectives.supervised import Supervised
 from descend.types import Losses
 
@@ -31,6 +32,9 @@ class Regression(Supervised):
 
     def data_losses(self, outputs: Tensor, targets: Tensor) -> Losses:
         return {"mean_squared_error": functional.mse_loss(outputs[:, 0], targets)}
+
+    def draw(self, outputs: Tensor) -> Tensor:
+        return drawn_numbers(outputs[:, 0])
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Return the test error in deviations of the training targets, its square, and R², the explained variance."""

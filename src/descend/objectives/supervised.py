@@ -9,9 +9,10 @@ from torch import Tensor
 from descend.checks import check_number
 from descend.objectives.data.dataset import Dataset
 from descend.objectives.examples import FromExamples
+from descend.objectives.labels import composed_of
 from descend.objectives.networks import Network
 from descend.scalars import cast
-from descend.types import Batch, Loss, Losses, Params, Total
+from descend.types import Batch, Composed, Losses, Params
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,10 @@ class Supervised(FromExamples):
         """Return the named losses of outputs [n, outputs] against targets [n], each of shape []."""
 
     @abstractmethod
+    def draw(self, outputs: Tensor) -> Tensor:
+        """Draw labels [n] from the distribution whose −log density the loss is, see `descend.objectives.labels`."""
+
+    @abstractmethod
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         """Return the test metrics by name, each of shape []."""
 
@@ -59,14 +64,14 @@ class Supervised(FromExamples):
             losses["l2_penalty"] = cast(self.l2 / 2, square) * square
         return losses
 
-    def composed(self, loss: Loss, weights: Tensor, batch: Batch) -> Total:
+    def composed(self, weights: Tensor, batch: Batch, training: bool = False) -> Composed:
         inputs, targets = self.examples(batch)
 
-        def outer(outputs: Tensor) -> Tensor:
-            values = torch.stack(tuple(self.data_losses(outputs, targets).values()))
+        def loss(outputs: Tensor, labels: Tensor) -> Tensor:
+            values = torch.stack(tuple(self.data_losses(outputs, labels).values()))
             return torch.dot(weights[: len(values)], values)
 
-        return Total(loss, lambda params: self.network(params, inputs), outer)
+        return composed_of(lambda params: self.network(params, inputs), loss, targets, self.draw)
 
     def tested(self, params: Params, inputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         return self.metrics(self.network(params, inputs), targets)

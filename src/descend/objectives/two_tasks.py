@@ -1,13 +1,13 @@
 """Two tasks on one network: which class an example has, and whether its number is odd."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from descend.objectives.classification import Classification
-from descend.types import Losses
+from descend.types import Batch, Composed, Losses
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,9 @@ class TwoTasks(Classification):
             "digit": functional.cross_entropy(classes, targets),
             "parity": functional.softplus(torch.where(targets % 2 == 1, -parity, parity)).mean(),
         }
+
+    def composed(self, weights: Tensor, batch: Batch, training: bool = False) -> Composed:
+        return replace(super().composed(weights, batch, training), drawn=None)  # of two losses no labels are drawn
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         classes, parity = self._heads(outputs)

@@ -62,6 +62,12 @@ class ParameterGroup:
                 "lower, but the other groups move at the same time; use it for all parameters, or another one here."
             )
 
+        if self.optimizer.needs_outputs:
+            raise ConfigurationError(
+                f"{method} cannot be the method of a group: it takes the curvature from the outputs of the whole "
+                "network; use it for all parameters, or another one here."
+            )
+
     @property
     def is_rest(self) -> bool:
         """Whether it takes the parameters that no other group takes."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from descend.checks import check_number
 from descend.scalars import Scalar
-from descend.types import Loss, Params, State
+from descend.types import Composed, Loss, Params, State
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,19 @@ class Optimizer(ABC):
     def needs_squares(self) -> bool:
         """Whether it asks `loss.residuals`, which an objective of `LeastSquares` has: params -> r [m] with f = ‖r‖²."""
         return False
+
+    @property
+    def needs_outputs(self) -> bool:
+        """Whether it asks `loss.composed`, which a network's has: () -> `Composed`, the loss as that of its outputs."""
+        return False
+
+    def attached(self, network: Composed, params: Params) -> Self:
+        """Return the optimizer for this network, its losses on two examples; asked if it `needs_outputs`.
+
+        Raises:
+            ConfigurationError: it cannot optimize such a network.
+        """
+        return self
 
     def evaluations(self, steps: int, state: State) -> dict[str, int]:
         """Return what `steps` steps evaluated beyond the gradients they were given, by the names of result.json.

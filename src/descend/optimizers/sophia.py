@@ -1,5 +1,6 @@
-"""Sophia-H."""
+"""Sophia: momentum divided by a clipped estimate of the curvature's diagonal."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,48 @@ from descend.types import Loss, Params, State
 
 
 @dataclass(frozen=True)
-class SophiaH(Optimizer):
+class Sophia(Optimizer):
+    """Sophia with any estimate of the curvature's diagonal; the fields are those of `SophiaH` and `SophiaG`."""
+
+    lr: float = 6e-4
+    betas: tuple[float, float] = (0.96, 0.99)
+    gamma: float = 0.01
+    eps: float = 1e-12
+    weight_decay: float = 0.2
+    every: int = 10
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_pair(self, "betas", at_least=0, below=1)
+        check_number(self, "gamma", above=0)
+        check_number(self, "eps", above=0)
+        check_number(self, "weight_decay", at_least=0)
+        check_number(self, "every", at_least=1)
+
+    @abstractmethod
+    def estimate(self, loss: Loss, params: Params) -> Params:
+        """Draw ĥ, by name, in the shapes of the parameters."""
+
+    def init(self, params: Params) -> State:
+        zeros = {part: {name: torch.zeros_like(x) for name, x in params.items()} for part in ("first", "curvature")}
+        return {**zeros, "step": 0.0}
+
+    def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
+        beta1, beta2 = self.betas
+        due = real(state["step"] % self.every) == 0
+        found = self.estimate(loss, params)
+        new, first, curvature = {}, {}, {}
+        for name, x in decayed(params, self.weight_decay, self.lr).items():
+            first[name] = moving_average(state["first"][name], gradients[name], beta1)
+            before = state["curvature"][name]
+            curvature[name] = torch.where(due, moving_average(before, found[name], beta2), before)
+            scale = torch.maximum(cast(self.gamma, x) * curvature[name], cast(self.eps, x) * torch.ones_like(x))
+            new[name] = add_scaled(x, (first[name] / scale).clamp(-1, 1), -self.lr)
+        return new, {"first": first, "curvature": curvature, "step": state["step"] + 1}
+
+
+@dataclass(frozen=True)
+class SophiaH(Sophia):
     """m ← β₁m + (1−β₁)g, x ← (1 − lr · λ)x − lr · clip(m / max(γh, ε)), each entry clipped to [−1, 1], where
 
     h ← β₂h + (1−β₂) z ⊙ ∇²f(x) z, with z normal, at the first step and every so many after it.
@@ -32,21 +74,6 @@ class SophiaH(Optimizer):
         every: steps from one estimate of the curvature to the next, ≥ 1.
     """
 
-    lr: float = 6e-4
-    betas: tuple[float, float] = (0.96, 0.99)
-    gamma: float = 0.01
-    eps: float = 1e-12
-    weight_decay: float = 0.2
-    every: int = 10
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_pair(self, "betas", at_least=0, below=1)
-        check_number(self, "gamma", above=0)
-        check_number(self, "eps", above=0)
-        check_number(self, "weight_decay", at_least=0)
-        check_number(self, "every", at_least=1)
-
     @property
     def differentiates(self) -> int:
         return 2
@@ -54,19 +81,5 @@ class SophiaH(Optimizer):
     def evaluations(self, steps: int, state: State) -> dict[str, int]:
         return dict.fromkeys(("function", "gradient", "hvp"), -(-steps // self.every))
 
-    def init(self, params: Params) -> State:
-        zeros = {part: {name: torch.zeros_like(x) for name, x in params.items()} for part in ("first", "curvature")}
-        return {**zeros, "step": 0.0}
-
-    def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
-        beta1, beta2 = self.betas
-        due = real(state["step"] % self.every) == 0
-        found = diagonal_estimate(loss, params, random_normals(params))
-        new, first, curvature = {}, {}, {}
-        for name, x in decayed(params, self.weight_decay, self.lr).items():
-            first[name] = moving_average(state["first"][name], gradients[name], beta1)
-            before = state["curvature"][name]
-            curvature[name] = torch.where(due, moving_average(before, found[name], beta2), before)
-            scale = torch.maximum(cast(self.gamma, x) * curvature[name], cast(self.eps, x) * torch.ones_like(x))
-            new[name] = add_scaled(x, (first[name] / scale).clamp(-1, 1), -self.lr)
-        return new, {"first": first, "curvature": curvature, "step": state["step"] + 1}
+    def estimate(self, loss: Loss, params: Params) -> Params:
+        return diagonal_estimate(loss, params, random_normals(params))

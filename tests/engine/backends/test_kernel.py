@@ -81,7 +81,7 @@ NOT_TAKEN = {
         "lbfgs": LARGE,  # ten pairs of two numbers
         **dict.fromkeys(["cubic", "dogleg", "newton", "trust_region"], EIGENVECTORS),
         **dict.fromkeys(["gauss_newton", "levenberg_marquardt"], "_linalg_svd"),
-        **dict.fromkeys(["muon", "normuon"], DRAWS),
+        **dict.fromkeys(["ekfac", "kfac", "muon", "natural_gradient", "normuon", "sophia_g"], DRAWS),
         "shampoo": RENEWAL,
         **dict.fromkeys(["adahessian", "psgd_kron", "sophia_h"], DRAWN),
         **dict.fromkeys(["adam_then_lbfgs", "newton_cg", "torch"], CALLED),
@@ -170,7 +170,7 @@ def assert_same(backends: Backends, due: tuple[str, ...] = (), rtol: float = 1e-
 
 
 def overrides_of(group: str, choice: str) -> list[str]:
-    if choice in ("muon", "normuon"):  # it takes a matrix among the parameters
+    if choice in ("muon", "normuon", "ekfac", "kfac", "natural_gradient", "sophia_g"):  # they are for networks
         return ["objective=digits_mlp_small", f"optimizer={choice}", *QUIET]
     own = EXPRESSION if choice == "expression" else [f"{group}={choice}"]
     if choice == "log1mexp":  # of negative numbers only

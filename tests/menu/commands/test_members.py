@@ -27,6 +27,12 @@ def test_every_optimizer_is_in_the_table(capsys: pytest.CaptureFixture[str]) -> 
     assert rows["muon"]["lr"].keys() == {"matrices", "rest"}
     assert rows["newton"].items() >= {"order": 2, "group": False, "kernel": False}.items()
     assert rows["levenberg_marquardt"].items() >= {"needs": "a sum of squares", "stacks": True, "group": False}.items()
+    # By hand, of a layer: the momentum, two factors with their eigenvectors, and of EKFAC the moments.
+    network = {"needs": "a network", "stacks": True, "kernel": False, "group": False}
+    assert rows["kfac"].items() >= (network | {"order": 1, "memory": 5.1}).items()
+    assert rows["ekfac"].items() >= (network | {"order": 1, "memory": 6.1}).items()
+    assert rows["sophia_g"].items() >= (network | {"order": 1, "memory": 2.0}).items()
+    assert rows["natural_gradient"].items() >= (network | {"order": 2, "memory": 0.0}).items()
     assert rows["newton_cg"].items() >= {"order": 2, "stacks": False}.items()
     assert rows["torch"]["stacks"] is False
 

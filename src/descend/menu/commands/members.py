@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 from torch import Tensor
+from torch.nn import functional
 
 from descend.engine.backends.kernel import separable
 from descend.engine.check import check_start
@@ -26,7 +27,7 @@ from descend.menu.compose import compose
 from descend.menu.help import first_comment
 from descend.optimizers.groups import Groups
 from descend.optimizers.optimizer import Optimizer
-from descend.types import Params
+from descend.types import Composed, Params
 from descend.vectors import numel
 
 USAGE = """\
@@ -89,18 +90,35 @@ def optimizer_row(name: str) -> Facts:
     matrix = torch.zeros(SIZE, SIZE, dtype=torch.float64, device="cpu")
     matrices = refuses(optimizer, {"bias": matrix[0]})
     network = {"weight": matrix} | ({} if matrices else {"bias": matrix[0]})
-    state = optimizer.suited(network, usual_kinds(network)).begin(network, 0)
+    suited = optimizer.suited(network, usual_kinds(network))
+    state = (suited.attached(one_layer(matrix), network) if suited.needs_outputs else suited).begin(network, 0)
     kept = [x for x in pytree.tree_leaves(state) if isinstance(x, Tensor) and x.is_floating_point() and x.dim()]
     return {
         "order": max(1, optimizer.differentiates),
         "lr": optimizer.rates,
         "beside the gradient": optimizer.evaluations(1, state) if optimizer.batchable else {},
         "stacks": optimizer.batchable,
-        "kernel": optimizer.batchable and not matrices and by_kernel(experiment),
-        "group": not optimizer.line_search and not isinstance(optimizer, Groups),
+        "kernel": optimizer.batchable and not matrices and not optimizer.needs_outputs and by_kernel(experiment),
+        "group": not (optimizer.line_search or optimizer.needs_outputs or isinstance(optimizer, Groups)),
         "memory": round(sum(x.numel() for x in kept) / numel(network), 1),
-        "needs": "matrices" if matrices else "a sum of squares" if optimizer.needs_squares else "",
+        "needs": needs(optimizer, matrices),
     }
+
+
+def needs(optimizer: Optimizer, matrices: bool) -> str:
+    """Return what an optimizer needs of an objective, in words."""
+    if matrices:
+        return "matrices"
+    return "a sum of squares" if optimizer.needs_squares else "a network" if optimizer.needs_outputs else ""
+
+
+def one_layer(inputs: Tensor) -> Composed:
+    """Return a network of one layer with a bias, and its squared error."""
+
+    def outputs(params: Params) -> Tensor:
+        return functional.linear(inputs, params["weight"], params["bias"])
+
+    return Composed(outputs, lambda found: found.square().mean(), lambda found: found.square().mean())
 
 
 def refuses(optimizer: Optimizer, params: Params) -> bool:

@@ -40,9 +40,6 @@ class Layers(CurvaturePart):
 
 def restricted(total: Total, params: Params) -> Total:
     """Return the total as a function of some of the parameters, the others held at `params`."""
-    outputs = total.outputs
-    return replace(
-        total,
-        loss=lambda part: total.loss(params | part),
-        outputs=None if outputs is None else lambda part: outputs(params | part),
-    )
+    whole = total.composed
+    composed = None if whole is None else replace(whole, outputs=lambda part: whole.outputs(params | part))
+    return Total(lambda part: total.loss(params | part), composed)

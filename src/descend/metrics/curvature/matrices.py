@@ -64,10 +64,10 @@ class EmpiricalFisher(Matrix):
 
 def network(matrix: Matrix, total: Total) -> tuple[Callable[[Params], Tensor], Callable[[Tensor], Tensor]]:
     """Return the outputs and the loss in them, which there must be."""
-    if total.outputs is None or total.outer is None:
+    if total.composed is None:
         raise ConfigurationError(
             f"{type(matrix).__name__} is made of a network's outputs, and this objective has none: look at its Hessian "
             "instead (metrics.curvature.matrix._target_=descend.metrics.curvature.matrices.Hessian), or choose an "
             "objective with data (digits_mlp)."
         )
-    return total.outputs, total.outer
+    return total.composed.outputs, total.composed.outer

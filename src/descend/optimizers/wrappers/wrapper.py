@@ -9,7 +9,7 @@ from descend.errors import ConfigurationError
 from descend.optimizers.adam import Adam
 from descend.optimizers.optimizer import Optimizer
 from descend.scalars import Scalar
-from descend.types import Params, State
+from descend.types import Composed, Params, State
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,10 @@ class Wrapper(Optimizer):
         return self.inner.differentiates
 
     @property
+    def needs_outputs(self) -> bool:
+        return self.inner.needs_outputs
+
+    @property
     def seeds_itself(self) -> bool:
         return self.inner.seeds_itself
 
@@ -62,6 +66,9 @@ class Wrapper(Optimizer):
 
     def suited(self, params: Params, kinds: Mapping[str, str]) -> Self:
         return self._around(self.inner.suited(params, kinds))
+
+    def attached(self, network: Composed, params: Params) -> Self:
+        return self._around(self.inner.attached(network, params))
 
     def _around(self, inner: Optimizer) -> Self:
         changed = copy.copy(self)
