@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from descend.derivatives.flat import ravel, unravel
-from descend.optimizers.parts.trying import Trying
+from descend.optimizers.parts.trying import Attempt, Trying
 from descend.scalars import cast
 from descend.types import Loss, Params, State
 
@@ -93,6 +93,10 @@ class Regional(Trying):
             "model": model,
         }
         return unravel(standing + move, params), after
+
+    def attempt(self, before: State, after: State) -> Attempt:
+        """Return what a step saw: MINPACK, too, looks at trials that it does not take."""
+        return Attempt(before["level"].isfinite(), before["standing"], before["level"], before["promised"])
 
 
 def next_radius(share: Tensor, length: Tensor, radius: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from descend.derivatives.flat import ravel, unravel
-from descend.optimizers.parts.trying import Trying
+from descend.optimizers.parts.trying import Attempt, Trying
 from descend.optimizers.parts.wolfe import looked, search_from
 from descend.scalars import cast, ratio, smaller
 from descend.types import Loss, Params, State
@@ -134,3 +134,9 @@ class Searching(Trying):
         }
         there = torch.addcmul(after["point"], after["search"]["length"], after["direction"])
         return unravel(there, params), after
+
+    def attempt(self, before: State, after: State) -> Attempt:
+        """Return what a step saw: of a line only the point that was taken tells, and none where nothing was lower."""
+        line = before["search"]
+        tells = (after["search"]["trials"] == 0) & (line["length"] > 0) & line["value"].isfinite()
+        return Attempt(tells, before["point"], line["value"], -line["length"] * line["descent"])
