@@ -22,7 +22,7 @@ from torch.utils._pytree import tree_map
 from toy_networks import TOY, toy
 
 from descend.engine.experiment import Experiment
-from descend.engine.losses import Evaluation, LossGradients, total
+from descend.engine.losses import Evaluation, LossGradients, StepLoss, total
 from descend.engine.run import Run, drive
 from descend.menu import FOLDER
 from descend.menu.build import build
@@ -48,7 +48,8 @@ REFUSED = {(name, "digits_mlp") for name in ("bfgs", "cubic", "dogleg", "newton"
 REFUSED |= {(name, "digits_mlp") for name in ("lbfgs", "newton_cg", "nonlinear_cg", "trust_region_cg")}
 # They are for sums of squares, and say so of others.
 OF_RESIDUALS = ("gauss_newton", "levenberg_marquardt")
-RESIDUALS = ("beale", "booth", "curve_fit", "freudenstein_roth", "himmelblau")
+RESIDUALS = {"beale", "booth", "curve_fit", "dixon_price", "freudenstein_roth", "himmelblau"}
+RESIDUALS |= {"powell_singular", "rosenbrock", "wood"}
 QUIET = ["metrics=none", "derivatives=none"]
 
 
@@ -79,7 +80,8 @@ PAIRS = [
 
 @functools.cache
 def part(group: str, choice: str) -> Any:
-    overrides = [*QUIET, f"{group}={choice}", *toy(choice)]
+    fitted = ["objective=beale"] if choice in OF_RESIDUALS else []
+    overrides = [*QUIET, *fitted, f"{group}={choice}", *toy(choice)]
     return getattr(build(compose(overrides), overrides), group)
 
 
@@ -108,7 +110,8 @@ def careful(optimizer: Optimizer, choice: str) -> Optimizer:
     evaluation = Evaluation(objective, beginning(choice))
     loss = total(evaluation, torch.ones(len(objective.losses(params, None)), dtype=objective.dtype))
     with torch.no_grad():
-        after, _ = once.step(params, gradients, once.init(params), loss)
+        told = StepLoss(loss, params, loss(params), evaluation)
+        after, _ = once.step(params, gradients, once.init(params), told)
     moved = max(float((after[name] - x).abs().max()) for name, x in params.items())
     return once.scaled(LENGTH / moved) if moved > LENGTH else once
 
