@@ -122,7 +122,7 @@ class Optimizer(ABC):
         raise NotImplementedError
 
     def changes(self, params: Params, value: Tensor, before: State, after: State) -> dict[str, Tensor]:
-        """Return what a trial changed, of a method that `tries_points`: the sizes that stop.xtol and stop.ftol bound, [] each.
+        """Return what a trial changed, [] each, of a method that `tries_points`: what stop.xtol and stop.ftol bound.
 
         Args:
             params, value: the trial point, and the function there.

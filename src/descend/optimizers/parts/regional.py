@@ -69,7 +69,7 @@ class Regional(Trying):
         }
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
-        trial, value, gradient = ravel(params), loss(params), ravel(gradients)
+        trial, (gradient, steepness, value) = ravel(params), self.seen(params, gradients, loss)
         first = ~state["level"].isfinite()
         noise = ROUNDING * torch.finfo(value.dtype).eps * torch.where(first, 0, state["level"].abs())
         share = (state["level"] - value + noise) / (state["promised"] + noise)
@@ -85,7 +85,7 @@ class Regional(Trying):
         after = {
             "standing": standing,
             "level": torch.where(taken, value, state["level"]),
-            "slope": torch.where(taken, torch.linalg.vector_norm(gradient), state["slope"]),
+            "slope": torch.where(taken, steepness, state["slope"]),
             "gradient": slope,
             "radius": radius,
             "promised": promised,

@@ -102,7 +102,7 @@ class Searching(Trying):
         }
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
-        trial, value, gradient, before = ravel(params), loss(params), ravel(gradients), state["search"]
+        trial, (gradient, steepness, value), before = ravel(params), self.seen(params, gradients, loss), state["search"]
         search, taken, lower = looked(before, value, torch.dot(gradient, state["direction"]), self.flatness)
         move = Move(
             taken=taken,
@@ -125,7 +125,7 @@ class Searching(Trying):
         after = {
             "standing": torch.where(lower, trial, state["standing"]),
             "level": torch.where(lower, value, state["level"]),
-            "slope": torch.where(lower, torch.linalg.vector_norm(gradient), state["slope"]),
+            "slope": torch.where(lower, steepness, state["slope"]),
             "point": torch.where(taken, trial, state["point"]),
             "gradient": torch.where(taken, gradient, state["gradient"]),
             "direction": torch.where(taken, direction, state["direction"]),

@@ -10,7 +10,7 @@ from torch import Tensor
 from descend.derivatives.flat import ravel, unravel
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.parts.few import require_few
-from descend.types import Params, State
+from descend.types import Loss, Params, State
 
 
 class Attempt(NamedTuple):
@@ -71,6 +71,16 @@ class Trying(Optimizer):
 
     def reported(self, params: Params, state: State) -> Params:
         return unravel(state["standing"], params)
+
+    def seen(self, params: Params, gradients: Params, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
+        """Return ∇f [n], its length [] and f [] at a trial.
+
+        f counts as infinite where ∇f is not finite, as where a formula overflows inside and its value does not: from
+        there no method goes on.
+        """
+        gradient = ravel(gradients)
+        length = torch.linalg.vector_norm(gradient)
+        return gradient, length, torch.where(length.isfinite(), loss(params), torch.inf)
 
     def reported_values(self, state: State) -> tuple[Tensor, Tensor]:
         return state["level"], state["slope"]
