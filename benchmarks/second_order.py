@@ -1,8 +1,9 @@
-"""Evaluations and time to 1e-10 above the minimum: Newton, Newton-CG and L-BFGS beside first-order optimizers.
+"""Evaluations and time to 1e-10 above the minimum: methods with curvature beside first-order optimizers.
 
 First-order methods run at the learning rate, of 13 between 1e-4 and 1, at which the median over the seeds needs fewest
-steps of 10,000; the others at 1, with 500 steps. Counts are medians over the seeds, a run that does not arrive counting
-as infinite; the time is that of a run of its own, the methods taking turns, as a multiple of the fastest.
+steps of 10,000; the others at their defaults, with 2,000 steps. Counts are medians over the seeds, a run that does not
+arrive counting as infinite; the time is that of a run of its own, the methods taking turns, as a multiple of the
+fastest; all by torch, operation by operation.
 
     python benchmarks/second_order.py [function, or all]
 """
@@ -15,7 +16,7 @@ import polars as pl
 
 import descend
 
-STEPS, FEW, SEEDS, CLOSE = 10_000, 500, 5, 1e-10
+STEPS, FEW, SEEDS, CLOSE = 10_000, 2_000, 5, 1e-10
 QUIET = ["metrics=none", "derivatives=none", "dtype=float64"]
 FUNCTIONS = {
     "quadratic, 10-D, condition 1e4": ["objective=quadratic", "objective.dim=10", "objective.condition=1e4"],
@@ -26,9 +27,9 @@ FUNCTIONS = {
     "logistic regression, 62 parameters": ["objective=breast_cancer_logistic"],
 }
 FIRST_ORDER = ["gradient_descent", "momentum", "adam", "rprop"]
-OPTIONS = "{line_search_fn: strong_wolfe, max_iter: 10, tolerance_grad: 0, tolerance_change: 0}"
-LBFGS = ["optimizer=torch", "optimizer.name=LBFGS", f"optimizer.options={OPTIONS}"]
-SECOND_ORDER = {"newton": ["optimizer=newton"], "newton_cg": ["optimizer=newton_cg"], "L-BFGS": LBFGS}
+SECOND_ORDER = ["newton", "newton_cg", "trust_region", "trust_region_cg", "bfgs", "lbfgs"]
+OF_RESIDUALS = ["levenberg_marquardt"]
+SQUARES = ("Rosenbrock", "Beale")
 COUNTED = ("function", "gradient", "hvp", "hessian")
 
 
@@ -53,9 +54,10 @@ def best_rate(overrides: list[str], method: str) -> float | None:
     return float(medians["optimizer.lr"][0]) if math.isfinite(medians["needed"][0]) else None
 
 
-def methods(overrides: list[str]) -> dict[str, list[str] | None]:
+def methods(function: str, overrides: list[str]) -> dict[str, list[str] | None]:
     """The overrides of each method at its learning rate; None for one that does not arrive."""
-    found: dict[str, list[str] | None] = {name: [*own, f"steps={FEW}"] for name, own in SECOND_ORDER.items()}
+    curved = SECOND_ORDER + (OF_RESIDUALS if function.startswith(SQUARES) else [])
+    found: dict[str, list[str] | None] = {name: [f"optimizer={name}", f"steps={FEW}"] for name in curved}
     for method in FIRST_ORDER:
         rate = best_rate(overrides, method)
         found[method] = None if rate is None else [f"optimizer={method}", f"optimizer.lr={rate}", f"steps={STEPS}"]
@@ -65,22 +67,22 @@ def methods(overrides: list[str]) -> dict[str, list[str] | None]:
 def compare(function: str) -> None:
     """Print the table of one function."""
     overrides = setting(function)
-    chosen = methods(overrides)
+    chosen = methods(function, overrides)
     results: dict[str, list] = {method: [] for method in chosen}
     for seed in range(SEEDS):
         for method, own in chosen.items():
             if own is not None:
-                results[method].append(descend.run([*overrides, *own, f"seed={seed}"]))
+                results[method].append(descend.run([*overrides, *own, f"seed={seed}", "compile=false"]))
     rows = {method: summary(found) for method, found in results.items()}
     fastest = min(row["seconds"] for row in rows.values())
     print(f"\n{function} (fastest: {fastest * 1e3:.0f} ms)")
-    print(f"{'method':18}{'lr':>9}{'arrived':>9}" + "".join(f"{name:>10}" for name in COUNTED) + f"{'time':>8}")
+    print(f"{'method':21}{'lr':>9}{'arrived':>9}" + "".join(f"{name:>10}" for name in COUNTED) + f"{'time':>8}")
     for method, row in rows.items():
         own = chosen[method]
-        rate = "-" if own is None else own[1].split("=")[1] if method in FIRST_ORDER else "1"
+        rate = "-" if own is None else own[1].split("=")[1] if method in FIRST_ORDER else ""
         number = f"<{SEEDS // 2 + 1}" if own is None else f"{row['arrived']:.0f}"
         counts = "".join(f"{row[name]:>10.0f}" for name in COUNTED)
-        print(f"{method:18}{rate[:7]:>9}{number:>7}/{SEEDS}{counts}{row['seconds'] / fastest:>8.1f}", flush=True)
+        print(f"{method:21}{rate[:7]:>9}{number:>7}/{SEEDS}{counts}{row['seconds'] / fastest:>8.1f}", flush=True)
 
 
 def summary(results: list) -> dict[str, float]:

@@ -49,7 +49,8 @@ REFUSED = {(name, "digits_mlp") for name in ("bfgs", "cubic", "dogleg", "newton"
 REFUSED |= {(name, "digits_mlp") for name in ("lbfgs", "newton_cg", "nonlinear_cg", "trust_region_cg")}
 # They are for sums of squares, and say so of others.
 OF_RESIDUALS = ("gauss_newton", "levenberg_marquardt")
-RESIDUALS = ("beale", "booth", "curve_fit", "freudenstein_roth", "himmelblau")
+RESIDUALS = {"beale", "booth", "curve_fit", "dixon_price", "freudenstein_roth", "himmelblau"}
+RESIDUALS |= {"powell_singular", "rosenbrock", "wood"}
 # They take the curvature from a network's outputs, and say so where there is none.
 OF_OUTPUTS = ("ekfac", "kfac", "natural_gradient", "sophia_g")
 OUTPUTS = ("breast_cancer_logistic", "diabetes_linear", "diabetes_ridge", "digits_mlp")
@@ -84,7 +85,8 @@ PAIRS = [
 
 @functools.cache
 def part(group: str, choice: str) -> Any:
-    overrides = [*QUIET, f"{group}={choice}", *toy(choice)]
+    fitted = ["objective=beale"] if choice in OF_RESIDUALS else []
+    overrides = [*QUIET, *fitted, f"{group}={choice}", *toy(choice)]
     return getattr(build(compose(overrides), overrides), group)
 
 

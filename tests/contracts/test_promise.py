@@ -195,6 +195,17 @@ def test_rule(rule: str, compile: str) -> None:
     assert len({result.steps for result in chunk.results}) > 1
 
 
+@pytest.mark.parametrize("optimizer", ["lbfgs", "trust_region"])
+@pytest.mark.parametrize("rule", ["stop.xtol=1e-3", "stop.ftol=1e-3"])
+def test_rule_on_what_a_trial_changes(rule: str, optimizer: str) -> None:
+    own = ["objective=freudenstein_roth", f"optimizer={optimizer}", "optimizer.lr=0.05,0.3,1", rule, *QUIET]
+    [chunk] = sweep([*own, "compile=false", "steps=200"])
+    for place in range(3):
+        same(alone(chunk, place), chunk, place)
+    assert {result.status for result in chunk.results} == {"converged"}
+    assert len({result.steps for result in chunk.results}) > 1
+
+
 @pytest.mark.parametrize("compile", ["auto", "true", "false"])
 @pytest.mark.parametrize("steps", [1, 200, 1_000, 5_000, 20_000])
 @pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "nadam"])

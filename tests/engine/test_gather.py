@@ -56,7 +56,7 @@ def test_totals_and_losses_of_a_block_find_their_steps_and_runs(
 
     def part(rows: list[int]) -> Summary:
         own = values[rows] if losses > 1 else None
-        return Summary(torch.zeros(runs), torch.ones(runs), None, values[rows].sum(2), own, None, {})
+        return Summary(torch.zeros(runs), torch.ones(runs), {}, values[rows].sum(2), own, {}, {})
 
     loop: Any = SimpleNamespace(backend=SimpleNamespace(names=names), at=np.arange(runs))
     pattern = tuple(((i in kept), ()) for i in range(size))

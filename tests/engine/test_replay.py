@@ -19,6 +19,7 @@ from descend.metrics.update_norm import UpdateNorm
 from descend.objectives.objective import Objective
 from descend.objectives.rosenbrock import Rosenbrock
 from descend.optimizers.adam import Adam
+from descend.optimizers.bfgs import BFGS
 from descend.optimizers.gradient_descent import GradientDescent
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.sgd import SGD
@@ -81,6 +82,15 @@ def test_gradient_norm_reached(optimizer: Optimizer) -> None:
     stop = Stopping(gradient_norm=2.5)
     experiment = Experiment(Rosenbrock(), optimizer=optimizer, metrics=METRICS, stop=stop, compile=False)
     assert assert_as_if_planned(experiment, "converged").gradient_norm <= 2.5
+
+
+@pytest.mark.parametrize("stop", [Stopping(xtol=1e-3), Stopping(ftol=1e-3)], ids=["xtol", "ftol"])
+@pytest.mark.parametrize("backend", ["graph", "kernel"])
+def test_trials_that_change_little(stop: Stopping, backend: str) -> None:
+    base = Experiment(Rosenbrock(), optimizer=BFGS(lr=0.3), metrics=METRICS, compile=backend == "kernel")
+    found = assert_as_if_planned(replace(base, stop=stop), "converged")
+    assert "relative change" in found.reason
+    assert found.provenance["backend"] == backend
 
 
 @pytest.mark.parametrize("optimizer", STATEFUL[:2], ids=lambda optimizer: type(optimizer).__name__)

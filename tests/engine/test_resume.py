@@ -132,6 +132,7 @@ CASES = {
     "schedule": [*ROSENBROCK, "schedule=one_cycle"],
     "plateau": [*ROSENBROCK, "stop.plateau=5", "optimizer.lr=1.5"],
     "converges": ["objective=sphere", "optimizer=sgd", "optimizer.lr=0.4", "stop.gradient_norm=1e-2", "compile=false"],
+    "changes little": ["objective=curve_fit", "optimizer=levenberg_marquardt", "stop.xtol=1e-7", "metrics=none"],
     "diverges": ["objective=rosenbrock", "optimizer=gradient_descent", "optimizer.lr=1.0", "compile=false"],
 }
 
@@ -147,7 +148,7 @@ def test_the_cases_are_what_their_names_say(tmp_path: Path) -> None:
     backends = {case: r.provenance["backend"] for case, r in found.items() if r.provenance["backend"] != "graph"}
     assert backends == {"kernel": "kernel", "python, closures": "python", "python, batches": "python"}
     assert {case: r.status for case, r in found.items() if r.status != "finished"} == {
-        "converges": "converged", "diverges": "diverged"
+        "converges": "converged", "changes little": "converged", "diverges": "diverged"
     }  # fmt: skip
     assert found["plateau"].steps < 11
 

@@ -23,11 +23,9 @@ TWO_LOSSES = ["objective=expression", "objective.formula={near: 'x**2 + y**2', f
 OP = ["objective=expression", "objective.formula='op(x)'", "objective.op=${op}", "objective.start={x: 0.3}"]
 # Where 0.3 is outside a function's domain.
 NET = ["objective=digits_mlp", "objective.network.hidden=[4]"]
-# What a choice needs: a point where a function is defined, a network, or residuals.
-FIT = ["objective=curve_fit"]
+# What a choice needs: a point where a function is defined, or a matrix among the parameters.
 POINT = {"log1mexp": ["objective.start={x: -0.3}"], "muon": NET, "normuon": NET}
 POINT |= dict.fromkeys(("ekfac", "kfac", "natural_gradient", "sophia_g"), NET)
-POINT |= {"gauss_newton": FIT, "levenberg_marquardt": FIT}
 SETTING = {"aggregator": TWO_LOSSES, "op": OP, "metrics": NET, "derivatives": SMALL[:1]}
 
 

@@ -20,14 +20,14 @@ class Block(NamedTuple):
     Attributes:
         totals: weights · losses at each step, [k].
         values, weights: the raw losses and the aggregator's weights, [k, m] each.
-        norms: ‖gradient‖₂ of the total, [k]; None where no stopping rule asks for it.
+        sizes: those that stopping rules ask for, [k] each, by the rule's name.
         observed: for each step at which metrics were due, their values by name.
     """
 
     totals: Tensor
     values: Tensor
     weights: Tensor
-    norms: Tensor | None
+    sizes: dict[str, Tensor]
     observed: dict[int, dict[str, Tensor]]
 
 
@@ -44,22 +44,22 @@ def take(
     experiment: Experiment, carry: Carry, batches: Sequence[Batch], metrics_due: Due, count: Callable[[Loss], Loss]
 ) -> tuple[Carry, Block]:
     """Make one step for each batch; pure, so that the same block can be taken again from the same carry."""
-    totals, values, weights, norms = [], [], [], []
+    totals, values, weights, sizes = [], [], [], []
     observed: dict[int, dict[str, Tensor]] = {}
     with torch.no_grad():
         for i, batch in enumerate(batches):
             before = carry
             jacobian = any(experiment.metrics[name].uses_jacobian for name in metrics_due[i])
             carry, evaluated = advance(experiment, before, batch, count, jacobian)
-            total, length = stopping_values(experiment, evaluated, carry)
+            total, own = stopping_values(experiment, evaluated, before, carry)
             totals.append(total)
             values.append(evaluated.values)
             weights.append(evaluated.weights)
-            norms += [] if length is None else [length]
+            sizes.append(own)
             if metrics_due[i]:
                 observed[i] = measure(experiment, metrics_due[i], observe(experiment, before, evaluated, carry, batch))
-        lengths = torch.stack(norms) if norms else None
-        return carry, Block(torch.stack(totals), torch.stack(values), torch.stack(weights), lengths, observed)
+        stacked = {name: torch.stack([own[name] for own in sizes]) for name in experiment.stop.bounds}
+        return carry, Block(torch.stack(totals), torch.stack(values), torch.stack(weights), stacked, observed)
 
 
 def measure(experiment: Experiment, names: Iterable[str], observation: Observation) -> dict[str, Tensor]:

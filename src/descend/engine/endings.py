@@ -1,7 +1,7 @@
 """How each run of a stack ends: the one place where an end is judged."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,9 +55,8 @@ class Endings:
         ended = ~torch.stack([s.finite for s in summaries]).all(0).cpu().numpy()
         if self._rules.value is not None:
             ended |= lowest <= self._rules.value
-        if self._rules.gradient_norm is not None:
-            norms = [s.norm for s in summaries if s.norm is not None]
-            ended |= host(torch.stack(norms).amin(0)) <= self._rules.gradient_norm
+        for name, bound in self._rules.bounds.items():
+            ended |= host(torch.stack([s.least[name] for s in summaries]).amin(0)) <= bound
         if self.every_step:
             ended[:] = True
         ended |= over >= 0
@@ -72,21 +71,21 @@ class Endings:
         steps: np.ndarray,
         totals: np.ndarray,
         losses: np.ndarray,
-        norms: np.ndarray | None,
+        sizes: Mapping[str, np.ndarray],
         over: np.ndarray,
     ) -> np.ndarray:
         """Return where each run ended, or -1.
 
         Args:
-            totals, norms: each run's total and ‖gradient‖ at these steps, [k, runs]; losses [k, runs, m].
+            totals, sizes: each run's total and sizes at these steps, [k, runs] each; losses [k, runs, m].
             over: as for `suspects`; later steps are not looked at.
         """
         stops = np.full(len(runs), -1)
         for i, run in enumerate(runs):
             watch = Watch(self.best[run]) if self._watches is None else self._watches[run]
             k = len(steps) if over[i] < 0 else int(over[i] - steps[0]) + 1
-            norm = None if norms is None else norms[:k, i]
-            verdict = self._rules.first(steps[:k], totals[:k, i], norm, watch)
+            own = {name: x[:k, i] for name, x in sizes.items()}
+            verdict = self._rules.first(steps[:k], totals[:k, i], own, watch)
             self.best[run] = watch.best
             if verdict is not None:
                 verdict = with_loss_named(verdict, self._by_name(losses[verdict.step - steps[0], i]))
@@ -115,7 +114,8 @@ class Endings:
             step = int(self.stops[run])
             if verdict is None and (self.every_step or self._rules.any_reached(values[run], norms[run])):
                 watch = Watch(self.best[run]) if self._watches is None else self._watches[run]
-                verdict = self._rules.first(np.array([step]), values[run : run + 1], norms[run : run + 1], watch)
+                norm = {"gradient_norm": norms[run : run + 1]}
+                verdict = self._rules.first(np.array([step]), values[run : run + 1], norm, watch)
                 verdict = verdict and with_loss_named(verdict, self._by_name(losses[run]))
             found.append(verdict or self._all_made(run, step))
         self.best = np.fmin(self.best, np.where(np.isfinite(values), values, math.inf))

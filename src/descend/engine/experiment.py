@@ -94,6 +94,18 @@ class Experiment:
                 f"aggregator {type(self.aggregator).__name__} is none: choose an objective with residuals (curve_fit), "
                 "or of one's own a LeastSquares, and aggregator=sum; or another optimizer (trust_region)."
             )
+        self._check_stop()
+        if self.compile != "auto" and not isinstance(self.compile, bool):
+            raise ConfigurationError(f"compile is {self.compile!r}, but it must be auto, true or false.")
+
+    def _check_stop(self) -> None:
+        given = {"xtol", "ftol"} & self.stop.bounds.keys()
+        if given and not self.optimizer.tries_points:
+            raise ConfigurationError(
+                f"stop.{max(given)} is given, but {type(self.optimizer).__name__} tries no points: its steps are as "
+                "long as its learning rate makes them and do not tell how far the minimum is; use stop.gradient_norm "
+                "or stop.plateau, or an optimizer that searches (levenberg_marquardt, trust_region, lbfgs)."
+            )
         if self.stop.metric is not None and not any(metric.tests for metric in self.metrics.values()):
             raise ConfigurationError(
                 f"stop.metric is {self.stop.metric!r}, but no metric of the experiment computes test metrics; add "
@@ -104,8 +116,6 @@ class Experiment:
                 f"stop.metric is {self.stop.metric!r}, but the test metrics have a budget: they would be computed at "
                 "other steps each time, and decide differently; set their budget to null."
             )
-        if self.compile != "auto" and not isinstance(self.compile, bool):
-            raise ConfigurationError(f"compile is {self.compile!r}, but it must be auto, true or false.")
 
     def generator(self) -> torch.Generator:
         """Return the run's one source of randomness, on the CPU so that every device draws the same numbers."""

@@ -229,13 +229,12 @@ class Loop:
             self.backend.carry = after
         totals = np.concatenate([host(s.totals) for s in summaries])[:, places]
         losses = [host(s.losses) for s in summaries if s.losses is not None]
-        norms = [host(s.norms) for s in summaries if s.norms is not None]
         found[places] = self.endings.judge(
             self.at[places],
             np.arange(step, step + len(batches)),
             totals,
             np.concatenate(losses)[:, places] if losses else totals[:, :, None],
-            np.concatenate(norms)[:, places] if norms else None,
+            {name: np.concatenate([host(s.sizes[name]) for s in summaries])[:, places] for name in summaries[0].sizes},
             over[places],
         )
         return found

@@ -50,14 +50,14 @@ class StepValues(NamedTuple):
     Attributes:
         total: weights · losses, [].
         losses, weights: [m] each.
-        norm: ‖gradient‖₂ of the total, []; None where no rule asks.
+        sizes: those that rules ask for, [] each, by the rule's name.
         observed: the values of the metrics due.
     """
 
     total: Tensor
     losses: Tensor
     weights: Tensor
-    norm: Tensor | None
+    sizes: dict[str, Tensor]
     observed: dict[str, Tensor]
 
 
@@ -253,9 +253,9 @@ class Program:
             experiment = with_leaves(self.experiment, numbers)
             jacobian = any(experiment.metrics[name].uses_jacobian for name in due)
             after, evaluated = advance(experiment, carry, batch, uncounted, jacobian)
-            total, length = stopping_values(experiment, evaluated, after)
+            total, sizes = stopping_values(experiment, evaluated, carry, after)
             observed = measure(experiment, due, observe(experiment, carry, evaluated, after, batch)) if due else {}
-            found = StepValues(total, evaluated.values, evaluated.weights, length, self._wanted(observed))
+            found = StepValues(total, evaluated.values, evaluated.weights, sizes, self._wanted(observed))
             return arranged(after, carry), found
 
         if due not in self._steps:

@@ -194,16 +194,21 @@ def advance(
     ), evaluated
 
 
-def stopping_values(experiment: Experiment, evaluated: LossesAndGradient, after: Carry) -> tuple[Tensor, Tensor | None]:
-    """Return the total and ‖gradient‖₂ by which a run is judged at a step, [] each; None where no rule asks for that.
+def stopping_values(
+    experiment: Experiment, evaluated: LossesAndGradient, before: Carry, after: Carry
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Return the total by which a run is judged at a step, [], and by name the sizes that its rules ask for, [] each.
 
     They are those at the parameters, save of a method that tries points: it knows those of the best.
     """
-    asked = experiment.stop.gradient_norm is not None
-    if experiment.optimizer.tries_points:
-        value, length = experiment.optimizer.reported_values(after.optimizer)
-        return value, length if asked else None
-    return evaluated.total, norm(evaluated.gradients) if asked else None
+    asked, optimizer = experiment.stop.bounds, experiment.optimizer
+    if not optimizer.tries_points:
+        return evaluated.total, {"gradient_norm": norm(evaluated.gradients)} if asked else {}
+    total, length = optimizer.reported_values(after.optimizer)
+    sizes = {"gradient_norm": length}
+    if "xtol" in asked or "ftol" in asked:
+        sizes |= optimizer.changes(before.params, evaluated.total, before.optimizer, after.optimizer)
+    return total, {name: sizes[name] for name in asked}
 
 
 class Standing(NamedTuple):

@@ -1,6 +1,7 @@
 """When a run ends before its last step."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -8,6 +9,13 @@ import numpy as np
 from descend.checks import check_number
 from descend.errors import ConfigurationError
 from descend.metrics.metric import highest_is_best
+
+QUANTITIES = {
+    "gradient_norm": "the gradient norm",
+    "xtol": "the relative change of the parameters",
+    "ftol": "the relative change of the total",
+}
+"""What the rules on sizes look at, as a reason says it."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +43,9 @@ class Stopping:
     Args:
         gradient_norm: converged once ‖∇f‖₂ is at most this.
         value: converged once the total is at most this.
+        xtol: converged once a trial changes every entry of the parameters by at most this fraction of its size.
+        ftol: converged once a trial changes the total by at most this fraction of it, and the method promised no more.
+            Both are for methods that try points, see `optimizers.parts.trying`.
         seconds: finished once the loop has run this long (looked at between blocks of steps).
         plateau: finished once the lowest total has not fallen for this many steps.
         plateau_tolerance: a fall counts when it is larger than this fraction of the lowest total's size.
@@ -50,6 +61,8 @@ class Stopping:
 
     gradient_norm: float | None = None
     value: float | None = None
+    xtol: float | None = None
+    ftol: float | None = None
     seconds: float | None = None
     plateau: int | None = None
     plateau_tolerance: float = 1e-4
@@ -61,6 +74,8 @@ class Stopping:
         for name, bounds in {
             "gradient_norm": {"at_least": 0},
             "value": {},
+            "xtol": {"at_least": 0},
+            "ftol": {"at_least": 0},
             "seconds": {"above": 0},
             "plateau": {"at_least": 1},
             "patience": {"at_least": 1},
@@ -77,20 +92,28 @@ class Stopping:
             )
 
     @property
+    def bounds(self) -> dict[str, float]:
+        """The rules on sizes that each step tells beside its total, by name."""
+        named = {name: getattr(self, name) for name in QUANTITIES}
+        return {name: bound for name, bound in named.items() if bound is not None}
+
+    @property
     def highest(self) -> bool:
         """Whether the highest value of `metric` is the best."""
         return self.mode == "max" or (self.mode == "auto" and highest_is_best(self.metric or ""))
 
-    def first(self, steps: np.ndarray, values: np.ndarray, norms: np.ndarray | None, watch: Watch) -> Verdict | None:
+    def first(
+        self, steps: np.ndarray, values: np.ndarray, sizes: Mapping[str, np.ndarray], watch: Watch
+    ) -> Verdict | None:
         """Return the verdict at the first step where a rule holds, or None.
 
         Args:
             steps: int64 [k], consecutive.
             values: the total at each, float64 [k].
-            norms: the gradient norm at each, [k], or None where that rule is off.
+            sizes: those of `bounds` at each, [k], by the name of the rule; one that is not there does not hold.
             watch: the lowest total so far; brought up to date.
         """
-        found = [v for v in (self._diverged(steps, values), self._reached(steps, values, norms)) if v is not None]
+        found = [v for v in (self._diverged(steps, values), self._reached(steps, values, sizes)) if v is not None]
         if self.plateau is not None:
             found += [v for v in [self._stalled(steps, values, watch)] if v is not None]
         verdict = min(found, key=lambda v: v.step, default=None)
@@ -117,12 +140,11 @@ class Stopping:
         step = int(steps[bad[0]])
         return Verdict("diverged", f"the total became {values[bad[0]]} at step {step}", step)
 
-    def _reached(self, steps: np.ndarray, values: np.ndarray, norms: np.ndarray | None) -> Verdict | None:
-        rules = [("the total", values, self.value), ("the gradient norm", norms, self.gradient_norm)]
+    def _reached(self, steps: np.ndarray, values: np.ndarray, sizes: Mapping[str, np.ndarray]) -> Verdict | None:
+        rules = [] if self.value is None else [("the total", values, self.value)]
+        rules += [(QUANTITIES[name], sizes[name], bound) for name, bound in self.bounds.items() if name in sizes]
         found = []
         for quantity, numbers, bound in rules:
-            if numbers is None or bound is None:
-                continue
             hits = np.flatnonzero(numbers <= bound)
             if hits.size:
                 sentence = f"{quantity} fell to {numbers[hits[0]]:.6g}, at most {bound:g}, at step {steps[hits[0]]}"

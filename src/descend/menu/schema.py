@@ -13,6 +13,8 @@ class Stop:
 
     gradient_norm: float | None = None
     value: float | None = None
+    xtol: float | None = None
+    ftol: float | None = None
     seconds: float | None = None
     plateau: int | None = None
     plateau_tolerance: float = 1e-4

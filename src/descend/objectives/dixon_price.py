@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from descend.objectives.test_function import TestFunction
+from descend.objectives.sum_of_squares import SumOfSquares
 
 
 @dataclass(frozen=True)
-class DixonPrice(TestFunction):
+class DixonPrice(SumOfSquares):
     """f(x) = (x₁ − 1)² + Σᵢ₌₂ⁿ i (2xᵢ² − xᵢ₋₁)², lowest where xᵢ = 2^(2^(1−i) − 1), the last of either sign.
 
     Dixon & Price, "The truncated Newton method for sparse unconstrained optimisation using automatic differentiation",
@@ -24,6 +24,10 @@ class DixonPrice(TestFunction):
     def value(self, x: Tensor) -> Tensor:
         index = torch.arange(2, self.dim + 1, dtype=x.dtype, device=x.device)
         return (x[0] - 1) ** 2 + (index * (2 * x[1:] ** 2 - x[:-1]) ** 2).sum()
+
+    def terms(self, x: Tensor) -> Tensor:
+        index = torch.arange(2, self.dim + 1, dtype=x.dtype, device=x.device)
+        return torch.cat([x[:1] - 1, index.sqrt() * (2 * x[1:] ** 2 - x[:-1])])
 
     @property
     def minimizers(self) -> Sequence[Sequence[float]]:

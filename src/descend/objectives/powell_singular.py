@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from descend.errors import ConfigurationError
-from descend.objectives.test_function import TestFunction
+from descend.objectives.sum_of_squares import SumOfSquares
 
 
 @dataclass(frozen=True)
-class PowellSingular(TestFunction):
+class PowellSingular(SumOfSquares):
     """f(x) = Σ (a + 10b)² + 5 (c − d)² + (b − 2c)⁴ + 10 (a − d)⁴ over successive groups (a, b, c, d) of x.
 
     Powell, "An iterative method for finding stationary values of a function of several variables", The Computer Journal
@@ -35,6 +36,10 @@ class PowellSingular(TestFunction):
     def value(self, x: Tensor) -> Tensor:
         a, b, c, d = x.reshape(-1, 4).unbind(dim=1)
         return ((a + 10 * b) ** 2 + 5 * (c - d) ** 2 + (b - 2 * c) ** 4 + 10 * (a - d) ** 4).sum()
+
+    def terms(self, x: Tensor) -> Tensor:
+        a, b, c, d = x.reshape(-1, 4).unbind(dim=1)
+        return torch.cat([a + 10 * b, 5**0.5 * (c - d), (b - 2 * c) ** 2, 10**0.5 * (a - d) ** 2])
 
     def customary_start(self) -> Sequence[float]:
         return [3.0, -1.0, 0.0, 1.0] * (self.dim // 4)

@@ -11,8 +11,11 @@ from descend.types import Batch, Params
 
 
 @dataclass(frozen=True)
-class SumOfSquares(LeastSquares, TestFunction):
-    """A function f(x) = Σ rᵢ(x)² of one vector."""
+class SumOfSquares(TestFunction, LeastSquares):
+    """A function f(x) = Σ rᵢ(x)² of one vector.
+
+    A function whose published formula is cheaper than its terms has a `value` of its own, equal to the sum.
+    """
 
     @abstractmethod
     def terms(self, x: Tensor) -> Tensor:

@@ -134,6 +134,15 @@ class Optimizer(ABC):
         """Return the value and ‖gradient‖ at the point reported, [] each, of a method that `tries_points`."""
         raise NotImplementedError
 
+    def changes(self, params: Params, value: Tensor, before: State, after: State) -> dict[str, Tensor]:
+        """Return what a trial changed, [] each, of a method that `tries_points`: what stop.xtol and stop.ftol bound.
+
+        Args:
+            params, value: the trial point, and the function there.
+            before, after: the states around the step that saw it.
+        """
+        raise NotImplementedError
+
     @abstractmethod
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
         """Return new parameters and state; nothing passed in is changed.

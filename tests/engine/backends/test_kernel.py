@@ -18,6 +18,7 @@ from descend.engine.experiment import Experiment
 from descend.engine.run import Run
 from descend.engine.streams import begin
 from descend.graph.entries import Inseparable
+from descend.graph.trace import tensors
 from descend.menu import FOLDER
 from descend.menu.build import build
 from descend.menu.compose import compose
@@ -154,7 +155,7 @@ def take(backend: GraphBackend, pattern: Pattern) -> list[Tensor]:
     """Return the carry after the steps of a pattern, and what they told."""
     told = []
     for summary in backend.advance([None] * len(pattern), pattern):
-        told += [x for x in summary[:-1] if x is not None]
+        told += tensors(summary[:-1])
         told += [x for at in sorted(summary.observed) for _, x in sorted(summary.observed[at].items())]
     return [*backend.columns(range(len(summary.lowest))), *told]
 

@@ -20,19 +20,19 @@ class Summary(NamedTuple):
     Attributes:
         lowest: the lowest finite total, [runs].
         finite: whether every total was finite, [runs].
-        norm: the lowest ‖gradient‖, [runs]; None where no rule asks.
+        least: the least of each size that a rule asks for, [runs], by the rule's name.
         totals: the totals at the steps recorded, [k, runs].
         losses: the losses there, [k, runs, m]; None where there is only one.
-        norms: ‖gradient‖ there, [k, runs]; None where no rule asks.
+        sizes: the sizes there, [k, runs], by the rule's name.
         observed: for each step with metrics due, by offset, their values by name, [runs, …] each.
     """
 
     lowest: Tensor
     finite: Tensor
-    norm: Tensor | None
+    least: dict[str, Tensor]
     totals: Tensor
     losses: Tensor | None
-    norms: Tensor | None
+    sizes: dict[str, Tensor]
     observed: dict[int, dict[str, Tensor]]
 
 

@@ -194,16 +194,16 @@ class GraphBackend(Backend):
         """Return what steps tell, what their metrics observed left out."""
         totals = self._rows([x.total for x in every])
         finite = totals.isfinite()
-        norms = None if every[0].norm is None else self._rows([x.norm for x in every])
+        sizes = {name: self._rows([x.sizes[name] for x in every]) for name in every[0].sizes}
         kept = [i for i, wanted in enumerate(recorded) if wanted]
         whole, several = len(kept) == len(every), len(self.names) > 1 and kept
         return Summary(
             lowest=torch.where(finite, totals, torch.inf).amin(0),
             finite=finite.all(0),
-            norm=None if norms is None else norms.amin(0),
+            least={name: x.amin(0) for name, x in sizes.items()},
             totals=totals if whole else totals[kept],
             losses=self._rows([every[i].losses for i in kept]) if several else None,
-            norms=norms if norms is None or whole else norms[kept],
+            sizes=sizes if whole else {name: x[kept] for name, x in sizes.items()},
             observed={},
         )
 
@@ -319,9 +319,9 @@ class Stacked:
     def found(self, outputs: Sequence[Tensor]) -> StepValues:
         """Return what a step found; by hand, for walking trees takes longer."""
         at: Any = self._places[1]  # numbers where `StepValues` has tensors
-        length = None if at.norm is None else outputs[at.norm]
+        sizes = {name: outputs[i] for name, i in at.sizes.items()}
         observed = {name: outputs[i] for name, i in at.observed.items()}
-        return StepValues(outputs[at.total], outputs[at.losses], outputs[at.weights], length, observed)
+        return StepValues(outputs[at.total], outputs[at.losses], outputs[at.weights], sizes, observed)
 
 
 def once(recorded: Recorded, last: bool, columns: Sequence[Tensor]) -> list[Tensor]:

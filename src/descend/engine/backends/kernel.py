@@ -169,10 +169,10 @@ class StepKernel:
         step = program.step(names)
         _, places = step.tree(range(len(step.output)))  # where each output stands
         several = len(program.names) > 1
-        watched = [places.total] if places.norm is None else [places.total, places.norm]
+        watched = [places.total, *places.sizes.values()]
         own = [*([places.losses] if several else []), *([places.weights] if weights else [])]
         recorded = [*watched, *own, *places.observed.values()]
-        self._normed, self._several, self._weights = places.norm is not None, several, weights
+        self._sizes, self._several, self._weights = list(places.sizes), several, weights
         self._names = list(places.observed)
         self.lanes = lanes_for(runs)
         self._program = CProgram(KernelStep(step.graph, marks, len(program.leaves), recorded, watched, self.lanes))
@@ -189,7 +189,7 @@ class StepKernel:
         after, rows, lowest, finite = self._program.advance([*numbers, *carry], len(kept), kept, runs, threads)
         rest = iter(rows)
         totals = next(rest)[..., :count]
-        norms = next(rest)[..., :count] if self._normed else None
+        sizes = {name: next(rest)[..., :count] for name in self._sizes}
         losses = next(rest)[..., :count].movedim(1, 2) if self._several else None
         weights = next(rest) if self._weights else totals.new_empty(0)
         observed = dict(zip(self._names, rest, strict=True))
@@ -197,10 +197,10 @@ class StepKernel:
         summary = Summary(
             lowest=lowest[0][:count],
             finite=finite[:count],
-            norm=lowest[1][:count] if self._normed else None,
+            least={name: x[:count] for name, x in zip(self._sizes, lowest[1:], strict=True)},
             totals=totals,
             losses=losses,
-            norms=norms,
+            sizes=sizes,
             observed={
                 at: {name: x[row, ..., :count].movedim(-1, 0) for name, x in observed.items()}
                 for row, at in enumerate(places)

@@ -55,15 +55,15 @@ class PythonBackend(Backend):
         totals = block.totals[:, None]
         kept = [i for i, (recorded, _) in enumerate(pattern) if recorded]
         finite = totals.isfinite()
-        norms = None if block.norms is None else block.norms[:, None]
+        sizes = {name: x[:, None] for name, x in block.sizes.items()}
         return [
             Summary(
                 lowest=torch.where(finite, totals, torch.inf).amin(0),
                 finite=finite.all(0),
-                norm=None if norms is None else norms.amin(0),
+                least={name: x.amin(0) for name, x in sizes.items()},
                 totals=totals[kept],
                 losses=block.values[kept, None] if len(self.names) > 1 else None,
-                norms=None if norms is None else norms[kept],
+                sizes={name: x[kept] for name, x in sizes.items()},
                 observed={i: {name: x[None] for name, x in found.items()} for i, found in block.observed.items()},
             )
         ]

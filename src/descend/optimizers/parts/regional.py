@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from descend.derivatives.flat import ravel, unravel
-from descend.optimizers.parts.trying import Trying
+from descend.optimizers.parts.trying import Attempt, Trying
 from descend.scalars import cast
 from descend.types import Loss, Params, State
 
@@ -69,7 +69,7 @@ class Regional(Trying):
         }
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
-        trial, value, gradient = ravel(params), loss(params), ravel(gradients)
+        trial, (gradient, steepness, value) = ravel(params), self.seen(params, gradients, loss)
         first = ~state["level"].isfinite()
         noise = ROUNDING * torch.finfo(value.dtype).eps * torch.where(first, 0, state["level"].abs())
         share = (state["level"] - value + noise) / (state["promised"] + noise)
@@ -85,7 +85,7 @@ class Regional(Trying):
         after = {
             "standing": standing,
             "level": torch.where(taken, value, state["level"]),
-            "slope": torch.where(taken, torch.linalg.vector_norm(gradient), state["slope"]),
+            "slope": torch.where(taken, steepness, state["slope"]),
             "gradient": slope,
             "radius": radius,
             "promised": promised,
@@ -93,6 +93,10 @@ class Regional(Trying):
             "model": model,
         }
         return unravel(standing + move, params), after
+
+    def attempt(self, before: State, after: State) -> Attempt:
+        """Return what a step saw: MINPACK, too, looks at trials that it does not take."""
+        return Attempt(before["level"].isfinite(), before["standing"], before["level"], before["promised"])
 
 
 def next_radius(share: Tensor, length: Tensor, radius: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from descend.derivatives.flat import ravel, unravel
-from descend.optimizers.parts.trying import Trying
+from descend.optimizers.parts.trying import Attempt, Trying
 from descend.optimizers.parts.wolfe import looked, search_from
 from descend.scalars import cast, ratio, smaller
 from descend.types import Loss, Params, State
@@ -102,7 +102,7 @@ class Searching(Trying):
         }
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
-        trial, value, gradient, before = ravel(params), loss(params), ravel(gradients), state["search"]
+        trial, (gradient, steepness, value), before = ravel(params), self.seen(params, gradients, loss), state["search"]
         search, taken, lower = looked(before, value, torch.dot(gradient, state["direction"]), self.flatness)
         move = Move(
             taken=taken,
@@ -125,7 +125,7 @@ class Searching(Trying):
         after = {
             "standing": torch.where(lower, trial, state["standing"]),
             "level": torch.where(lower, value, state["level"]),
-            "slope": torch.where(lower, torch.linalg.vector_norm(gradient), state["slope"]),
+            "slope": torch.where(lower, steepness, state["slope"]),
             "point": torch.where(taken, trial, state["point"]),
             "gradient": torch.where(taken, gradient, state["gradient"]),
             "direction": torch.where(taken, direction, state["direction"]),
@@ -134,3 +134,9 @@ class Searching(Trying):
         }
         there = torch.addcmul(after["point"], after["search"]["length"], after["direction"])
         return unravel(there, params), after
+
+    def attempt(self, before: State, after: State) -> Attempt:
+        """Return what a step saw: of a line only the point that was taken tells, and none where nothing was lower."""
+        line = before["search"]
+        tells = (after["search"]["trials"] == 0) & (line["length"] > 0) & line["value"].isfinite()
+        return Attempt(tells, before["point"], line["value"], -line["length"] * line["descent"])

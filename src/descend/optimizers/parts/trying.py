@@ -1,7 +1,8 @@
 """The contract of methods that try a point at each step, and take or leave it at the next."""
 
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
@@ -9,7 +10,22 @@ from torch import Tensor
 from descend.derivatives.flat import ravel, unravel
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.parts.few import require_few
-from descend.types import Params, State
+from descend.types import Loss, Params, State
+
+
+class Attempt(NamedTuple):
+    """A trial, as it is compared with the point that it was made from.
+
+    Attributes:
+        tells: whether it is of the length that the method chose, and so tells how far the minimum is, bool [].
+        point, value: what it was made from, [n], and the function there, [].
+        promised: the fall that the method expected of it, [].
+    """
+
+    tells: Tensor
+    point: Tensor
+    value: Tensor
+    promised: Tensor
 
 
 @dataclass(frozen=True)
@@ -56,5 +72,38 @@ class Trying(Optimizer):
     def reported(self, params: Params, state: State) -> Params:
         return unravel(state["standing"], params)
 
+    def seen(self, params: Params, gradients: Params, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
+        """Return ∇f [n], its length [] and f [] at a trial.
+
+        f counts as infinite where ∇f is not finite, as where a formula overflows inside and its value does not: from
+        there no method goes on.
+        """
+        gradient = ravel(gradients)
+        length = torch.linalg.vector_norm(gradient)
+        return gradient, length, torch.where(length.isfinite(), loss(params), torch.inf)
+
     def reported_values(self, state: State) -> tuple[Tensor, Tensor]:
         return state["level"], state["slope"]
+
+    @abstractmethod
+    def attempt(self, before: State, after: State) -> Attempt:
+        """Return what the step between two states saw."""
+
+    def changes(self, params: Params, value: Tensor, before: State, after: State) -> dict[str, Tensor]:
+        """Return maxᵢ |x⁺ᵢ − xᵢ| / max(|x⁺ᵢ|, |xᵢ|) as `xtol`, max(|f⁺ − f|, promised) / max(|f⁺|, |f|) as `ftol`.
+
+        The first is the test of Dennis & Schnabel, "Numerical methods for unconstrained optimization and nonlinear
+        equations" (1983), section 7.2: it holds parameters of any units alike, and an entry that goes to 0 never
+        passes. The second is that of MINPACK's lmder (Moré, "The Levenberg-Marquardt algorithm: implementation and
+        theory", 1978). Both are infinite where the trial does not tell how far the minimum is.
+        """
+        made, trial = self.attempt(before, after), ravel(params)
+        change = torch.maximum((value - made.value).abs(), made.promised)
+        found = {"xtol": relative(trial - made.point, trial, made.point), "ftol": relative(change, value, made.value)}
+        return {name: torch.where(made.tells & x.isfinite(), x, torch.inf) for name, x in found.items()}
+
+
+def relative(change: Tensor, *sizes: Tensor) -> Tensor:
+    """Return the largest |change| as a share of the larger size of its entry, []; 0 where nothing changes."""
+    largest = torch.maximum(*(x.abs() for x in sizes))
+    return torch.where(change == 0, 0, change.abs() / largest).amax()
