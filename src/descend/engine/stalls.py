@@ -1,25 +1,25 @@
-"""Since when the totals of runs have stood still."""
+"""The steps since which the totals of runs have not changed."""
 
 from typing import Any
 
 import numpy as np
 
 LEAST_TOTALS = 10
-"""A total that stood still for fewer recorded steps is not worth a word,"""
+"""A total that did not change for fewer recorded steps is not mentioned,"""
 
 SHARE = 0.1
-"""nor is one that stood still for less than this share of the run."""
+"""nor is one that did not change for less than this share of the run."""
 
 
 class Stalls:
-    """For each run its last total, and the step at which it last took another value, bit for bit.
+    """Remembers for each run its last total, and the step at which the total last changed, bit for bit.
 
-    It is looked at step by step, so that what is said does not depend on where blocks end. Where a sweep records fewer
-    steps, only those are looked at.
+    It sees the total of every step, so that its answer does not depend on where blocks end. Of a sweep that records
+    fewer steps it sees these alone.
 
     Args:
-        runs: how many there are.
-        stride: from one recorded step to the next.
+        runs: the number of runs.
+        stride: steps from one recorded step to the next.
     """
 
     def __init__(self, runs: int, stride: int = 1) -> None:
@@ -28,9 +28,9 @@ class Stalls:
         self._stride, self._complete = stride, True
 
     def look(self, runs: np.ndarray, steps: np.ndarray, totals: np.ndarray) -> None:
-        """Take in the totals of recorded steps, [k, runs] and int64 [k]; of all that were recorded, in order."""
+        """Take the totals [k, runs] of recorded steps [k], int64; called once for each recorded step, in order."""
         before = np.concatenate([self._last[runs][None], totals[:-1]])
-        moved = totals[-1] != before[-1]  # in most steps of most runs, so that little is left to look at
+        moved = totals[-1] != before[-1]  # true of most runs at most steps, so that few are left to search
         self._since[runs[moved]] = steps[-1]
         rest = np.flatnonzero(~moved)
         changed = totals[:, rest] != before[:, rest]
@@ -40,11 +40,11 @@ class Stalls:
         self._last[runs] = totals[-1]
 
     def forget(self) -> None:
-        """Say nothing of these runs any more: their totals are of another batch at each step."""
+        """Say nothing of these runs from now on: each of their totals is of another batch."""
         self._complete = False
 
     def told(self, run: int, steps: int) -> str:
-        """Return since when the total of a run that made `steps` steps is the same, in words; "" if it moves."""
+        """Return in words since when the total of a run of `steps` steps has not changed; "" if it changes."""
         since = int(self._since[run])
         if not self._complete or steps - since < max(LEAST_TOTALS * self._stride, SHARE * steps):
             return ""
@@ -53,15 +53,15 @@ class Stalls:
         return f"the total is the same at each recorded step from step {since} on"
 
     def state(self, ended: np.ndarray) -> dict[str, Any]:
-        """Return what a checkpoint keeps: plain numbers; of runs that ended nothing is said any more.
+        """Return plain numbers for a checkpoint; those of runs that have ended are cleared.
 
         Args:
-            ended: which runs did, bool [runs]; the steps that a stack makes after their end are no part of them.
+            ended: which runs have ended, bool [runs]: a stack goes on with them, but these steps are not theirs.
         """
         last, since = np.where(ended, 0.0, self._last), np.where(ended, 0, self._since)
         return {"last": last.tolist(), "since": since.tolist(), "complete": self._complete}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Take up what `state` gave."""
+        """Go on from what `state` returned."""
         self._last, self._since = np.array(state["last"], np.float64), np.array(state["since"], np.int64)
         self._complete = state["complete"]

@@ -1,12 +1,13 @@
-"""What a step needs that depends on its number alone, computed for many steps at once.
+"""Scalars that depend on the number of the step alone, computed for many steps at once.
 
 Adam's corrections 1 − βᵗ and a schedule's factor are known before the steps are made. On a GPU a small step takes as
 long as it takes to launch its kernels, and these scalars are a sixth of those of Adam on a small network.
 
 A step's carry has a *clock*: the scalars whose next value depends on themselves and on inputs that never change, such
-as the count of steps or the running product βᵗ. A step is cut in three: the clock, which moves on step by step; what
-follows from it by elementwise operations that round the same in every place, computed for all steps of a block at once;
-and the rest. Every number is the same to the bit as without the cut.
+as the count of steps or the running product βᵗ. A step is cut in three parts: the clock, which is computed step by
+step; the *derived* scalars, which elementwise operations compute from the clock, for all steps of a block at once; and
+the rest. Only operations that round alike in every place are derived, so every number is the same to the bit as without
+the cut.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,16 +26,16 @@ from descend.graph.recorder import VALUE, inputs, returned
 aten = torch.ops.aten
 
 BLOCK = 16
-"""Steps whose scalars are computed at once, at most: with more, a step launches hardly less."""
+"""The most steps whose scalars are computed at once: a longer block saves hardly any more launches."""
 
 MOST_NUMBERS = 2**18
-"""Of one scalar, for all runs and steps of a block: the memory of more would have to be counted."""
+"""The most numbers of one scalar over the runs and steps of a block: few, as no estimate of memory counts them."""
 
 SHORTEST = 4
-"""Steps: to lay the clock's values of fewer side by side costs more than it saves."""
+"""The fewest steps of a block that is cut: for fewer, stacking the clock's values costs more than it saves."""
 
 LEAST = 2
-"""Operations that are worth being computed ahead."""
+"""The fewest derived operations for which a step is cut."""
 
 
 class Clocked:
@@ -43,7 +44,7 @@ class Clocked:
     Args:
         graph: the step, from its fixed inputs, its carry, a batch and further fixed inputs to its new carry and what it
             found.
-        before, behind: the fixed inputs. They have one axis at most where they are scalars of runs.
+        before, behind: the fixed inputs. Those that are scalars of runs have at most one axis.
         kept: how many tensors the carry has.
     """
 
@@ -57,7 +58,7 @@ class Clocked:
         return self._plain(*self._before, *more, *self._behind)
 
     def several(self, carry: Sequence[Tensor], batches: Sequence[Sequence[Tensor]]) -> Iterator[list[Tensor]]:
-        """Make one step for each batch, each from where the one before ended."""
+        """Make one step for each batch; each step goes on from the one before."""
         for begin in range(0, len(batches), self._length):
             for outputs in self._block(carry, batches[begin : begin + self._length]):
                 carry = outputs[: self._kept]
@@ -80,17 +81,17 @@ class Clocked:
 
     @cached_property
     def _cut(self) -> "Cut | None":
-        """The step cut in three, where that is worth it."""
+        """The step cut in three; None where that does not pay."""
         found = Cut(self._graph, self._before, self._behind, self._kept)
         return found if found.saved >= LEAST else None
 
 
 class Cut:
-    """A step without what depends on its number alone, and that apart.
+    """A step cut in three: the clock, the scalars derived from it, and the rest.
 
     Attributes:
-        saved: operations that are left out of a step.
-        rest: the step, which takes behind its inputs what `ahead` gives.
+        saved: how many operations the rest leaves out.
+        rest: the step without them; it takes what `ahead` yields behind its own inputs.
     """
 
     def __init__(self, graph: GraphModule, before: Sequence[Tensor], behind: Sequence[Tensor], kept: int) -> None:
@@ -100,40 +101,40 @@ class Cut:
         fixed = [*given[:first], *given[len(given) - len(behind) :]]
         carry, results = given[first : first + kept], found[:kept]
         self._places = clock(graph, fixed, carry, results, shapes)
-        hands, moved = [carry[i] for i in self._places], [results[i] for i in self._places]
-        self._moved = fresh(moved, given)
-        after = [moved[i] for i in self._moved]
-        follow = following(graph, fixed, [*hands, *after], shapes)
-        wanted = [node for node in follow if any(user not in follow for user in node.users)]
-        self.saved = len(follow)
+        now, after = [carry[i] for i in self._places], [results[i] for i in self._places]
+        self._new = new_nodes(after, given)
+        new = [after[i] for i in self._new]
+        derived = derived_from(graph, fixed, [*now, *new], shapes)
+        wanted = [node for node in derived if any(user not in derived for user in node.users)]
+        self.saved = len(derived)
         self._shapes = [node.meta[VALUE].shape for node in wanted]
-        self._read = [any(user in follow for user in node.users) for node in (*hands, *after)]
-        self._tick = python_function(subgraph(graph, [*fixed, *hands], moved))
-        self._at_once = python_function(subgraph(graph, [*fixed, *hands, *after], wanted))
-        self.rest = python_function(subgraph(graph, [*given, *after, *wanted], found), reuse=True)
+        self._read = [any(user in derived for user in node.users) for node in (*now, *new)]
+        self._tick = python_function(subgraph(graph, [*fixed, *now], after))
+        self._at_once = python_function(subgraph(graph, [*fixed, *now, *new], wanted))
+        self.rest = python_function(subgraph(graph, [*given, *new, *wanted], found), reuse=True)
 
     def ahead(self, carry: Sequence[Tensor], steps: int) -> Iterator[list[Tensor]]:
-        """Return for each step the clock after it and what follows."""
+        """Yield for each step the values of the clock that are new after it, and the derived scalars."""
         with torch.no_grad():
-            times = [[carry[i] for i in self._places]]
+            clocks = [[carry[i] for i in self._places]]
             for _ in range(steps):
-                times.append(self._tick(*self._fixed, *times[-1]))
-            after = [[time[i] for i in self._moved] for time in times[1:]]
-            hands = zip(*([*old, *new] for old, new in zip(times, after, strict=False)), strict=True)
-            beside = [side_by_side(x) if read else x[0] for x, read in zip(hands, self._read, strict=True)]
-            found = self._at_once(*self._fixed, *beside)
+                clocks.append(self._tick(*self._fixed, *clocks[-1]))
+            after = [[values[i] for i in self._new] for values in clocks[1:]]
+            columns = zip(*([*now, *new] for now, new in zip(clocks, after, strict=False)), strict=True)
+            stacked = [side_by_side(x) if read else x[0] for x, read in zip(columns, self._read, strict=True)]
+            found = self._at_once(*self._fixed, *stacked)
         rows = [x.reshape(steps, *shape).unbind() for x, shape in zip(found, self._shapes, strict=True)]
-        for new, *follow in zip(after, *rows, strict=True):
-            yield [*new, *follow]
+        for new, *derived in zip(after, *rows, strict=True):
+            yield [*new, *derived]
 
 
-def fresh(nodes: Sequence[Node], known: Sequence[Node]) -> list[int]:
-    """Return the places of nodes that are neither known nor stand before."""
+def new_nodes(nodes: Sequence[Node], known: Sequence[Node]) -> list[int]:
+    """Return the places of the nodes that are not known; of equal nodes the first alone."""
     return [i for i, node in enumerate(nodes) if node not in known and node not in nodes[:i]]
 
 
 def side_by_side(values: Sequence[Tensor]) -> Tensor:
-    """Return scalars of several steps as a tensor [steps, runs], or [steps, 1] of what all runs have in common."""
+    """Return a scalar's values at several steps as one tensor: [steps, runs], or [steps, 1] where all runs share it."""
     beside = torch.stack(list(values))
     return beside if beside.dim() > 1 else beside.unsqueeze(1)
 
@@ -141,12 +142,12 @@ def side_by_side(values: Sequence[Tensor]) -> Tensor:
 def clock(
     graph: GraphModule, fixed: Sequence[Node], carry: Sequence[Node], results: Sequence[Node], shapes: set[Size]
 ) -> list[int]:
-    """Return the places in the carry of its clock.
+    """Return the places of the clock in the carry.
 
     Args:
-        fixed: inputs that never change.
-        carry, results: where the carry is taken, and where its next value is returned.
-        shapes: of scalars.
+        fixed: the inputs that never change.
+        carry, results: the nodes of the carry, and of its next values.
+        shapes: the shapes of scalars.
     """
     places = [i for i, node in enumerate(carry) if node.meta[VALUE].shape in shapes]
     while True:
@@ -158,7 +159,7 @@ def clock(
 
 
 def determined(graph: GraphModule, sources: Sequence[Node]) -> set[Node]:
-    """Return the sources and what elementwise operations compute of them and of constants alone."""
+    """Return the sources, and all that elementwise operations compute from them and from constants alone."""
     known = {*sources, *(node for node in graph.graph.nodes if node.op == "get_attr")}
     for node in graph.graph.nodes:
         if is_sure(node) and needs_only(node, known):
@@ -172,23 +173,23 @@ def is_sure(node: Node) -> bool:
     return isinstance(op, OpOverload) and is_pointwise(op) and torch.Tag.nondeterministic_seeded not in op.tags
 
 
-def following(graph: GraphModule, fixed: Sequence[Node], hands: Sequence[Node], shapes: set[Size]) -> list[Node]:
+def derived_from(graph: GraphModule, fixed: Sequence[Node], times: Sequence[Node], shapes: set[Size]) -> list[Node]:
     """Return the operations on a clock's values, and on their results, that can be made for many steps at once."""
-    still = {*fixed, *(node for node in graph.graph.nodes if node.op == "get_attr")}
-    known = {*still, *hands}
+    constant = {*fixed, *(node for node in graph.graph.nodes if node.op == "get_attr")}
+    known = {*constant, *times}
     found: dict[Node, None] = {}
     for node in graph.graph.nodes:
         if node in known or not is_sure(node) or not needs_only(node, known):
             continue
         sources = node.all_input_nodes
         small = all(x.meta[VALUE].shape in shapes for x in (node, *sources))
-        if small and not still.issuperset(sources) and same_everywhere(node) and is_of_one_type(node):
+        if small and not constant.issuperset(sources) and same_everywhere(node) and is_of_one_type(node):
             known.add(node)
             found[node] = None
     return list(found)
 
 
 def is_of_one_type(node: Node) -> bool:
-    """Tell whether the numbers that a node reads have one dtype; else its result's would depend on their axes."""
+    """Tell whether a node reads numbers of one dtype; else the dtype of its result would depend on their axes."""
     read = node.args[1:] if node.target is aten.where.self else node.all_input_nodes
     return len({x.meta[VALUE].dtype for x in read if isinstance(x, Node)}) == 1
