@@ -1,6 +1,6 @@
 """Draws the pictures of the members' pages, docs/pictures/<group>/<name>.webp, by the product's own picture code.
 
-The tutorial on landscapes has one, too: docs/pictures/landscape.
+The tutorial on landscapes has a picture, too: docs/pictures/landscape.
 
     python docs/draw.py                      # all, about ten minutes of CPU time
     python docs/draw.py optimizer/adam op    # one member, or one group
@@ -187,7 +187,7 @@ DRAWN: dict[str, Callable[[str], Iterator[tuple[str, bytes | None]]]] = {
     "op": op_pictures,
 }
 NOT_DRAWN = {
-    # For networks, for sums of squares, or what others make of them.
+    # They need a network or a sum of squares, or are made of other members.
     "optimizer": {"muon", "normuon", "ekfac", "kfac", "natural_gradient", "sophia_g", "gauss_newton"}
     | {"levenberg_marquardt", "groups", "torch"},
     "wrap": {"none", "ema", "swa"},  # averages stand beside the path

@@ -139,20 +139,20 @@ def landscape(
     examples: int = 1000,
     scale: str | None = None,
 ) -> "Landscape":
-    """Return the loss over a plane through the parameters of a run, and its path there; `plot()` is a figure.
+    """Return the loss over a plane through the parameters of a run, with its path; `plot()` returns a figure.
 
     Args:
-        folder: the run's, as `outputs/<day>/<time>`; for `plane="pca"` it needs snapshots (`checkpoint.snapshots`).
+        folder: the run's folder, as `outputs/<day>/<time>`; `plane="pca"` needs its snapshots (`checkpoint.snapshots`).
         others: folders of other runs of the same objective, whose paths are drawn, too.
-        plane: `pca`, of the two principal components of the paths; `hessian`, along the eigenvectors of the two largest
-            eigenvalues at the end; `random`, along two normal directions there.
-        points: of the grid, along each axis.
-        examples: training examples over which the loss is taken, always the same; all where there are fewer.
-        scale: of the directions of `hessian` and `random`: `filter` (the default; each filter is made as long as that
-            of the parameters, which turns an eigenvector) or `whole`.
+        plane: `pca`, the two principal components of the paths; `hessian`, through the end along the eigenvectors of
+            the two largest eigenvalues; `random`, through the end along two normal directions.
+        points: points of the grid along each axis.
+        examples: training examples over which the loss is taken, always the same ones; all where there are fewer.
+        scale: the scale of the directions of `hessian` and `random`: `filter` (the default; each filter is made as long
+            as that of the parameters, which turns an eigenvector) or `whole`.
 
     Raises:
-        ConfigurationError: there is no such landscape; the sentence says why.
+        ConfigurationError: there is no such landscape; the message says why.
     """
     from pathlib import Path
 

@@ -66,5 +66,5 @@ def test_two_snapshots_are_no_plane() -> None:
 @pytest.mark.parametrize("second", [0.0, 2.0])
 def test_parallel_directions_span_no_plane(second: float) -> None:
     direction = drawn(6)
-    with pytest.raises(ConfigurationError, match="span none"):
+    with pytest.raises(ConfigurationError, match="span no plane"):
         Plane(drawn(6), torch.stack([direction, second * direction]), ("a", "b"))

@@ -65,8 +65,8 @@ class Loop:
         stopping: names what asks the loop to stop (a signal, say), or None; asked before each block.
         until: iterating makes no steps after this one, and may begin again for more; None: up to the experiment's last.
             A program of several steps is carried out whole, so that the loop may go a few steps further.
-        pauses: a block ends at each multiple of so many steps, which is one of `backend.steps_per_call` where the
-            backend is aligned; None: wherever it is.
+        pauses: a block ends at each multiple of this many steps, a multiple of `backend.steps_per_call` itself where
+            the backend is aligned; None: blocks may end anywhere.
 
     Attributes:
         step: how many steps were made.

@@ -113,10 +113,10 @@ class Run:
             print(f"descend: {path} cannot be written: {error}; the run goes on without it.", file=sys.stderr)
 
     def keep_snapshots(self, path: Path, asked: int | None) -> None:
-        """Keep the parameters along the run in `path`, which is written before each checkpoint.
+        """Keep snapshots of the parameters in `path`, which is written before each checkpoint.
 
         Args:
-            asked: how many snapshots at most; None: see `count_of`.
+            asked: the most snapshots to keep; None: see `count_of`.
         """
         most = count_of(asked, self._bytes)
         if most:

@@ -1,4 +1,4 @@
-"""Where a run went: its parameters at evenly spaced steps, for a picture of the landscape around them."""
+"""Snapshots of a run: its parameters at evenly spaced steps, for a picture of the landscape around them."""
 
 import sys
 from pathlib import Path
@@ -15,20 +15,20 @@ from descend.types import Params
 NAME = "snapshots.pt"
 
 MOST = 64
-"""So many snapshots of a run at most, by default."""
+"""By default a run keeps at most this many snapshots."""
 
 MOST_BYTES = 2**25
-"""And no more than this for all of them, by default; a large network has fewer, or none."""
+"""By default all of them together take at most this much; a large network has fewer, or none."""
 
 LEAST_BYTES = 2**10
-"""Of so few parameters there are none, by default: beside the steps of a small function they take too long."""
+"""By default smaller parameters are not kept: beside the steps of a small function, snapshots take too long."""
 
 FEWEST = 8
-"""Fewer, by default, are not worth keeping: no path is seen in them."""
+"""By default a run that could keep only fewer keeps none: fewer show no path."""
 
 
 def count_of(asked: int | None, size: int) -> int:
-    """Return how many snapshots a run keeps at most, for None as many as the `size` of one in bytes allows."""
+    """Return how many snapshots a run keeps at most: `asked`, or, if it is None, what one of `size` bytes allows."""
     if asked is not None:
         return asked
     fitting = MOST_BYTES // size
@@ -36,10 +36,10 @@ def count_of(asked: int | None, size: int) -> int:
 
 
 def stride_of(steps: int, most: int, unit: int = 1) -> int:
-    """Return every how many steps there is a snapshot, so that at most `most` follow that of the start.
+    """Return the number of steps from one snapshot to the next, so that at most `most` follow the one at the start.
 
-    It is the smallest such power of two times `unit`: a run that is made longer then needs some of the snapshots that
-    it has, and no others of its past.
+    It is the smallest such power of two times `unit`. A run that is made longer then drops some of its snapshots, and
+    lacks none.
     """
     stride = unit
     while stride * most < steps:
@@ -48,14 +48,14 @@ def stride_of(steps: int, most: int, unit: int = 1) -> int:
 
 
 class Snapshots:
-    """The snapshots of one run, in memory and in a file that is written anew, whole, with every checkpoint.
+    """The snapshots of one run, in memory and in a file that every checkpoint replaces as a whole.
 
     The file holds `steps`, a list of k numbers, and `params`, tensors [k, …] by name, in the run's dtype, on the CPU:
     `torch.load(path, weights_only=True)` reads it.
 
     Args:
-        path: of the file.
-        stride: every how many steps the parameters are kept.
+        path: the file.
+        stride: steps from one snapshot to the next.
     """
 
     def __init__(self, path: Path, stride: int) -> None:
@@ -63,7 +63,7 @@ class Snapshots:
         self._kept: dict[int, Params] = {}
 
     def look(self, loop: Loop) -> None:
-        """Keep where a loop of one run stands, if it goes on and a snapshot is due."""
+        """Keep the parameters of a loop of one run, if the run goes on and a snapshot is due."""
         if loop.at.size and loop.step % self.stride == 0:
             with computing(loop.threads, loop.streams.device):
                 standing = loop.backend.standing(loop.backend.columns([0]), [0])
@@ -74,9 +74,9 @@ class Snapshots:
         self._kept[step] = on_cpu(params)
 
     def restore(self, step: int) -> None:
-        """Go on with the snapshots before `step` that a process before left; those that it made later are gone.
+        """Go on with the snapshots before `step` that an earlier process left; later ones are dropped.
 
-        Where they cannot be read it says so: the run is worth more.
+        A file that cannot be read costs a message, and not the run.
         """
         if step and self.path.exists():
             try:
@@ -94,7 +94,7 @@ class Snapshots:
         """Write the file.
 
         Raises:
-            OSError: the disk is full, say; what stood there before is still there.
+            OSError: the file cannot be written, as on a full disk; the one before is still there.
         """
         steps = sorted(self._kept)
         names = self._kept[steps[0]]
@@ -102,12 +102,12 @@ class Snapshots:
         with whole(self.path) as file:
             try:
                 torch.save({"steps": steps, "params": params}, file)
-            except RuntimeError as error:  # torch turns the one into the other
+            except RuntimeError as error:  # torch raises this in place of the OSError
                 raise OSError(str(error)) from error
 
 
 def read_snapshots(path: Path) -> tuple[list[int], Params]:
-    """Return the steps of snapshots, and the parameters there, tensors [k, …] by name.
+    """Return the steps of the snapshots in a file, and the parameters there, tensors [k, …] by name.
 
     Raises:
         ConfigurationError: the file cannot be read.

@@ -1,4 +1,4 @@
-"""Directions at a point along which a landscape is looked at, in the scale of the parameters there."""
+"""Directions of a plane through a point, in the scale of the parameters there."""
 
 from collections.abc import Callable
 
@@ -12,10 +12,10 @@ from descend.vectors import norm, quotient
 
 
 def filter_normalised(direction: Params, params: Params) -> Params:
-    """Return a direction each of whose filters has the length of the parameters' filter.
+    """Return a direction whose every filter is as long as that filter of the parameters.
 
     dᵢⱼ ← dᵢⱼ ‖θᵢⱼ‖ / ‖dᵢⱼ‖, j over the filters of tensor i (Li et al. 2018, "Visualizing the loss landscape of neural
-    nets", arXiv 1712.09913, §4). A filter is what makes one output: a slice along the first axis of a tensor of two or
+    nets", arXiv 1712.09913, §4). A filter computes one output: it is a slice along the first axis of a tensor of two or
     more axes. A tensor of fewer axes (a bias, the scales of a norm, the numbers of a function) is one filter.
     """
 
@@ -34,7 +34,7 @@ def whole_normalised(direction: Params, params: Params) -> Params:
 
 
 Scaling = Callable[[Params, Params], Params]
-"""Takes a direction and the parameters, and returns the direction in their scale."""
+"""(direction, parameters) -> the direction in the scale of the parameters."""
 
 SCALES: dict[str, Scaling] = {"filter": filter_normalised, "whole": whole_normalised}
 
@@ -45,14 +45,16 @@ def scaled_rows(rows: Tensor, params: Params, scale: Scaling) -> Tensor:
 
 
 def random_rows(params: Params, generator: torch.Generator) -> Tensor:
-    """Return two directions drawn from the normal distribution; [2, n]."""
+    """Return two directions [2, n], drawn from the normal distribution."""
     like = ravel(params)
     drawn = torch.randn((2, len(like)), generator=generator, dtype=torch.float64, device=generator.device)
     return drawn.to(like)
 
 
 def hessian_rows(loss: Loss, params: Params, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Return the unit eigenvectors [2, n] of the Hessian's two largest eigenvalues, and these, float64 on the CPU.
+    """Return the unit eigenvectors [2, n] of the Hessian's two largest eigenvalues, and these eigenvalues [2].
+
+    The eigenvalues are float64 on the CPU.
 
     Raises:
         ConfigurationError: an operation has no second derivative, or the Hessian is not finite.

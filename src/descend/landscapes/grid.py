@@ -1,4 +1,4 @@
-"""A loss at many points, as one program for a stack of them."""
+"""The loss at many points, a stack of points at a time."""
 
 from collections.abc import Callable
 
@@ -14,25 +14,26 @@ from descend.graph.stack import runs_last
 from descend.types import Loss, Params
 
 STACK_BYTES = 2**24
-"""The intermediate results of the points in one stack; more of them leave a processor's cache, and are no faster."""
+"""The most bytes of intermediate results of one stack: more overflow a processor's cache, and are no faster."""
 
 MOST_POINTS = 2048
-"""The most points in one stack, where their results are small."""
+"""The most points in one stack, however small their results are."""
 
 Points = Callable[[int, int], Tensor]
-"""Returns the points from one place up to another, [k, n], in the dtype and on the device of the parameters."""
+"""(start, stop) -> the points of these places [k, n], in the dtype and on the device of the parameters."""
 
 
 def heights(loss: Loss, like: Params, points: Points, count: int, progress: Callable[[int], None]) -> Tensor:
     """Return the loss at `count` points, float64 [count] on the CPU.
 
-    The loss is recorded below autograd as a step of the engine is, and its graph carried out for a stack of points at
-    a time. Where it cannot be recorded (an `if` on a tensor, NumPy inside) it is called at one point after the other.
+    The loss is recorded below autograd, as the engine records a step, and its graph is computed for a stack of points
+    at a time. A loss that cannot be recorded (an `if` on a tensor, NumPy inside) is called point by point.
 
     Args:
-        like: names and shapes of the parameters.
-        points: gives the points.
-        progress: told how many points were done, each time.
+        like: the parameters, for their names and shapes.
+        points: returns the points.
+        count: the number of points.
+        progress: called after each stack with its number of points.
     """
 
     def value(point: Tensor) -> Tensor:
@@ -50,17 +51,17 @@ def heights(loss: Loss, like: Params, points: Points, count: int, progress: Call
 
 
 def stacked_values(recorded: Recorded, stack: Tensor) -> Tensor:
-    """Return what a recorded function of one point gives at each point of a stack [k, n], [k]."""
+    """Return the values [k] of a recorded function of one point at each point of a stack [k, n]."""
     [values] = once(recorded, runs_last(recorded.graph, MOST_ENTRIES_LAST), [stack])
     return values
 
 
 def recorded_faithfully(value: Callable[[Tensor], Tensor], first: Tensor, second: Tensor) -> Recorded | None:
-    """Return a function recorded at one point, if at a second its graph gives what the function does; else None."""
+    """Return a function recorded at one point; None unless its graph agrees with it at a second point."""
     try:
         recorded = Recorded(value, (first,), [True])
         found = stacked_values(recorded, second[None])[0]
-    except Exception as error:  # a user's own code may raise anything where tensors stand for numbers
+    except Exception as error:  # a user's own code may raise anything while it is recorded
         if is_failure(error):
             raise
         return None

@@ -28,13 +28,13 @@ class Terrain:
 
     Attributes:
         loss: a function of the parameters.
-        params: where the run ended: names, shapes, dtype and device that the loss takes.
-        told: what the loss is, in words.
+        params: the parameters at the end of the run; the loss takes such names, shapes, dtype and device.
+        name: a description of the loss, for the picture.
     """
 
     loss: Loss
     params: Params
-    told: str
+    name: str
 
     def at(self, point: Tensor) -> float:
         """Return the loss at a point [n]."""
@@ -51,13 +51,13 @@ class Landscape:
     """The loss over a plane.
 
     Attributes:
-        labels: of the plane's two axes.
-        loss: what the loss is, in words.
+        labels: the labels of the plane's two axes.
+        loss: a description of the loss.
         across, up: the coordinates of the grid along the axes, float64 [points].
-        heights: the loss, float64 [up, across]; not finite where it is not.
-        tracks: the paths of the runs by name; the first is that of the run whose loss it is.
+        heights: the loss at the points of the grid, float64 [up, across]; may be infinite or NaN.
+        tracks: the paths of the runs by name; the loss is that of the first run.
         end: the loss at the first path's last snapshot.
-        projected: the loss at the point of the plane that is nearest to it.
+        projected: the loss at the point of the plane that is nearest to this snapshot.
     """
 
     labels: tuple[str, str]
@@ -70,23 +70,23 @@ class Landscape:
     projected: float
 
     def plot(self) -> "Picture":
-        """Return a figure: the contours of the loss, and the paths of the runs."""
-        told = [self.loss, *self.residuals]
-        return landscape_figure(self.across, self.up, self.heights, self.tracks, self.labels, told)
+        """Return a figure with the contours of the loss and the paths of the runs."""
+        title = [self.loss, *self.residuals]
+        return landscape_figure(self.across, self.up, self.heights, self.tracks, self.labels, title)
 
     def _repr_png_(self) -> bytes:
         return png(self.plot())
 
     @property
     def residuals(self) -> list[str]:
-        """How much of each path lies outside of the plane, in words; and what that does to the loss at the end."""
-        found = [f"{name}: {track.told}" for name, track in self.tracks.items()]
+        """Phrases that say how far each path lies outside of the plane, and how that changes the loss at the end."""
+        found = [f"{name}: {track.residual}" for name, track in self.tracks.items()]
         if len(found) == 1:
-            found = [track.told for track in self.tracks.values()]
+            found = [track.residual for track in self.tracks.values()]
         return [*found, f"loss at the end {self.end:.4g}, at its projection on the plane {self.projected:.4g}"]
 
     def arrays(self) -> dict[str, Any]:
-        """Return all numbers by name, as `landscape-<plane>.npz` has them; those of each path have its number."""
+        """Return all numbers by name, for `landscape-<plane>.npz`; the names of a path's numbers end with its place."""
         found = {
             **{name: getattr(self, name) for name in ("across", "up", "heights", "end", "projected")},
             "labels": np.array(self.labels),
@@ -108,13 +108,13 @@ def landscape_in(
     """Return the loss over the part of a plane where the paths of runs are.
 
     Args:
-        trajectories: by the name of the run; the loss at the end is that of the first.
-        points: of the grid, along each axis.
-        reach: how far the grid reaches at least from the plane's origin, on each side.
-        progress: told how many points of the grid were done, each time.
+        trajectories: the paths by the names of their runs; the loss at the end is that of the first run.
+        points: points of the grid along each axis.
+        reach: the grid reaches at least this far from the plane's origin, on each side.
+        progress: called with the number of points of the grid that were just computed.
 
     Raises:
-        ConfigurationError: the loss is not finite anywhere.
+        ConfigurationError: the loss is finite nowhere on the grid.
     """
     tracks = {run: Track.of(trajectory, plane) for run, trajectory in trajectories.items()}
     seen = np.concatenate([track.coordinates for track in tracks.values()])
@@ -131,7 +131,7 @@ def landscape_in(
     end = next(iter(trajectories.values())).points[-1:]
     return Landscape(
         labels=plane.labels,
-        loss=terrain.told,
+        loss=terrain.name,
         across=across,
         up=up,
         heights=found.numpy().reshape(points, points),

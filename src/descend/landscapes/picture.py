@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from descend.output.pictures.canvas import Picture
 
 ACROSS = 100
-"""Characters in a line above the picture."""
+"""The most characters in a line above the picture."""
 
 
 def landscape_figure(
@@ -26,7 +26,7 @@ def landscape_figure(
     heights: np.ndarray,
     tracks: Mapping[str, Track],
     labels: Sequence[str],
-    told: Sequence[str],
+    title: Sequence[str],
 ) -> "Picture":
     """Draw the loss over a plane.
 
@@ -34,8 +34,8 @@ def landscape_figure(
         across, up: the coordinates of the grid.
         heights: the loss, [up, across].
         tracks: the paths of runs by name.
-        labels: of the two axes.
-        told: lines above the picture.
+        labels: the labels of the two axes.
+        title: the lines above the picture.
     """
     figure = blank(8.0, 6.4, dpi=100)
     axes = figure.add_subplot()
@@ -46,13 +46,13 @@ def landscape_figure(
     for i, (name, track) in enumerate(tracks.items()):
         _draw_track(axes, track, PATHS[i % len(PATHS)], name if len(tracks) > 1 else "")
     axes.set(xlim=across[[0, -1]], ylim=up[[0, -1]], xlabel=labels[0], ylabel=labels[1])
-    axes.set_title("\n".join(line for text in told for line in wrap(text, ACROSS)), fontsize=9)
+    axes.set_title("\n".join(line for text in title for line in wrap(text, ACROSS)), fontsize=9)
     axes.legend(loc="best", framealpha=0.9, fontsize=9)
     return figure
 
 
 def _draw_track(axes: "Axes", track: Track, colour: str, name: str) -> None:
-    """Draw a path with its start and its end; of several each end has the run's name."""
+    """Draw a path with its start and its end; the end has the name of the run, if there is one."""
     x, y = track.coordinates.T
     if len(x) > 1:
         axes.plot(x, y, color="white", linewidth=2.8, alpha=0.8)

@@ -1,4 +1,4 @@
-"""A plane in the space of all parameters, and how much of a path lies in it."""
+"""A plane in the space of all parameters, and the projection of points on it."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from descend.errors import ConfigurationError
 
 DEGENERATE = 1e-4
-"""A plane whose second direction has less than this share of the first is a line, but for rounding in float32."""
+"""Below this ratio of its second singular value to the first, a plane is a line, but for rounding in float32."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Plane:
     Args:
         origin: [n].
         directions: d₁ and d₂, [2, n], of any lengths and angle.
-        labels: what they are, for the axes of a picture.
+        labels: the names of the directions, for the axes of a picture.
 
     Raises:
         ConfigurationError: the directions span no plane.
@@ -32,7 +32,7 @@ class Plane:
         sizes = torch.linalg.svdvals(self.directions)
         if not sizes[1] > DEGENERATE * sizes[0]:
             raise ConfigurationError(
-                f"The directions of the plane ({' and '.join(self.labels)}) are parallel, or zero: they span none. "
+                f"The directions of the plane ({' and '.join(self.labels)}) are parallel, or zero: they span no plane. "
                 "Choose another plane: plane=pca, hessian or random."
             )
 
@@ -41,23 +41,25 @@ class Plane:
         return self.origin + coordinates @ self.directions
 
     def coordinates(self, points: Tensor) -> Tensor:
-        """Return the coordinates [k, 2], float64, of the points of the plane that are nearest to points [k, n]."""
+        """Return the coordinates [k, 2], float64, of the projections of points [k, n] on the plane."""
         return torch.linalg.lstsq(self.directions.T, (points - self.origin).T).solution.T
 
     def distances(self, points: Tensor) -> Tensor:
-        """Return how far points [k, n] lie from the plane, [k]."""
+        """Return the distances [k] of points [k, n] from the plane."""
         return torch.linalg.vector_norm(points - self.points(self.coordinates(points)), dim=1)
 
 
 def pca_plane(points: Tensor) -> Plane:
-    """Return the plane of the two principal components of points, float64 [k, n]: none is nearer to them in the mean.
+    """Return the plane of the two principal components of points, float64 [k, n].
+
+    No other plane has a smaller mean of the squared distances to the points.
 
     Raises:
         ConfigurationError: there are fewer than three points, or they lie on a line.
     """
     if len(points) < 3:
         raise ConfigurationError(
-            f"A plane of principal components needs 3 snapshots of the parameters at least, but {len(points)} "
+            f"A plane of principal components needs 3 snapshots of the parameters, but {len(points)} "
             f"{'was' if len(points) == 1 else 'were'} kept: make the run again, alone, with checkpoint.snapshots=64, "
             "or choose plane=hessian or plane=random."
         )

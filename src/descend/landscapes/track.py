@@ -1,4 +1,4 @@
-"""The way of a run through the space of its parameters, and what of it is seen in a plane."""
+"""The path of a run through the space of its parameters, and its projection on a plane."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from descend.landscapes.plane import Plane
 
 @dataclass(frozen=True)
 class Trajectory:
-    """The snapshots of one run, those left out that are not finite.
+    """The finite snapshots of one run.
 
     Attributes:
-        steps: how many were made at each, [k].
+        steps: the step of each snapshot, [k].
         points: the parameters there, [k, n], on the CPU.
-        left_out: how many were not finite.
+        left_out: the number of snapshots that were not finite.
     """
 
     steps: np.ndarray
@@ -26,21 +26,21 @@ class Trajectory:
 
     @classmethod
     def of(cls, steps: Sequence[int], points: Tensor) -> "Trajectory":
-        """Return that of a run with these snapshots [k, n]."""
+        """Return the trajectory of a run with these snapshots [k, n]."""
         finite = points.isfinite().all(dim=1)
         return cls(np.array(steps)[finite.numpy()], points[finite], int((~finite).sum()))
 
 
 @dataclass(frozen=True)
 class Track:
-    """The path of a run as it is seen in a plane.
+    """The projection of a run's path on a plane.
 
     Attributes:
-        steps: how many were made at each snapshot, [k].
-        coordinates: of the points of the plane nearest to the snapshots, float64 [k, 2].
-        outside: how far each snapshot lies from the plane, as a share of the path's extent: of the largest distance of
-            a snapshot from the last; float64 [k]. Where there is one snapshot alone it is 0.
-        left_out: how many snapshots were not finite.
+        steps: the step of each snapshot, [k].
+        coordinates: the coordinates of the snapshots' projections, float64 [k, 2].
+        outside: each snapshot's distance from the plane, as a share of the path's extent, which is the largest distance
+            of a snapshot from the last one; float64 [k]. It is 0 where there is only one snapshot.
+        left_out: the number of snapshots that were not finite.
     """
 
     steps: np.ndarray
@@ -50,16 +50,16 @@ class Track:
 
     @classmethod
     def of(cls, trajectory: Trajectory, plane: Plane) -> "Track":
-        """Return a run's path in a plane."""
+        """Return the projection of a run's path on a plane."""
         points = trajectory.points.double()
         extent = torch.linalg.vector_norm(points - points[-1], dim=1).max()
         outside = plane.distances(points) / (extent if extent else 1)
         return cls(trajectory.steps, plane.coordinates(points).numpy(), outside.numpy(), trajectory.left_out)
 
     @property
-    def told(self) -> str:
-        """How far the path lies outside of the plane, in words."""
+    def residual(self) -> str:
+        """A phrase that says how far the path lies outside of the plane."""
         if len(self.steps) == 1:
-            return "no path, for no snapshots were kept"
+            return "no path, because no snapshots were kept"
         most, last = self.outside.max(), self.outside[-1]
         return f"path outside of the plane by up to {most:.1%} of its extent, at its end by {last:.1%}"

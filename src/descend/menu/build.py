@@ -171,7 +171,7 @@ def checkpoints(config: DictConfig) -> Every:
 
 
 def snapshots(config: DictConfig) -> int | None:
-    """Return how many snapshots of the parameters the configuration wants at most; None where it says `auto`.
+    """Return the most snapshots of the parameters that a run keeps by its configuration; None where it says `auto`.
 
     Raises:
         ConfigurationError: `checkpoint.snapshots` is neither `auto` nor a whole number of at least 0.
@@ -182,7 +182,7 @@ def snapshots(config: DictConfig) -> int | None:
         return None
     if not isinstance(asked, int) or isinstance(asked, bool) or asked < 0:
         raise ConfigurationError(
-            f"checkpoint.snapshots is {asked!r}, but it must be auto, or how many are kept at most (64; 0 for none)."
+            f"checkpoint.snapshots is {asked!r}, but it must be auto, or the most that are kept (64, say; 0 for none)."
         )
     return asked
 

@@ -1,4 +1,4 @@
-"""The parameters along a run as its folder has them, and the loss that it lowered."""
+"""A run read from its folder: its parameters along the way, and the loss that it minimised."""
 
 from pathlib import Path
 
@@ -21,21 +21,27 @@ from descend.types import Batch, Params
 
 
 class KeptRun:
-    """A run in its folder.
+    """A run read from its folder.
 
     Args:
-        folder: the run's.
+        folder: the folder of the run.
+
+    Attributes:
+        trajectory: the snapshots that the run kept, or its end alone.
+        params: the parameters at the last finite snapshot.
 
     Raises:
-        ConfigurationError: no run has left its parameters there, they cannot be read or do not fit into memory, or none
-            of them are finite.
+        ConfigurationError: the folder has no parameters of a run, they cannot be read or do not fit into memory, or
+            none of them are finite.
     """
 
     def __init__(self, folder: Path) -> None:
         if (folder / "sweep.db").exists():
             raise ConfigurationError(f"{folder} holds a sweep; name the folder of one of the runs that it kept.")
         if not (folder / ".hydra" / "config.yaml").exists():
-            raise ConfigurationError(f"No run has left its settings in {folder}; name one, as outputs/<day>/<time>.")
+            raise ConfigurationError(
+                f"{folder} holds no settings of a run; name the folder of a run, as outputs/<day>/<time>."
+            )
         self.folder, trained = folder, Trained(folder)
         self.experiment = trained.experiment
         self.objective, ended = trained.left(self.experiment)
@@ -45,20 +51,22 @@ class KeptRun:
         self.params = unravel(end, ended)
 
     def _trajectory(self, ended: Params) -> Trajectory:
-        """Return where the run was at its snapshots, or, where it kept none, at its end."""
+        """Return the snapshots of the run, or its end alone where it kept none."""
         path = self.folder / NAME
         steps, kept = [self._steps], {name: x[None].cpu() for name, x in ended.items()}
         if path.exists():
             needed, free = 4 * path.stat().st_size * 8 // ravel(ended).itemsize, free_bytes(torch.device("cpu"))
             if needed > free:
                 raise ConfigurationError(
-                    f"To find a plane in {path} takes {needed / 2**30:,.1f} GiB, and {free / 2**30:,.1f} GiB are free; "
-                    "make the run again with a smaller checkpoint.snapshots."
+                    f"Reading {path} takes {needed / 2**30:,.1f} GiB of memory, but only {free / 2**30:,.1f} GiB are "
+                    "free; make the run again with a smaller checkpoint.snapshots."
                 )
             steps, kept = read_snapshots(path)
         found = Trajectory.of(steps, torch.cat([kept[name].reshape(len(steps), -1) for name in ended], dim=1).double())
         if not len(found.steps):
-            raise ConfigurationError(f"The run in {self.folder} diverged: no parameters that it kept are finite.")
+            raise ConfigurationError(
+                f"The run in {self.folder} diverged: none of the parameters that it kept are finite."
+            )
         return found
 
     def require_alike(self, other: "KeptRun") -> None:
@@ -76,9 +84,9 @@ class KeptRun:
             )
 
     def terrain(self, examples: int) -> Terrain:
-        """Return the sum of the losses at so many training examples, always the same; in evaluation mode.
+        """Return the sum of the losses over this many training examples, always the same ones, in evaluation mode.
 
-        What the objective draws is drawn at every point alike.
+        An objective that draws random numbers gets the same ones at every point.
         """
         batch, dtype = self.objective.sample(examples), ravel(self.params).dtype
         chance = Chance(self.experiment.seed, self._steps)
@@ -94,7 +102,7 @@ class KeptRun:
 
 
 def examples_told(objective: Objective, batch: Batch) -> str:
-    """Return in words over which examples, if any, losses on a batch are taken."""
+    """Return in words the examples over which the losses on a batch are taken, or the objective if it has none."""
     if not isinstance(objective, FromExamples):
         return f"of {type(objective).__name__}"
     every, held = objective.training_examples, len(objective.train_targets)

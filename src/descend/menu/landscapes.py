@@ -1,4 +1,4 @@
-"""The landscape around runs, of what they left in their folders."""
+"""The landscape around runs, made of the files in their folders."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -21,20 +21,20 @@ from descend.menu.kept_run import KeptRun
 from descend.vectors import numel
 
 MOST_POINTS = 1000
-"""A picture has no more pixels along an axis."""
+"""The most points along an axis: a picture has no more pixels."""
 
 
 @dataclass(frozen=True)
 class View:
-    """What of a landscape is drawn.
+    """The settings of a landscape.
 
     Args:
-        plane: `pca`, of the runs' paths; `hessian`, along the eigenvectors of the two largest eigenvalues at the first
-            run's end; or `random`, along two normal directions there.
-        points: of the grid, along each axis, from 2 to 1,000.
+        plane: `pca`, the principal components of the runs' paths; `hessian`, through the end of the first run along the
+            eigenvectors of the two largest eigenvalues; or `random`, through that end along two normal directions.
+        points: points of the grid along each axis, from 2 to 1,000.
         examples: training examples over which the loss is taken, always the same ones, ≥ 1; all where there are fewer.
-        scale: of the directions of `hessian` and `random`: `filter`, see `filter_normalised`, or `whole`, as long as
-            all parameters.
+        scale: the scale of the directions of `hessian` and `random`: `filter`, see `filter_normalised`, or `whole`, see
+            `whole_normalised`; None is `filter`.
 
     Raises:
         ConfigurationError: a value is none of these.
@@ -57,7 +57,7 @@ class View:
 
     @property
     def scaling(self) -> str:
-        """The scale of the directions: that given, or by filters."""
+        """The scale of the directions: `scale`, or by default `filter`."""
         return self.scale or "filter"
 
 
@@ -65,7 +65,7 @@ def check_whole(name: str, value: Any, least: int, most: float = math.inf) -> No
     """Require a whole number within bounds.
 
     Raises:
-        ConfigurationError: it is none.
+        ConfigurationError: the value is not such a number.
     """
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         upper = "" if most == math.inf else f" and at most {most:,}"
@@ -73,14 +73,15 @@ def check_whole(name: str, value: Any, least: int, most: float = math.inf) -> No
 
 
 def landscape_of(folders: Sequence[Path], view: View, progress: Callable[[int], None] = lambda done: None) -> Landscape:
-    """Return the landscape around the first of some runs, with the paths of all of them.
+    """Return the landscape around the first of several runs, with the paths of all of them.
 
     Args:
-        progress: told how many points of the grid were done, each time.
+        folders: the folders of the runs.
+        progress: called with the number of points of the grid that were just computed.
 
     Raises:
-        ConfigurationError: a folder holds no run whose parameters can be read, or not all are of one objective; there
-            is no such plane; or memory is too small.
+        ConfigurationError: a folder holds no run whose parameters can be read; the runs have different objectives;
+            there is no such plane; or memory is too small.
     """
     runs = {str(folder): KeptRun(folder) for folder in folders}
     first = next(iter(runs.values()))
@@ -88,7 +89,7 @@ def landscape_of(folders: Sequence[Path], view: View, progress: Callable[[int], 
         first.require_alike(run)
     trajectories = {name: run.trajectory for name, run in runs.items()}
     if numel(first.params) < 2:
-        raise ConfigurationError("A plane needs two parameters, but the run has one; its curve is in its records.")
+        raise ConfigurationError("A plane needs two parameters, but the run has only one; its curve is in its records.")
     threads = choose_threads(first.experiment.threads, numel(first.params) * view.examples)
     reach = 0.0 if view.plane == "pca" else 1.0
     try:
@@ -110,7 +111,7 @@ def along_components(view: View, terrain: Terrain, trajectories: Sequence[Trajec
 
 
 def along_random(view: View, terrain: Terrain, trajectories: Sequence[Trajectory]) -> Plane:
-    """Return the plane through the end along two random directions, always the same."""
+    """Return the plane through the end along two random directions, the same at each call."""
     rows = scaled_rows(random_rows(terrain.params, fixed_generator()), terrain.params, SCALES[view.scaling])
     return through_end(terrain, rows, [f"random direction {i}, {view.scaling}-normalised" for i in (1, 2)])
 
@@ -118,7 +119,7 @@ def along_random(view: View, terrain: Terrain, trajectories: Sequence[Trajectory
 def along_eigenvectors(view: View, terrain: Terrain, trajectories: Sequence[Trajectory]) -> Plane:
     """Return the plane through the end along the eigenvectors of the two largest eigenvalues of the Hessian.
 
-    Scaled by filters they are no eigenvectors any more; the labels say how far they were turned.
+    Scaling by filters turns the directions, which are then no longer eigenvectors; the labels give the cosines.
     """
     found, values = hessian_rows(terrain.loss, terrain.params, fixed_generator())
     rows = scaled_rows(found, terrain.params, SCALES[view.scaling])
@@ -129,7 +130,7 @@ def along_eigenvectors(view: View, terrain: Terrain, trajectories: Sequence[Traj
 
 
 def fixed_generator() -> torch.Generator:
-    """Return a generator that gives the same at every call."""
+    """Return a generator with a fixed seed, so that the same landscape is drawn each time."""
     return torch.Generator(device="cpu").manual_seed(0)
 
 

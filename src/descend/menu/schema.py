@@ -32,7 +32,7 @@ class Evaluating:
 
 @dataclass
 class Checkpoint:
-    """How often a run leaves a checkpoint while it goes on, and how many snapshots of its parameters at most.
+    """How often a run writes a checkpoint while it goes on, and the most snapshots of its parameters that it keeps.
 
     See `descend.engine.checkpoint.Every` and `descend.engine.snapshots.count_of`.
     """

@@ -20,11 +20,11 @@ class Trained(dict[str, Tensor]):
     """The parameters of a run by name, on the CPU; of a module its whole state_dict, buffers included.
 
     Args:
-        folder: the run's.
+        folder: the folder of the run.
         which: `last`; `best`, which had the best value of `stop.metric`; or the name of an average (`ema`, `swa`).
 
     Attributes:
-        steps: how many the run had made.
+        steps: how many steps the run made.
 
     Raises:
         ConfigurationError: it has no checkpoint that can be read, or kept none of that name.
@@ -47,7 +47,7 @@ class Trained(dict[str, Tensor]):
         """The run's experiment, made again from the configuration in its folder.
 
         Raises:
-            ConfigurationError: the configuration is not there, or its class cannot be imported from here.
+            ConfigurationError: the folder has no configuration, or a class of it cannot be imported from here.
         """
         place = self._folder / ".hydra"
         if not (place / "config.yaml").exists():
@@ -65,11 +65,11 @@ class Trained(dict[str, Tensor]):
         return self.left(self.experiment, torch.device("cpu"))[0]
 
     def left(self, experiment: Experiment, device: torch.device | None = None) -> tuple[Objective, Params]:
-        """Return the objective with its state, and the parameters alone, as training left them.
+        """Return the objective with its state, and the parameters without it, as training left them.
 
         Args:
-            experiment: the run's.
-            device: where they are to lie; None lets the experiment decide.
+            experiment: the experiment of the run.
+            device: the device to place them on; None lets the experiment decide.
         """
         begun, beside = experiment.objective.start_and_state(torch.Generator(device="cpu"))
         params = {name: self[name] for name in begun}

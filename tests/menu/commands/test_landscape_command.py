@@ -114,7 +114,7 @@ def test_a_run_that_a_sweep_kept(descend: Descend, here: Path) -> None:
     assert done.code == 0, done.err
     done = descend("landscape", "swept/00001-seed=1", "plane=hessian", "points=3", "examples=50")
     assert done.code == 0, done.err
-    assert "no path, for no snapshots were kept" in done.out
+    assert "no path, because no snapshots were kept" in done.out
     assert is_png(Path("swept/00001-seed=1/landscape-hessian.png"))
     assert "with checkpoint.snapshots=64" in refused(descend, "swept/00001-seed=1")
     assert "holds a sweep" in refused(descend, "swept")
@@ -138,7 +138,7 @@ WRONG = {
     "plane=xy": "plane is 'xy', but it must be one of pca, hessian, random",
     "scale=filter": "scale is given, but plane=pca",
     "planes=pca": "planes is no setting of it",
-    "other": "No run has left its settings in other",
+    "other": "other holds no settings of a run",
 }
 
 
@@ -176,11 +176,11 @@ def test_snapshots_that_are_not_finite_are_left_out_and_said(descend: Descend, h
     torch.save(content, folder / "snapshots.pt")
     done = descend("landscape", "run", "points=5")
     assert done.code == 0, done.err
-    assert "note: 2 snapshots of run are left out: they are not finite" in done.out
+    assert "note: 2 snapshots of run are left out because they are not finite" in done.out
     assert np.load(folder / "landscape-pca.npz")["steps/0"].tolist() == list(range(29))
     content["params"][name][:] = torch.nan
     torch.save(content, folder / "snapshots.pt")
-    assert "no parameters that it kept are finite" in refused(descend, "run")
+    assert "none of the parameters that it kept are finite" in refused(descend, "run")
 
 
 def test_too_little_memory_is_told(descend: Descend, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -198,5 +198,5 @@ def test_too_little_memory_is_told(descend: Descend, here: Path, monkeypatch: py
 def test_a_sweep_is_asked_for_no_snapshots(descend: Descend, here: Path) -> None:
     done = descend("-m", *SMALL, "seed=0,1", "checkpoint.snapshots=10")
     assert done.code == 2
-    assert "runs of a sweep keep none" in done.err
+    assert "runs of a sweep keep no snapshots" in done.err
     assert not done.folders

@@ -18,31 +18,33 @@ from descend.output.sinks.progress import CountBar
 USAGE = """\
 descend landscape FOLDER… [plane=pca|hessian|random] [points=41] [examples=1000] [scale=filter|whole]
 
-Draws the training loss over a plane in the space of all parameters, with the path of the run: landscape-<plane>.png in
-its folder, and the numbers beside it as .npz. Of several runs of one objective it draws all paths, in the first folder.
+Draws the training loss over a plane in the space of all parameters, with the path of the run. It writes the picture
+landscape-<plane>.png into the run's folder, and the numbers beside it as .npz. Given several runs of one objective, it
+draws all their paths and writes into the first folder.
 
   descend landscape outputs/2026-01-31/12-00-00                 the plane that is nearest to the path
   descend landscape FOLDER plane=hessian                        along the two most curved directions at the end
   descend landscape FOLDER plane=random                         along two random directions at the end
   descend landscape FOLDER plane=hessian scale=whole            the eigenvectors themselves, as long as the parameters
 
-plane     pca: of the two principal components of the snapshots; hessian: of the eigenvectors of the two largest
-          eigenvalues; random: of two normal directions
-points    of the grid, along each axis
-examples  over how many training examples the loss is taken, always the same; all where there are fewer
+plane     pca: the two principal components of the snapshots; hessian: the eigenvectors of the two largest eigenvalues;
+          random: two normal directions
+points    the number of points of the grid along each axis
+examples  the number of training examples over which the loss is taken, always the same ones; all where there are fewer
 scale     filter: each filter of a direction is made as long as that of the parameters (Li et al. 2018), which turns an
           eigenvector; whole: the direction is only made as long as all parameters
 
-The path is drawn where the plane is nearest to it. How far it lies outside is said, as a share of the path's extent (of
-the largest distance of a snapshot from the end), and so is the loss at the end and at the point that is drawn for it.
+The picture shows the projection of the path on the plane. Its title says how far the path lies outside of the plane, as
+a share of the path's extent (the largest distance of a snapshot from the end), and gives the loss at the end and at the
+end's projection.
 """
 
 
 def landscape_command(arguments: Sequence[str]) -> int:
-    """Draw the landscape around runs and print what was drawn; return the exit code.
+    """Draw the landscape around runs, print what the title says, and return the exit code.
 
     Raises:
-        ConfigurationError: the arguments are wrong, there is no such landscape, or it cannot be written.
+        ConfigurationError: the arguments are wrong, there is no such landscape, or the picture cannot be written.
     """
     folders, view = landscape_arguments(arguments)
     if view is None:
@@ -54,17 +56,19 @@ def landscape_command(arguments: Sequence[str]) -> int:
     try:
         write_landscape(found, path)
     except OSError as error:
-        raise ConfigurationError(f"{path} cannot be written: {error.strerror}; make room, or allow it.") from error
+        raise ConfigurationError(
+            f"{path} cannot be written: {error.strerror}; see to its permissions, or to the room on the disk."
+        ) from error
     for name, track in found.tracks.items():
         if track.left_out:
-            print(f"note: {track.left_out} snapshots of {name} are left out: they are not finite")
+            print(f"note: {track.left_out} snapshots of {name} are left out because they are not finite")
     print("; ".join([found.loss, *found.residuals]))
     print(f"written: {path}")
     return 0
 
 
 def landscape_arguments(arguments: Sequence[str]) -> tuple[list[Path], View | None]:
-    """Return the folders, and what is to be drawn; None where help is asked for."""
+    """Return the folders and the settings of the landscape, which are None where help is asked for."""
     parser = Parser("descend landscape")
     parser.add_argument("named", nargs="*")
     parser.add_argument("-h", "--help", action="store_true")
