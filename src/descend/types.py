@@ -29,8 +29,8 @@ class Composed:
     Attributes:
         outputs: params -> the network's outputs [examples, …].
         outer: outputs -> λ·losses [], penalties of the parameters left out.
-        drawn: outputs -> √n · λ·losses [] at n labels drawn from the distribution that these outputs are of. Where λ is
-            1, its gradient has the mean 0 and the Hessian of `outer` for a covariance. None where the losses are not
+        drawn: outputs -> √n · λ·losses [] at n labels drawn from the distribution that these outputs define. Where λ is
+            1, its gradient has the mean 0, and its covariance is the Hessian of `outer`. None where the losses are not
             known to be minus the logarithm of a density.
     """
 
@@ -45,7 +45,7 @@ class Total:
 
     Attributes:
         loss: λ·losses as a function of the parameters.
-        composed: the same of a network's outputs; None where there are none.
+        composed: the same as functions of a network's outputs; None where there is no network.
     """
 
     loss: Loss

@@ -1,7 +1,7 @@
-"""The layers of a network, found by the calls that it makes: their inputs, and the gradients at their outputs.
+"""The layers of a network, found by watching its calls: their inputs, and the gradients in their outputs.
 
-A layer is a weight that is handed to `functional.linear` or `functional.conv2d`, as torch.nn.Linear and Conv2d do. The
-calls are seen above autograd, in modules and in functions of parameters alike.
+A layer is a weight that is passed to `functional.linear` or `functional.conv2d`, as torch.nn.Linear and Conv2d do. A
+torch function mode sees these calls, in modules and in functions of parameters alike.
 """
 
 from collections.abc import Callable, Mapping
@@ -17,18 +17,18 @@ from descend.derivatives.vjp import vjp
 from descend.types import Params
 
 Biases = Mapping[str, str | None]
-"""Layers: the names of their weights, each with that of its bias, or None where it has none."""
+"""Layers: the name of each weight with the name of its bias, or None where it has no bias."""
 
 
 class Layer(NamedTuple):
-    """A layer on a batch: at each place of an example it makes [out] of [in], by a weight [out, in] and a bias [out].
+    """A layer on a batch: a weight [out, in] and a bias [out] turn [in] into [out] at each place of an example.
 
-    The places are those of a kernel in a picture, or the positions of a sequence; a vector has one.
+    The places are where a kernel lies on a picture, or the positions of a sequence; a vector has one place.
 
     Attributes:
-        inputs: [examples, places, in], a 1 behind them where there is a bias. A convolution's are the patches
-            [channels, height, width] under its kernel, flattened.
-        gradients: of a function by the layer's outputs, [examples, places, out].
+        inputs: [examples, places, in], with a 1 appended where there is a bias. The inputs of a convolution are the
+            patches [channels, height, width] under its kernel, flattened.
+        gradients: the gradients of a function in the layer's outputs, [examples, places, out].
     """
 
     inputs: Tensor
@@ -36,7 +36,7 @@ class Layer(NamedTuple):
 
 
 class Call(NamedTuple):
-    """A call of a layer: the names of its weight and bias, its inputs as `Layer` has them, its outputs as they are."""
+    """A call of a layer: the names of its weight and bias, its inputs as in `Layer`, its outputs in their own shape."""
 
     weight: str
     bias: str | None
@@ -45,7 +45,7 @@ class Call(NamedTuple):
 
 
 class Watching(TorchFunctionMode):
-    """Notes, within its `with` block, the calls of layers whose weights are among some parameters."""
+    """Within its `with` block, notes the calls of layers whose weights are among the given parameters."""
 
     def __init__(self, params: Params) -> None:
         super().__init__()
@@ -65,15 +65,15 @@ class Watching(TorchFunctionMode):
             return found
         ones = [] if beside is None else [rows.new_ones(*rows.shape[:-1], 1)]
         self.calls.append(Call(name, beside, torch.cat([rows, *ones], dim=-1), found))
-        return found.clone()  # an activation may write into what it is given
+        return found.clone()  # an activation may write into its input
 
 
 Arguments = tuple[Tensor | None, Tensor, Tensor | None]
-"""Of a call: inputs [examples, places, in], if they can be had; weight; and bias."""
+"""The arguments of a call: inputs [examples, places, in], or None if it is not supported; weight; bias."""
 
 
 def linear_rows(input: Tensor, weight: Tensor, bias: Tensor | None = None) -> Arguments:
-    """Return the arguments of `functional.linear`, the inputs as rows; not of a single vector."""
+    """Return the arguments of `functional.linear`, the inputs as rows; a single vector is not supported."""
     if input.dim() < 2:
         return None, weight, bias
     return input.detach().reshape(len(input), -1, input.shape[-1]), weight, bias
@@ -88,7 +88,7 @@ def conv2d_rows(
     dilation: Any = 1,
     groups: int = 1,
 ) -> Arguments:
-    """Return the arguments of `functional.conv2d`, the inputs as rows; not of a padding by name, or several groups."""
+    """Return the arguments of `functional.conv2d`, the inputs as rows; no padding by name, and no groups."""
     if isinstance(padding, str) or groups != 1 or input.dim() != 4:
         return None, weight, bias
     return functional.unfold(input.detach(), weight.shape[2:], dilation, padding, stride).mT, weight, bias
@@ -110,14 +110,14 @@ def layers_of(outputs: Callable[[Params], Tensor], params: Params) -> dict[str, 
 def layer_gradients(
     outputs: Callable[[Params], Tensor], loss: Callable[[Tensor], Tensor], params: Params, layers: Biases
 ) -> tuple[dict[str, Layer], Params]:
-    """Return layers on the batch of loss(outputs(params)), by weight, and its gradient in all other parameters.
+    """Return layers on the batch of loss(outputs(params)), by weight, and the gradient in all other parameters.
 
     It costs one evaluation and one backward pass. Where a layer is called several times, the places of all its calls
-    stand side by side.
+    are joined.
 
     Args:
         outputs, loss: params -> outputs of any shape, and outputs -> a number [].
-        layers: those that are wanted, of `layers_of`.
+        layers: the layers that are wanted, some of those that `layers_of` returns.
     """
     roots = graph_roots(params)
     with torch.enable_grad():

@@ -116,7 +116,7 @@ class Evaluation:
         return {name: loss.to(dtype) for name, loss in losses.items()}, state
 
     def _lowering(self, params: Params) -> AbstractContextManager[Any]:
-        """Compute in bfloat16 what is lowered."""
+        """Return a context that computes in bfloat16 if the precision is lowered."""
         if not (self.lowered and self.training):
             return nullcontext()
         # Casts that are kept for a second use would be kept beyond the step that is recorded.
@@ -154,7 +154,7 @@ class StepLoss:
     Attributes:
         loss: the function.
         params, value: the step's parameters, and its value there, [].
-        evaluation, weights: the losses that it is made of, and their weights [m].
+        evaluation, weights: the losses whose weighted sum it is, and their weights [m].
     """
 
     loss: Loss

@@ -1,8 +1,8 @@
-"""Labels drawn from a model's own distribution, whose −log density its loss is.
+"""Labels drawn from a model's own distribution p, where the loss is −log p.
 
-Methods of the Fisher matrix ask for them: at such labels the gradient of the loss has the mean 0, and n times its
+Methods of the Fisher matrix use them: at such labels the gradient of the loss has the mean 0, and n times its
 covariance is the Fisher matrix, if the loss is the mean over n labels (Martens 2020, "New insights and perspectives on
-the natural gradient method", §5). What is drawn at a step becomes the run's own, see `graph.chance`.
+the natural gradient method", §5). Each run of a stack draws its own labels, see `graph.chance`.
 """
 
 from collections.abc import Callable
@@ -23,9 +23,9 @@ def composed_of(
 
     Args:
         outputs: params -> the outputs.
-        loss: of outputs against labels [], their mean.
+        loss: (outputs, labels) -> the mean of the losses [].
         targets: the labels of the examples.
-        draw: outputs -> labels like the targets, drawn from the distribution whose −log density the loss is; or None.
+        draw: outputs -> labels like the targets, drawn from the model's distribution; None if the loss is no −log p.
     """
 
     def drawn(at: Tensor) -> Tensor:
@@ -35,13 +35,13 @@ def composed_of(
 
 
 def drawn_classes(scores: Tensor) -> Tensor:
-    """Draw classes, int64 [...], from softmax(scores), [..., classes]: that of the cross-entropy.
+    """Draw classes, int64 [...], from softmax(scores), [..., classes], the distribution of the cross-entropy.
 
-    Gumbel's: the largest of the scores, each with −log(−log u) added, u uniform on [0, 1).
+    Gumbel's method: add −log(−log u) to each score, u uniform on [0, 1), and take the largest.
     """
     return (scores - (-torch.rand_like(scores).log()).log()).argmax(-1)
 
 
 def drawn_numbers(means: Tensor) -> Tensor:
-    """Draw numbers around means, [...], of variance 1/2: then the squared error is −log of their density."""
+    """Draw normal numbers of these means, [...], and variance 1/2: the squared error is −log of this density."""
     return means + 0.5**0.5 * torch.randn_like(means)

@@ -252,7 +252,7 @@ def usual_loss(outputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def usual_labels(outputs: Tensor, targets: Tensor) -> Tensor:
-    """Draw labels like the targets from the distribution whose −log density `usual_loss` is the mean of."""
+    """Draw labels like the targets from the distribution p of which `usual_loss` is the mean −log p."""
     if targets.is_floating_point():
         return drawn_numbers(outputs.reshape(targets.shape))
     return drawn_classes(outputs if outputs.shape[:-1] == targets.shape else outputs.movedim(1, -1))

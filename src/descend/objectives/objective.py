@@ -102,7 +102,7 @@ class Objective(ABC):
     def composed(self, weights: Tensor, batch: Batch, training: bool = False) -> Composed | None:
         """Return the weighted losses on a batch as functions of a network's outputs; None where there is no network.
 
-        In `training` the outputs are those that `training_losses` has.
+        With `training` the outputs are those of `training_losses`.
         """
         return None
 

@@ -14,7 +14,7 @@ from descend.types import Batch, Params
 class SumOfSquares(TestFunction, LeastSquares):
     """A function f(x) = Σ rᵢ(x)² of one vector.
 
-    A function whose published formula is cheaper than its terms has a `value` of its own, equal to the sum.
+    A function defines its own `value`, equal to the sum, where its published formula is cheaper than the terms.
     """
 
     @abstractmethod

@@ -46,7 +46,7 @@ class Supervised(FromExamples):
 
     @abstractmethod
     def draw(self, outputs: Tensor) -> Tensor:
-        """Draw labels [n] from the distribution whose −log density the loss is, see `descend.objectives.labels`."""
+        """Draw labels [n] from the distribution p where the loss is −log p, see `descend.objectives.labels`."""
 
     @abstractmethod
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:

@@ -29,7 +29,7 @@ class TwoTasks(Classification):
         }
 
     def composed(self, weights: Tensor, batch: Batch, training: bool = False) -> Composed:
-        return replace(super().composed(weights, batch, training), drawn=None)  # of two losses no labels are drawn
+        return replace(super().composed(weights, batch, training), drawn=None)  # no labels for two losses
 
     def metrics(self, outputs: Tensor, targets: Tensor) -> dict[str, Tensor]:
         classes, parity = self._heads(outputs)

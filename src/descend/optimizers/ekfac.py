@@ -17,26 +17,26 @@ class EKFAC(Kronecker):
     """x ← x − lr · m, m ← μm + νd, with d = Q_G (Q_Gᵀ g Q_A / (S + γ)) Q_Aᵀ for the gradient g, [out, in], of a layer.
 
     Q_A and Q_G are the eigenvectors of K-FAC's factors A and G. S is the second moment, in that basis, of the gradients
-    of −log p(y) of single examples, y drawn from the model's own distribution p: a moving average over all steps, which
-    in a new basis begins with K-FAC's, the products of the eigenvalues. George et al., "Fast approximate natural
-    gradient descent in a Kronecker-factored eigenbasis" (NeurIPS 2018), Algorithm 1 with running averages. See `kfac`
-    for A, G, ν, and for the parameters that are in no layer.
+    of −log p(y) of single examples, with labels y drawn from the model's own distribution p. It is a moving average
+    over all steps; in a new basis it starts from K-FAC's moments, the products of the eigenvalues. George et al., "Fast
+    approximate natural gradient descent in a Kronecker-factored eigenbasis" (NeurIPS 2018), Algorithm 1 with running
+    averages. See `kfac` for A, G and ν, and for the parameters outside of such layers.
 
-    Every step costs a second gradient, and memory for the gradients of single examples of a layer with several places
-    (a convolution, a sequence); eigenvectors, at every so many steps, O(in³ + out³) of each layer.
+    Every step costs a second gradient, and memory for the gradients of single examples in a layer with several places
+    (a convolution, a sequence). The eigenvectors cost O(in³ + out³) for each layer, once in `every` steps.
 
     Args:
         lr: learning rate, > 0.
         damping: γ > 0.
         momentum: μ in [0, 1).
-        decay: in [0, 1): the k-th estimate leaves min(1 − 1/k, decay) of the average before it; of S the average
-            before it leaves `decay` at every step.
-        kl_clip: κ > 0; νd moves the distribution of the outputs by a Kullback-Leibler divergence of κ/2 at most.
+        decay: in [0, 1): the k-th estimate of the factors weighs their previous average by min(1 − 1/k, decay); every
+            step weighs the previous average of S by `decay`.
+        kl_clip: κ > 0; νd changes the distribution of the outputs by a Kullback-Leibler divergence of at most κ/2.
         every: steps from one estimate of the factors to the next, ≥ 1.
-        largest: a layer with more inputs or outputs has the diagonal, ≥ 1.
+        largest: a layer with more inputs or outputs gets the diagonal, ≥ 1.
 
     Raises:
-        ConfigurationError: by `attached`, for a network without such layers, or a loss that is no −log p.
+        ConfigurationError: by `attached`, for a network without such layers, or a loss not known to be a −log p.
     """
 
     def evaluations(self, steps: int, state: State) -> dict[str, int]:
@@ -52,9 +52,9 @@ class EKFAC(Kronecker):
 
 
 def second_moments(layer: Layer) -> Tensor:
-    """Return the sum over examples of the squares of their gradients, [out, in], each summed over its places."""
+    """Return the sum over examples of their squared gradients, [out, in]; a gradient is the sum over its places."""
     a, s = layer
-    if a.shape[1] == 1:  # the square of a product is the product of the squares, and no example needs its own
+    if a.shape[1] == 1:  # (s aᵀ)² is s² (a²)ᵀ, so that no example needs a matrix of its own
         a, s = a[:, 0], s[:, 0]
         return (s * s).mT @ (a * a)
     each = s.mT @ a

@@ -65,7 +65,7 @@ class ParameterGroup:
         if self.optimizer.needs_outputs:
             raise ConfigurationError(
                 f"{method} cannot be the method of a group: it takes the curvature from the outputs of the whole "
-                "network; use it for all parameters, or another one here."
+                "network; use it for all parameters, or choose another method for this group."
             )
 
     @property

@@ -15,32 +15,32 @@ from descend.types import State
 class KFAC(Kronecker):
     """x ← x − lr · m, m ← μm + νd, with d = (G + √γ/π I)⁻¹ g (A + π√γ I)⁻¹ for the gradient g, [out, in], of a layer.
 
-    A = E[a aᵀ] of the inputs a of a layer, with a 1 for its bias; G = E[s sᵀ] of the gradients s of −log p(y) by its
-    outputs, the labels y drawn from the model's own distribution p. A ⊗ G is near the layer's block of the Fisher
-    matrix: Martens & Grosse, "Optimizing neural networks with Kronecker-factored approximate curvature" (ICML 2015),
-    with the damping of section 6.3, π² = (tr A / dim A) / (tr G / dim G). Of a 2-d convolution a are the patches under
-    its kernel: Grosse & Martens, "A Kronecker-factored approximate Fisher matrix for convolution layers" (ICML 2016);
-    of a sequence its positions. ν = min(1, √(κ / (lr² dᵀg))) is of Ba, Grosse & Martens, "Distributed second-order
-    optimization using Kronecker-factored approximations" (ICLR 2017).
+    A = E[a aᵀ] for the inputs a of a layer, with a 1 appended for its bias; G = E[s sᵀ] for the gradients s of
+    −log p(y) in its outputs, with labels y drawn from the model's own distribution p. A ⊗ G approximates the layer's
+    block of the Fisher matrix: Martens & Grosse, "Optimizing neural networks with Kronecker-factored approximate
+    curvature" (ICML 2015), with the damping of section 6.3, π² = (tr A / dim A) / (tr G / dim G). In a 2-d convolution
+    the inputs a are the patches under its kernel: Grosse & Martens, "A Kronecker-factored approximate Fisher matrix for
+    convolution layers" (ICML 2016); in a sequence they are its positions. ν = min(1, √(κ / (lr² dᵀg))) is from Ba,
+    Grosse & Martens, "Distributed second-order optimization using Kronecker-factored approximations" (ICLR 2017).
 
-    Parameters in no linear layer or 2-d convolution (of norms, embeddings, torch's fused attention) have the diagonal f
-    of the Fisher matrix, from the same labels: d = g / (f + γ). Penalties of the parameters are in g alone. A weight
-    that is an embedding, too, has the block of its layer.
+    All parameters outside of linear layers and 2-d convolutions (in norms, embeddings, torch's fused attention) use the
+    diagonal f of the Fisher matrix, from the same labels: d = g / (f + γ). Penalties of the parameters enter g alone. A
+    weight that a layer and an embedding share uses the block of its layer.
 
-    An estimate costs a second gradient, on the step's whole batch, and eigenvectors, O(in³ + out³) of each layer; the
-    steps between leave it out.
+    An estimate costs a second gradient, on the step's whole batch, and eigenvectors, O(in³ + out³) for each layer. Only
+    one in `every` steps makes one.
 
     Args:
         lr: learning rate, > 0.
         damping: γ > 0.
         momentum: μ in [0, 1).
-        decay: in [0, 1): the k-th estimate leaves min(1 − 1/k, decay) of the average before it.
-        kl_clip: κ > 0; νd moves the distribution of the outputs by a Kullback-Leibler divergence of κ/2 at most.
+        decay: in [0, 1): the k-th estimate weighs the previous average by min(1 − 1/k, decay).
+        kl_clip: κ > 0; νd changes the distribution of the outputs by a Kullback-Leibler divergence of at most κ/2.
         every: steps from one estimate of the factors to the next, ≥ 1.
-        largest: a layer with more inputs or outputs has the diagonal, ≥ 1.
+        largest: a layer with more inputs or outputs gets the diagonal, ≥ 1.
 
     Raises:
-        ConfigurationError: by `attached`, for a network without such layers, or a loss that is no −log p.
+        ConfigurationError: by `attached`, for a network without such layers, or a loss not known to be a −log p.
     """
 
     def evaluations(self, steps: int, state: State) -> dict[str, int]:

@@ -17,7 +17,7 @@ from descend.types import Loss, Params, State
 from descend.vectors import quotient
 
 ROUNDING = 16
-"""Units in the last place that a curvature may be off."""
+"""The rounding error of a curvature, in units of the last place."""
 
 
 @dataclass(frozen=True)
@@ -27,15 +27,16 @@ class NaturalGradient(Optimizer):
     Amari, "Natural gradient works efficiently in learning" (Neural Computation 10, 1998). For the cross-entropy of a
     softmax and for the squared error F is the Gauss-Newton matrix Jᵀ H J of the batch, J the Jacobian of the outputs
     and H the Hessian of the loss in them (Martens 2020, "New insights and perspectives on the natural gradient method",
-    §9.2), so that no label is drawn. Of another loss it is the Gauss-Newton matrix that is taken. Penalties of the
-    parameters are in g alone.
+    §9.2), so that no labels are drawn. For any other loss, too, F is this Gauss-Newton matrix. Penalties of the
+    parameters enter g alone.
 
-    No matrix is formed. Each of the iterations costs about four gradients.
+    No matrix is formed. Each iteration costs about four gradients.
 
     Args:
-        lr: learning rate, > 0; 1 is the whole step of the quadratic model.
+        lr: learning rate, > 0; 1 steps to the minimum of the quadratic model.
         damping: γ ≥ 0.
-        iterations: conjugate gradients in one step, from d = 0, ≥ 1; as many as there are parameters solve the system.
+        iterations: iterations of conjugate gradients in one step, from d = 0, ≥ 1; as many as there are
+            parameters solve the system.
     """
 
     lr: float = 0.1
@@ -70,10 +71,11 @@ class NaturalGradient(Optimizer):
 
 
 def solved_by_cg(matrix: Product, right: Tensor, damping: Scalar, iterations: int) -> Tensor:
-    """Return an x [n] for which (A + damping I) x = b nearly, A positive semi-definite: conjugate gradients from 0.
+    """Return an approximate solution x [n] of (A + damping I) x = b, A positive semi-definite, by conjugate gradients.
 
-    Hestenes & Stiefel, "Methods of conjugate gradients for solving linear systems" (1952). They end before they are so
-    many at a direction whose curvature is rounding, beside the largest met: where A is singular, x has no part in it.
+    Hestenes & Stiefel, "Methods of conjugate gradients for solving linear systems" (1952), from x = 0. They end early
+    at a direction whose curvature is only rounding, compared with the largest so far: x has no component where A is
+    singular.
     """
     shift, found, residual, direction = cast(damping, right), torch.zeros_like(right), right, right
     square, largest, going = torch.dot(right, right), right.new_zeros(()), torch.dot(right, right) > 0

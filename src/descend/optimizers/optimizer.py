@@ -58,14 +58,14 @@ class Optimizer(ABC):
 
     @property
     def needs_outputs(self) -> bool:
-        """Whether it asks `loss.composed`, which a network's has: () -> `Composed`, the loss as that of its outputs."""
+        """Whether it calls `loss.composed()`, which only the loss of a network has; see `Composed`."""
         return False
 
     def attached(self, network: Composed, params: Params) -> Self:
-        """Return the optimizer for this network, its losses on two examples; asked if it `needs_outputs`.
+        """Return the optimizer prepared for this network, given on two examples; called if it `needs_outputs`.
 
         Raises:
-            ConfigurationError: it cannot optimize such a network.
+            ConfigurationError: the optimizer cannot handle such a network.
         """
         return self
 
@@ -135,11 +135,11 @@ class Optimizer(ABC):
         raise NotImplementedError
 
     def changes(self, params: Params, value: Tensor, before: State, after: State) -> dict[str, Tensor]:
-        """Return what a trial changed, [] each, of a method that `tries_points`: what stop.xtol and stop.ftol bound.
+        """Return the relative changes `xtol` and `ftol`, [] each, that a trial made; for methods that `tries_points`.
 
         Args:
             params, value: the trial point, and the function there.
-            before, after: the states around the step that saw it.
+            before, after: the states before and after the step that evaluated it.
         """
         raise NotImplementedError
 

@@ -16,7 +16,7 @@ from descend.types import Loss, Params, State
 
 @dataclass(frozen=True)
 class Sophia(Optimizer):
-    """Sophia with any estimate of the curvature's diagonal; the fields are those of `SophiaH` and `SophiaG`."""
+    """Sophia with any estimate of the curvature's diagonal; `SophiaH` and `SophiaG` document the fields."""
 
     lr: float = 6e-4
     betas: tuple[float, float] = (0.96, 0.99)
@@ -35,7 +35,7 @@ class Sophia(Optimizer):
 
     @abstractmethod
     def estimate(self, loss: Loss, params: Params) -> Params:
-        """Draw ĥ, by name, in the shapes of the parameters."""
+        """Draw an estimate ĥ of the curvature's diagonal, by name, in the shapes of the parameters."""
 
     def init(self, params: Params) -> State:
         zeros = {part: {name: torch.zeros_like(x) for name, x in params.items()} for part in ("first", "curvature")}

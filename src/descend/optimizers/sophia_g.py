@@ -13,13 +13,13 @@ from descend.types import Composed, Loss, Params, State
 class SophiaG(Sophia):
     """m ← β₁m + (1−β₁)g, x ← (1 − lr · λ)x − lr · clip(m / max(γh, ε)), each entry clipped to [−1, 1], where
 
-    h ← β₂h + (1−β₂) n ĝ ⊙ ĝ, with ĝ the gradient at n labels drawn from the model's own distribution, at the first step
-    and every so many after it: its mean is the diagonal of the Gauss-Newton matrix.
+    h ← β₂h + (1−β₂) n ĝ ⊙ ĝ at the first step and once in `every` steps after it, with ĝ the gradient at n labels drawn
+    from the model's own distribution. The mean of n ĝ ⊙ ĝ is the diagonal of the Gauss-Newton matrix.
 
     Liu et al., "Sophia: A Scalable Stochastic Second-order Optimizer for Language Model Pre-training" (ICLR 2024),
-    Algorithms 3 and 2. It is for a softmax with its cross-entropy, or a squared error; penalties of the parameters are
-    in g alone. Where the curvature is small it is the sign of m that moves the parameters. An estimate costs a second
-    gradient, on the step's batch; the steps between leave it out.
+    Algorithms 3 and 2. It needs a softmax with its cross-entropy, or a squared error; penalties of the parameters enter
+    g alone. Where the curvature is small, the sign of m moves the parameters. An estimate costs a second gradient, on
+    the step's batch; the other steps make none.
 
     Args:
         lr: learning rate, > 0: the longest way of an entry in a step.
@@ -30,7 +30,7 @@ class SophiaG(Sophia):
         every: steps from one estimate of the curvature to the next, ≥ 1.
 
     Raises:
-        ConfigurationError: by `attached`, for a loss that is no −log p.
+        ConfigurationError: by `attached`, for a loss not known to be a −log p.
     """
 
     gamma: float = 0.05

@@ -1,4 +1,4 @@
-"""What K-FAC and EKFAC share: a block of the Fisher matrix for each layer, in the eigenbasis of a Kronecker product."""
+"""The common part of K-FAC and EKFAC: blocks of the Fisher matrix in the eigenbases of Kronecker products."""
 
 import copy
 from abc import abstractmethod
@@ -37,8 +37,8 @@ class Eigen(NamedTuple):
 class Kronecker(Optimizer):
     """x ← x − lr · m, m ← μm + νd, with d = P⁻¹g, and a block of P for each layer, diagonal in the eigenbasis of A ⊗ G.
 
-    The fields are those of `KFAC` and `EKFAC`, where they are told. A and G are averaged and decomposed at the first
-    step and at every so many after it.
+    `KFAC` and `EKFAC` document the fields. A and G are averaged and decomposed at the first step, and then once in
+    `every` steps.
     """
 
     lr: float = 0.01
@@ -61,14 +61,14 @@ class Kronecker(Optimizer):
 
     @abstractmethod
     def kept(self, block: Tensor) -> State:
-        """Return what is kept of a layer beside its factors, before the first step; its block is zeros [out, in]."""
+        """Return the state of a layer beside its factors, before the first step; `block` is zeros [out, in]."""
 
     @abstractmethod
     def scales(self, eigen: Eigen, layer: Layer, kept: State, due: Tensor) -> tuple[Tensor, State]:
-        """Return the eigenvalues of a layer's P in this basis, damped, [out, in], and what is kept.
+        """Return the damped eigenvalues [out, in] of a layer's P in this basis, and the new state that `kept` was.
 
         Args:
-            due: whether the basis is a new one, a bool [].
+            due: whether the basis is new, a bool [].
         """
 
     @property
@@ -90,10 +90,10 @@ class Kronecker(Optimizer):
 
     @property
     def layers(self) -> Biases:
-        """The layers of the network that it is attached to.
+        """The layers of the network to which the optimizer is attached.
 
         Raises:
-            ConfigurationError: it is attached to none.
+            ConfigurationError: it is not attached to any.
         """
         known: Biases | None = self._layers  # type: ignore[attr-defined]
         if known is None:
@@ -144,37 +144,38 @@ class Kronecker(Optimizer):
 
 
 def block_of(values: Params, weight: str, bias: str | None) -> Tensor:
-    """Return a layer's weight [out, in] with its bias as a last column."""
+    """Return a layer's weight as [out, in], with its bias as a last column."""
     flat = values[weight].flatten(start_dim=1)
     return flat if bias is None else torch.cat([flat, values[bias][:, None]], dim=1)
 
 
 def parted(block: Tensor, like: Params, weight: str, bias: str | None) -> Params:
-    """Return the weight and bias that a layer's block [out, in] holds, by name."""
+    """Return the weight and bias in a layer's block [out, in], by name."""
     if bias is None:
         return {weight: block.view_as(like[weight])}
     return {weight: block[:, :-1].reshape(like[weight].shape), bias: block[:, -1]}
 
 
 def factors_before(block: Tensor) -> State:
-    """Return A, G and their eigenvectors and eigenvalues before the first step, zeros."""
+    """Return A and G, and their eigenvectors and eigenvalues, before the first step: zeros."""
     out, into = block.shape
     squares = [block.new_zeros(n, n) for n in (into, out, into, out)]
     return {"factors": squares[:2], "eigen": [*squares[2:], block.new_zeros(into), block.new_zeros(out)]}
 
 
 def grams_of(layer: Layer) -> tuple[Tensor, Tensor]:
-    """Return A and G on a batch: the mean of a aᵀ over all examples and places, and the sum of s sᵀ.
+    """Return A and G on a batch: the mean of a aᵀ over all examples and places, and the sum of s sᵀ over them.
 
-    The gradients are those of a mean over n labels, times √n: their sum over examples is the mean of the examples' own.
-    Over places: Grosse & Martens, "A Kronecker-factored approximate Fisher matrix for convolution layers" (2016), §3.
+    The gradients s are those of √n times the mean of n losses, so the sum of s sᵀ over n examples is the mean of the
+    products of each example's own gradient. For the sum over places see Grosse & Martens, "A
+    Kronecker-factored approximate Fisher matrix for convolution layers" (2016), §3.
     """
     a, s = layer.inputs.flatten(end_dim=1), layer.gradients.flatten(end_dim=1)
     return a.mT @ a / len(a), s.mT @ s
 
 
 def eigen_of(*tensors: Tensor) -> tuple[Tensor, ...]:
-    """Return what `Eigen` holds of A and G, the last two of these; NaN where not finite, which LAPACK would refuse."""
+    """Return the fields of `Eigen` for A and G, the last two tensors; NaN if not finite, since LAPACK refuses that."""
     vectors, values = [], []
     for gram in tensors[-2:]:
         finite = gram.isfinite().all()

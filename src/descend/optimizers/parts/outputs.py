@@ -1,4 +1,4 @@
-"""What methods that take their curvature from a network's outputs share."""
+"""The common part of methods that take their curvature from a network's outputs."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,28 +13,28 @@ def network_of(loss: Loss) -> Composed:
     """Return a loss as functions of a network's outputs.
 
     Raises:
-        ConfigurationError: the loss has no such form.
+        ConfigurationError: the loss has no attribute `composed`.
     """
     own: Any = getattr(loss, "composed", None)
     if own is None:
         raise ConfigurationError(
-            "The loss tells of no network, but a method that takes the curvature from a network's outputs needs one; "
-            "give it an attribute `composed`: () -> descend.types.Composed."
+            "The loss has no network, but a method that takes the curvature from a network's outputs needs one; "
+            "give the loss an attribute `composed`: () -> descend.types.Composed."
         )
     found: Composed = own()
     return found
 
 
 def drawn_of(network: Composed) -> Callable[[Tensor], Tensor]:
-    """Return what draws labels, see `Composed`.
+    """Return the loss at labels that the model draws, see `Composed.drawn`.
 
     Raises:
         ConfigurationError: the losses are not known to be minus the logarithm of a density.
     """
     if network.drawn is None:
         raise ConfigurationError(
-            "The method draws labels from the model's own distribution, which is known of one loss alone, the "
-            "cross-entropy or the squared error of an objective; leave objective.loss out, or use "
+            "The method draws labels from the model's own distribution, but that is only known for a single loss "
+            "that is the cross-entropy or the squared error of the objective; leave objective.loss out, or use "
             "optimizer=natural_gradient."
         )
     return network.drawn
