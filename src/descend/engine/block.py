@@ -20,7 +20,7 @@ class Block(NamedTuple):
     Attributes:
         totals: weights · losses at each step, [k].
         values, weights: the raw losses and the aggregator's weights, [k, m] each.
-        sizes: those that stopping rules ask for, [k] each, by the rule's name.
+        sizes: the sizes that stopping rules bound, [k] each, by the rule's name.
         observed: for each step at which metrics were due, their values by name.
     """
 

@@ -77,7 +77,7 @@ class Endings:
         """Return where each run ended, or -1.
 
         Args:
-            totals, sizes: each run's total and sizes at these steps, [k, runs] each; losses [k, runs, m].
+            totals, sizes: each run's total and sizes at these steps, [k, runs] each; losses: [k, runs, m].
             over: as for `suspects`; later steps are not looked at.
         """
         stops = np.full(len(runs), -1)

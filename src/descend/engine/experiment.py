@@ -102,9 +102,10 @@ class Experiment:
         given = {"xtol", "ftol"} & self.stop.bounds.keys()
         if given and not self.optimizer.tries_points:
             raise ConfigurationError(
-                f"stop.{max(given)} is given, but {type(self.optimizer).__name__} tries no points: its steps are as "
-                "long as its learning rate makes them and do not tell how far the minimum is; use stop.gradient_norm "
-                "or stop.plateau, or an optimizer that searches (levenberg_marquardt, trust_region, lbfgs)."
+                f"stop.{max(given)} is given, but {type(self.optimizer).__name__} tries no points: the learning rate "
+                "decides the length of its steps, so a short step does not mean that the minimum is near; use "
+                "stop.gradient_norm or stop.plateau, or an optimizer that searches (levenberg_marquardt, trust_region, "
+                "lbfgs)."
             )
         if self.stop.metric is not None and not any(metric.tests for metric in self.metrics.values()):
             raise ConfigurationError(
@@ -149,15 +150,15 @@ class Experiment:
         optimizer = self.optimizer.suited(moved, self.objective.kinds(moved))
         ready = replace(self, objective=self.objective.to(dtype, device), optimizer=optimizer, metrics=metrics)
         if optimizer.needs_outputs:
-            with Chance(0, 0):  # so that a dropout leaves the generators alone
+            with Chance(0, 0):  # so that a dropout does not change the generators
                 ready = replace(ready, optimizer=optimizer.attached(ready.composed(moved), moved))
         return ready, moved, choose_threads(self.threads, self.objective.batch_size * numel(params))
 
     def composed(self, params: Params) -> Composed:
-        """Return the losses on two examples as functions of a network's outputs in training.
+        """Return the losses on two examples as functions of a network's outputs, in training mode.
 
         Raises:
-            ConfigurationError: the objective has no network, or the aggregator changes what is minimised.
+            ConfigurationError: the objective has no network, or the aggregator does not simply sum the losses.
         """
         method, objective = type(self.optimizer).__name__, self.objective
         examples = objective.sample(2)

@@ -50,7 +50,7 @@ class StepValues(NamedTuple):
     Attributes:
         total: weights · losses, [].
         losses, weights: [m] each.
-        sizes: those that rules ask for, [] each, by the rule's name.
+        sizes: the sizes that stopping rules bound, [] each, by the rule's name.
         observed: the values of the metrics due.
     """
 

@@ -17,7 +17,7 @@ from descend.vectors import numel
 
 
 def provenance(experiment: Experiment, params: Params, threads: int, backend: str) -> dict[str, Any]:
-    """Return what one needs to know to get a result again; `params` tell size, device and dtype."""
+    """Return the facts that are needed to get a result again; `params` give size, device and dtype."""
     some = next(iter(params.values()))
     return {
         **source(),

@@ -197,9 +197,9 @@ def advance(
 def stopping_values(
     experiment: Experiment, evaluated: LossesAndGradient, before: Carry, after: Carry
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Return the total by which a run is judged at a step, [], and by name the sizes that its rules ask for, [] each.
+    """Return the total by which a run is judged at a step, [], and the sizes that its rules bound, [] each, by name.
 
-    They are those at the parameters, save of a method that tries points: it knows those of the best.
+    Total and gradient norm are those at the parameters, or, if the method tries points, at the best point so far.
     """
     asked, optimizer = experiment.stop.bounds, experiment.optimizer
     if not optimizer.tries_points:

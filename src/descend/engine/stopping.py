@@ -15,7 +15,7 @@ QUANTITIES = {
     "xtol": "the relative change of the parameters",
     "ftol": "the relative change of the total",
 }
-"""What the rules on sizes look at, as a reason says it."""
+"""The sizes that stopping rules bound, by the rule's name, as the reason for an end calls them."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Stopping:
         gradient_norm: converged once ‖∇f‖₂ is at most this.
         value: converged once the total is at most this.
         xtol: converged once a trial changes every entry of the parameters by at most this fraction of its size.
-        ftol: converged once a trial changes the total by at most this fraction of it, and the method promised no more.
-            Both are for methods that try points, see `optimizers.parts.trying`.
+        ftol: converged once a trial changes the total by at most this fraction of it, and the method expected no more.
+            xtol and ftol are for methods that try points, see `optimizers.parts.trying`.
         seconds: finished once the loop has run this long (looked at between blocks of steps).
         plateau: finished once the lowest total has not fallen for this many steps.
         plateau_tolerance: a fall counts when it is larger than this fraction of the lowest total's size.
@@ -93,7 +93,7 @@ class Stopping:
 
     @property
     def bounds(self) -> dict[str, float]:
-        """The rules on sizes that each step tells beside its total, by name."""
+        """The bounds of the rules on sizes, which each step computes beside its total, by the rule's name."""
         named = {name: getattr(self, name) for name in QUANTITIES}
         return {name: bound for name, bound in named.items() if bound is not None}
 
@@ -110,7 +110,7 @@ class Stopping:
         Args:
             steps: int64 [k], consecutive.
             values: the total at each, float64 [k].
-            sizes: those of `bounds` at each, [k], by the name of the rule; one that is not there does not hold.
+            sizes: the sizes of `bounds` at each, [k], by the rule's name; a rule whose size is missing does not hold.
             watch: the lowest total so far; brought up to date.
         """
         found = [v for v in (self._diverged(steps, values), self._reached(steps, values, sizes)) if v is not None]

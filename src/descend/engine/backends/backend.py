@@ -20,10 +20,10 @@ class Summary(NamedTuple):
     Attributes:
         lowest: the lowest finite total, [runs].
         finite: whether every total was finite, [runs].
-        least: the least of each size that a rule asks for, [runs], by the rule's name.
+        least: the smallest value of each size that a rule bounds, [runs], by the rule's name.
         totals: the totals at the steps recorded, [k, runs].
         losses: the losses there, [k, runs, m]; None where there is only one.
-        sizes: the sizes there, [k, runs], by the rule's name.
+        sizes: the sizes that rules bound at these steps, [k, runs] each, by the rule's name.
         observed: for each step with metrics due, by offset, their values by name, [runs, …] each.
     """
 

@@ -95,7 +95,7 @@ class Regional(Trying):
         return unravel(standing + move, params), after
 
     def attempt(self, before: State, after: State) -> Attempt:
-        """Return what a step saw: MINPACK, too, looks at trials that it does not take."""
+        """Return the attempt of a step; a trial that is not taken counts, too, as in MINPACK."""
         return Attempt(before["level"].isfinite(), before["standing"], before["level"], before["promised"])
 
 

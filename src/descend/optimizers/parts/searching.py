@@ -136,7 +136,7 @@ class Searching(Trying):
         return unravel(there, params), after
 
     def attempt(self, before: State, after: State) -> Attempt:
-        """Return what a step saw: of a line only the point that was taken tells, and none where nothing was lower."""
+        """Return the attempt of a step; along a line only the point that was taken counts, if one was lower."""
         line = before["search"]
-        tells = (after["search"]["trials"] == 0) & (line["length"] > 0) & line["value"].isfinite()
-        return Attempt(tells, before["point"], line["value"], -line["length"] * line["descent"])
+        counts = (after["search"]["trials"] == 0) & (line["length"] > 0) & line["value"].isfinite()
+        return Attempt(counts, before["point"], line["value"], -line["length"] * line["descent"])

@@ -14,15 +14,15 @@ from descend.types import Loss, Params, State
 
 
 class Attempt(NamedTuple):
-    """A trial, as it is compared with the point that it was made from.
+    """A trial, to be compared with the point from which it was made.
 
     Attributes:
-        tells: whether it is of the length that the method chose, and so tells how far the minimum is, bool [].
-        point, value: what it was made from, [n], and the function there, [].
-        promised: the fall that the method expected of it, [].
+        counts: whether its length tells how far the minimum is, because the method chose that length, bool [].
+        point, value: the point from which it was made, [n], and the function there, [].
+        promised: by how much the method expected the function to fall, [].
     """
 
-    tells: Tensor
+    counts: Tensor
     point: Tensor
     value: Tensor
     promised: Tensor
@@ -75,8 +75,8 @@ class Trying(Optimizer):
     def seen(self, params: Params, gradients: Params, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
         """Return ∇f [n], its length [] and f [] at a trial.
 
-        f counts as infinite where ∇f is not finite, as where a formula overflows inside and its value does not: from
-        there no method goes on.
+        f is returned as infinite where ∇f is not finite, as when a formula overflows inside although its value is
+        finite: no method could go on from there.
         """
         gradient = ravel(gradients)
         length = torch.linalg.vector_norm(gradient)
@@ -87,23 +87,23 @@ class Trying(Optimizer):
 
     @abstractmethod
     def attempt(self, before: State, after: State) -> Attempt:
-        """Return what the step between two states saw."""
+        """Return the attempt of the step between two states."""
 
     def changes(self, params: Params, value: Tensor, before: State, after: State) -> dict[str, Tensor]:
         """Return maxᵢ |x⁺ᵢ − xᵢ| / max(|x⁺ᵢ|, |xᵢ|) as `xtol`, max(|f⁺ − f|, promised) / max(|f⁺|, |f|) as `ftol`.
 
         The first is the test of Dennis & Schnabel, "Numerical methods for unconstrained optimization and nonlinear
-        equations" (1983), section 7.2: it holds parameters of any units alike, and an entry that goes to 0 never
-        passes. The second is that of MINPACK's lmder (Moré, "The Levenberg-Marquardt algorithm: implementation and
-        theory", 1978). Both are infinite where the trial does not tell how far the minimum is.
+        equations" (1983), section 7.2: it does not depend on the units of a parameter, and an entry that goes to 0
+        never passes it. The second is that of MINPACK's lmder (Moré, "The Levenberg-Marquardt algorithm: implementation
+        and theory", 1978). Both are infinite where the trial does not count.
         """
         made, trial = self.attempt(before, after), ravel(params)
         change = torch.maximum((value - made.value).abs(), made.promised)
         found = {"xtol": relative(trial - made.point, trial, made.point), "ftol": relative(change, value, made.value)}
-        return {name: torch.where(made.tells & x.isfinite(), x, torch.inf) for name, x in found.items()}
+        return {name: torch.where(made.counts & x.isfinite(), x, torch.inf) for name, x in found.items()}
 
 
 def relative(change: Tensor, *sizes: Tensor) -> Tensor:
-    """Return the largest |change| as a share of the larger size of its entry, []; 0 where nothing changes."""
+    """Return the largest ratio of an entry's |change| to the larger of its two sizes, []; 0 if nothing changes."""
     largest = torch.maximum(*(x.abs() for x in sizes))
     return torch.where(change == 0, 0, change.abs() / largest).amax()
