@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from descend.output.pictures.canvas import Picture
 
 Cells = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""The values of two numbers, and the result [up, across] at each pair, NaN where there is none."""
 
 MOST_PANELS = 12
 MOST_ACROSS = 3
@@ -42,11 +43,11 @@ def draw_heat(data: pl.DataFrame, across: str, up: str) -> "Picture":
 
 
 def draw_cells(figure: "Picture", axes: "Axes", cells: Cells, label: str) -> None:
-    """Draw a cell for each pair of numbers, by logarithms where the results span decades; white where there is none.
+    """Draw a cell for each pair of numbers: white without a result, by logarithms where results span decades.
 
     Args:
-        cells: the values of the two numbers, and the result [up, across] at each pair.
-        label: of the colours.
+        cells: what `cells_of` returns.
+        label: the label of the colours.
     """
     x, y, heights = cells
     log = spans_decades(heights)
@@ -61,10 +62,14 @@ def draw_cells(figure: "Picture", axes: "Axes", cells: Cells, label: str) -> Non
 
 
 def medians(data: pl.DataFrame, across: str, up: str) -> Cells:
-    """Return the values of the two numbers, and the median result [up, across] at each pair, NaN where none is."""
+    """Return the median result at each pair of two numbers."""
     found = data.group_by(across, up).agg(pl.col("shown").median())
-    x, y = (np.unique(data[key].to_numpy()) for key in (across, up))
+    return cells_of(*(found[column].to_numpy() for column in (across, up, "shown")))
+
+
+def cells_of(across: np.ndarray, up: np.ndarray, results: np.ndarray) -> Cells:
+    """Return the cells of pairs of numbers, each pair with its result, [pairs] each."""
+    (x, columns), (y, rows) = (np.unique(values, return_inverse=True) for values in (across, up))
     heights = np.full((len(y), len(x)), np.nan)
-    places = np.searchsorted(y, found[up].to_numpy()), np.searchsorted(x, found[across].to_numpy())
-    heights[places] = found["shown"].to_numpy()
+    heights[rows, columns] = results
     return x, y, heights

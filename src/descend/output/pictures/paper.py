@@ -1,4 +1,4 @@
-"""The figures of a comparison for a paper: one file each, as wide as a column, of the same numbers as the report."""
+"""The figures of a comparison for a paper: one file each, as wide as a column, with the report's numbers."""
 
 import re
 import textwrap
@@ -12,7 +12,7 @@ import numpy as np
 from descend.atomic import whole
 from descend.output.decades import spans_decades
 from descend.output.pictures.figure import OKABE_ITO, blank
-from descend.output.pictures.heat import draw_cells
+from descend.output.pictures.heat import cells_of, draw_cells
 from descend.output.report.sections import Data
 
 if TYPE_CHECKING:
@@ -22,23 +22,25 @@ if TYPE_CHECKING:
 
 FORMATS = ("pdf", "svg")
 UNSAFE = r"[^\w.=+-]+"
-"""What a path or LaTeX may take for something else in the name of a file."""
+"""Characters that a path or LaTeX may misread in the name of a file."""
 
 WIDTH, HEIGHT = 3.3, 2.2
-"""Inches: a column of a journal of two."""
+"""In inches: one column of a journal with two."""
 
 LEGEND_ROW = 0.16
+"""The height of a row of the legend, in inches."""
+
 MOST_LETTERS = 50
-"""In a row of the legend."""
+"""The most letters in a row of the legend."""
 
 MOST_LINES = 8
-"""More cannot be told apart in a column; the best are drawn."""
+"""The most lines that can be told apart in a column; the best are drawn."""
 
 AWAY = 1000.0
-"""Beyond so many times the highest start nothing is drawn: it would leave no room for the rest."""
+"""A figure is cut off at this multiple of the highest start: beyond it there would be no room for the rest."""
 
 DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1.5, 1.5)))
-"""Beside its colour each line has a style, for those who print in black."""
+"""Each line has a style beside its colour, for readers who print in black."""
 
 STYLE: Any = {
     "font.size": 8,
@@ -52,7 +54,7 @@ STYLE: Any = {
     "legend.columnspacing": 1.2,
     "lines.linewidth": 1.2,
     "pdf.fonttype": 42,  # TrueType: publishers refuse Type 3
-    "svg.hashsalt": "descend",  # the same figure is the same file
+    "svg.hashsalt": "descend",  # so that the same figure gives the same file
 }
 
 
@@ -61,10 +63,10 @@ class Chart:
     """A figure of lines.
 
     Attributes:
-        x, y: what the axes are called.
-        series: each a `name` and the lists that `across` and `up` name; `low` and `high` where it has a band.
+        x, y: the labels of the axes.
+        series: the lines; each has a `name`, lists under the keys `across` and `up`, and `low` and `high` for a band.
         logarithmic: whether x is.
-        share: whether y is a share, from 0 to 1; else it is logarithmic where its numbers span decades.
+        share: whether y is a share, from 0 to 1; any other y is logarithmic where its numbers span decades.
     """
 
     x: str
@@ -99,7 +101,7 @@ def write_figures(folder: Path, tasks: Mapping[str, Data], across: Data | None, 
 
 
 def figures(tasks: Mapping[str, Data], across: Data | None) -> Iterator[tuple[str, "Picture"]]:
-    """Yield each figure and what its file is called."""
+    """Yield the name of each figure's file, and the figure."""
     for task, data in tasks.items():
         ending = f"-{task}" if task else ""
         for name, chart in charts_of(data).items():
@@ -137,7 +139,7 @@ def charts_across(across: Data) -> dict[str, Chart]:
 
 
 def lines_figure(chart: Chart) -> "Picture":
-    """Draw the lines of a chart and their bands, without a title; its legend stands below."""
+    """Draw the lines of a chart and their bands, without a title, with the legend below."""
     series = chart.series[:MOST_LINES]
     names = ["\n".join(textwrap.wrap(each["name"], MOST_LETTERS)) for each in series] if len(series) > 1 else []
     across = 2 if max(map(len, names), default=0) <= MOST_LETTERS // 2 - 4 else 1
@@ -163,7 +165,7 @@ def lines_figure(chart: Chart) -> "Picture":
 
 
 def scale_heights(axes: "Axes", lines: Sequence[np.ndarray]) -> None:
-    """Choose the scale of the heights: a line that reaches exactly 0 leaves it below, one that runs away above."""
+    """Choose the scale of y; a line leaves the figure below where it is exactly 0, and above where it runs away."""
     every = np.concatenate(lines)
     if not (every < 0).any() and spans_decades(every[every > 0]):
         axes.set_yscale("log")
@@ -174,18 +176,15 @@ def scale_heights(axes: "Axes", lines: Sequence[np.ndarray]) -> None:
 
 def heat_figure(data: Data, measure: str) -> "Picture":
     """Draw the best result at each pair of two numbers."""
-    across, up, results = (floats(column) for column in zip(*data["cells"], strict=True))
-    x, y = np.unique(across), np.unique(up)
-    heights = np.full((len(y), len(x)), np.nan)
-    heights[np.searchsorted(y, up), np.searchsorted(x, across)] = results
+    cells = cells_of(*(floats(column) for column in zip(*data["cells"], strict=True)))
     figure = blank(WIDTH, HEIGHT, dpi=300)
     axes = figure.subplots()
     axes.grid(visible=False)
-    draw_cells(figure, axes, (x, y, heights), f"best {measure}")
+    draw_cells(figure, axes, cells, f"best {measure}")
     axes.set(xlabel=data["x"], ylabel=data["y"])
     return figure
 
 
 def floats(values: Sequence[float | None]) -> np.ndarray:
-    """Return numbers as an array, NaN where there is none."""
+    """Return numbers as an array, with NaN for None."""
     return np.array(values, np.float64)

@@ -1,7 +1,7 @@
 """Methods over several objectives: runtimes to targets, and profiles."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from descend.statistics.profiles import algoperf_score, data_profile, performanc
 from descend.statistics.runtimes import expected_runtime, first_hits, share_within, simulated_restarts
 
 TARGETS = np.logspace(0, -4, 21)[1:]
-"""Of the way from the start to the best value that any run found: what may be left, down to a ten-thousandth."""
+"""The targets, as the part that is left of the way from the start to the best value of any run: down to 1/10,000."""
 
 DRAWS = 100
 POINTS = 60
@@ -27,12 +27,12 @@ MOST_FACTOR = 100.0
 
 @dataclass(frozen=True)
 class Hits:
-    """How the runs of one method reached the targets of one objective. A point is one that a run evaluated.
+    """How the runs of one method reached the targets of one objective, counted in points that a run evaluated.
 
     Attributes:
-        reached: points up to each target, infinite where it was not reached, [runs, targets].
-        lengths: points in all, [runs].
-        work: what a point took in function values, [runs]; NaN where that is not known.
+        reached: points until each target, infinite where it was not reached, [runs, targets].
+        lengths: all points of each run, [runs].
+        work: the cost of a point in function values, [runs]; NaN where it is not known.
     """
 
     reached: np.ndarray
@@ -43,9 +43,9 @@ class Hits:
 def across_section(comparisons: Sequence[Comparison], runs: Runs) -> dict[str, Any] | None:
     """Return the ECDF of runtimes and the profiles of the methods that every objective has.
 
-    A method is a combination of choices (an optimizer, say), by its best setting on each objective. Each target of each
-    objective is a problem; what a method spends on it are the steps that restarts take, and for the data profile their
-    work: what the same derivatives by differences would take in function values.
+    A method is a combination of choices (an optimizer, say), with its best setting on each objective. Each target of
+    each objective is a problem. The cost of a problem is the number of steps that restarts take; for the data profile
+    it is their work, the function values that the same derivatives would take by differences.
 
     Returns:
         None where there are fewer than two objectives or methods, or no curves. The data profile is empty where the
@@ -64,25 +64,25 @@ def across_section(comparisons: Sequence[Comparison], runs: Runs) -> dict[str, A
     factors = np.logspace(0, np.log10(MOST_FACTOR), POINTS)
     return {
         "problems": costs.shape[1],
-        "methods": told_of(methods, costs, work, sizes),
-        "ecdf": [chart_line(name, budgets, share_within(restarts[name], budgets)) for name in methods],
+        "methods": method_rows(methods, costs, work, sizes),
+        "ecdf": chart_lines(methods, budgets, [share_within(restarts[name], budgets) for name in methods]),
         "profile": chart_lines(methods, factors, performance_profile(costs, factors)),
         "data": data_lines(methods, work, sizes),
     }
 
 
-def told_of(methods: Sequence[str], costs: np.ndarray, work: np.ndarray, sizes: np.ndarray) -> list[dict[str, Any]]:
-    """Return of each method its score, the share of targets it reached, and the work to half of all, in gradients.
+def method_rows(methods: Sequence[str], costs: np.ndarray, work: np.ndarray, sizes: np.ndarray) -> list[dict[str, Any]]:
+    """Return for each method its score, the share of targets that it reached, and the gradients until half of them.
 
     Args:
-        costs: steps to each target, [methods, problems].
-        work, sizes: as `data_lines` has them.
+        costs: steps until each target, [methods, problems].
+        work, sizes: see `data_lines`.
     """
     half = np.sort(work / (sizes + 1), axis=1)[:, (work.shape[1] - 1) // 2]
-    told = zip(methods, algoperf_score(costs), np.isfinite(costs).mean(axis=1), half, strict=True)
+    rows = zip(methods, algoperf_score(costs), np.isfinite(costs).mean(axis=1), half, strict=True)
     return [
         {"name": name, "score": float(score), "reached": float(share), "half": float(x) if np.isfinite(x) else None}
-        for name, score, share, x in told
+        for name, score, share, x in rows
     ]
 
 
@@ -90,8 +90,8 @@ def data_lines(methods: Sequence[str], work: np.ndarray, sizes: np.ndarray) -> l
     """Return the data profile of each method; none where work or sizes are not known.
 
     Args:
-        work: function values to each target, [methods, problems]; NaN where that is not known.
-        sizes: how many numbers are changed, [problems]; NaN where that is not known.
+        work: function values until each target, [methods, problems]; NaN where they are not known.
+        sizes: how many numbers a run optimizes, [problems]; NaN where that is not known.
     """
     gradients = work / (sizes + 1)
     if np.isnan(gradients).any():
@@ -100,14 +100,10 @@ def data_lines(methods: Sequence[str], work: np.ndarray, sizes: np.ndarray) -> l
     return chart_lines(methods, budgets, data_profile(work, sizes, budgets))
 
 
-def chart_lines(methods: Sequence[str], x: np.ndarray, heights: np.ndarray) -> list[dict[str, Any]]:
-    """Return a line of a chart for each method, [methods, x]."""
-    return [chart_line(name, x, y) for name, y in zip(methods, heights, strict=True)]
-
-
-def chart_line(name: str, x: np.ndarray, y: np.ndarray) -> dict[str, Any]:
-    """Return a line of a chart."""
-    return {"name": name, "x": x.round(3).tolist(), "y": y.round(4).tolist()}
+def chart_lines(methods: Sequence[str], x: np.ndarray, heights: Iterable[np.ndarray]) -> list[dict[str, Any]]:
+    """Return the line of each method in a chart; each line has one height for each x."""
+    across = x.round(3).tolist()
+    return [{"name": name, "x": across, "y": y.round(4).tolist()} for name, y in zip(methods, heights, strict=True)]
 
 
 def hits_of(comparison: Comparison, runs: Runs) -> dict[str, Hits]:
@@ -137,7 +133,7 @@ def hits_of(comparison: Comparison, runs: Runs) -> dict[str, Hits]:
 def spent_and_values(curve: pl.DataFrame, sign: int) -> tuple[np.ndarray, np.ndarray]:
     """Return the evaluations spent at each point of a run's curve, and the value there, of which the lowest is best.
 
-    The start is evaluated as every step is, so that no runtime is 0.
+    The start counts as an evaluation like every step, so that no runtime is 0.
     """
     return curve["step"].to_numpy() + 1.0, sign * curve["value"].to_numpy()
 
@@ -161,10 +157,10 @@ def costs_of(hits: Hits, work: bool = False) -> np.ndarray:
 
 
 def work_of(table: pl.DataFrame) -> dict[int, float]:
-    """Return what each point of a run took in function values, were its derivatives made by differences; NaN: unknown.
+    """Return the cost of a point of each run in function values, as if by differences; NaN where it is not known.
 
-    A gradient of n numbers, with the value, is n + 1 function values, a product with the Hessian one gradient more, and
-    a Hessian n.
+    By differences, a gradient of n numbers with the value takes n + 1 function values, a product with the Hessian one
+    more gradient, and a Hessian n more.
     """
     names = [SIZE, *(f"evaluations.{name}" for name in ("function", "gradient", "hvp", "hessian"))]
     if not {"steps", *names} <= set(table.columns):
@@ -176,7 +172,7 @@ def work_of(table: pl.DataFrame) -> dict[int, float]:
 
 
 def dimension_of(table: pl.DataFrame, comparison: Comparison) -> float:
-    """Return how many numbers the runs of an objective change; NaN where that is not known, or differs."""
+    """Return how many numbers the runs of an objective optimize; NaN where that is not known, or differs."""
     members = [run for row in comparison.rows for run in row.members]
     if SIZE not in table.columns:
         return math.nan
