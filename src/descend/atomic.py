@@ -12,7 +12,7 @@ _numbers = itertools.count()
 
 @contextmanager
 def whole_content(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file as `whole` does; its name is on the disk only after `sync_names`, once for many files."""
+    """Open a file as `whole` does, but leave its name to `sync_names`, which one call brings to disk for many files."""
     # Without the target's name: TensorBoard reads every file with "tfevents" in its name, also a hidden one.
     temporary = path.with_name(f".descend-{os.getpid()}-{next(_numbers)}.tmp")
     try:
@@ -28,7 +28,7 @@ def whole_content(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def whole(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file that takes `path`'s place only once all of it is on the disk, under its name.
+    """Open a file that replaces `path` only once all of it is on the disk, its name included.
 
     An error leaves what stood there before, and nothing else. A kill leaves what stood there before, and at worst a
     temporary file beside it, which `clear_temporaries` removes.

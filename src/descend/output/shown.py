@@ -57,7 +57,7 @@ class SweepTable(pl.DataFrame):
 
     Attributes:
         curves: run, step, name, value of what the runs are compared by; no rows where the table was made of another.
-        rank: what they are compared by, as `sweep.rank` said; None where it said nothing.
+        rank: `sweep.rank`, the measure that they are compared by; None where it was not given.
     """
 
     curves: pl.DataFrame = pl.DataFrame(schema=SCHEMA)
@@ -103,7 +103,7 @@ def sweep_table(table: pl.DataFrame, curves: pl.LazyFrame, rank: str | None) -> 
     Args:
         table: a row for each run.
         curves: every record of every run.
-        rank: what the runs are compared by; see `measures_of`.
+        rank: the measure that the runs are compared by; see `measures_of`.
     """
     shown = SweepTable(table)
     runs = runs_of_table(shown)

@@ -31,7 +31,7 @@ def paired_p(ours: np.ndarray, theirs: np.ndarray) -> float:
 def pairs_needed(comparisons: int) -> int:
     """Return how many pairs each of so many comparisons needs before any can be significant by Holm's correction.
 
-    The smallest p-value of n pairs is that of differences of one sign, 2 of 2ⁿ cases.
+    n pairs have their smallest p-value where all differences have one sign: 2 of 2ⁿ cases.
     """
     return 1 + math.ceil(math.log2(comparisons / LEVEL))
 

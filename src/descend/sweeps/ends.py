@@ -26,15 +26,15 @@ NUMBERS = ("status", "value", "best_value", "gradient_norm", "seconds", "steps",
 
 
 class Ends:
-    """Keeps the checkpoints of the runs that may yet be among the best of a sweep.
+    """Keeps the checkpoints of the runs that may still be among the best of a sweep.
 
-    Those of a chunk are written before its rows are in the index, so that a kill loses none.
+    The checkpoints of a chunk are written before its rows enter the index, so that a kill loses none.
 
     Args:
-        folder: of the sweep.
-        most: how many runs are kept in the end.
-        rank: what they are ranked by; see `measures_of`.
-        table: the runs that are complete, as in the sweep's table.
+        folder: the folder of the sweep.
+        most: the number of runs that are kept in the end.
+        rank: the measure that they are ranked by; see `measures_of`.
+        table: the rows of the complete runs in the sweep's table.
     """
 
     def __init__(self, folder: Path, most: int, rank: str | None, table: pl.DataFrame) -> None:
@@ -43,7 +43,7 @@ class Ends:
         self._best = self._ranked()
 
     def _ranked(self) -> set[int]:
-        """Return the best of the runs that are known."""
+        """Return the best of the known runs."""
         if not self._most or not len(self._known):
             return set()
         swept = [OBJECTIVE] if OBJECTIVE in self._known.columns else []
@@ -51,7 +51,7 @@ class Ends:
         return set(ranked_runs(tables, self._rank)["run"].head(self._most))
 
     def add(self, jobs: Sequence[Job], results: Sequence[Result], loop: Loop, final: Final) -> None:
-        """Write the checkpoints of a chunk's runs that are among the best by now, and drop those that no longer are."""
+        """Write the checkpoints of a chunk's runs that are now among the best, and remove those that are not."""
         place = {job.index: i for i, job in enumerate(jobs)}
         self._known = pl.concat([self._known, ends_of(jobs, results)], how="diagonal_relaxed")
         before, self._best = self._best, self._ranked()
@@ -69,7 +69,7 @@ class Ends:
 
 
 def ends_of(jobs: Sequence[Job], results: Sequence[Result]) -> pl.DataFrame:
-    """Return one row for each run: its objective, and the numbers that it may be ranked by."""
+    """Return a row for each run: its objective, and the numbers by which it may be ranked."""
     rows = [
         {
             "run": job.index,
@@ -83,12 +83,12 @@ def ends_of(jobs: Sequence[Job], results: Sequence[Result]) -> pl.DataFrame:
 
 
 def waiting(run: int) -> str:
-    """Return the name of a run's checkpoint among those that wait."""
+    """Return the file name of a run's waiting checkpoint."""
     return f"{run:07}.pt"
 
 
 def hand_out(folder: Path, folders: Mapping[int, Path]) -> None:
-    """Move the checkpoints that wait in a sweep's folder to the runs' own, and remove the others."""
+    """Move the waiting checkpoints of a sweep into the folders of their runs, and remove the others."""
     place = folder / ENDS
     for run, own in folders.items():
         if (place / waiting(run)).exists():
@@ -102,7 +102,7 @@ def hand_out(folder: Path, folders: Mapping[int, Path]) -> None:
 
 
 def take_back(folder: Path, run: int, own: Path) -> None:
-    """Let the checkpoint in a run's own folder wait again: other runs may be the best by now."""
+    """Move the checkpoint in a run's own folder back to those that wait: other runs may now be better."""
     if (own / NAME).exists():
         (folder / ENDS).mkdir(exist_ok=True)
         (own / NAME).replace(folder / ENDS / waiting(run))

@@ -63,12 +63,12 @@ class Halving:
 
     The defaults make 23% of the steps; `benchmarks/halving.py` compares them with others.
 
-    `sweep=bohb` gives the steps that losers leave to new settings. These form a stack of their own, for the runs of a
-    stack are all at the same step: the settings of a sweep come in batches, each batch is halved, and a sampler of
-    Optuna's draws the next from how those before did, a setting that was stopped being told the value that it had there
-    (after Falkner et al. 2018, "BOHB", where each rung has a model of its own). In the steps of one large contest it
+    `sweep=bohb` gives the steps that stopped settings save to new settings. These form a stack of their own, because
+    all runs of a stack are at the same step. So settings come in batches, each batch is halved, and a sampler of Optuna
+    draws the next batch from the results so far; the result of a stopped setting is its value where it was stopped
+    (after Falkner et al. 2018, "BOHB", where each rung has a model of its own). With the steps of one large contest it
     found, in the median of five draws, 0.003 and 0.78 times the value on two of four tasks, and as much (1.0) or more
-    (1.2) on the others, where the first rungs tell little.
+    (1.2) on the others, where the first rungs tell little about the end.
 
     Args:
         eta: η ≥ 2.
@@ -105,7 +105,7 @@ class Halving:
             )
 
     def named(self, rank: str | None) -> list[str]:
-        """Return what tells a sweep from one of the same runs that stops others of them."""
+        """Return settings by which a sweep differs from one of the same runs that stops others of them."""
         return [f"sweep.{name}={value}" for name, value in {**vars(self), "rank": rank}.items()]
 
     def by_objective(self, jobs: Sequence[Job]) -> list[Bracket]:
@@ -137,13 +137,13 @@ class Halving:
     def carried_out(
         self, jobs: Sequence[Job], every: Sequence[Job], rank: str | None, store: Store, advance: Advance
     ) -> Iterator[Chunk]:
-        """Yield the chunks of a sweep as they are complete; how runs stand at a rung is kept, and not made again.
+        """Yield the chunks of a sweep as they are complete; results at rungs are stored, and not made again.
 
-        A run that failed has lost, and is not tried again when the sweep is resumed: others went on in its place.
+        A run that failed has lost. A resumed sweep does not try it again: others went on in its place.
 
         Args:
             jobs: the runs that are ranked among each other.
-            every: all of the sweep, each at its index.
+            every: all runs of the sweep, each at its index.
             rank: the measure; None: a validation metric where there is one, else the training loss.
         """
         passed: tuple[Rung, ...] = ()
@@ -187,10 +187,10 @@ class Halving:
 
 
 def check_several(jobs: Sequence[Job]) -> None:
-    """Require that there are settings to choose from.
+    """Require that there are several settings.
 
     Raises:
-        ConfigurationError: runs differ in seed and objective alone.
+        ConfigurationError: the runs differ only in seed and objective.
     """
     if not several_settings(jobs):
         raise ConfigurationError(

@@ -121,7 +121,8 @@ def settings(config: DictConfig) -> Settings:
         )
     if snapshots(config):
         raise ConfigurationError(
-            f"checkpoint.snapshots is {snapshots(config)}, but runs of a sweep keep none; remove it, or run one alone."
+            f"checkpoint.snapshots is {snapshots(config)}, but runs of a sweep keep no snapshots; remove it, or make "
+            "a run alone."
         )
     sampling = make("sweep.sampling", node.pop("sampling"), Sampling)
     kinds = {name: kind for name, kind in {"halving": Halving, "study": Study}.items() if node.get(name)}
@@ -132,7 +133,7 @@ def settings(config: DictConfig) -> Settings:
 
 
 def part_of(node: dict[str, Any], kind: Any) -> Any:
-    """Return what `sweep` says of a way to spend steps; two ways may share a key, as `seed`.
+    """Return the settings of a way to spend steps, from `sweep`; two ways may share a key, as `seed`.
 
     Raises:
         ConfigurationError: as `checked_fields`, and as the class says.
@@ -145,7 +146,7 @@ def check_settings(settings: Settings, overrides: Sequence[str], config: DictCon
 
     Raises:
         ConfigurationError: points are asked for and no interval is swept, parts without a launcher that takes them,
-            halving with one that runs parts or of batches of one, or two folders.
+            halving with a launcher that runs parts or with batches of one setting, or two folders.
     """
     keys = {override.lstrip("+").partition("=")[0] for override in overrides}
     about_points = ("sweep.points",) if settings.halving else ("sweep", "sweep.points")
@@ -167,7 +168,7 @@ def check_settings(settings: Settings, overrides: Sequence[str], config: DictCon
         )
     if settings.study is not None and settings.dry_run:
         raise ConfigurationError(
-            "sweep=optuna asks for its settings as results come in: sweep.dry_run cannot know them; leave it away."
+            "sweep=optuna draws settings from the results so far, which sweep.dry_run cannot know; leave it away."
         )
     if settings.study is not None and settings.halving is not None and settings.study.batch == 1:
         raise ConfigurationError(

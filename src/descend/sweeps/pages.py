@@ -95,9 +95,7 @@ def write_overview(
 
 
 def ended_numbers(table: pl.DataFrame, measures: Sequence[Measure]) -> list[str]:
-    """Return the tags of what runs end with: what they are ranked by, the total, each of several losses, each test
-    metric.
-    """
+    """Return the tags of the runs' results: first those that rank the runs, then totals, losses and test metrics."""
     totals = ["result/value", "result/best_value"] if compared_column(table) == "value" else [f"result/{RAW}"]
     losses = loss_columns(table) if several_losses(table) else []
     metrics = [name for name in table.columns if name.startswith("metrics.")]

@@ -36,8 +36,8 @@ class Plan:
     """What a sweep will do: its jobs, in groups, how often curves are recorded, and where jobs are composed from.
 
     Attributes:
-        jobs: all that are known, each at its index.
-        more: how many runs will be asked for later.
+        jobs: all jobs that are known so far, each at its index.
+        more: how many jobs will be added later.
         processes: how many processes on this machine carry out such plans at the same time.
     """
 
@@ -50,7 +50,7 @@ class Plan:
 
     @property
     def own(self) -> list[Job]:
-        """The jobs of its groups, in their order; a batch of settings is a part of all."""
+        """The jobs of its groups in order; with Optuna they are one batch of all jobs."""
         return sorted((job for group in self.groups for job in group.jobs), key=lambda job: job.index)
 
 

@@ -118,7 +118,7 @@ class Store:
         return {run for (run,) in self._index.execute("select run from runs where status != 'failed'")}
 
     def complete(self) -> pl.DataFrame:
-        """Return the rows of the table that are of complete runs."""
+        """Return the rows of the complete runs in the table."""
         table = self.table()
         return table.filter(pl.col("status") != "failed") if len(table) else table
 
@@ -244,7 +244,7 @@ class ChunkFiles:
         return self._done
 
     def complete(self) -> pl.DataFrame:
-        """Return no rows: how the runs ended that are complete is known to the process that holds the index."""
+        """Return no rows: only the process that holds the index knows the complete runs."""
         return pl.DataFrame()
 
     def add(self, chunk: Chunk) -> None:

@@ -87,7 +87,7 @@ class Study:
             raise ConfigurationError(f"{self.sampler} of Optuna refused sweep.options: {error}; mend them.") from error
 
     def opened(self, folder: Path) -> "tuple[OptunaStudy, Callable[[], None]]":
-        """Return the study, which is made where it is not there yet, and what brings it to disk.
+        """Return the study, new if there is none yet, and a function that writes it to disk.
 
         Args:
             folder: of the sweep.

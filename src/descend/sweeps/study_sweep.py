@@ -109,5 +109,5 @@ class StudySweep:
         return carry_out(plan, self.settings, store)
 
     def _more(self, every: list[Job]) -> int:
-        """Return how many runs will be asked for later."""
+        """Return how many runs are still to be drawn."""
         return self.study.points * self.axes.members - len(every)

@@ -41,7 +41,7 @@ def png(figure: "Picture") -> bytes:
 
 
 def data_uri(picture: bytes) -> str:
-    """Return a PNG file as an address that holds it, for a page that needs no other file."""
+    """Return a PNG file as a data URI, for a page that needs no other file."""
     return f"data:image/png;base64,{b64encode(picture).decode()}"
 
 

@@ -114,7 +114,7 @@ def _panel(axes: "Axes", data: pl.DataFrame, lines: list[str]) -> None:
 
 
 def finite_or_null(*columns: str) -> pl.Expr:
-    """Return columns without their infinite numbers."""
+    """Return columns with null for numbers that are not finite."""
     return pl.when(pl.col(*columns).is_finite()).then(pl.col(*columns))
 
 

@@ -139,7 +139,7 @@ def printable(comparison: Comparison, width: int) -> RenderableType:
 
 
 def printable_across(across: Mapping[str, Any]) -> RenderableType:
-    """Return what `across_section` tells of each method as a table."""
+    """Return the methods of `across_section` as a table."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, title_justify="left")
     table.title = f"all objectives, {across['problems']} targets"
     for heading in ("method", "score", "targets reached", "gradients to half of them"):

@@ -10,7 +10,7 @@ from descend.output.report.summary import Measure, with_rank
 
 
 def measures_of(tables: Mapping[str, pl.DataFrame], rank: str | None, mode: str = "auto") -> dict[str, Measure]:
-    """Return what the runs of each objective are ranked by: `rank`, or the default where none of them has that.
+    """Return the measure that ranks the runs of each objective: `rank`, or the default where no run has it.
 
     Args:
         tables: a row for each run, by the name of the objective.
@@ -21,7 +21,7 @@ def measures_of(tables: Mapping[str, pl.DataFrame], rank: str | None, mode: str 
 
 
 def measure_or_default(table: pl.DataFrame, rank: str | None, mode: str) -> Measure:
-    """Return the measure that is asked for, or the default where these runs do not have it."""
+    """Return the measure `rank`, or the default where these runs do not have it."""
     try:
         return chosen_measure(table, rank, mode)
     except ConfigurationError:
@@ -31,15 +31,15 @@ def measure_or_default(table: pl.DataFrame, rank: str | None, mode: str) -> Meas
 def ranked_runs(tables: Mapping[str, pl.DataFrame], rank: str | None) -> pl.DataFrame:
     """Return all runs, the best first; of several objectives the best of each, then the second of each, and so on.
 
-    Runs that diverged, failed or have no result come last. Of some of the runs alone, each has the same place or a
-    better one: whoever ranks a part of a sweep drops none of the best of all.
+    Runs that diverged, failed or have no result come last. Among a part of the runs, each run has the same place as
+    among all or a better one, so that ranking a part of a sweep drops none of the best of all.
 
     Args:
         tables, rank: see `measures_of`.
 
     Returns:
-        Columns more: panel (the objective), label (what it is ranked by), ranked (that number, of which the lowest is
-        the best; infinite of those that come last) and shown (the number itself).
+        The tables joined, with the columns panel (the objective), label (the measure's name), shown (its value) and
+        ranked (the same with the lowest as the best, infinite for the runs that come last).
     """
     measures = measures_of(tables, rank)
     parts = [ranked_of_one(table, measures[task], task) for task, table in tables.items()]

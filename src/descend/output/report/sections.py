@@ -26,7 +26,7 @@ Data = dict[str, Any]
 
 
 def figures_of(comparison: Comparison, table: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame) -> Data:
-    """Return the data of one objective's figures."""
+    """Return the data of the figures of one objective."""
     sign = comparison.measure.sign
     settings = all_settings(table, swept, comparison.measure)
     return {

@@ -79,10 +79,10 @@ class ProgressBar:
 
 
 class CountBar:
-    """Shows how many parts of something were done, once that has taken longer than a moment.
+    """Shows how many parts of a task are done, once it has taken longer than a moment.
 
     Args:
-        total: how many there are.
+        total: the number of parts.
     """
 
     def __init__(self, total: int) -> None:
@@ -93,7 +93,7 @@ class CountBar:
         return self
 
     def advance(self, done: int) -> None:
-        """Tell that so many more were done."""
+        """Count `done` more parts as done."""
         self._done += done
         seen = in_notebook() or sys.stderr.isatty()
         if self._bar is None and seen and time.monotonic() - self._began > PATIENCE_SECONDS:

@@ -258,7 +258,7 @@ function across(found) {
   const profile = "The share of targets reached within a factor of the steps of the best method (performance profile); its score is the area up to 4.";
   lineChart(place, { caption: profile, names: { y: "share of targets" }, xs: { "factor of the best": each => each.x }, series: scored, logX: true, logY: null });
   if (!found.data.length) return;
-  const work = "The share of targets reached within the work of so many gradients, were all derivatives made by differences (data profile): of n numbers a gradient is n + 1 function values, a Hessian n gradients.";
+  const work = "The share of targets reached within this many gradients, if all derivatives were computed by differences (data profile): for n numbers, a gradient takes n + 1 function values and a Hessian n gradients.";
   lineChart(place, { caption: work, names: { y: "share of targets" }, xs: { "gradients by differences": each => each.x }, series: found.data, logX: true, logY: null });
 }
 
