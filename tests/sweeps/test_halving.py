@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 from conftest import Command
+from killed import Dying, Killed
 
 import descend
 from descend.engine.checkpoint import Every
@@ -16,7 +17,7 @@ from descend.errors import ConfigurationError
 from descend.sweeps.batch import Checkpoints, run_group
 from descend.sweeps.conduct import carry_out
 from descend.sweeps.halving import Halving, Rung
-from descend.sweeps.job import Chunk, Job
+from descend.sweeps.job import Job
 from descend.sweeps.plan import plan
 from descend.sweeps.settings import Settings
 from descend.sweeps.store import Store
@@ -43,29 +44,6 @@ def jobs(settings: int, seeds: int = 1, objectives: int = 1) -> list[Job]:
         for s in range(seeds)
     ]
     return [Job(i, (), each) for i, each in enumerate(swept)]
-
-
-class Killed(BaseException):
-    """Nothing runs after this."""
-
-
-class Dying(Store):
-    """A store whose process is killed instead of keeping one chunk more."""
-
-    left: int
-
-    def add(self, chunk: Chunk) -> None:
-        self._count()
-        super().add(chunk)
-
-    def add_rung(self, number: int, chunk: Chunk) -> None:
-        self._count()
-        super().add_rung(number, chunk)
-
-    def _count(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise Killed
 
 
 def conducted(folder: Path, brackets: int, chunks: int | None = None) -> pl.DataFrame:

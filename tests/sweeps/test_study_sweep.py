@@ -8,11 +8,11 @@ import numpy as np
 import polars as pl
 import pytest
 from conftest import Command
+from killed import Dying, Killed
 
 import descend
 from descend.errors import ConfigurationError
 from descend.sweeps.halving import Halving
-from descend.sweeps.job import Chunk
 from descend.sweeps.settings import Settings
 from descend.sweeps.space import axes_of
 from descend.sweeps.store import Store
@@ -29,29 +29,6 @@ RATE = "optimizer.lr=tag(log,interval(1e-4,1e-1))"
 SWEPT = [*BASE, "optimizer=adam,rmsprop", RATE]
 LEARN_SOON = ["TPESampler", "CmaEsSampler", "GPSampler"]
 SAMPLERS = [*LEARN_SOON[:2], pytest.param("GPSampler", marks=pytest.mark.slow), "QMCSampler", "NSGAIISampler"]
-
-
-class Killed(BaseException):
-    """Nothing runs after this."""
-
-
-class Dying(Store):
-    """A store whose process is killed instead of keeping one chunk more."""
-
-    left: int
-
-    def add(self, chunk: Chunk) -> None:
-        self._count()
-        super().add(chunk)
-
-    def add_rung(self, number: int, chunk: Chunk) -> None:
-        self._count()
-        super().add_rung(number, chunk)
-
-    def _count(self) -> None:
-        self.left -= 1
-        if self.left < 0:
-            raise Killed
 
 
 def searched(
