@@ -22,7 +22,7 @@ from descend.output.report.sections import figures_of
 from descend.output.report.sources import RunsInFolder, read_folder
 
 FIGURES = "figures"
-"""The folder, in that of a sweep or where the user is, in which figures are written."""
+"""The folder for figures, made in the folder of the sweep, or in the current one for several sweeps."""
 
 USAGE = """\
 descend compare FOLDER… [rank=NAME] [mode=max|min] [target=NUMBER] [--csv | --latex | --figures pdf|svg]
@@ -34,8 +34,8 @@ Compares the settings of sweeps and runs, grouped over their seeds, one table fo
   descend compare FOLDER rank=test/accuracy         by another number than the validation metric or the training loss
   descend compare FOLDER target=0.1                 which runs got there, and how soon
   descend compare FOLDER --csv > table.csv          every column; --latex makes a tabular (booktabs)
-  descend compare FOLDER --figures pdf              for a paper: curves, the result against what was swept and against
-                                                    the settings tried, profiles; into the folder's figures/
+  descend compare FOLDER --figures pdf              figures for a paper, into the folder's figures/: curves, the result
+                                                    against the swept number and the settings tried, profiles
 
 setting   what differs; of each combination of choices the best of all numbers
 runs      how many seeds; median, IQM (the mean of the middle half) and its 95% interval are of these
@@ -119,7 +119,7 @@ def compare_arguments(arguments: Sequence[str], command: str = "descend compare"
     if not given.folders and not given.help:
         parser.error("it was given no folder")
     if given.csv + given.latex + (given.figures is not None) > 1:
-        parser.error("--csv, --latex and --figures say what is made of the comparison; give one of them")
+        parser.error("--csv, --latex and --figures are three forms of output; give one of them")
     check_mode(given)
     given.target = None if given.target is None else finite_number("target", given.target)
     return given
