@@ -98,10 +98,10 @@ class KeptRun:
 
         with torch.no_grad():
             names = list(self.objective.losses(self.params, batch))
-        return Terrain(loss, self.params, f"{' + '.join(names)} {examples_told(self.objective, batch)}")
+        return Terrain(loss, self.params, f"{' + '.join(names)} {described_examples(self.objective, batch)}")
 
 
-def examples_told(objective: Objective, batch: Batch) -> str:
+def described_examples(objective: Objective, batch: Batch) -> str:
     """Return in words the examples over which the losses on a batch are taken, or the objective if it has none."""
     if not isinstance(objective, FromExamples):
         return f"of {type(objective).__name__}"

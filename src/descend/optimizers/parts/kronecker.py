@@ -105,7 +105,7 @@ class Kronecker(Optimizer):
         within = {*self.layers, *self.layers.values()}
         return {
             "first": {name: torch.zeros_like(x) for name, x in params.items()},
-            "layers": {name: {**factors_before(block), "kept": self.kept(block)} for name, block in blocks.items()},
+            "layers": {name: {**zero_factors(block), "kept": self.kept(block)} for name, block in blocks.items()},
             "diagonal": {name: torch.zeros_like(x) for name, x in params.items() if name not in within},
             "step": 0.0,
         }
@@ -130,7 +130,7 @@ class Kronecker(Optimizer):
             scales, kept = self.scales(eigen, layer, before["kept"], due)
             layers[name] = {"factors": factors, "eigen": list(eigen), "kept": kept}
             turned = eigen.out.mT @ block_of(gradients, name, bias) @ eigen.into
-            directions |= parted(eigen.out @ (turned / scales) @ eigen.into.mT, params, name, bias)
+            directions |= weight_and_bias(eigen.out @ (turned / scales) @ eigen.into.mT, params, name, bias)
         shorter = self.clipped(directions, gradients)
         first = {
             name: add_scaled(scaled(directions[name], shorter), m, self.momentum) for name, m in state["first"].items()
@@ -149,14 +149,14 @@ def block_of(values: Params, weight: str, bias: str | None) -> Tensor:
     return flat if bias is None else torch.cat([flat, values[bias][:, None]], dim=1)
 
 
-def parted(block: Tensor, like: Params, weight: str, bias: str | None) -> Params:
+def weight_and_bias(block: Tensor, like: Params, weight: str, bias: str | None) -> Params:
     """Return the weight and bias in a layer's block [out, in], by name."""
     if bias is None:
         return {weight: block.view_as(like[weight])}
     return {weight: block[:, :-1].reshape(like[weight].shape), bias: block[:, -1]}
 
 
-def factors_before(block: Tensor) -> State:
+def zero_factors(block: Tensor) -> State:
     """Return A and G, and their eigenvectors and eigenvalues, before the first step: zeros."""
     out, into = block.shape
     squares = [block.new_zeros(n, n) for n in (into, out, into, out)]

@@ -69,7 +69,7 @@ class Regional(Trying):
         }
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
-        trial, (gradient, steepness, value) = ravel(params), self.seen(params, gradients, loss)
+        trial, (gradient, steepness, value) = ravel(params), self.evaluated(params, gradients, loss)
         first = ~state["level"].isfinite()
         noise = ROUNDING * torch.finfo(value.dtype).eps * torch.where(first, 0, state["level"].abs())
         share = (state["level"] - value + noise) / (state["promised"] + noise)

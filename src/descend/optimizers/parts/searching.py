@@ -102,7 +102,8 @@ class Searching(Trying):
         }
 
     def step(self, params: Params, gradients: Params, state: State, loss: Loss) -> tuple[Params, State]:
-        trial, (gradient, steepness, value), before = ravel(params), self.seen(params, gradients, loss), state["search"]
+        trial, before = ravel(params), state["search"]
+        gradient, steepness, value = self.evaluated(params, gradients, loss)
         search, taken, lower = looked(before, value, torch.dot(gradient, state["direction"]), self.flatness)
         move = Move(
             taken=taken,

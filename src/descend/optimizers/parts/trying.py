@@ -72,7 +72,7 @@ class Trying(Optimizer):
     def reported(self, params: Params, state: State) -> Params:
         return unravel(state["standing"], params)
 
-    def seen(self, params: Params, gradients: Params, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
+    def evaluated(self, params: Params, gradients: Params, loss: Loss) -> tuple[Tensor, Tensor, Tensor]:
         """Return ∇f [n], its length [] and f [] at a trial.
 
         f is returned as infinite where ∇f is not finite, as when a formula overflows inside although its value is
@@ -99,11 +99,14 @@ class Trying(Optimizer):
         """
         made, trial = self.attempt(before, after), ravel(params)
         change = torch.maximum((value - made.value).abs(), made.promised)
-        found = {"xtol": relative(trial - made.point, trial, made.point), "ftol": relative(change, value, made.value)}
+        found = {
+            "xtol": relative_change(trial - made.point, trial, made.point),
+            "ftol": relative_change(change, value, made.value),
+        }
         return {name: torch.where(made.counts & x.isfinite(), x, torch.inf) for name, x in found.items()}
 
 
-def relative(change: Tensor, *sizes: Tensor) -> Tensor:
+def relative_change(change: Tensor, *sizes: Tensor) -> Tensor:
     """Return the largest ratio of an entry's |change| to the larger of its two sizes, []; 0 if nothing changes."""
     largest = torch.maximum(*(x.abs() for x in sizes))
     return torch.where(change == 0, 0, change.abs() / largest).amax()
