@@ -12,7 +12,7 @@ _numbers = itertools.count()
 
 @contextmanager
 def whole_content(path: Path) -> Iterator[IO[bytes]]:
-    """Open a file as `whole` does, but leave its name to `sync_names`, which one call brings to disk for many files."""
+    """Open a file as `whole` does, but do not wait for its name: one call of `sync_names` does so for many files."""
     # Without the target's name: TensorBoard reads every file with "tfevents" in its name, also a hidden one.
     temporary = path.with_name(f".descend-{os.getpid()}-{next(_numbers)}.tmp")
     try:

@@ -29,7 +29,7 @@ BLOCK = 16
 """The most steps whose scalars are computed at once: a longer block saves hardly any more launches."""
 
 MOST_NUMBERS = 2**18
-"""The most numbers of one scalar over the runs and steps of a block: few, as no estimate of memory counts them."""
+"""A scalar takes at most this many numbers over the runs and steps of a block: estimates of memory leave it out."""
 
 SHORTEST = 4
 """The fewest steps of a block that is cut: for fewer, stacking the clock's values costs more than it saves."""
