@@ -9,6 +9,7 @@ from stacks import MEMORY, ON_DEVICE
 
 from descend.engine import loop
 from descend.engine.backends.graph import GraphBackend
+from descend.graph.clock import BLOCK
 from descend.sweeps.batch import run_group
 from descend.sweeps.group import groups
 from descend.sweeps.plan import built
@@ -71,18 +72,18 @@ BETAS = "optimizer.betas=[0.8,0.99],[0.9,0.999]"
 
 
 def per_step(overrides: list[str], monkeypatch: pytest.MonkeyPatch) -> dict[tuple[str, str], float]:
-    """Return the launches of a step by operation and line: of two more steps, by two."""
+    """Return the launches of a step by operation and line: of two more blocks of the clock's, by their steps."""
     every = []
-    for steps in (2, 4):
+    for steps in (BLOCK, 3 * BLOCK):
         with monkeypatch.context() as patch:
             every.append(counts(overrides, steps, patch).launches)
     few, many = every
-    return {place: (n - few[place]) / 2 for place, n in many.items() if n != few[place]}
+    return {place: (n - few[place]) / (2 * BLOCK) for place, n in many.items() if n != few[place]}
 
 
 @pytest.mark.parametrize(
     ("swept", "most"),
-    [([], 48), (SWEPT, 49), ([*SWEPT, BETAS], 49)],
+    [([], 41), (SWEPT, 42), ([*SWEPT, BETAS], 42)],
     ids=["alone", "rates and seeds swept", "betas too"],
 )
 def test_a_step_of_adam_launches_few_kernels(swept: list[str], most: int, monkeypatch: pytest.MonkeyPatch) -> None:

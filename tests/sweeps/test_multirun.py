@@ -157,6 +157,8 @@ def test_a_dry_run_shows_the_plan_and_writes_nothing(descend: Command, here: Pat
     assert done.code == 0, done.err
     assert "stacked" in done.out
     assert "one by one" in done.out
+    assert "stacked: the runs of a row are one program." in done.out
+    assert max(map(len, done.out.splitlines())) <= 80
     assert "MiB" in done.out
     assert not list(here.iterdir())
 
