@@ -98,7 +98,7 @@ def test_the_page_in_a_browser(page: Path, browser: Chrome, width: int) -> None:
     browser.get(page.as_uri())
     assert browser.get_log("browser") == []
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
-    assert browser.execute_script("return document.querySelectorAll('#across svg').length") == 2
+    assert browser.execute_script("return document.querySelectorAll('#across svg').length") == 3
     assert browser.execute_script("return document.querySelectorAll('.task svg').length") == 8
 
     heads = browser.find_elements("css selector", ".sortable th button")
