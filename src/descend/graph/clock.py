@@ -12,12 +12,13 @@ the cut.
 
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import repeat
 
 import torch
 from torch import Size, Tensor
 from torch.fx import GraphModule, Node
 
-from descend.graph.code import needs_only, python_function, subgraph
+from descend.graph.code import Compiled, needs_only, python_function, subgraph
 from descend.graph.compat import OpOverload
 from descend.graph.layouts import same_everywhere
 from descend.graph.operations import is_pointwise
@@ -50,7 +51,6 @@ class Clocked:
 
     def __init__(self, graph: GraphModule, before: Sequence[Tensor], behind: Sequence[Tensor], kept: int) -> None:
         self._graph, self._before, self._behind, self._kept = graph, before, behind, kept
-        self._plain = python_function(graph, reuse=True)
         self._length = min(BLOCK, max(1, MOST_NUMBERS // max((x.numel() for x in before), default=1)))
 
     def one(self, *more: Tensor) -> list[Tensor]:
@@ -66,18 +66,18 @@ class Clocked:
 
     def _block(self, carry: Sequence[Tensor], batches: Sequence[Sequence[Tensor]]) -> Iterator[list[Tensor]]:
         cut = self._cut if len(batches) >= SHORTEST else None
-        if cut is None:
-            for batch in batches:
-                with torch.no_grad():
-                    outputs = self.one(*carry, *batch)
-                carry = outputs[: self._kept]
-                yield outputs
-            return
-        for batch, ahead in zip(batches, cut.ahead(carry, len(batches)), strict=True):
+        step = self._plain if cut is None else cut.rest
+        aheads = repeat([]) if cut is None else cut.ahead(carry, len(batches))
+        for batch, ahead in zip(batches, aheads, strict=False):
             with torch.no_grad():
-                outputs = cut.rest(*self._before, *carry, *batch, *self._behind, *ahead)
+                outputs = step(*self._before, *carry, *batch, *self._behind, *ahead)
             carry = outputs[: self._kept]
             yield outputs
+
+    @cached_property
+    def _plain(self) -> Compiled:
+        """The whole step."""
+        return python_function(self._graph, reuse=True)
 
     @cached_property
     def _cut(self) -> "Cut | None":
@@ -91,7 +91,6 @@ class Cut:
 
     Attributes:
         saved: how many operations the rest leaves out.
-        rest: the step without them; it takes what `ahead` yields behind its own inputs.
     """
 
     def __init__(self, graph: GraphModule, before: Sequence[Tensor], behind: Sequence[Tensor], kept: int) -> None:
@@ -109,9 +108,25 @@ class Cut:
         self.saved = len(derived)
         self._shapes = [node.meta[VALUE].shape for node in wanted]
         self._read = [any(user in derived for user in node.users) for node in (*now, *new)]
-        self._tick = python_function(subgraph(graph, [*fixed, *now], after))
-        self._at_once = python_function(subgraph(graph, [*fixed, *now, *new], wanted))
-        self.rest = python_function(subgraph(graph, [*given, *new, *wanted], found), reuse=True)
+        self._graph, self._known, self._result = graph, given, found
+        self._now, self._after, self._wanted = [*fixed, *now], after, wanted
+        self._later = new
+
+    @cached_property
+    def _tick(self) -> Compiled:
+        """From the fixed inputs and the clock to the next clock."""
+        return python_function(subgraph(self._graph, self._now, self._after))
+
+    @cached_property
+    def _at_once(self) -> Compiled:
+        """From the fixed inputs and the clocks before and after each step to what is derived."""
+        return python_function(subgraph(self._graph, [*self._now, *self._later], self._wanted))
+
+    @cached_property
+    def rest(self) -> Compiled:
+        """The step without the derived operations; it takes what `ahead` yields behind its own inputs."""
+        graph = subgraph(self._graph, [*self._known, *self._later, *self._wanted], self._result)
+        return python_function(graph, reuse=True)
 
     def ahead(self, carry: Sequence[Tensor], steps: int) -> Iterator[list[Tensor]]:
         """Yield for each step the values of the clock that are new after it, and the derived scalars."""
