@@ -35,6 +35,7 @@ def test_a_network_s_landscape(descend: Descend, here: Path, plane: str) -> None
     assert done.code == 0, done.err
     assert "cross_entropy of 200 of 1,438 training examples, in evaluation mode" in done.out
     assert "path outside of the plane by up to" in done.out
+    assert max(map(len, done.out.splitlines())) <= 80
     assert f"written: run/landscape-{plane}.png" in done.out
     assert is_png(folder / f"landscape-{plane}.png")
     numbers = np.load(folder / f"landscape-{plane}.npz")

@@ -62,7 +62,7 @@ def landscape_command(arguments: Sequence[str]) -> int:
     for name, track in found.tracks.items():
         if track.left_out:
             print(f"note: {track.left_out} snapshots of {name} are left out because they are not finite")
-    print("; ".join([found.loss, *found.residuals]))
+    print(found.loss, *found.residuals, sep="\n")
     print(f"written: {path}")
     return 0
 
