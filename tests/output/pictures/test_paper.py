@@ -102,6 +102,14 @@ def test_a_line_that_ends_at_zero_or_runs_away_leaves_room_for_the_others() -> N
     assert axes.get_ylim()[1] == 1e4
 
 
+def test_a_band_that_runs_away_leaves_room_for_the_lines() -> None:
+    curves = [{**line("adam", [0.5, 0.4, 0.3]), "low": [0.4, 0.4, 0.3], "high": [1e10, 0.5, 0.3]}]
+    [axes] = lines_figure(Chart("step", "value", curves, "steps", "middle")).axes
+    bottom, top = axes.get_ylim()
+    assert 0.1 - 1e-9 <= bottom < 0.3
+    assert 0.5 < top <= 0.7 + 1e-9
+
+
 def test_shares_run_from_nothing_to_all() -> None:
     [axes] = lines_figure(Chart("budget", "share", SHARES, logarithmic=True, share=True)).axes
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "linear")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from descend.atomic import whole
-from descend.output.decades import spans_decades
+from descend.output.decades import decades_above_zero
 from descend.output.pictures.figure import DASHES, LineStyle, blank
 from descend.output.pictures.heat import cells_of, draw_cells
 from descend.output.report.sections import Data
@@ -168,13 +168,20 @@ def in_print(style: LineStyle) -> LineStyle:
 
 
 def scale_heights(axes: "Axes", lines: Sequence[np.ndarray]) -> None:
-    """Choose the scale of y; a line leaves the figure below where it is exactly 0, and above where it runs away."""
+    """Choose the scale of y; a line leaves the figure below where it is exactly 0, and above where it runs away.
+
+    On a linear scale a band is cut off where it reaches further beyond the lines than they are apart.
+    """
     every = np.concatenate(lines)
-    if not (every < 0).any() and spans_decades(every[every > 0]):
+    if decades_above_zero(every):
         axes.set_yscale("log")
     start = max((line[np.isfinite(line)][0] for line in lines if np.isfinite(line).any()), default=0.0)
     if 0 < AWAY * start < axes.get_ylim()[1]:
         axes.set_ylim(top=AWAY * start)
+    finite = every[np.isfinite(every)]
+    if axes.get_yscale() == "linear" and finite.size and (apart := float(np.ptp(finite))):
+        bottom, top = axes.get_ylim()
+        axes.set_ylim(max(bottom, finite.min() - apart), min(top, finite.max() + apart))
 
 
 def heat_figure(data: Data, measure: str) -> "Picture":

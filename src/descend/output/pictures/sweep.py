@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from descend.output.decades import spans_decades
+from descend.output.decades import decades_above_zero, spans_decades
 from descend.output.pictures.figure import LineStyle, panel_grid, png
 from descend.output.pictures.heat import draw_heat
 from descend.output.report.methods import Methods
@@ -122,7 +122,7 @@ def _panel(axes: "Axes", data: pl.DataFrame, styles: Mapping[str, LineStyle]) ->
         bad = own.filter(value.is_infinite())["axis"].unique()
         height = np.full(len(bad), 0.99 - 0.015 * i)
         axes.plot(bad, height, "x", transform=axes.get_xaxis_transform(), color=colour, markersize=4)
-    if spans_decades(np.array(middles)):
+    if decades_above_zero(np.array(middles, np.float64)):
         axes.set_yscale("log")
         highest = TOO_HIGH * np.quantile(middles, 0.95)
         if max(middles) > highest:  # what is about to diverge would leave no room for the rest
