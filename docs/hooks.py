@@ -68,7 +68,7 @@ def generated() -> Iterator[tuple[str, str | bytes]]:
     for origin, page in PLACES.items():
         if page != "index.md":
             yield page, moved((ROOT / origin).read_text(), origin, page)
-    for picture in ROOT.glob("experiments/*/*.png"):
+    for picture in (path for kind in ("png", "svg") for path in ROOT.glob(f"experiments/*/*.{kind}")):
         yield f"studies/{picture.parent.name}/{picture.name}", picture.read_bytes()
 
 
