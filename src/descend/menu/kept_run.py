@@ -1,5 +1,6 @@
 """A run read from its folder: its parameters along the way, and the loss that it minimised."""
 
+import shlex
 from pathlib import Path
 
 import torch
@@ -13,6 +14,7 @@ from descend.graph.chance import Chance
 from descend.landscapes.landscape import Terrain
 from descend.landscapes.track import Trajectory
 from descend.memory import free_bytes
+from descend.menu.compose import about, overrides_of
 from descend.menu.trained import Trained
 from descend.objectives.examples import FromExamples
 from descend.objectives.module import Module
@@ -68,6 +70,20 @@ class KeptRun:
                 f"The run in {self.folder} diverged: none of the parameters that it kept are finite."
             )
         return found
+
+    @property
+    def has_path(self) -> bool:
+        """Whether the run kept snapshots."""
+        return (self.folder / NAME).exists()
+
+    def without_path(self) -> ConfigurationError:
+        """Return the refusal of a run without snapshots, with the command that makes the same run with them."""
+        own = [text for text in overrides_of(self.folder) or [] if not about(text, "checkpoint.snapshots")]
+        command = shlex.join([*own, "checkpoint.snapshots=64", f"hydra.run.dir='{self.folder}-alone'"])
+        return ConfigurationError(
+            f"The run in {self.folder} kept no snapshots of its path (no run of a sweep does); choose plane=hessian or "
+            f"plane=random, or make the same run alone, which ends with the same bits: descend {command}"
+        )
 
     def require_alike(self, other: "KeptRun") -> None:
         """Require that another run minimised the same objective.

@@ -87,6 +87,8 @@ def landscape_of(folders: Sequence[Path], view: View, progress: Callable[[int], 
     first = next(iter(runs.values()))
     for run in runs.values():
         first.require_alike(run)
+    if view.plane == "pca" and not any(run.has_path for run in runs.values()):
+        raise first.without_path()
     trajectories = {name: run.trajectory for name, run in runs.items()}
     if numel(first.params) < 2:
         raise ConfigurationError("A plane needs two parameters, but the run has only one; its curve is in its records.")
