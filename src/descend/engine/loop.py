@@ -16,7 +16,7 @@ from descend.engine.block import due
 from descend.engine.checkpoint import Clock, Every, Saver
 from descend.engine.endings import NEVER, Endings
 from descend.engine.experiment import Experiment
-from descend.engine.gather import gathered, host
+from descend.engine.gather import gathered, host, in_a_row, numbers
 from descend.engine.placement import computing
 from descend.engine.program import Final
 from descend.engine.streams import Streams
@@ -202,10 +202,10 @@ class Loop:
         steps = np.flatnonzero([kept for kept, _ in pattern]) + step
         found: dict[str, Column] = {}
         if steps.size:
-            found["value"] = Column(steps, np.concatenate([host(s.totals) for s in summaries]))
-            losses = [host(s.losses) for s in summaries if s.losses is not None]
+            found["value"] = Column(steps, in_a_row([numbers(s.totals) for s in summaries]))
+            losses = [numbers(s.losses) for s in summaries if s.losses is not None]
             if losses:
-                joined = np.concatenate(losses)
+                joined = in_a_row(losses)
                 found |= {f"loss/{name}": Column(steps, joined[:, :, i]) for i, name in enumerate(self.backend.names)}
         return Rows(found | gathered(offset(summaries), step), self.at)
 
