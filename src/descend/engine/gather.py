@@ -38,7 +38,7 @@ def host(values: Tensor) -> np.ndarray:
     return values.detach().to(device="cpu", dtype=torch.float64).numpy()
 
 
-def numbers(values: Tensor) -> np.ndarray:
+def as_computed(values: Tensor) -> np.ndarray:
     """Return an array in main memory, float32 where the values are, otherwise float64: no value changes."""
     return values.detach().cpu().numpy() if values.dtype == torch.float32 else host(values)
 
