@@ -19,6 +19,7 @@ import polars as pl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from killed import Killed
 from polars.testing import assert_frame_equal
 from resumed import go, opened, restored
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -91,10 +92,6 @@ def test_the_undisturbed_run_has_every_step_once(undisturbed: Path) -> None:
     assert table(undisturbed).filter(name="value")["step"].to_list() == list(range(STEPS + 1))
     assert set(written(undisturbed).values()) == {1}
     assert [step for step, _ in events(undisturbed)["scalars"]["value"]] == list(range(STEPS + 1))
-
-
-class Killed(BaseException):
-    """Nothing runs after this, not even what cleans up."""
 
 
 @contextmanager
