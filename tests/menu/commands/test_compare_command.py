@@ -46,6 +46,18 @@ def test_what_a_folder_does_not_name_is_looked_up_in_its_configuration(descend: 
         assert name in words
 
 
+def test_a_rate_that_is_null_in_one_folder_stays_a_number_of_the_other(descend: Command, here: Path) -> None:
+    muon = ["optimizer=muon", "optimizer.lr=null", "optimizer.groups.matrices.optimizer.lr=0.01,0.02,0.04"]
+    for name, chosen in {"one": ["optimizer=adam,sgd", "optimizer.lr=0.01,0.02,0.04"], "two": muon}.items():
+        done = descend("-m", *TRAIN, *chosen, "seed=0,1", f"hydra.sweep.dir={name}")
+        assert done.code in (0, None), done.err
+    table = pl.read_csv(descend("compare", "one", "two", "--csv").out.encode())
+    assert sorted(name.split()[0] for name in table["setting"]) == ["adam", "muon", "sgd"]
+    done = descend("compare", "one", "two", "--figures", "svg")
+    assert done.code == 0, done.err
+    assert {"figures/swept.svg", "figures/budget.svg"} <= set(map(str, Path().glob("figures/*")))
+
+
 def test_the_same_settings_in_two_folders_are_told_apart_by_the_folder(descend: Command, sweep: Path) -> None:
     shutil.copytree(sweep, sweep.parent / "again")
     done = descend("compare", "swept", "again")

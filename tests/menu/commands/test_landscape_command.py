@@ -8,10 +8,12 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import descend as package
 from descend.engine.snapshots import read_snapshots
 from descend.objectives.module import Module
+from descend.output.sinks.event_file import event_files
 
 Descend = Callable[..., Any]
 KEPT = "checkpoint.snapshots=64"  # a function keeps none by itself
@@ -46,6 +48,24 @@ def test_a_network_s_landscape(descend: Descend, here: Path, plane: str) -> None
     assert float(numbers["end"]) == pytest.approx(float(expected), rel=1e-6)
     at_end = numbers["outside/0"][-1]
     assert at_end > 1e-3 if plane == "pca" else at_end < 1e-12
+
+
+def test_tensorboard_shows_it_beside_the_run(descend: Descend, here: Path) -> None:
+    folder = made(descend, "run", *SMALL, "tracker=all")
+    for plane in ("pca", "random"):
+        assert descend("landscape", "run", f"plane={plane}", "points=3", "examples=50").code == 0
+    found = EventAccumulator(str(folder)).Reload()
+    assert sorted(found.Tags()["images"]) == ["landscape/pca", "landscape/random"]
+    [event] = found.Images("landscape/pca")
+    assert event.step == 30
+    assert event.encoded_image_string == (folder / "landscape-pca.png").read_bytes()
+    assert found.Scalars("value")[-1].step == 30  # what the run told before is still there
+
+
+def test_a_run_that_tensorboard_does_not_show_gets_no_event_file(descend: Descend, here: Path) -> None:
+    folder = made(descend, "run")
+    assert descend("landscape", "run", "points=3", "examples=50").code == 0
+    assert event_files(folder) == []
 
 
 def test_all_examples_give_the_run_s_own_loss(descend: Descend, here: Path) -> None:

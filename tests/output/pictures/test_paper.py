@@ -9,13 +9,22 @@ import matplotlib
 import numpy as np
 import pytest
 
+from descend.output.pictures.figure import nth_style
 from descend.output.pictures.paper import MOST_LINES, STYLE, Chart, heat_figure, lines_figure, write_figures
 
 NAMES = ["adam lr=0.001", "sgd lr=0.1", "muon lr=0.02", "rmsprop", "soap", "lion", "adagrad", "lars", "one too many"]
 
 
 def line(name: str, middle: list[float | None]) -> dict[str, Any]:
-    return {"name": name, "steps": list(range(len(middle))), "middle": middle, "low": middle, "high": middle}
+    style = nth_style(NAMES.index(name)) if name in NAMES else nth_style(0)
+    return {
+        "name": name,
+        "style": style,
+        "steps": list(range(len(middle))),
+        "middle": middle,
+        "low": middle,
+        "high": middle,
+    }
 
 
 def task(**other: Any) -> dict[str, Any]:
@@ -23,9 +32,16 @@ def task(**other: Any) -> dict[str, Any]:
     return {"measure": "value", "curves": curves, "tuning": [], "sensitivity": None, "heat": None, **other}
 
 
-SWEPT = {"name": "lr", "log": True, "lines": [{"name": "adam", "x": [0.01, 0.1, 1.0], "y": [1.0, 0.5, None]}]}
+SWEPT = {
+    "name": "lr",
+    "log": True,
+    "lines": [{"name": "adam", "style": nth_style(0), "x": [0.01, 0.1, 1.0], "y": [1.0, 0.5, None]}],
+}
 HEAT = {"x": "lr", "y": "momentum", "cells": [[1.0, 0.0, 5.0], [1.0, 0.9, 6.0], [2.0, 0.0, 7.0]]}
-SHARES = [{"name": name, "x": [1.0, 100.0], "y": [0.0, 1.0]} for name in ("adam", "sgd")]
+SHARES = [
+    {"name": name, "style": nth_style(place), "x": [1.0, 100.0], "y": [0.0, 1.0]}
+    for place, name in enumerate(("adam", "sgd"))
+]
 
 
 def test_a_pdf_embeds_its_fonts_and_is_as_wide_as_a_column(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from PIL import Image
 
 from descend.output.pictures import sweep
 from descend.output.pictures.heat import medians
-from descend.output.pictures.sweep import sweep_picture
+from descend.output.pictures.sweep import sweep_figure, sweep_picture
 from descend.output.report.compared import comparisons
 from descend.output.report.curves import bands_of
 from descend.output.report.ranking import ranked_runs
@@ -24,17 +24,12 @@ def grid(rates: int, momenta: int) -> pl.DataFrame:
     return ranked_runs({"": frame.with_columns(*numbers, status=pl.lit("finished"))}, None)
 
 
-def test_a_second_number_of_few_values_has_a_line_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[list[str]] = []
-    panel = sweep._panel
-
-    def noted(axes: Any, data: Any, lines: list[str]) -> None:
-        seen.append(lines)
-        panel(axes, data, lines)
-
-    monkeypatch.setattr(sweep, "_panel", noted)
-    assert sweep_picture(grid(8, 3), ["lr", "momentum"]) is not None
-    assert seen == [["momentum=0", "momentum=1", "momentum=2"]]
+def test_a_second_number_of_few_values_has_a_line_for_each() -> None:
+    figure = sweep_figure(grid(8, 3), ["lr", "momentum"])
+    assert figure is not None
+    [legend] = figure.legends
+    assert [text.get_text() for text in legend.texts] == ["momentum=0", "momentum=1", "momentum=2"]
+    assert len({str(line.get_color()) for line in figure.axes[0].lines}) == 3
 
 
 def test_two_numbers_of_many_values_are_a_heat_map(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,7 @@ import math
 import polars as pl
 import pytest
 
+from descend.output.report.methods import Methods
 from descend.output.report.sections import (
     MOST_LINES,
     coordinates_section,
@@ -30,6 +31,8 @@ GRID = runs(
     [(name, lr, m, i + lr + 10 * m) for i, name in enumerate("ab") for lr in (1.0, 2.0, 4.0) for m in (0.0, 0.5)]
 )
 SETTINGS = all_settings(GRID, SWEPT)
+METHODS = Methods.of(GRID, SWEPT)
+A, B = ({"name": name, "style": (place, 0)} for place, name in enumerate("ab"))
 
 
 def test_heat_is_the_best_over_what_is_not_shown() -> None:
@@ -44,34 +47,34 @@ def test_losses_are_points_by_choice_and_a_front() -> None:
     losses = GRID.with_columns(
         pl.col("lr").alias("losses.f"), (5 - pl.col("lr") + pl.col("momentum")).alias("losses.g")
     )
-    found = losses_section(all_settings(losses, SWEPT), SWEPT)
+    found = losses_section(all_settings(losses, SWEPT), METHODS)
     assert found is not None
     assert found["names"] == ["f", "g"]
     assert [(each["name"], len(each["x"])) for each in found["series"]] == [("a", 6), ("b", 6)]
     assert found["front"] == [[1.0, 2.0, 4.0], [4.0, 3.0, 1.0]]
-    assert losses_section(SETTINGS, SWEPT) is None
+    assert losses_section(SETTINGS, METHODS) is None
 
 
 def test_sensitivity_is_the_best_at_each_value_by_choice() -> None:
-    found = sensitivity_section(SETTINGS, SWEPT, 1)
+    found = sensitivity_section(SETTINGS, SWEPT, METHODS, 1)
     assert found is not None
     assert (found["name"], found["log"]) == ("lr", False)
     assert found["lines"] == [
-        {"name": "a", "x": [1.0, 2.0, 4.0], "y": [1.0, 2.0, 4.0]},
-        {"name": "b", "x": [1.0, 2.0, 4.0], "y": [2.0, 3.0, 5.0]},
+        {**A, "x": [1.0, 2.0, 4.0], "y": [1.0, 2.0, 4.0]},
+        {**B, "x": [1.0, 2.0, 4.0], "y": [2.0, 3.0, 5.0]},
     ]
-    assert sensitivity_section(SETTINGS, ["optimizer", "momentum"], 1) is None
+    assert sensitivity_section(SETTINGS, ["optimizer", "momentum"], METHODS, 1) is None
 
 
 def test_tuning_has_a_curve_for_each_choice_that_ends_at_its_best() -> None:
-    a, b = tuning_section(SETTINGS, SWEPT, 1)
+    a, b = tuning_section(SETTINGS, METHODS, 1)
     assert (a["name"], a["runs"], a["steps"]) == ("a", 6, [1, 2, 3, 4, 5, 6])
     assert (a["middle"][-1], b["middle"][-1]) == (1.0, 2.0)
     assert a["low"][0] <= a["middle"][0] <= a["high"][0]
 
 
 def test_a_highest_best_keeps_its_sign() -> None:
-    [found] = tuning_section(SETTINGS.with_columns(-pl.col("value")), ["lr", "momentum"], -1)
+    [found] = tuning_section(SETTINGS.with_columns(-pl.col("value")), Methods((), {}), -1)
     assert found["middle"][-1] == SETTINGS["value"].max()
 
 

@@ -87,8 +87,8 @@ def figures_written(folder: Path, runs: Runs, found: Sequence[Comparison], kind:
     Raises:
         ConfigurationError: the folder cannot be written.
     """
-    bands, tables = bands_of(found, runs.curves), runs.by_objective()
-    tasks = {each.task: figures_of(each, tables[each.task], runs.swept, bands) for each in found}
+    bands, tables, methods = bands_of(found, runs.curves), runs.by_objective(), runs.methods
+    tasks = {each.task: figures_of(each, tables[each.task], runs.swept, methods, bands) for each in found}
     try:
         return write_figures(folder, tasks, across_section(found, runs), kind)
     except OSError as error:

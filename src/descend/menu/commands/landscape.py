@@ -14,13 +14,14 @@ from descend.menu.commands.arguments import Parser
 from descend.menu.landscapes import View, landscape_of
 from descend.output.pictures.figure import png
 from descend.output.sinks.progress import CountBar
+from descend.output.sinks.tensorboard import add_image
 
 USAGE = """\
 descend landscape FOLDER… [plane=pca|hessian|random] [points=41] [examples=1000] [scale=filter|whole]
 
 Draws the training loss over a plane in the space of all parameters, with the path of the run. It writes the picture
-landscape-<plane>.png into the run's folder, and the numbers beside it as .npz. Given several runs of one objective, it
-draws all their paths and writes into the first folder.
+landscape-<plane>.png into the run's folder, and the numbers beside it as .npz. TensorBoard shows the picture with the
+run. Given several runs of one objective, it draws all their paths and writes into the first folder.
 
   descend landscape outputs/2026-01-31/12-00-00                 the plane that is nearest to the path
   descend landscape FOLDER plane=hessian                        along the two most curved directions at the end
@@ -92,8 +93,11 @@ def landscape_arguments(arguments: Sequence[str]) -> tuple[list[Path], View | No
 
 
 def write_landscape(found: Landscape, path: Path) -> None:
-    """Write the picture, and the numbers beside it."""
+    """Write the picture and the numbers beside it, and add the picture to what TensorBoard shows of the first run."""
     with whole(path.with_suffix(".npz")) as file:
         np.savez_compressed(file, **found.arrays())
+    picture = png(found.plot())
     with whole(path) as file:
-        file.write(png(found.plot()))
+        file.write(picture)
+    first = next(iter(found.tracks.values()))
+    add_image(path.parent, path.stem.replace("-", "/", 1), int(first.steps[-1]), picture)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from descend.output.decades import spans_decades
-from descend.output.pictures.figure import colours_of, panel_grid
+from descend.output.pictures.figure import nth_style, panel_grid
 from descend.records import Records
 
 if TYPE_CHECKING:
@@ -36,9 +36,10 @@ def curves_figure(blocks: Sequence[Records]) -> "Picture | None":
         return None
     figure, places = panel_grid(len(shown), MOST_ACROSS, each=(4.2, 2.9), margin=(0, 0), dpi=80)
     for axes, (title, lines) in zip(places, shown, strict=True):
-        for name, colour in zip(lines, colours_of(len(lines)), strict=True):
+        for i, name in enumerate(lines):
             steps, values = points_of(blocks, name)
-            axes.plot(steps, values, color=colour, label=name, linewidth=1.2, marker="." if len(steps) < 30 else None)
+            marker = "." if len(steps) < 30 else None
+            axes.plot(steps, values, label=name, linewidth=1.2, marker=marker, **nth_style(i).drawn)
         _finish(axes, title, lines)
     return figure
 

@@ -1,7 +1,7 @@
 """Figures without a window, as PNG files."""
 
 from base64 import b64encode
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -10,7 +10,28 @@ if TYPE_CHECKING:
 
 PanelGrid: TypeAlias = "tuple[Picture, list[Axes]]"
 
-OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#F0E442")
+OKABE_ITO = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#B8A800")
+"""The colours of Okabe and Ito (2008), told apart by the colour-blind; the yellow is darker, to be seen on white."""
+
+DASHES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1.5, 1.5)))
+"""They tell apart the lines of one colour."""
+
+
+class LineStyle(NamedTuple):
+    """How a line is drawn: its places among the colours and among the dashes."""
+
+    colour: int
+    dash: int
+
+    @property
+    def drawn(self) -> dict[str, Any]:
+        """The same for matplotlib."""
+        return {"color": OKABE_ITO[self.colour], "linestyle": DASHES[self.dash]}
+
+
+def nth_style(place: int, repeated: int = 0) -> LineStyle:
+    """Return the style of a line: a colour by its place, dashes beyond eight places or where the place is repeated."""
+    return LineStyle(place % len(OKABE_ITO), (place // len(OKABE_ITO) + repeated) % len(DASHES))
 
 
 def blank(width: float, height: float, dpi: int) -> "Picture":
@@ -43,12 +64,3 @@ def png(figure: "Picture") -> bytes:
 def data_uri(picture: bytes) -> str:
     """Return a PNG file as a data URI, for a page that needs no other file."""
     return f"data:image/png;base64,{b64encode(picture).decode()}"
-
-
-def colours_of(count: int) -> list[Any]:
-    """Return so many colours: those of Okabe and Ito (2008), told apart by the colour-blind, or of a map where more."""
-    if count <= len(OKABE_ITO):
-        return list(OKABE_ITO[:count])
-    import matplotlib
-
-    return [matplotlib.colormaps["turbo"](i / (count - 1)) for i in range(count)]

@@ -11,7 +11,7 @@ import numpy as np
 
 from descend.atomic import whole
 from descend.output.decades import spans_decades
-from descend.output.pictures.figure import OKABE_ITO, blank
+from descend.output.pictures.figure import DASHES, LineStyle, blank
 from descend.output.pictures.heat import cells_of, draw_cells
 from descend.output.report.sections import Data
 
@@ -39,9 +39,6 @@ MOST_LINES = 8
 AWAY = 1000.0
 """A figure is cut off at this multiple of the highest start: beyond it there would be no room for the rest."""
 
-DASHES = ("-", (0, (5, 1.5)), (0, (1.5, 1)), (0, (5, 1.5, 1.5, 1.5)))
-"""Each line has a style beside its colour, for readers who print in black."""
-
 STYLE: Any = {
     "font.size": 8,
     "legend.fontsize": 7,
@@ -64,7 +61,8 @@ class Chart:
 
     Attributes:
         x, y: the labels of the axes.
-        series: the lines; each has a `name`, lists under the keys `across` and `up`, and `low` and `high` for a band.
+        series: the lines; each has a `name`, a `style`, lists under the keys `across` and `up`, and `low` and `high`
+            for a band.
         logarithmic: whether x is.
         share: whether y is a share, from 0 to 1; any other y is logarithmic where its numbers span decades.
     """
@@ -146,10 +144,10 @@ def lines_figure(chart: Chart) -> "Picture":
     rows = -(-sum(name.count("\n") + 1 for name in names) // across)
     figure = blank(WIDTH, HEIGHT + rows * LEGEND_ROW, dpi=300)
     axes = figure.subplots()
-    for i, each in enumerate(series):
-        colour = OKABE_ITO[i]
+    for each in series:
+        look, colour = in_print(each["style"]).drawn, each["style"].drawn["color"]
         x, middle = floats(each[chart.across]), floats(each[chart.up])
-        axes.plot(x, middle, color=colour, linestyle=DASHES[i % len(DASHES)])
+        axes.plot(x, middle, **look)
         if "low" in each:
             axes.fill_between(x, floats(each["low"]), floats(each["high"]), color=colour, alpha=0.15, linewidth=0)
     if chart.logarithmic:
@@ -162,6 +160,11 @@ def lines_figure(chart: Chart) -> "Picture":
     if names:
         figure.legend(axes.lines, names, loc="outside lower center", ncols=across)
     return figure
+
+
+def in_print(style: LineStyle) -> LineStyle:
+    """Return a style whose dashes differ with the colour, too, for readers who print in black."""
+    return LineStyle(style.colour, (style.colour + style.dash) % len(DASHES))
 
 
 def scale_heights(axes: "Axes", lines: Sequence[np.ndarray]) -> None:

@@ -1,14 +1,15 @@
 """The picture of a sweep: the value a run ended with against the numbers that were swept, or the curves of choices."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
 
 from descend.output.decades import spans_decades
-from descend.output.pictures.figure import colours_of, panel_grid, png
+from descend.output.pictures.figure import LineStyle, panel_grid, png
 from descend.output.pictures.heat import draw_heat
+from descend.output.report.methods import Methods
 from descend.output.report.naming import called, short_names
 from descend.output.report.summary import is_numeric
 
@@ -32,11 +33,12 @@ def sweep_picture(ranked: pl.DataFrame, swept: Sequence[str], bands: pl.DataFram
 
 
 def sweep_figure(ranked: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame | None = None) -> "Picture | None":
-    """Draw what runs are compared by against the numbers that were swept: panels by objective, lines by choice.
+    """Draw what runs are compared by against the numbers that were swept: panels by objective, lines by method.
 
     The line is the median over seeds and over the numbers that are not shown, the band their quartiles, a run that
     diverged or failed counting as infinite: so a line ends where half of the runs do. A cross marks numbers at which
-    any did. Two numbers of many values are a heat map of the medians, a panel for each choice.
+    any did. Two numbers of many values are a heat map of the medians, a panel for each choice. A method has the colour
+    that it has in the report.
 
     Args:
         ranked: what `ranked_runs` returns.
@@ -46,17 +48,18 @@ def sweep_figure(ranked: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame
     Returns:
         None where there is nothing to draw.
     """
+    methods = Methods.of(ranked, swept)
     numbers = [key for key in swept if key != "seed" and is_numeric(ranked[key])]
-    counts = {key: ranked[key].n_unique() for key in numbers}
+    counts = {key: ranked[key].drop_nulls().n_unique() for key in numbers}
     axes = sorted(numbers, key=lambda key: -counts[key])[:2]
     if not axes or counts[axes[0]] < LEAST_POINTS:
-        return None if bands is None else _draw_bands(bands)
-    two = len(axes) == 2 and counts[axes[1]] > MOST_LINES
+        return None if bands is None else _draw_bands(bands, ranked, methods)
+    two = len(axes) == 2 and counts[axes[1]] > MOST_LINES and not ranked.select(axes).null_count().row(0)[1]
     elsewhere = (*axes[: 1 + two], "seed", "objective")
     lines = [key for key in swept if key not in elsewhere and has_lines(key, numbers, counts)]
-    named = with_names(ranked.sort("run"), lines, "line")
+    named = with_names(ranked.drop_nulls(axes[0]).sort("run"), lines, "line")
     data = named.with_columns(pl.col(axes).cast(pl.Float64)).with_columns(pl.col(axes[0]).alias("axis"))
-    return draw_heat(data, axes[0], axes[1]) if two else _draw(data, short_names(axes)[axes[0]])
+    return draw_heat(data, axes[0], axes[1]) if two else _draw(data, short_names(axes)[axes[0]], methods)
 
 
 def has_lines(key: str, numbers: Sequence[str], counts: dict[str, int]) -> bool:
@@ -74,30 +77,46 @@ def with_names(table: pl.DataFrame, keys: Sequence[str], column: str) -> pl.Data
     return table.join(named, on=list(keys), how="left", nulls_equal=True, maintain_order="left")
 
 
-def _draw(data: pl.DataFrame, axis: str) -> "Picture":
-    titles = data["panel"].unique(maintain_order=True)
+def styles_of(lines: pl.DataFrame, methods: Methods) -> dict[str, LineStyle]:
+    """Return the style of each line by its name.
+
+    Args:
+        lines: a column `line`, and the swept keys.
+    """
+    first = lines.unique("line", keep="first", maintain_order=True)
+    return dict(zip(first["line"], methods.styles(first.to_dicts()), strict=True))
+
+
+def add_legend(figure: "Picture", places: Sequence["Axes"]) -> None:
+    """Name the lines of all panels, each once."""
+    named = {str(line.get_label()): line for axes in places for line in axes.get_legend_handles_labels()[0]}
+    figure.legend(list(named.values()), list(named), loc="outside right upper", fontsize=8)
+
+
+def _draw(data: pl.DataFrame, axis: str, methods: Methods) -> "Picture":
+    titles, styles = data["panel"].unique(maintain_order=True), styles_of(data, methods)
     figure, places = panel_grid(len(titles), **LAID_OUT)
     for axes, panel in zip(places, titles, strict=True):
         own = data.filter(pl.col("panel") == panel)
-        _panel(axes, own, data["line"].unique(maintain_order=True).to_list())
+        _panel(axes, own, styles)
         axes.set(title=panel, xlabel=axis, ylabel=f"{own['label'][0]} at the end")
-    if data["line"].n_unique() > 1:
-        figure.legend(*places[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    if len(styles) > 1:
+        add_legend(figure, places)
     figure.supxlabel("line: median, band: quartiles, cross: some diverged", fontsize=7, color="gray")
     return figure
 
 
-def _panel(axes: "Axes", data: pl.DataFrame, lines: list[str]) -> None:
-    """Draw the settings of one objective: median line, band, crosses; a line has the same colour in every panel."""
+def _panel(axes: "Axes", data: pl.DataFrame, styles: Mapping[str, LineStyle]) -> None:
+    """Draw the settings of one objective: median line, band, crosses; a line has the same style in every panel."""
     middles: list[float] = []
-    for i, (line, colour) in enumerate(zip(lines, colours_of(len(lines)), strict=True)):
-        own = data.filter(pl.col("line") == line)
+    for i, (line, style) in enumerate(styles.items()):
+        own, colour = data.filter(pl.col("line") == line), style.drawn["color"]
         value = pl.col("shown")
         curve = own.group_by("axis").agg(
             value.median(), value.quantile(0.25).alias("low"), value.quantile(0.75).alias("high")
         )
         curve = curve.sort("axis").with_columns(finite_or_null("shown", "low", "high"))
-        axes.plot(curve["axis"], curve["shown"], marker=".", markersize=4, label=line or None, color=colour)
+        axes.plot(curve["axis"], curve["shown"], marker=".", markersize=4, label=line or None, **style.drawn)
         axes.fill_between(curve["axis"], curve["low"], curve["high"], alpha=0.2, color=colour, linewidth=0)
         middles += curve["shown"].drop_nulls().to_list()
         bad = own.filter(value.is_infinite())["axis"].unique()
@@ -118,23 +137,23 @@ def finite_or_null(*columns: str) -> pl.Expr:
     return pl.when(pl.col(*columns).is_finite()).then(pl.col(*columns))
 
 
-def _draw_bands(bands: pl.DataFrame) -> "Picture | None":
+def _draw_bands(bands: pl.DataFrame, ranked: pl.DataFrame, methods: Methods) -> "Picture | None":
     """Draw the curves of settings over steps: panels by objective, the median of the seeds with quartiles."""
     if not len(bands):
         return None
     titles = bands["panel"].unique(maintain_order=True)
-    lines = bands["line"].unique(maintain_order=True).to_list()
+    settings = ranked.select("run", *methods.choices)
     figure, places = panel_grid(len(titles), **LAID_OUT)
     for axes, panel in zip(places, titles, strict=True):
         own = bands.filter(pl.col("panel") == panel)
-        for line, colour in zip(lines, colours_of(len(lines)), strict=True):
-            curve = own.filter(pl.col("line") == line)
-            axes.plot(curve["step"], curve["middle"], color=colour, label=line, linewidth=1.2)
+        for line, style in styles_of(own.join(settings, on="run", maintain_order="left"), methods).items():
+            curve, colour = own.filter(pl.col("line") == line), style.drawn["color"]
+            axes.plot(curve["step"], curve["middle"], label=line, linewidth=1.2, **style.drawn)
             axes.fill_between(curve["step"], curve["low"], curve["high"], color=colour, alpha=0.2, linewidth=0)
         if spans_decades(own["middle"].to_numpy()):
             axes.set_yscale("log")
         axes.set(title=panel, xlabel="step", ylabel=own["label"][0])
         axes.grid(alpha=0.3)
-    figure.legend(*places[0].get_legend_handles_labels(), loc="outside right upper", fontsize=8)
+    add_legend(figure, places)
     figure.supxlabel("line: median of the seeds, band: quartiles", fontsize=7, color="gray")
     return figure

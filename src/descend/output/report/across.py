@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from descend.output.pictures.figure import nth_style
 from descend.output.report.comparison import Comparison
 from descend.output.report.curves import curves_of
-from descend.output.report.naming import called
+from descend.output.report.methods import Methods
 from descend.output.report.runs import Runs
-from descend.output.report.summary import choice_keys, setting_keys
+from descend.output.report.sections import Data
 from descend.statistics.profiles import algoperf_score, data_profile, performance_profile
 from descend.statistics.runtimes import expected_runtime, first_hits, share_within, simulated_restarts
 
@@ -51,7 +52,8 @@ def across_section(comparisons: Sequence[Comparison], runs: Runs) -> dict[str, A
         None where there are fewer than two objectives or methods, or no curves. The data profile is empty where the
         work of a run is not known.
     """
-    reached = [hits_of(each, runs) for each in comparisons]
+    known = runs.methods
+    reached = [hits_of(each, runs, known) for each in comparisons]
     methods = [name for name in (reached[0] if reached else {}) if all(name in each for each in reached)]
     if len(comparisons) < 2 or len(methods) < 2:
         return None
@@ -62,12 +64,13 @@ def across_section(comparisons: Sequence[Comparison], runs: Runs) -> dict[str, A
     longest = max(float(hits.lengths.max()) for each in reached for hits in each.values())
     budgets = np.unique(np.logspace(0, np.log10(10 * longest), POINTS).round())
     factors = np.logspace(0, np.log10(MOST_FACTOR), POINTS)
+    lines = [{"name": name, "style": nth_style(known.places[name])} for name in methods]
     return {
         "problems": costs.shape[1],
         "methods": method_rows(methods, costs, work, sizes),
-        "ecdf": chart_lines(methods, budgets, [share_within(restarts[name], budgets) for name in methods]),
-        "profile": chart_lines(methods, factors, performance_profile(costs, factors)),
-        "data": data_lines(methods, work, sizes),
+        "ecdf": chart_lines(lines, budgets, [share_within(restarts[name], budgets) for name in methods]),
+        "profile": chart_lines(lines, factors, performance_profile(costs, factors)),
+        "data": data_lines(lines, work, sizes),
     }
 
 
@@ -86,10 +89,11 @@ def method_rows(methods: Sequence[str], costs: np.ndarray, work: np.ndarray, siz
     ]
 
 
-def data_lines(methods: Sequence[str], work: np.ndarray, sizes: np.ndarray) -> list[dict[str, Any]]:
+def data_lines(lines: Sequence[Data], work: np.ndarray, sizes: np.ndarray) -> list[Data]:
     """Return the data profile of each method; none where work or sizes are not known.
 
     Args:
+        lines: the name and the style of each method.
         work: function values until each target, [methods, problems]; NaN where they are not known.
         sizes: how many numbers a run optimizes, [problems]; NaN where that is not known.
     """
@@ -97,16 +101,16 @@ def data_lines(methods: Sequence[str], work: np.ndarray, sizes: np.ndarray) -> l
     if np.isnan(gradients).any():
         return []
     budgets = np.geomspace(1.0, gradients.max(where=np.isfinite(gradients), initial=10.0), POINTS)
-    return chart_lines(methods, budgets, data_profile(work, sizes, budgets))
+    return chart_lines(lines, budgets, data_profile(work, sizes, budgets))
 
 
-def chart_lines(methods: Sequence[str], x: np.ndarray, heights: Iterable[np.ndarray]) -> list[dict[str, Any]]:
+def chart_lines(lines: Sequence[Data], x: np.ndarray, heights: Iterable[np.ndarray]) -> list[Data]:
     """Return the line of each method in a chart; each line has one height for each x."""
     across = x.round(3).tolist()
-    return [{"name": name, "x": across, "y": y.round(4).tolist()} for name, y in zip(methods, heights, strict=True)]
+    return [{**line, "x": across, "y": y.round(4).tolist()} for line, y in zip(lines, heights, strict=True)]
 
 
-def hits_of(comparison: Comparison, runs: Runs) -> dict[str, Hits]:
+def hits_of(comparison: Comparison, runs: Runs, methods: Methods) -> dict[str, Hits]:
     """Return when the runs of each method first reached each target of one objective, by the method's name."""
     sign = comparison.measure.sign
     members = {run for row in comparison.rows for run in row.members}
@@ -126,7 +130,7 @@ def hits_of(comparison: Comparison, runs: Runs) -> dict[str, Hits]:
             reached = [first_hits(*spent_and_values(part, sign), targets) for _, part in own]
             spent = [float(lengths[run] or 0) + 1 for run, _ in own]
             each = Hits(np.array(reached), np.array(spent), np.array([work[run] for run, _ in own]))
-            hits.setdefault(method_of(comparison, row.keys), each)
+            hits.setdefault(methods.name(row.keys), each)
     return hits
 
 
@@ -136,13 +140,6 @@ def spent_and_values(curve: pl.DataFrame, sign: int) -> tuple[np.ndarray, np.nda
     The start counts as an evaluation like every step, so that no runtime is 0.
     """
     return curve["step"].to_numpy() + 1.0, sign * curve["value"].to_numpy()
-
-
-def method_of(comparison: Comparison, keys: Mapping[str, Any]) -> str:
-    """Return what a method is called: its choices alone."""
-    table = pl.DataFrame([dict(row.keys) for row in comparison.rows], infer_schema_length=None)
-    choices = choice_keys(table, setting_keys(list(keys)))
-    return called({key: keys[key] for key in choices}) or "all settings"
 
 
 def restarts_of(hits: Hits) -> np.ndarray:

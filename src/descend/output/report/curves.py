@@ -86,8 +86,9 @@ def bands_of(comparisons: Sequence[Comparison], curves: pl.LazyFrame, points: in
         points: steps of a curve at most, evenly spaced.
 
     Returns:
-        Columns: panel (the objective), line (the setting), label (what is measured), step, middle (the median of the
-        runs), low and high (their quartiles), runs (how many are still going). No rows where nothing was recorded.
+        Columns: panel (the objective), line (the setting), run (its best), label (what is measured), step, middle (the
+        median of the runs), low and high (their quartiles), runs (how many are still going). No rows where nothing was
+        recorded.
     """
     parts = [own for comparison in comparisons for own in bands_of_one(comparison, curves, points)]
     return pl.concat(parts) if parts else pl.DataFrame()
@@ -118,4 +119,4 @@ def bands_of_one(comparison: Comparison, curves: pl.LazyFrame, points: int) -> I
     for row in comparison.rows:
         own = bands.filter(pl.col("line") == row.name)
         title = pl.lit(comparison.task).alias("panel"), pl.lit(comparison.measure.label).alias("label")
-        yield own.select(*title, "line", "step", "middle", "low", "high", "runs")
+        yield own.select(*title, "line", pl.lit(row.run).alias("run"), "step", "middle", "low", "high", "runs")

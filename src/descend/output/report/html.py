@@ -8,7 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from descend.atomic import whole
-from descend.output.pictures.figure import data_uri
+from descend.output.pictures.figure import OKABE_ITO, data_uri
 from descend.output.report.across import across_section
 from descend.output.report.comparison import Comparison
 from descend.output.report.origin import Provenance
@@ -61,8 +61,9 @@ def report_page(
         pictures: PNG files by what they show.
     """
     tables = runs.by_objective()
-    figures = [figures_of(each, tables[each.task], runs.swept, bands) for each in comparisons]
-    data = {"tasks": figures, "across": across_section(comparisons, runs)}
+    methods = runs.methods
+    figures = [figures_of(each, tables[each.task], runs.swept, methods, bands) for each in comparisons]
+    data = {"colours": OKABE_ITO, "tasks": figures, "across": across_section(comparisons, runs)}
     title = ", ".join(origin.folder for origin in origins[:3]) + (", …" if len(origins) > 3 else "")
     parts = {
         "title": escape(title),

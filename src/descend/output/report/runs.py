@@ -7,14 +7,18 @@ from typing import Any
 
 import polars as pl
 
+from descend.output.report.methods import Methods
 from descend.output.report.naming import is_number
 from descend.output.report.sources import PARTS_OF_RESULT, RunsInFolder, column_of, with_seed
-from descend.output.report.summary import RAW, with_sum
+from descend.output.report.summary import RAW, is_numeric, with_sum
 
 FOLDER = "folder"
 OBJECTIVE = "objective"
 ONLY_LOOKS = ("hydra", "sweep", "tracker", "checkpoint", "metrics", "derivatives", "evaluate")
 """What changes no result."""
+
+NOT_GIVEN = "null"
+"""How an override writes that a setting is not given: `optimizer.lr=null`."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,13 @@ class Runs:
         Args:
             table: the seed of a run may be known by its provenance alone.
         """
-        return cls(with_seed(table), tuple(key for key in keys if table[key].n_unique() > 1), curves, notes)
+        table = with_seed(table.with_columns(numbers_where_given(table[key]) for key in keys))
+        return cls(table, tuple(key for key in keys if table[key].n_unique() > 1), curves, notes)
+
+    @property
+    def methods(self) -> Methods:
+        """The methods among the runs."""
+        return Methods.of(self.table, self.swept)
 
     def by_objective(self) -> dict[str, pl.DataFrame]:
         """Return the runs of each objective by its name, "" where there is but one."""
@@ -100,7 +110,7 @@ def labels_of(sources: Sequence[RunsInFolder]) -> list[str]:
 def column_for(source: RunsInFolder, key: str) -> pl.Series:
     """Return a setting of a source's runs."""
     if key in source.swept:
-        return source.table[key].alias(key)
+        return numbers_where_given(source.table[key])
     return pl.Series(key, [fixed_setting(source, key)] * len(source.table))
 
 
@@ -123,8 +133,16 @@ def fixed_setting(source: RunsInFolder, key: str) -> Any:
 
 
 def as_number(text: str) -> Any:
-    """Return the number that a text writes, or the text."""
-    return float(text) if is_number(text) else text
+    """Return the number that a text writes, None for `null`, or the text."""
+    return None if text == NOT_GIVEN else float(text) if is_number(text) else text
+
+
+def numbers_where_given(values: pl.Series) -> pl.Series:
+    """Return the values of a setting as numbers where each is one or `null`, which says that it is not given."""
+    if values.dtype != pl.String or NOT_GIVEN not in values:
+        return values
+    given = pl.Series(values.name, [None if text == NOT_GIVEN else text for text in values], pl.String)
+    return given.cast(pl.Float64) if is_numeric(given) else values
 
 
 def same_types(frames: Sequence[pl.DataFrame], keys: Sequence[str]) -> pl.DataFrame:

@@ -9,8 +9,9 @@ import polars as pl
 
 from descend.output.decades import spans_decades
 from descend.output.report.comparison import Comparison
-from descend.output.report.naming import called, short_names
-from descend.output.report.summary import all_settings, choice_keys, is_numeric, setting_keys
+from descend.output.report.methods import Methods
+from descend.output.report.naming import short_names
+from descend.output.report.summary import all_settings, is_numeric, setting_keys
 from descend.statistics.pareto import pareto_front
 from descend.statistics.tuning import best_of
 
@@ -25,33 +26,43 @@ DIGITS = 5
 Data = dict[str, Any]
 
 
-def figures_of(comparison: Comparison, table: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame) -> Data:
-    """Return the data of the figures of one objective."""
+def figures_of(
+    comparison: Comparison, table: pl.DataFrame, swept: Sequence[str], methods: Methods, bands: pl.DataFrame
+) -> Data:
+    """Return the data of the figures of one objective.
+
+    Args:
+        table: a row for each run of this objective.
+        methods: those among the runs of all objectives.
+        bands: what `bands_of` returns.
+    """
     sign = comparison.measure.sign
     settings = all_settings(table, swept, comparison.measure)
     return {
         "measure": comparison.measure.label,
-        "curves": curves_section(comparison, table, bands),
+        "curves": curves_section(comparison, table, methods, bands),
         "coordinates": coordinates_section(settings, swept, sign),
-        "losses": losses_section(settings, swept),
-        "sensitivity": sensitivity_section(settings, swept, sign),
+        "losses": losses_section(settings, methods),
+        "sensitivity": sensitivity_section(settings, swept, methods, sign),
         "heat": heat_section(settings, swept, sign),
-        "tuning": tuning_section(settings, swept, sign),
+        "tuning": tuning_section(settings, methods, sign),
         "highest": comparison.measure.highest,
     }
 
 
-def curves_section(comparison: Comparison, table: pl.DataFrame, bands: pl.DataFrame) -> list[Data]:
+def curves_section(comparison: Comparison, table: pl.DataFrame, methods: Methods, bands: pl.DataFrame) -> list[Data]:
     """Return the band of each setting, and what a step of it took in seconds and in gradients."""
     found = []
-    for row in comparison.rows:
+    styles = methods.styles([row.keys for row in comparison.rows])
+    for row, style in zip(comparison.rows, styles, strict=True):
         mine = (pl.col("panel") == comparison.task) & (pl.col("line") == row.name)
         own = bands.filter(mine) if len(bands) else bands
         if len(own):
             runs = table.filter(pl.col("run").is_in(list(row.members)))
+            line = {"name": row.name, "style": style, "runs": row.n, "steps": own["step"].to_list()}
             columns = {name: rounded(own[name].to_numpy()) for name in ("middle", "low", "high")}
             each = {"seconds": cost(runs, "seconds"), "evaluations": cost(runs, "evaluations.gradient")}
-            found.append({"name": row.name, "runs": row.n, "steps": own["step"].to_list(), **columns, "each": each})
+            found.append({**line, **columns, "each": each})
     return found
 
 
@@ -122,32 +133,36 @@ def heat_section(settings: pl.DataFrame, swept: Sequence[str], sign: int) -> Dat
     return {"x": short[x], "y": short[y], "cells": cells}
 
 
-def sensitivity_section(settings: pl.DataFrame, swept: Sequence[str], sign: int) -> Data | None:
-    """Return the best result at each value of one number, a line for each choice; None where no number takes three."""
-    counts = {key: settings[key].n_unique() for key in setting_keys(swept)}
+def sensitivity_section(settings: pl.DataFrame, swept: Sequence[str], methods: Methods, sign: int) -> Data | None:
+    """Return the best result at each value of one number, a line for each method that was given it.
+
+    Returns:
+        None where no number takes three values.
+    """
+    counts = {key: settings[key].drop_nulls().n_unique() for key in setting_keys(swept)}
     numbers = [key for key in counts if is_numeric(settings[key]) and counts[key] >= LEAST_POINTS]
     if not numbers:
         return None
     key = max(numbers, key=lambda each: counts[each])
+    given = settings.drop_nulls(key).with_columns(pl.col(key).cast(pl.Float64))
     lines = []
-    for name, own in by_choice(settings, swept).items():
-        best = own.drop_nulls(key).group_by(pl.col(key).cast(pl.Float64)).agg(pl.col("value").min()).sort(key)
-        lines.append({"name": name, "x": best[key].to_list(), "y": rounded(sign * best["value"].to_numpy())})
-    every = settings[key].cast(pl.Float64).drop_nulls()
-    return {"name": short_names(list(counts))[key], "log": spans_decades(every.to_numpy()), "lines": lines}
+    for line, own in by_method(given, methods):
+        best = own.group_by(key).agg(pl.col("value").min()).sort(key)
+        lines.append({**line, "x": best[key].to_list(), "y": rounded(sign * best["value"].to_numpy())})
+    return {"name": short_names(list(counts))[key], "log": spans_decades(given[key].to_numpy()), "lines": lines}
 
 
-def by_choice(settings: pl.DataFrame, swept: Sequence[str]) -> dict[str, pl.DataFrame]:
-    """Return the settings of each combination of choices by its name, the one with the best setting first."""
-    choices = [key for key in choice_keys(settings, swept) if settings[key].n_unique() > 1]
-    if not choices:
-        return {"all settings": settings}
-    parts = settings.partition_by(choices, as_dict=True, maintain_order=True)
-    return {called(dict(zip(choices, values, strict=True))): own for values, own in parts.items()}
+def by_method(settings: pl.DataFrame, methods: Methods) -> list[tuple[Data, pl.DataFrame]]:
+    """Return for each method the name and the style of its line, and its settings; the best method first."""
+    parts = settings.partition_by(methods.choices, maintain_order=True) if methods.choices else [settings]
+    parts = [own for own in parts if len(own)]
+    keys = [own.row(0, named=True) for own in parts]
+    lines = zip(map(methods.name, keys), methods.styles(keys), parts, strict=True)
+    return [({"name": name, "style": style}, own) for name, style, own in lines]
 
 
-def losses_section(settings: pl.DataFrame, swept: Sequence[str]) -> Data | None:
-    """Return the settings' medians of the first two losses, by choice, and their Pareto front; None of one loss."""
+def losses_section(settings: pl.DataFrame, methods: Methods) -> Data | None:
+    """Return the settings' medians of the first two losses, by method, and their Pareto front; None of one loss."""
     losses = [name for name in settings.columns if name.startswith("losses.")][:2]
     if len(losses) < 2:
         return None
@@ -156,21 +171,21 @@ def losses_section(settings: pl.DataFrame, swept: Sequence[str]) -> Data | None:
     points = shown.select(losses).cast(pl.Float64).to_numpy()
     front = np.unique(points[pareto_front(points)], axis=0)
     series = [
-        {"name": name, "x": rounded(own[x].to_numpy()), "y": rounded(own[y].to_numpy())}
-        for name, own in by_choice(shown, swept).items()
+        {**line, "x": rounded(own[x].to_numpy()), "y": rounded(own[y].to_numpy())}
+        for line, own in by_method(shown, methods)
     ]
     names = [name.removeprefix("losses.") for name in losses]
     return {"names": names, "series": series, "front": [rounded(front[:, 0]), rounded(front[:, 1])]}
 
 
-def tuning_section(settings: pl.DataFrame, swept: Sequence[str], sign: int) -> list[Data]:
-    """Return for each choice the best result against the number of settings tried: median and 5% to 95%."""
+def tuning_section(settings: pl.DataFrame, methods: Methods, sign: int) -> list[Data]:
+    """Return for each method the best result against the number of settings tried: median and 5% to 95%."""
     found = []
-    for name, own in by_choice(settings, swept).items():
+    for line, own in by_method(settings, methods):
         if 1 < len(own) <= MOST_TRIALS:
-            low, middle, high = (rounded(sign * line) for line in best_of(own["value"].to_numpy(), BANDS))
+            low, middle, high = (rounded(sign * each) for each in best_of(own["value"].to_numpy(), BANDS))
             steps = list(range(1, len(own) + 1))
-            found.append({"name": name, "runs": len(own), "steps": steps, "low": low, "middle": middle, "high": high})
+            found.append({**line, "runs": len(own), "steps": steps, "low": low, "middle": middle, "high": high})
     return found
 
 

@@ -81,7 +81,7 @@ class TensorBoard:
                 self._add(step, [Summary.Value(tag=name, histo=_histogram(rights, counts))])
         for name, column in records.images.items():
             for step, png in zip(column.steps.tolist(), column.values, strict=True):
-                self._add(step, [Summary.Value(tag=name, image=_image(png))])
+                self._add(step, [picture_value(name, png)])
         self._written = now
         if now - self._flushed >= self._flush_seconds:
             self._file.flush()
@@ -158,6 +158,20 @@ def _histogram(rights: np.ndarray, counts: np.ndarray) -> HistogramProto:
     )
 
 
-def _image(png: bytes) -> Summary.Image:
+def picture_value(tag: str, png: bytes) -> Summary.Value:
+    """Return a picture, a PNG file, for the Images page."""
     width, height = (int.from_bytes(png[at : at + 4]) for at in (16, 20))
-    return Summary.Image(encoded_image_string=png, width=width, height=height, colorspace=4)
+    encoded = Summary.Image(encoded_image_string=png, width=width, height=height, colorspace=4)
+    return Summary.Value(tag=tag, image=encoded)
+
+
+def add_image(folder: Path, tag: str, step: int, png: bytes) -> None:
+    """Add a picture to the event files of a run that has ended; a run without event files gets none.
+
+    Raises:
+        OSError: the event file cannot be written.
+    """
+    if event_files(folder):
+        file = EventFile(folder)
+        file.add(Event(wall_time=time.time(), step=step, summary=Summary(value=[picture_value(tag, png)])))
+        file.close()

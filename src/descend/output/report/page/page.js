@@ -1,6 +1,5 @@
 "use strict";
-// Okabe and Ito's colours, told apart by the colour-blind; beyond eight series dashes tell them apart, too.
-const COLOURS = ["#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#B8A800"];
+// A line's style is its places among the colours and among the dashes.
 const DASHES = ["", "6 3", "2 2", "8 2 2 2"];
 const CIVIDIS = ["#00224e", "#1a386f", "#434e6c", "#61656f", "#7d7c78", "#9b9476", "#bcae6c", "#dec958", "#fee838"];
 // On a phone charts are drawn narrower, so that their letters stay as large.
@@ -20,7 +19,7 @@ function element(name, attributes, parent, text) {
 
 const finite = x => x !== null && Number.isFinite(x);
 const shown = x => finite(x) ? String(Number(x.toPrecision(4))) : "diverged";
-const style = i => ({ stroke: COLOURS[i % COLOURS.length], "stroke-dasharray": DASHES[Math.floor(i / COLOURS.length) % DASHES.length] });
+const look = ([colour, dash]) => ({ stroke: data.colours[colour], "stroke-dasharray": DASHES[dash] });
 
 function spread(values) {
   const good = values.filter(finite);
@@ -109,15 +108,15 @@ function lineChart(parent, { caption, names, xs, series, logX, logY }) {
     const y = scale(values, state.log, HEIGHT - EDGE.bottom, EDGE.top);
     drawAxes(svg, x, y, { x: state.x, y: names.y });
     for (const line of lines) {
-      const i = series.findIndex(each => each.name === line.name);
-      if (line.low) element("svg:path", { d: band(line, x, y), fill: style(i).stroke, "fill-opacity": 0.15 }, svg);
+      const drawnAs = look(line.style);
+      if (line.low) element("svg:path", { d: band(line, x, y), fill: drawnAs.stroke, "fill-opacity": 0.15 }, svg);
       if (line.points) {
         line.x.forEach((value, j) => {
-          if (x.inside(value) && y.inside(line.y[j])) element("svg:circle", { cx: x.place(value), cy: y.place(line.y[j]), r: 4, fill: style(i).stroke, "fill-opacity": 0.6 }, svg);
+          if (x.inside(value) && y.inside(line.y[j])) element("svg:circle", { cx: x.place(value), cy: y.place(line.y[j]), r: 4, fill: drawnAs.stroke, "fill-opacity": 0.6 }, svg);
         });
         continue;
       }
-      const drawn = element("svg:path", { d: path(line.x, line.y, x, y), fill: "none", "stroke-width": 1.8, ...style(i) }, svg);
+      const drawn = element("svg:path", { d: path(line.x, line.y, x, y), fill: "none", "stroke-width": 1.8, ...drawnAs }, svg);
       element("svg:title", {}, drawn, `${line.name}: ${shown(line.y[line.y.length - 1])} at the end`);
     }
   };
@@ -135,8 +134,9 @@ function lineChart(parent, { caption, names, xs, series, logX, logY }) {
   }
   series.forEach((each, i) => {
     const key = element("button", { "aria-pressed": "true" }, parts.keys);
-    const line = style(i)["stroke-dasharray"] ? "repeating-linear-gradient(90deg," : "linear-gradient(90deg,";
-    const gap = style(i)["stroke-dasharray"] ? ` ${style(i).stroke} 0 4px, transparent 4px 7px)` : ` ${style(i).stroke}, ${style(i).stroke})`;
+    const { stroke, "stroke-dasharray": dashes } = look(each.style);
+    const line = dashes ? "repeating-linear-gradient(90deg," : "linear-gradient(90deg,";
+    const gap = dashes ? ` ${stroke} 0 4px, transparent 4px 7px)` : ` ${stroke}, ${stroke})`;
     element("i", { style: `background:${line}${gap}` }, key);
     key.append(each.name);
     key.addEventListener("click", () => {
@@ -226,7 +226,7 @@ function losses(parent, task) {
   if (!task.losses) return;
   const { names: [first, second], series, front } = task.losses;
   const points = series.map(each => ({ ...each, points: true }));
-  const lines = [...points, { name: "Pareto front", x: front[0], y: front[1] }];
+  const lines = [...points, { name: "Pareto front", style: [6, 2], /* black dots */ x: front[0], y: front[1] }];
   const caption = `Median ${first} and ${second} of each setting; no other is lower in both than those on the Pareto front.`;
   const logX = spread(series.flatMap(each => each.x)), logY = spread(series.flatMap(each => each.y));
   lineChart(parent, { caption, names: { y: second }, xs: { [first]: each => each.x }, series: lines, logX, logY });
