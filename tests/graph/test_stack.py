@@ -210,6 +210,8 @@ MOVEMENTS = {
     "views": lambda x: x.t().reshape(-1)[::2].flip(0), "unbind": lambda x: sum(x.unbind(1)),
     "expand": lambda x: x[:, None].expand(-1, 3, -1).sum(1), "permute": lambda x: x.permute(1, 0) * 2,
     "transpose": lambda x: x.transpose(0, -1)[0], "split": lambda x: x.split(1, -1)[0],
+    "unsafe split": lambda x: x.unsafe_chunk(3, -1)[1],
+    "unsafe parts": lambda x: x.unsafe_split_with_sizes([1, 2], 1)[1],
     "squeeze": lambda x: x[:1].squeeze(),
     "number": lambda x: x[0, 0] * x + x.sum(), "index": lambda x: x[torch.tensor([0, 0, 1])],
     "eigenvalues": lambda x: torch.linalg.eigvalsh(x[:2, :2] + x[:2, :2].t()), "roll": lambda x: x.roll(1, 0),
@@ -241,3 +243,22 @@ def test_what_is_not_known_is_made_run_by_run(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(calls, "call_by_call", noted)
     near(lambda x: torch.linalg.pinv(x), [(3, 2)], False)
     assert made
+
+
+@pytest.mark.parametrize("last", [True, False], ids=["last", "first"])
+@pytest.mark.parametrize("kind", [torch.nn.LSTMCell, torch.nn.GRUCell])
+def test_recurrent_cells_are_made_for_all_runs_at_once(
+    kind: type[torch.nn.LSTMCell | torch.nn.GRUCell], last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def each(*given: Any) -> Any:
+        raise AssertionError(f"{given[0]} is made run by run")
+
+    monkeypatch.setattr(calls, "call_by_call", each)
+    cell = kind(3, 8, dtype=torch.float64).requires_grad_(False)
+
+    def step(x: Tensor) -> Tensor:
+        found = cell(x)
+        return found[0] if isinstance(found, tuple) else found
+
+    check(step, [(5, 3)], last, torch.float64)
+    near(step, [(5, 3)], last)
