@@ -13,7 +13,8 @@ from killed import Dying, Killed, killed_after
 import descend
 from descend.engine.checkpoint import Every
 from descend.errors import ConfigurationError
-from descend.sweeps.batch import Checkpoints, run_group
+from descend.sweeps.batch import run_group
+from descend.sweeps.checkpoints import Checkpoints
 from descend.sweeps.conduct import carry_out
 from descend.sweeps.halving import Halving, Rung
 from descend.sweeps.job import Job

@@ -9,7 +9,8 @@ from killed import Killed, killed_after
 from polars.testing import assert_frame_equal
 
 from descend.engine.checkpoint import BEFORE, NAME, Every
-from descend.sweeps.batch import Checkpoints, run_group, run_serially
+from descend.sweeps.batch import run_group, run_serially
+from descend.sweeps.checkpoints import Checkpoints
 from descend.sweeps.group import groups
 from descend.sweeps.job import Chunk, Group
 from descend.sweeps.plan import built
