@@ -163,7 +163,14 @@ def test_large_sums_shared_among_threads() -> None:
             check(step, [(50_000,)], False, torch.float32)
 
 
-SIZES = [(2, 2, 1), (5, 7, 1), (64, 17, 5), (128, 64, 32), (128, 32, 10), (33, 20, 13), (1, 64, 17)]
+SIZES = [
+    *((2, 2, 1), (5, 7, 1), (64, 17, 5), (128, 64, 32), (128, 32, 10), (33, 20, 13), (1, 64, 17)),
+    *((16, 16, 16), (256, 256, 48), (8, 1024, 32)),  # a matrix is added in the same call; threads share long sums
+]
+
+
+def scaled_sum(b: Tensor, w: Tensor, x: Tensor) -> Tensor:
+    return torch.addmm(b, x, w, beta=0.3, alpha=-2.7)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -177,9 +184,12 @@ def test_matrix_products(size: tuple[int, int, int], dtype: torch.dtype, count: 
         check(lambda x, y: torch.mm(x, y.t()), [(m, k), (n, k)], False, dtype)
         check(lambda w, x: torch.mm(x, w), [(k, n)], False, dtype, shared=[(m, k)])
         check(lambda b, w, x: torch.addmm(b, x, w), [(n,), (k, n)], False, dtype, shared=[(m, k)])
-        check(lambda b, w, x: torch.addmm(b, x, w, beta=0.3, alpha=-2.7), [(m, n), (k, n), (m, k)], False, dtype)
+        check(scaled_sum, [(m, n), (k, n), (m, k)], False, dtype)
+        check(scaled_sum, [(m, n)], False, dtype, shared=[(k, n), (m, k)])
         check(torch.mv, [(m, k), (k,)], False, dtype)
+        check(torch.bmm, [(1, m, k), (1, k, n)], False, dtype)
     near(torch.mm, [(m, k), (k, n)], False)
+    near(scaled_sum, [(m, n), (k, n), (m, k)], False)
     near(torch.mv, [(m, k), (k,)], False)
 
 
