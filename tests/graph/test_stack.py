@@ -203,6 +203,14 @@ def test_small_products_with_the_run_axis_last() -> None:
     near(torch.dot, [(5,), (5,)], True)
 
 
+@pytest.mark.parametrize("count", [3, 8])
+@pytest.mark.parametrize(("dtype", "k"), [(torch.float32, 784), (torch.float64, 256)], ids=str)
+def test_batches_of_products_with_fewer_matrices_than_threads(dtype: torch.dtype, k: int, count: int) -> None:
+    with threads(count):
+        check(torch.bmm, [(2, 16, k), (2, k, 256)], False, dtype)
+        check(lambda x, y: torch.bmm(x, y.mT), [(2, 16, k), (2, 256, k)], False, dtype)
+
+
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_convolutions(dtype: torch.dtype) -> None:
     def step(x: Tensor, w: Tensor) -> Tensor:

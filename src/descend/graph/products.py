@@ -74,9 +74,9 @@ def times(x: Operand, y: Operand) -> Tensor:
 def at_once_or_singly(product: Callable[..., Tensor], x: Tensor, y: Tensor, *others: Tensor) -> Tensor:
     """Return product(x, y, *others) of tensors [runs, …], made run by run where MKL splits a lone one otherwise.
 
-    Several threads share the terms of a long sum where there is one matrix, and the matrices where there are many.
+    Several threads share the terms of a long sum where there are fewer matrices than threads, else the matrices.
     """
-    if torch.get_num_threads() == 1 or x.shape[2] < LONG:
+    if torch.get_num_threads() == 1 or x.shape[-1] < LONG:
         return product(x, y, *others)
     return torch.cat([product(*(z[i : i + 1] for z in (x, y, *others))) for i in range(len(x))])
 
@@ -124,9 +124,12 @@ def fuses(added: Tensor, x: Tensor, y: Tensor) -> bool:
 def times_of_batches(x: Operand, y: Operand) -> Tensor:
     """x @ y of batches of matrices [b, m, k] and [b, k, n]."""
     runs = runs_of(x, y)
-    left, right = matrices(x, runs), matrices(y, runs)
-    product = partial(at_once_or_singly, batched) if left.shape[1] == 1 else batched
-    return product(left.flatten(0, 1), right.flatten(0, 1)).unflatten(0, (runs, -1))
+    return at_once_or_singly(batches_in_a_row, matrices(x, runs), matrices(y, runs))
+
+
+def batches_in_a_row(x: Tensor, y: Tensor) -> Tensor:
+    """x @ y of [runs, b, m, k] and [runs, b, k, n], as one batch."""
+    return batched(x.flatten(0, 1), y.flatten(0, 1)).unflatten(0, (len(x), -1))
 
 
 PRODUCTS: dict[Any, Callable[..., Tensor]] = {
