@@ -19,7 +19,7 @@ from descend.errors import ConfigurationError
 from descend.optimizers.torch_optim import TorchOptim
 from descend.types import Params
 
-STEPS = 26
+STEPS = 50
 SEED = 11
 
 
