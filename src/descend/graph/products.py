@@ -76,7 +76,7 @@ def at_once_or_singly(product: Callable[..., Tensor], x: Tensor, y: Tensor, *oth
 
     Several threads share the terms of a long sum where there are fewer matrices than threads, else the matrices.
     """
-    if torch.get_num_threads() == 1 or x.shape[-1] < LONG:
+    if torch.get_num_threads() == 1 or x.shape[-1] < LONG or len(x) == 1:
         return product(x, y, *others)
     return torch.cat([product(*(z[i : i + 1] for z in (x, y, *others))) for i in range(len(x))])
 
