@@ -5,7 +5,7 @@ that start a job for each setting are timed on 2 and on 2 + FEW settings, and th
 line through both, which leaves their start-up out of what is multiplied.
 
     pip install -c constraints.txt jax optax hydra-joblib-launcher
-    python benchmarks/sweep.py [rounds] [divisor of all sizes, to try it out] [a word in the names of the claims to time]
+    python benchmarks/sweep.py [rounds] [divisor of all sizes, to try it out] [a word in the names of the claims timed]
 """
 
 import os
