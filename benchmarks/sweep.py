@@ -160,6 +160,9 @@ def claims(by: int) -> dict[str, Claim]:
         f"command, {runs:,} × {steps:,}: joblib on 2 cores": Claim(command_of_ours, joblib, 50),
         f"command, {runs:,} × {steps:,}: PyTorch loop": Claim(command_of_ours, torch_loop, 40),
         f"command, {runs:,} × {steps:,}: JAX": Claim(command_of_ours, partial(by_jax, runs, steps), 1 / 2.5),
+        f"command, {runs:,} × {steps:,}, no pages: JAX": Claim(
+            partial(ours, runs, steps, *QUIET, BARE), partial(by_jax, runs, steps), 1 / 2.5
+        ),
         f"command, {many:,} × {long:,}: JAX": Claim(
             partial(ours, many, long, *QUIET, BARE), partial(by_jax, many, long), 1 / 0.6
         ),
