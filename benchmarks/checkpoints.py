@@ -25,7 +25,8 @@ from descend.engine.checkpoint import Every, save
 from descend.menu.build import build
 from descend.menu.compose import compose
 from descend.sweeps import batch
-from descend.sweeps.batch import Checkpoints, run_group
+from descend.sweeps.batch import run_group
+from descend.sweeps.checkpoints import Checkpoints
 from descend.sweeps.group import groups
 from descend.sweeps.plan import built
 from descend.sweeps.space import Grid, jobs

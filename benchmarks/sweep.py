@@ -5,7 +5,7 @@ that start a job for each setting are timed on 2 and on 2 + FEW settings, and th
 line through both, which leaves their start-up out of what is multiplied.
 
     pip install -c constraints.txt jax optax hydra-joblib-launcher
-    python benchmarks/sweep.py [rounds] [divisor of all sizes, to try it out]
+    python benchmarks/sweep.py [rounds] [divisor of all sizes, to try it out] [a word in the names of the claims timed]
 """
 
 import os
@@ -160,6 +160,9 @@ def claims(by: int) -> dict[str, Claim]:
         f"command, {runs:,} × {steps:,}: joblib on 2 cores": Claim(command_of_ours, joblib, 50),
         f"command, {runs:,} × {steps:,}: PyTorch loop": Claim(command_of_ours, torch_loop, 40),
         f"command, {runs:,} × {steps:,}: JAX": Claim(command_of_ours, partial(by_jax, runs, steps), 1 / 2.5),
+        f"command, {runs:,} × {steps:,}, no pages: JAX": Claim(
+            partial(ours, runs, steps, *QUIET, BARE), partial(by_jax, runs, steps), 1 / 2.5
+        ),
         f"command, {many:,} × {long:,}: JAX": Claim(
             partial(ours, many, long, *QUIET, BARE), partial(by_jax, many, long), 1 / 0.6
         ),
@@ -179,7 +182,8 @@ def claims(by: int) -> dict[str, Claim]:
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 5
     by = int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    all_claims = claims(by)
+    word = sys.argv[3] if len(sys.argv) > 3 else ""
+    all_claims = {name: claim for name, claim in claims(by).items() if word in name}
     ratios: dict[str, list[float]] = {name: [] for name in all_claims}
     for _ in range(rounds):
         for name, claim in all_claims.items():
@@ -191,6 +195,8 @@ def main() -> None:
         median, target = statistics.median(found), all_claims[name].target
         reached = "yes" if median >= target else "no"
         print(f"{name:<{width}}  {median:6.2f}  {min(found):6.2f}  {max(found):7.2f}  {target:6.2f}  {reached}")
+    if word:
+        return
     jobs = 10_000 // by
     print(f"planning: {composition(jobs):.3f} ms of CPU a job at {jobs:,} jobs (target 0.5)")
     print(f"memory: {memory(jobs, 1000 // by):.2f} GB for {jobs:,} runs of {1000 // by:,} steps (target 2)")

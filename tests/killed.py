@@ -1,11 +1,13 @@
-"""A sweep that is killed: its process keeps some chunks, and nothing runs after that."""
+"""A process that is killed: the exception that stands for it, and who raises it inside a sweep."""
+
+from collections.abc import Callable
 
 from descend.sweeps.job import Chunk
 from descend.sweeps.store import Store
 
 
 class Killed(BaseException):
-    """Nothing runs after this."""
+    """Nothing runs after this, not even what cleans up."""
 
 
 class Dying(Store):
@@ -25,3 +27,16 @@ class Dying(Store):
         self.left -= 1
         if self.left < 0:
             raise Killed
+
+
+def killed_after(steps: int) -> Callable[[int], None]:
+    """Return a sweep's `progress` that raises once so many steps were made, over all runs."""
+    made = 0
+
+    def progress(more: int) -> None:
+        nonlocal made
+        made += more
+        if made >= steps:
+            raise Killed
+
+    return progress

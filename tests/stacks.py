@@ -10,7 +10,8 @@ from descend.engine.result import Result
 from descend.engine.run import Run
 from descend.menu.build import build
 from descend.menu.compose import compose
-from descend.sweeps.batch import Checkpoints, run_group, run_serially
+from descend.sweeps.batch import run_group, run_serially
+from descend.sweeps.checkpoints import Checkpoints
 from descend.sweeps.group import groups
 from descend.sweeps.job import Chunk
 from descend.sweeps.plan import built

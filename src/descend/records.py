@@ -11,8 +11,8 @@ SCHEMA = {"run": pl.Int64, "step": pl.Int64, "name": pl.String, "value": pl.Floa
 
 
 class Column(NamedTuple):
-    """One name's values: `steps` int64 [k], `values` float64 [k] (scalars) or [k, 2, bins] (histograms), or PNG files
-    as objects [k] (images)."""
+    """One name's values: `steps` int64 [k], `values` [k] (scalars; float64, or float32 where so computed), float64
+    [k, 2, bins] (histograms), or PNG files as objects [k] (images)."""
 
     steps: np.ndarray
     values: np.ndarray

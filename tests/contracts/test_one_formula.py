@@ -22,7 +22,7 @@ from descend.menu.compose import compose
 from descend.types import Params
 
 MENU = Path(__file__).parents[2] / "conf"
-STEPS = 50
+STEPS = 25
 
 # These look at their numbers in Python, and so are never given tensors.
 ONE_AT_A_TIME = {

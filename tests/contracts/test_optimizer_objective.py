@@ -38,8 +38,8 @@ COSTLY += ("mnist1d_cnn", "mnist1d_logistic", "mnist1d_mlp", "deep_quadratic", "
 LEFT_OUT = ("mnist_cnn",)
 SAMPLED = ("adam", "sgd")
 ON_ALL = ("adam", "sgd", "newton", "newton_cg", "torch")
-# Two numbers, a vector, two losses, a longer vector, a single layer with data, a network with batches.
-OF_EACH_KIND = ("plane", "rosenbrock", "fonseca_fleming", "zdt1", "diabetes_ridge", "digits_mlp")
+# Two numbers, a vector, two losses, a single layer with data, a network with batches.
+OF_EACH_KIND = ("plane", "rosenbrock", "fonseca_fleming", "diabetes_ridge", "digits_mlp")
 # They take a matrix among the parameters, and say so where there is none.
 OF_MATRICES = ("muon", "normuon")
 MATRICES = ("breast_cancer_logistic", "diabetes_linear", "diabetes_ridge", "digits_mlp")

@@ -35,6 +35,9 @@ SLOW |= {"mnist_vit", "mnist_autoencoder", "mnist1d_mlp", "mnist1d_cnn", "auto_m
 SLOW |= {"bfgs", "cubic", "dogleg", "gauss_newton", "levenberg_marquardt", "nonlinear_cg", "trust_region_cg"}
 # One op of each kind: a formula, one through a formula, a constant backward, a discrete one, a reversal.
 OPS = {"gelu", "softplus", "straight_through_sign", "hard_threshold", "gradient_reversal", "log"}
+# One of each kind: without a Jacobian, of a Gramian, with random numbers, with a state, by a solver. The weights
+# of the others are computed on the device in `tests/contracts/test_devices.py`.
+AGGREGATORS = {"mean", "upgrad", "pcgrad", "gradnorm", "nash_mtl", "torchjd"}
 # Each method is tried at once on a network or on a function; both under slow.
 NOT_OF_A_NETWORK = {"adam_then_lbfgs", "cubic", "dogleg", "gauss_newton", "levenberg_marquardt", "newton", "newton_cg"}
 NOT_OF_A_NETWORK |= {"trust_region", "bfgs", "lbfgs", "nonlinear_cg", "trust_region_cg"}
@@ -75,7 +78,7 @@ def test_wrap(wrap: str, tmp_path: Path) -> None:
     hold([*NET, f"wrap={wrap}", *QUIET], tmp_path)
 
 
-@pytest.mark.parametrize("aggregator", choices("aggregator"))
+@pytest.mark.parametrize("aggregator", marked(choices("aggregator"), {*choices("aggregator")} - AGGREGATORS))
 def test_aggregator(aggregator: str, tmp_path: Path) -> None:
     hold([*TWO, f"aggregator={aggregator}", *QUIET], tmp_path)
 

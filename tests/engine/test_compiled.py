@@ -9,6 +9,7 @@ import pytest
 import torch
 from toys import Line
 
+import descend
 from descend.derivatives import hessian
 from descend.engine import loop as loop_module
 from descend.engine.backends import choose, compiled, kernel
@@ -287,3 +288,14 @@ def test_steps_too_few_for_a_program_are_made_one_by_one(monkeypatch: pytest.Mon
     run, result = finished(Experiment(Line(), Adam(lr=0.1), steps=STEPS - 1, compile=True))
     assert (run.loop.backend.name, result.steps) == ("compiled", STEPS - 1)
     assert result.parameters == finished(Experiment(Line(), Adam(lr=0.1), steps=STEPS - 1))[1].parameters
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "reasons"),
+    [("soap", ["eigenvectors"]), ("sophia_g", ["draws random numbers"]), ("kfac", ["draws random", "eigenvectors"])],
+)
+def test_a_step_that_cannot_be_compiled_says_why(optimizer: str, reasons: list[str]) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        descend.run(["objective=digits_mlp", f"optimizer={optimizer}", "steps=9", "compile=true", "metrics=none"])
+    assert all(reason in str(refused.value) for reason in reasons)
+    assert "set compile=false" in str(refused.value)

@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 import torch
+from killed import Killed
 from left import assert_same, equal, result, state
 
 import descend
@@ -31,10 +32,6 @@ ROSENBROCK = ["objective=rosenbrock", "optimizer.lr=0.01", "compile=false"]
 SMALL_NET = ["objective=digits_mlp", "objective.network.hidden=[8]", "objective.batch_size=32", "compile=false"]
 TWO_LOSSES = ["objective=fonseca_fleming", "compile=false"]
 QUIET = ["metrics=none", "derivatives=none"]
-
-
-class Killed(BaseException):
-    """Nothing runs after this."""
 
 
 class Killer:

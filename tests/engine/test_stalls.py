@@ -134,10 +134,13 @@ def test_a_sweep_that_records_fewer_steps_speaks_of_those(compile: bool, monkeyp
         assert reason == "all 1000 steps were made" + ("" if last == 990 else said)
 
 
-def test_a_trust_region_on_rat42_says_since_when_it_rests() -> None:
+def test_a_trust_region_on_rat42_says_since_when_it_rests_if_it_does() -> None:
     found = descend.run(Experiment(Rat42(), TrustRegion(), steps=500, dtype="float64"))
-    values = found.records.filter(name="value")["value"].to_list()
-    assert f"; the total has not changed since step {naive(values[:-1])}" in found.reason
+    since = naive(found.records.filter(name="value")["value"].to_list()[:-1])
+    rests = since <= 450  # at the minimum some CPUs go on between two values that differ in the last bit
+    assert (f"; the total has not changed since step {since}" in found.reason) == rests
+    assert ("has not changed" in found.reason) == rests
+    assert found.value == pytest.approx(8.0565229338, rel=1e-10)
     assert math.isfinite(found.gradient_norm) != found.reason.endswith("; the gradient is not finite there (nan)")
 
 

@@ -163,7 +163,14 @@ def test_large_sums_shared_among_threads() -> None:
             check(step, [(50_000,)], False, torch.float32)
 
 
-SIZES = [(2, 2, 1), (5, 7, 1), (64, 17, 5), (128, 64, 32), (128, 32, 10), (33, 20, 13), (1, 64, 17)]
+SIZES = [
+    *((2, 2, 1), (5, 7, 1), (64, 17, 5), (128, 64, 32), (128, 32, 10), (33, 20, 13), (1, 64, 17)),
+    *((16, 16, 16), (256, 256, 48), (8, 1024, 32)),  # a matrix is added in the same call; threads share long sums
+]
+
+
+def scaled_sum(b: Tensor, w: Tensor, x: Tensor) -> Tensor:
+    return torch.addmm(b, x, w, beta=0.3, alpha=-2.7)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -177,9 +184,12 @@ def test_matrix_products(size: tuple[int, int, int], dtype: torch.dtype, count: 
         check(lambda x, y: torch.mm(x, y.t()), [(m, k), (n, k)], False, dtype)
         check(lambda w, x: torch.mm(x, w), [(k, n)], False, dtype, shared=[(m, k)])
         check(lambda b, w, x: torch.addmm(b, x, w), [(n,), (k, n)], False, dtype, shared=[(m, k)])
-        check(lambda b, w, x: torch.addmm(b, x, w, beta=0.3, alpha=-2.7), [(m, n), (k, n), (m, k)], False, dtype)
+        check(scaled_sum, [(m, n), (k, n), (m, k)], False, dtype)
+        check(scaled_sum, [(m, n)], False, dtype, shared=[(k, n), (m, k)])
         check(torch.mv, [(m, k), (k,)], False, dtype)
+        check(torch.bmm, [(1, m, k), (1, k, n)], False, dtype)
     near(torch.mm, [(m, k), (k, n)], False)
+    near(scaled_sum, [(m, n), (k, n), (m, k)], False)
     near(torch.mv, [(m, k), (k,)], False)
 
 
@@ -191,6 +201,14 @@ def test_small_products_with_the_run_axis_last() -> None:
     near(torch.mm, [(3, 4), (4, 2)], True)
     near(torch.mv, [(3, 4), (4,)], True)
     near(torch.dot, [(5,), (5,)], True)
+
+
+@pytest.mark.parametrize("count", [3, 8])
+@pytest.mark.parametrize(("dtype", "k"), [(torch.float32, 784), (torch.float64, 256)], ids=str)
+def test_batches_of_products_with_fewer_matrices_than_threads(dtype: torch.dtype, k: int, count: int) -> None:
+    with threads(count):
+        check(torch.bmm, [(2, 16, k), (2, k, 256)], False, dtype)
+        check(lambda x, y: torch.bmm(x, y.mT), [(2, 16, k), (2, 256, k)], False, dtype)
 
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
@@ -210,6 +228,8 @@ MOVEMENTS = {
     "views": lambda x: x.t().reshape(-1)[::2].flip(0), "unbind": lambda x: sum(x.unbind(1)),
     "expand": lambda x: x[:, None].expand(-1, 3, -1).sum(1), "permute": lambda x: x.permute(1, 0) * 2,
     "transpose": lambda x: x.transpose(0, -1)[0], "split": lambda x: x.split(1, -1)[0],
+    "unsafe split": lambda x: x.unsafe_chunk(3, -1)[1],
+    "unsafe parts": lambda x: x.unsafe_split_with_sizes([1, 2], 1)[1],
     "squeeze": lambda x: x[:1].squeeze(),
     "number": lambda x: x[0, 0] * x + x.sum(), "index": lambda x: x[torch.tensor([0, 0, 1])],
     "eigenvalues": lambda x: torch.linalg.eigvalsh(x[:2, :2] + x[:2, :2].t()), "roll": lambda x: x.roll(1, 0),
@@ -241,3 +261,22 @@ def test_what_is_not_known_is_made_run_by_run(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(calls, "call_by_call", noted)
     near(lambda x: torch.linalg.pinv(x), [(3, 2)], False)
     assert made
+
+
+@pytest.mark.parametrize("last", [True, False], ids=["last", "first"])
+@pytest.mark.parametrize("kind", [torch.nn.LSTMCell, torch.nn.GRUCell])
+def test_recurrent_cells_are_made_for_all_runs_at_once(
+    kind: type[torch.nn.LSTMCell | torch.nn.GRUCell], last: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def each(*given: Any) -> Any:
+        raise AssertionError(f"{given[0]} is made run by run")
+
+    monkeypatch.setattr(calls, "call_by_call", each)
+    cell = kind(3, 8, dtype=torch.float64).requires_grad_(False)
+
+    def step(x: Tensor) -> Tensor:
+        found = cell(x)
+        return found[0] if isinstance(found, tuple) else found
+
+    check(step, [(5, 3)], last, torch.float64)
+    near(step, [(5, 3)], last)

@@ -54,7 +54,7 @@ def by_hand(objective: Module, steps: int, lr: float, generator: torch.Generator
 
 
 def check(overrides: list[str], steps: int) -> None:
-    overrides = [*overrides, *SETTINGS, "derivatives=none", f"steps={steps}"]
+    overrides = [*SETTINGS, *overrides, "derivatives=none", f"steps={steps}"]
     experiment = build(compose(overrides), overrides)
     objective = experiment.objective
     assert isinstance(objective, Module)
@@ -83,7 +83,9 @@ def test_twelve_steps_of_a_toy(name: str) -> None:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_two_hundred_steps(name: str) -> None:
     few = ["objective.most_evaluated=64", "objective.data.test_fraction=0.01"]
-    check([*NETWORKS[name], *few], 200)
+    # At 0.003 Adam divides the gradients of the transformers that are rounding alone by their own size: two loops by
+    # hand, one of which adds up the halves of a batch, are 0.03 apart after 50 steps there, and 1e-13 after 200 here.
+    check([*NETWORKS[name], *few, "optimizer.lr=0.0003"], 200)
 
 
 def test_an_lstm_is_recorded_in_single_precision_too() -> None:

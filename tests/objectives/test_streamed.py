@@ -1,5 +1,6 @@
 """Training data read during the run: the run's own order and draws, whatever reads them."""
 
+import os
 import random
 from collections.abc import Iterator
 from dataclasses import replace
@@ -19,7 +20,7 @@ from descend.engine.run import Run
 from descend.errors import ConfigurationError
 from descend.objectives.data import streamed
 from descend.objectives.data.digits import Digits
-from descend.objectives.data.streamed import Streamed
+from descend.objectives.data.streamed import Streamed, reader
 from descend.objectives.data.tensors import Tensors
 from descend.objectives.module import Module
 from descend.optimizers.adam import Adam
@@ -79,6 +80,7 @@ def test_it_trains_on_the_batches_that_data_in_memory_would_give_in_that_order()
         torch.testing.assert_close(found.params[name], x, rtol=1e-10, atol=1e-12)
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")  # on one core torch warns of two workers
 def test_draws_belong_to_the_seed_whatever_the_number_of_workers() -> None:
     of = experiment(Streamed(OneByOne(0.1), TEST, workers=0))
     found = ran(of)
@@ -89,6 +91,17 @@ def test_draws_belong_to_the_seed_whatever_the_number_of_workers() -> None:
     state = random.getstate()
     ran(of)
     assert random.getstate() == state
+
+
+@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 2), (64, 2)])
+def test_there_are_no_more_workers_than_cores_unless_asked_for(
+    cores: int, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`torch.utils.data.DataLoader` warns of more, and warnings are errors here."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)), raising=False)
+    data = Streamed(OneByOne(), TEST)
+    assert data.workers == workers
+    assert len([*reader(data, [[(0, 0)], [(1, 1)], [(2, 2)]])]) == 3
 
 
 def test_a_run_that_goes_on_reads_nothing_twice(tmp_path: Path) -> None:

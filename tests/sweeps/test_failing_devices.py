@@ -17,7 +17,7 @@ from descend.engine.step import Origin
 from descend.errors import ConfigurationError
 from descend.objectives.rosenbrock import Rosenbrock
 from descend.sweeps import conduct
-from descend.sweeps.batch import Checkpoints
+from descend.sweeps.checkpoints import Checkpoints
 from descend.sweeps.conduct import carry_out
 from descend.sweeps.job import Chunk
 from descend.sweeps.plan import plan

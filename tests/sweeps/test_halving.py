@@ -2,19 +2,19 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
 from conftest import Command
-from killed import Dying, Killed
+from killed import Dying, Killed, killed_after
 
 import descend
 from descend.engine.checkpoint import Every
 from descend.errors import ConfigurationError
-from descend.sweeps.batch import Checkpoints, run_group
+from descend.sweeps.batch import run_group
+from descend.sweeps.checkpoints import Checkpoints
 from descend.sweeps.conduct import carry_out
 from descend.sweeps.halving import Halving, Rung
 from descend.sweeps.job import Job
@@ -135,19 +135,6 @@ def test_a_kill_between_rungs_changes_nothing(tmp_path: Path, monkeypatch: pytes
     order = ["run", "name", "step"]
     assert found.curves.sort(order).equals(expected.curves.sort(order))
     assert expected.curves.filter(run=1, name="value")["step"].max() == 18
-
-
-def killed_after(steps: int) -> Callable[[int], None]:
-    """Return what raises `Killed` once it was told of so many steps."""
-    made = 0
-
-    def progress(more: int) -> None:
-        nonlocal made
-        made += more
-        if made >= steps:
-            raise Killed
-
-    return progress
 
 
 def test_a_stopped_run_goes_on_alone(descend: Command, here: Path) -> None:

@@ -96,9 +96,9 @@ def test_the_picture_shows_what_runs_are_compared_by(monkeypatch: pytest.MonkeyP
     shown: list[str] = []
     draw = sweep._draw
 
-    def seen(data: pl.DataFrame, axis: str) -> Any:
+    def seen(data: pl.DataFrame, *others: Any) -> Any:
         shown.append(data["label"][0])
-        return draw(data, axis)
+        return draw(data, *others)
 
     monkeypatch.setattr(sweep, "_draw", seen)
     assert sweep_picture(ranked_runs({"": pl.DataFrame(rows)}, None), ["lr"]) is not None
@@ -156,8 +156,8 @@ def test_the_picture_shows_the_measure_itself(monkeypatch: pytest.MonkeyPatch) -
     shown: list[list[float]] = []
     panel = sweep._panel
 
-    def seen(axes: Any, data: pl.DataFrame, lines: list[str]) -> None:
-        panel(axes, data, lines)
+    def seen(axes: Any, data: pl.DataFrame, styles: Any) -> None:
+        panel(axes, data, styles)
         shown.append(axes.lines[0].get_ydata().tolist())
 
     monkeypatch.setattr(sweep, "_panel", seen)

@@ -1,14 +1,16 @@
 """A sweep that is killed inside a chunk goes on inside it, and leaves what it leaves undisturbed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
 import pytest
+from killed import Killed, killed_after
 from polars.testing import assert_frame_equal
 
 from descend.engine.checkpoint import BEFORE, NAME, Every
-from descend.sweeps.batch import Checkpoints, run_group, run_serially
+from descend.sweeps.batch import run_group, run_serially
+from descend.sweeps.checkpoints import Checkpoints
 from descend.sweeps.group import groups
 from descend.sweeps.job import Chunk, Group
 from descend.sweeps.plan import built
@@ -26,26 +28,9 @@ CASES = {
 }
 
 
-class Killed(BaseException):
-    """Nothing runs after this."""
-
-
 def group_of(overrides: Sequence[str]) -> Group:
     [group] = groups(jobs(overrides, Grid()), built)
     return group
-
-
-def killed_after(steps: int) -> Callable[[int], None]:
-    """Raise once so many steps were made, over all runs."""
-    made = 0
-
-    def progress(more: int) -> None:
-        nonlocal made
-        made += more
-        if made >= steps:
-            raise Killed
-
-    return progress
 
 
 def tables(chunks: Sequence[Chunk]) -> tuple[list[tuple], pl.DataFrame]:

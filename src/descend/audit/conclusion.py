@@ -5,11 +5,14 @@ from collections.abc import Iterable, Sequence
 from descend.audit.report import AuditReport
 from descend.audit.verdict import TRUE, Judged, Mark
 
+MOST_NAMED = 4
+"""Of the wrong routes that descend does not take, so many are named."""
+
 
 def conclusion(reports: Sequence[AuditReport]) -> str:
     """Return the verdicts on the routes that descend itself takes: wrong ones, raising ones, unchecked ones, the rest.
 
-    Nothing is called right in it while something is unchecked.
+    Nothing is called right in it while something is unchecked. Wrong routes that only others take come last.
     """
     ours = [row for each in reports for row in each.rows if row.ours and row.verdict != Mark.NOT_TAKEN]
 
@@ -34,7 +37,9 @@ def conclusion(reports: Sequence[AuditReport]) -> str:
         )
     if agrees := those(Mark.AGREES):
         sentences.append(f"By design held to agree with one another alone, and they do: {_named(agrees)}.")
-    return " ".join([*sentences, _rest(len(ours), those(*TRUE), bool(wrong), bool(unchecked))]).rstrip()
+    rest = _rest(len(ours), those(*TRUE), bool(wrong), bool(unchecked))
+    elsewhere = [row for each in reports for row in each.rows if not row.ours and row.verdict == Mark.WRONG]
+    return " ".join(filter(None, [*sentences, rest, _wrong_elsewhere(elsewhere)]))
 
 
 def _rest(looked_at: int, true: list[Judged], wrong: bool, unchecked: bool) -> str:
@@ -51,6 +56,14 @@ def _rest(looked_at: int, true: list[Judged], wrong: bool, unchecked: bool) -> s
     counted = [f"{n} {how[each]}" for each in how if (n := sum(row.verdict == each for row in true))]
     every = "Every derivative" if len(true) == looked_at else "Every other derivative"
     return f"{every} that descend itself takes is right ({', '.join([f'{len(true)} looked at', *counted])})."
+
+
+def _wrong_elsewhere(rows: Sequence[Judged]) -> str:
+    """A function's own jvp or vmap rule may be at fault, which descend does not call and its user may."""
+    if not rows:
+        return ""
+    more = f" and {len(rows) - MOST_NAMED} more" if len(rows) > MOST_NAMED else ""
+    return f"Wrong by routes that descend does not take: {_named(rows[:MOST_NAMED])}{more}."
 
 
 def _named(rows: Iterable[Judged]) -> str:

@@ -14,6 +14,9 @@ from descend.engine.stopping import Stopping, Verdict, Watch, with_loss_named
 
 NEVER = int(np.iinfo(np.int64).max)
 
+STOPPED = "stopped"
+"""The status of a run that its sweep went on without."""
+
 
 class Endings:
     """The verdicts on the runs of a stack.

@@ -36,3 +36,13 @@ def in_order(parts: list[Column]) -> Column:
 def host(values: Tensor) -> np.ndarray:
     """Return a float64 array in main memory."""
     return values.detach().to(device="cpu", dtype=torch.float64).numpy()
+
+
+def as_computed(values: Tensor) -> np.ndarray:
+    """Return an array in main memory, float32 where the values are, otherwise float64: no value changes."""
+    return values.detach().cpu().numpy() if values.dtype == torch.float32 else host(values)
+
+
+def in_a_row(parts: list[np.ndarray]) -> np.ndarray:
+    """Return parts joined along their first axis; one part alone is not copied."""
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)

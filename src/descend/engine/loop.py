@@ -14,9 +14,9 @@ from descend.engine.backends.backend import Backend, Pattern, Summary
 from descend.engine.best import Best
 from descend.engine.block import due
 from descend.engine.checkpoint import Clock, Every, Saver
-from descend.engine.endings import NEVER, Endings
+from descend.engine.endings import STOPPED, Endings
 from descend.engine.experiment import Experiment
-from descend.engine.gather import gathered, host
+from descend.engine.gather import as_computed, gathered, host, in_a_row
 from descend.engine.placement import computing
 from descend.engine.program import Final
 from descend.engine.streams import Streams
@@ -26,9 +26,6 @@ from descend.types import Batch
 BLOCK_SECONDS = 0.1
 """A block takes about so long: values leave the device, records reach their sinks and the clock is looked at between
 blocks."""
-
-STOPPED = "stopped"
-"""The status of a run that its sweep went on without."""
 
 MOST_STEPS = 1000
 """The longest block, in units of what a backend makes at a time where that is more than one step."""
@@ -202,10 +199,10 @@ class Loop:
         steps = np.flatnonzero([kept for kept, _ in pattern]) + step
         found: dict[str, Column] = {}
         if steps.size:
-            found["value"] = Column(steps, np.concatenate([host(s.totals) for s in summaries]))
-            losses = [host(s.losses) for s in summaries if s.losses is not None]
+            found["value"] = Column(steps, in_a_row([as_computed(s.totals) for s in summaries]))
+            losses = [as_computed(s.losses) for s in summaries if s.losses is not None]
             if losses:
-                joined = np.concatenate(losses)
+                joined = in_a_row(losses)
                 found |= {f"loss/{name}": Column(steps, joined[:, :, i]) for i, name in enumerate(self.backend.names)}
         return Rows(found | gathered(offset(summaries), step), self.at)
 
@@ -363,47 +360,6 @@ class Loop:
                 host(final.observed[self.experiment.stop.metric]), self.endings.stops, final.standing
             )
         return final
-
-
-def of_one(state: dict[str, Any], run: int) -> dict[str, Any]:
-    """Return of the state of a stack that of one of its runs, as that run has it when it is alone.
-
-    One that the stack went on without can itself go on.
-    """
-    runs = len(state["endings"]["ended"])
-    endings = state_of_run(state["endings"], run)
-    [left] = endings["ended"]
-    [verdict] = endings["verdicts"]
-    ended = left and (verdict is None or verdict[0] != STOPPED)
-    if runs == 1 and ended == left:
-        return state
-    carries = [(state["at"], state["carry"])] if not left else state["kept"]
-    [own] = [columns_of_run(columns, at.index(run)) for at, columns in carries if run in at]
-    return state | {
-        "step": endings["stops"][0] if left else state["step"],
-        "seconds": state["seconds"] / runs,
-        "at": [] if ended else [0],
-        "carry": [] if ended else own,
-        "kept": [([0], own)] if ended else [],
-        "endings": endings if ended else endings | {"ended": [False], "stops": [NEVER], "verdicts": [None]},
-        "best": state_of_run(state["best"], run),
-    }
-
-
-def state_of_run(state: Any, run: int) -> Any:
-    """Return of what is kept for each run of a stack, in lists and tensors [runs, …], that of one run."""
-    if isinstance(state, dict):
-        return {name: state_of_run(x, run) for name, x in state.items()}
-    if isinstance(state, tuple):
-        return tuple(state_of_run(x, run) for x in state)
-    if isinstance(state, Tensor):
-        return state[run : run + 1]
-    return [state[run]] if isinstance(state, list) else state
-
-
-def columns_of_run(columns: Sequence[Any], place: int) -> list[Any]:
-    """Return of a carry, tensors [runs, …], that of one run, tensors [1, …]."""
-    return [x[place : place + 1] if isinstance(x, Tensor) else x for x in columns]
 
 
 def offset(summaries: Sequence[Summary]) -> dict[int, dict[str, Tensor]]:

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 
 from descend.engine.gather import host
-from descend.engine.loop import Loop, of_one
+from descend.engine.loop import Loop
 from descend.engine.program import Final
 from descend.engine.provenance import provenance
 from descend.engine.result import Result
+from descend.engine.state_of_run import state_of_run
 from descend.engine.step import Standing
 from descend.engine.stopping import Verdict
 from descend.graph.compat import pytree
@@ -109,7 +110,7 @@ def content(loop: Loop, state: dict[str, Any], standing: Standing, run: int = 0)
     left = trained_of(loop, standing, run)
     if loop.best.standing is not None:
         left["best"] = trained_of(loop, loop.best.standing, run)["last"]
-    return {"state": of_one(state, run), "trained": left}
+    return {"state": state_of_run(state, run), "trained": left}
 
 
 def trained_of(loop: Loop, standing: Standing, run: int = 0) -> dict[str, Params]:

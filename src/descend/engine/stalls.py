@@ -29,11 +29,11 @@ class Stalls:
 
     def look(self, runs: np.ndarray, steps: np.ndarray, totals: np.ndarray) -> None:
         """Take the totals [k, runs] of recorded steps [k], int64; called once for each recorded step, in order."""
-        before = np.concatenate([self._last[runs][None], totals[:-1]])
-        moved = totals[-1] != before[-1]  # true of most runs at most steps, so that few are left to search
+        moved = totals[-1] != (totals[-2] if len(totals) > 1 else self._last[runs])
         self._since[runs[moved]] = steps[-1]
-        rest = np.flatnonzero(~moved)
-        changed = totals[:, rest] != before[:, rest]
+        rest = np.flatnonzero(~moved)  # few, at most steps of most runs
+        since = np.concatenate([self._last[runs[rest]][None], totals[:, rest]])
+        changed = since[1:] != since[:-1]
         any_ = changed.any(0)
         latest = len(totals) - 1 - changed[::-1].argmax(0)
         self._since[runs[rest[any_]]] = steps[latest[any_]]

@@ -77,6 +77,7 @@ class Draw(OneCall):
     def __init__(self, op: OpOverload, args: tuple, kwargs: dict[str, Any], number: int) -> None:
         self._op, self._number = op, number
         self.__name__ = f"draw{number}_{op}"
+        self.described = f"draws random numbers ({op}) from a generator that is seeded in Python"
         leaves, self._spec = pytree.tree_flatten((args, kwargs))
         self._leaves = [None if isinstance(x, Tensor) else x for x in leaves]
         self._places = [i for i, x in enumerate(leaves) if isinstance(x, Tensor)]

@@ -14,7 +14,8 @@ MOVEMENTS = {
     aten.alias, aten.cat, aten.clone, aten.detach, aten.diagonal, aten.expand, aten.flip, aten.lift_fresh,
     aten.lift_fresh_copy, aten.permute, aten.repeat, aten.reshape, aten.roll, aten.select, aten.select_backward,
     aten.slice, aten.slice_backward, aten.split, aten.split_with_sizes, aten.squeeze, aten.stack, aten.t,
-    aten.transpose, aten.unbind, aten.unsqueeze, aten.view, aten._unsafe_view,
+    aten.transpose, aten.unbind, aten.unsafe_split, aten.unsafe_split_with_sizes, aten.unsqueeze, aten.view,
+    aten._unsafe_view,
 }  # fmt: skip
 
 # Movements whose indices are a tensor of integers.

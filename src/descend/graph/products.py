@@ -1,6 +1,7 @@
 """Products of matrices and vectors of many runs, each rounded as it is for one run alone."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import torch
@@ -11,6 +12,12 @@ from descend.graph.many import ALIGNED, PARALLEL, VECTORS, Many, Operand, runs_o
 from descend.graph.moves import StackRule
 
 aten = torch.ops.aten
+
+LEAST_FUSED = 16
+"""Smaller products, to which a matrix is added in the same call, round differently alone and in a stack."""
+
+LONG = 128
+"""From this many terms on a sum is taken to be shared among threads; MKL was seen to share sums of 200."""
 
 
 def matrices(x: Operand, runs: int) -> Tensor:
@@ -61,13 +68,23 @@ def laid_in_rows(x: Tensor) -> Tensor:
 def times(x: Operand, y: Operand) -> Tensor:
     """x @ y of matrices."""
     runs = runs_of(x, y)
-    return batched(matrices(x, runs), matrices(y, runs))
+    return at_once_or_singly(batched, matrices(x, runs), matrices(y, runs))
+
+
+def at_once_or_singly(product: Callable[..., Tensor], x: Tensor, y: Tensor, *others: Tensor) -> Tensor:
+    """Return product(x, y, *others) of tensors [runs, …], made run by run where MKL splits a lone one otherwise.
+
+    Several threads share the terms of a long sum where there are fewer matrices than threads, else the matrices.
+    """
+    if torch.get_num_threads() == 1 or x.shape[-1] < LONG or len(x) == 1:
+        return product(x, y, *others)
+    return torch.cat([product(*(z[i : i + 1] for z in (x, y, *others))) for i in range(len(x))])
 
 
 def times_vector(x: Operand, y: Operand) -> Tensor:
     """x @ y of a matrix and a vector."""
     runs = runs_of(x, y)
-    return batched(matrices(x, runs), matrices(y, runs).unsqueeze(-1)).squeeze(-1)
+    return at_once_or_singly(batched, matrices(x, runs), matrices(y, runs).unsqueeze(-1)).squeeze(-1)
 
 
 def inner(x: Operand, y: Operand) -> Tensor:
@@ -85,18 +102,34 @@ def summed(x: Tensor) -> Tensor:
 
 
 def plus_times(bias: Operand, x: Operand, y: Operand, beta: float = 1, alpha: float = 1) -> Tensor:
-    """β · bias + α · x @ y."""
-    found = times(x, y)
-    own = bias.x.reshape(len(bias.x), -1, bias.x.shape[-1]) if isinstance(bias, Many) else bias
+    """β · bias + α · x @ y, where bias is a matrix or a row."""
+    runs = runs_of(bias, x, y)
+    left, right, added = matrices(x, runs), matrices(y, runs), matrices(bias, runs)
+    if fuses(added, left, right):
+        call = partial(torch.baddbmm, beta=beta, alpha=alpha)
+        return at_once_or_singly(lambda x, y, added: call(added, aligned(x), aligned(y)), left, right, added)
+    found = at_once_or_singly(batched, left, right)
     found = found if alpha == 1 else found * alpha
-    return torch.add(found, own, alpha=beta)
+    return torch.add(found, added.reshape(runs, *[1] * (3 - added.dim()), *added.shape[1:]), alpha=beta)
+
+
+def fuses(added: Tensor, x: Tensor, y: Tensor) -> bool:
+    """Tell whether added + x @ y, of tensors [runs, …], may be one call: whether it then rounds in a stack as alone."""
+    (m, k), n = x.shape[1:], y.shape[2]
+    unit = ALIGNED // x.element_size()
+    whole = not any(size % unit for size in (m * k, k * n, m * n)) and min(m, k, n) >= LEAST_FUSED
+    return added.shape[1:] == (m, n) and whole and (torch.get_num_threads() == 1 or k >= LONG)
 
 
 def times_of_batches(x: Operand, y: Operand) -> Tensor:
     """x @ y of batches of matrices [b, m, k] and [b, k, n]."""
     runs = runs_of(x, y)
-    left, right = matrices(x, runs).flatten(0, 1), matrices(y, runs).flatten(0, 1)
-    return batched(left, right).unflatten(0, (runs, -1))
+    return at_once_or_singly(batches_in_a_row, matrices(x, runs), matrices(y, runs))
+
+
+def batches_in_a_row(x: Tensor, y: Tensor) -> Tensor:
+    """x @ y of [runs, b, m, k] and [runs, b, k, n], as one batch."""
+    return batched(x.flatten(0, 1), y.flatten(0, 1)).unflatten(0, (len(x), -1))
 
 
 PRODUCTS: dict[Any, Callable[..., Tensor]] = {

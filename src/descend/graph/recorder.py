@@ -156,10 +156,11 @@ def as_one_node(function: Callable[..., Any], *args: Any) -> Any:
 class OneCall:
     """A function of tensors that is recorded as one node; a stack calls it for one run after the other.
 
-    A subclass has a `__name__`.
+    A subclass has a `__name__`, and says in words what it does, so that a refusal can.
     """
 
     __name__: str
+    described: str
 
     def __call__(self, *args: Any) -> Any:
         """Return tensors, one or several."""

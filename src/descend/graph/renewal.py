@@ -29,6 +29,7 @@ class Renewed(OneCall):
     def __init__(self, renew: Renewal, count: int) -> None:
         self._renew, self._count = renew, count
         self.__name__ = "renewal"
+        self.described = "computes eigenvectors, or the like, at some steps only, which is an `if` on a tensor"
 
     def __call__(self, due: Tensor, *tensors: Tensor) -> Any:
         # Tensors that are not renewed are copied: a node owns its outputs, and a later node may write into them.

@@ -11,7 +11,8 @@ import polars as pl
 
 from descend.engine.signals import stop_requests
 from descend.errors import ConfigurationError, Untraceable
-from descend.sweeps.batch import Checkpoints, all_failed, device_of, run_group, run_serially
+from descend.sweeps.batch import all_failed, device_of, run_group, run_serially
+from descend.sweeps.checkpoints import Checkpoints
 from descend.sweeps.ends import Ends
 from descend.sweeps.halving import Rung
 from descend.sweeps.hidden import check_fields_alone

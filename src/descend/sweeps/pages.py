@@ -132,13 +132,13 @@ def made_by(tracker: Tracker, kind: type) -> bool:
 
 def clear_pages(jobs: Sequence[Job], folder: Path) -> None:
     """Remove what an earlier end of the same sweep left: other runs may be the best by now."""
-    names = {folder_name(job): job for job in jobs}
+    known = {job.index: job for job in jobs}
     for path in list(folder.iterdir()):
-        if path.name in names:
-            job = names[path.name]
-            if overrides_of(path) in (None, list(job.overrides)):
-                take_back(folder, job.index, path)
-                shutil.rmtree(path)
+        number = path.name.partition("-")[0]
+        job = known.get(int(number)) if number.isdecimal() else None
+        if job and path.name == folder_name(job) and overrides_of(path) in (None, list(job.overrides)):
+            take_back(folder, job.index, path)
+            shutil.rmtree(path)
     shutil.rmtree(folder / SUMMARY, ignore_errors=True)
     for path in folder.glob("events.out.tfevents.*"):
         path.unlink()

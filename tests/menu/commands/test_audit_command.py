@@ -185,8 +185,10 @@ def test_a_summary_names_what_is_wrong_and_the_conclusion_what_concerns_us() -> 
     report = AuditReport((good, theirs, unsettled), ())
     assert summary(report) == "1 of 3 right; order 2 b: wrong; order 2 *d: unchecked"
     assert report.exit_code == 0
-    last = "Unchecked, for want of a reference that settles: d at order 2. The other 1 of 2 were checked and hold."
-    assert conclusion([report]) == last
+    assert conclusion([report]) == (
+        "Unchecked, for want of a reference that settles: d at order 2. The other 1 of 2 were checked and hold. "
+        "Wrong by routes that descend does not take: b at order 2."
+    )
     assert AuditReport((bad,), ()).exit_code == 0
     assert conclusion([AuditReport((bad,), ())]) == "Raises, where descend would take it: c at order 2."
     spoilt = row("e", True, Mark.WRONG)

@@ -19,7 +19,7 @@ from descend.engine.program import Program
 from descend.engine.step import Origin
 from descend.graph.code import python_function
 from descend.graph.compat import OpOverload, compiler
-from descend.graph.recorder import record
+from descend.graph.recorder import OneCall, record
 from descend.graph.simplify import simplified
 from descend.graph.stack import stacked
 from descend.graph.trace import tensors
@@ -66,8 +66,10 @@ class CompiledBackend(GraphBackend):
         graph = recorded.graph
         if self.program.last:
             graph = simplified(stacked(graph, recorded.differs, [*tile, *drawn], last=True))
-        if any(node.op == "call_function" and not is_builtin(node.target) for node in graph.graph.nodes):
-            raise CompileFailed("it has operations that are made for one run after the other")
+        called = [node.target for node in graph.graph.nodes if node.op == "call_function"]
+        reasons = dict.fromkeys(obstacle_to_compiling(target) for target in called if not is_builtin(target))
+        if reasons:
+            raise CompileFailed(f"it {' and '.join(reasons)}")
         step, numbers = python_function(graph), len(self._numbers)
 
         def steps(*flat: Tensor) -> list[Tensor]:
@@ -141,3 +143,8 @@ class CompiledBackend(GraphBackend):
 def is_builtin(target: object) -> bool:
     """Tell whether a compiler knows an operation."""
     return isinstance(target, OpOverload) or target is operator.getitem
+
+
+def obstacle_to_compiling(target: object) -> str:
+    """Return what a step does, in words, that a compiler cannot take."""
+    return target.described if isinstance(target, OneCall) else "has operations that are made for one run after another"

@@ -1,9 +1,10 @@
 """Training data that do not fit into memory: the workers of a DataLoader read them during the run."""
 
+import os
 import random
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,12 @@ from descend.objectives.data.tensors import DataSource, Tensors, read, read_whol
 Pair = tuple[Tensor, Tensor]
 
 
+def usual_workers() -> int:
+    """Return 2, or 1 on a machine with one core: torch warns of more workers than cores."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(2, cores or 1)
+
+
 @dataclass(frozen=True, eq=False)
 class Streamed(Dataset):
     """Training examples that are read batch by batch during the run; the other parts are held in memory.
@@ -35,7 +42,7 @@ class Streamed(Dataset):
             shape.
         test: the test examples; see `Tensors`.
         validation: the validation examples, if any.
-        workers: number of processes that read; 0 reads in the process of the run.
+        workers: number of processes that read, by default 2, or 1 on one core; 0 reads in the process of the run.
         sample: how many training examples are in that sample, ≥ 1.
 
     Raises:
@@ -45,7 +52,7 @@ class Streamed(Dataset):
     train: torch.utils.data.Dataset
     test: DataSource
     validation: DataSource | None = None
-    workers: int = 2
+    workers: int = field(default_factory=usual_workers)
     sample: int = 1024
 
     __eq__ = object.__eq__
@@ -177,4 +184,4 @@ def in_memory_or_streamed(
     inputs, _ = read_whole("train", torch.utils.data.Subset(data, [0]))
     if has_room(len(data) * inputs.numel()):
         return Tensors(train, test, validation)
-    return Streamed(data, test, validation, workers=2 if loader is None else loader.num_workers)
+    return Streamed(data, test, validation, workers=usual_workers() if loader is None else loader.num_workers)

@@ -33,8 +33,9 @@ def drawn_of(network: Composed) -> Callable[[Tensor], Tensor]:
     """
     if network.drawn is None:
         raise ConfigurationError(
-            "The method draws labels from the model's own distribution, but that is only known for a single loss "
-            "that is the cross-entropy or the squared error of the objective; leave objective.loss out, or use "
-            "optimizer=natural_gradient."
+            "The method draws labels from the model's own distribution, which is known only where the loss is one "
+            "cross-entropy or one squared error, but this objective has several losses, or a loss of its own: use "
+            "optimizer=natural_gradient, which draws no labels. A network of yours has a known loss if its "
+            "objective.loss is left out."
         )
     return network.drawn
