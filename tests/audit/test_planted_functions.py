@@ -3,6 +3,7 @@
 import warnings
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from audit.planted_functions import FAULTY, RAISING, RIGHT, UNRECORDED, Scalar
@@ -93,3 +94,27 @@ def test_a_wrong_rule_that_descend_does_not_call_is_told_last() -> None:
     rest, wrong = conclusion([report]).split(". ")
     assert rest.startswith("Every derivative that descend itself takes is right")
     assert wrong == "Wrong by routes that descend does not take: nested func.jvp at order 1."
+
+
+class SmoothAndRough(torch.autograd.Function):
+    """x₀² + sin(10⁹ x₁) / 1000 by NumPy: no difference quotient settles on the derivative by x₁."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor) -> torch.Tensor:
+        ctx.save_for_backward(x)
+        values = x.detach().numpy()
+        return torch.from_numpy(np.asarray(values[0] ** 2 + 1e-3 * np.sin(1e9 * values[1]) + 0 * values[2]))
+
+    @staticmethod
+    def backward(ctx: Any, gradient: torch.Tensor) -> torch.Tensor:
+        (x,) = ctx.saved_tensors
+        return gradient * torch.stack([2 * x[0], 1e6 * torch.cos(1e9 * x[1]), torch.zeros_like(x[0])])
+
+
+def test_nothing_is_right_while_one_entry_was_not_checked() -> None:
+    report = report_on(SmoothAndRough.apply, 1)
+    ours = [row for row in report.rows if row.ours and row.verdict != Mark.NOT_TAKEN]
+    assert {row.verdict for row in ours} == {Mark.UNCHECKED}, report.table()
+    assert all(row.remark == "1 of 3 entries unchecked" for row in ours), report.table()
+    assert conclusion([report]).startswith("Unchecked, for want of a reference that settles")
+    assert "right" not in conclusion([report])
