@@ -7,8 +7,8 @@ over how long that took, again and again, until it has survived. Prints a table;
 from what the undisturbed one left: a result, a parameter, a record or an event that is lost or there twice, or a file
 that cannot be read.
 
-Last whole run (100 kills with seed 7, 100 with seed 8, 2026-11-30, torch 2.13, two busy cores): all 107 ends the same to
-the bit; 0 records lost, 0 twice, 0 files unreadable, no end in an error.
+Last whole run (100 kills with seed 7, 100 with seed 8, 2026-11-30, torch 2.13, two busy cores): all 107 ends the same
+to the bit; 0 records lost, 0 twice, 0 files unreadable, no end in an error.
 """
 
 import itertools
