@@ -60,14 +60,20 @@ def _rest(looked_at: int, true: list[Judged], wrong: bool, unchecked: bool) -> s
 
 def _wrong_elsewhere(rows: Sequence[Judged]) -> str:
     """A function's own jvp or vmap rule may be at fault, which descend does not call and its user may."""
-    if not rows:
+    names = _names(rows)
+    if not names:
         return ""
-    more = f" and {len(rows) - MOST_NAMED} more" if len(rows) > MOST_NAMED else ""
-    return f"Wrong by routes that descend does not take: {_named(rows[:MOST_NAMED])}{more}."
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    return f"Wrong by routes that descend does not take: {', '.join(names[:MOST_NAMED])}{more}."
 
 
 def _named(rows: Iterable[Judged]) -> str:
-    return ", ".join(dict.fromkeys(f"{row.route} at order {row.order}" for row in rows))
+    return ", ".join(_names(rows))
+
+
+def _names(rows: Iterable[Judged]) -> list[str]:
+    """Each route once, though several reports may have it."""
+    return list(dict.fromkeys(f"{row.route} at order {row.order}" for row in rows))
 
 
 def _meant(rows: Iterable[Judged]) -> str:
