@@ -33,7 +33,7 @@ def batched(x: Tensor, y: Tensor) -> Tensor:
     """
     m, k, n = x.shape[1], x.shape[2], y.shape[2]
     unit = ALIGNED // x.element_size()
-    if any(size % unit for size in (m * k, k * n, m * n)):
+    if not all_begin_aligned(x, y):
         rows, columns = (-m % unit, 0) if m >= n else (0, -n % unit)
         x = torch.nn.functional.pad(x, (0, -k % unit, 0, rows))
         y = torch.nn.functional.pad(y, (0, columns, 0, -k % unit))
@@ -43,6 +43,12 @@ def batched(x: Tensor, y: Tensor) -> Tensor:
     else:
         found = torch.bmm(x, y)
     return found if found.shape[1:] == (m, n) else found[:, :m, :n].contiguous()
+
+
+def all_begin_aligned(x: Tensor, y: Tensor) -> bool:
+    """Tell whether all matrices of x, of y and of their product begin at aligned addresses if the first ones do."""
+    (m, k), n = x.shape[1:], y.shape[2]
+    return not any(size * x.element_size() % ALIGNED for size in (m * k, k * n, m * n))
 
 
 def aligned(x: Tensor) -> Tensor:
@@ -116,9 +122,8 @@ def plus_times(bias: Operand, x: Operand, y: Operand, beta: float = 1, alpha: fl
 def fuses(added: Tensor, x: Tensor, y: Tensor) -> bool:
     """Tell whether added + x @ y, of tensors [runs, …], may be one call: whether it then rounds in a stack as alone."""
     (m, k), n = x.shape[1:], y.shape[2]
-    unit = ALIGNED // x.element_size()
-    whole = not any(size % unit for size in (m * k, k * n, m * n)) and min(m, k, n) >= LEAST_FUSED
-    return added.shape[1:] == (m, n) and whole and (torch.get_num_threads() == 1 or k >= LONG)
+    fits = added.shape[1:] == (m, n) and min(m, k, n) >= LEAST_FUSED and all_begin_aligned(x, y)
+    return fits and (torch.get_num_threads() == 1 or k >= LONG)
 
 
 def times_of_batches(x: Operand, y: Operand) -> Tensor:
