@@ -2,7 +2,8 @@
 
 A method's numbers are Python floats or 0-d tensors, and a trajectory amplifies the last bit in which they differ. Sums,
 differences, products and comparisons are the same on both sides, so they are written plainly. For everything else a
-number becomes a tensor first, and one torch operation follows. `pow` is not among them: torch rounds it differently in
+number becomes a tensor first, and one torch operation follows, square roots too: MKL does not round them as IEEE 754
+asks and `math.sqrt` does (1 in 80 differs, seen with AVX-512). `pow` is not among them: torch rounds it differently in
 a full vector and in its tail, so that a run would depend on its place in a stack.
 """
 
