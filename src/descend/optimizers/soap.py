@@ -20,8 +20,9 @@ from descend.types import Loss, Params, State
 class SOAP(Optimizer):
     """L ← β₂L + (1−β₂)GGᵀ, R ← β₂R + (1−β₂)GᵀG with eigenvectors Q_L, Q_R, and Adam on G' = Q_LᵀGQ_R:
 
-    m ← β₁m + (1−β₁)G, v ← β₂v + (1−β₂)G'², x ← x − lr · Q_L (Q_LᵀmQ_R · √(1−β₂ᵗ)/(1−β₁ᵗ) / (√v + ε)) Q_Rᵀ, then
-    x ← (1 − lr · λ)x. A tensor of more dimensions has a basis for each; a vector is updated as by Adam.
+    m ← β₁m + (1−β₁)G', v ← β₂v + (1−β₂)G'², x ← x − lr · Q_L (m · √(1−β₂ᵗ)/(1−β₁ᵗ) / (√v + ε)) Q_Rᵀ, then
+    x ← (1 − lr · λ)x; m is turned into the new bases where they change. A tensor of more dimensions has a basis for
+    each; a vector is updated as by Adam.
 
     Vyas et al., "SOAP: Improving and Stabilizing Shampoo using Adam" (ICLR 2025), Algorithm 3. The bases are the
     eigenvectors at the first step, which moves nothing, and later one step of power iteration, by a QR decomposition
@@ -80,16 +81,17 @@ class SOAP(Optimizer):
         new, first, second, grams, bases = {}, {}, {}, {}, {}
         for name, x in params.items():
             g, axes, own = gradients[name], self.axes(x), state["bases"][name]
-            m = torch.where(begins, 0, moving_average(state["first"][name], g, beta1))
-            v = torch.where(begins, 0, moving_square(state["second"][name], rotated(g, axes, own), beta2))
-            update = rotated(rotated(m, axes, own) / root_plus(v, self.eps), axes, own, back=True)
+            inside = rotated(g, axes, own)
+            m = torch.where(begins, 0, moving_average(state["first"][name], inside, beta1))
+            v = torch.where(begins, 0, moving_square(state["second"][name], inside, beta2))
+            update = rotated(m / root_plus(v, self.eps), axes, own, back=True)
             moved = decayed({name: add_scaled(x, update, -rate)}, self.weight_decay, self.lr)[name]
-            new[name], first[name] = torch.where(begins, x, moved), m
+            new[name] = torch.where(begins, x, moved)
             known = zip(state["grams"][name], axes, strict=True)
             grams[name] = tuple(moving_average(gram, gram_of(g, axis), beta2) for gram, axis in known)
             own = renewed_where(eigenbases, begins, own, *grams[name]) if axes else ()
-            *own, second[name] = (
-                renewed_where(partial(power_iteration, axes), due, (*own, v), *grams[name]) if axes else (v,)
+            *own, first[name], second[name] = (
+                renewed_where(partial(power_iteration, axes), due, (*own, m, v), *grams[name]) if axes else (m, v)
             )
             bases[name] = tuple(own)
         powers = {"power1": power1, "power2": power2, "step": state["step"] + 1}
@@ -124,18 +126,20 @@ def eigenbases(*matrices: Tensor) -> tuple[Tensor, ...]:
 
 
 def power_iteration(axes: Sequence[int], *tensors: Tensor) -> tuple[Tensor, ...]:
-    """Return the bases after a step of power iteration, and the second moment in the order of their columns.
+    """Return the bases after a step of power iteration, the first moment in them, and the second in their order.
 
     The columns are put in the order of their Rayleigh quotients first, the largest first.
 
     Args:
-        tensors: the bases, the second moment, and the matrices whose eigenvectors the bases follow.
+        tensors: the bases, both moments, and the matrices whose eigenvectors the bases follow.
     """
-    bases, second, grams = tensors[: len(axes)], tensors[len(axes)], tensors[len(axes) + 1 :]
+    count = len(axes)
+    bases, first, second, grams = tensors[:count], tensors[count], tensors[count + 1], tensors[count + 2 :]
     found = []
     for axis, basis, gram in zip(axes, bases, grams, strict=True):
         image = gram @ basis
         order = (basis * image).sum(0).argsort(descending=True, stable=True)
         second = second.index_select(axis, order)
         found.append(torch.linalg.qr(image.index_select(1, order)).Q)
-    return (*found, second)
+    first = rotated(rotated(first, axes, bases, back=True), axes, found)
+    return (*found, first, second)
