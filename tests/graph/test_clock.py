@@ -29,7 +29,7 @@ AHEAD = {
     "objective=digits_mlp optimizer=adam": 8,
     "objective=digits_mlp optimizer=groups": 16,
     "objective=digits_mlp optimizer=muon": 8,
-    "objective=digits_mlp optimizer=psgd_kron": 20,
+    "objective=digits_mlp optimizer=psgd_kron": 11,
     "objective=rosenbrock optimizer=adagrad": 4,
     "objective=rosenbrock optimizer=asgd": 14,
     "objective=rosenbrock optimizer=nadam": 21,

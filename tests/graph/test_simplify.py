@@ -61,3 +61,22 @@ def test_a_choice_that_shapes_its_result_stays() -> None:
 @pytest.mark.parametrize("dim", [0, 1, -1])
 def test_a_stack_of_one_is_a_view(dim: int) -> None:
     assert operations(lambda x: [torch.stack([x], dim)], LOGITS) == ["aten.unsqueeze.default"]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16, torch.int64, torch.bool])
+def test_constants_made_twice_are_one_where_their_bits_are_the_same(dtype: torch.dtype) -> None:
+    def step(x: Tensor) -> list[Tensor]:
+        made = [torch.arange(2, device="cpu").to(dtype) for _ in range(2)]
+        one = [torch.zeros((), dtype=dtype, device="cpu").expand(1) for _ in range(2)]
+        return [x * made[0] + x * made[1], x + one[0] - (x + one[1])]
+
+    found = operations(step, torch.tensor([2.0, 3.0]))
+    assert (found.count("aten.mul.Tensor"), found.count("aten.sub.Tensor")) == (1, 1)
+
+
+def test_constants_that_differ_in_a_sign_in_dtype_or_in_shape_stay_apart() -> None:
+    def step(x: Tensor) -> list[Tensor]:
+        zeros = [torch.tensor([0.0]), torch.tensor([-0.0]), torch.tensor([0]), torch.tensor([[0.0]])]
+        return [x / zero for zero in zeros]
+
+    assert operations(step, torch.tensor([2.0])).count("aten.div.Tensor") == 4

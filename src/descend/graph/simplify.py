@@ -54,7 +54,7 @@ def simplified(graph: GraphModule) -> GraphModule:
             constants[str(copy.target)] = getattr(graph, str(copy.target))
         elif found := constant(copy, constants) or constant_comparison(copy, constants):
             copy = replaced(made, copy, found[0], constants)
-        key = signature(copy)
+        key = signature(copy, constants)
         if key is not None and key in known:
             made.erase_node(copy)
         new[node] = copy if key is None else known.setdefault(key, copy)
@@ -160,10 +160,18 @@ def replaced(graph: Graph, node: Node, found: Tensor, constants: dict[str, Tenso
     return made
 
 
-def signature(node: Node) -> Any:
-    """Return a key that two nodes share where they compute the same; None for a node that computes nothing."""
+def signature(node: Node, constants: dict[str, Tensor]) -> Any:
+    """Return a key that two nodes share where they compute the same; None for a node that computes nothing.
+
+    Small constants are the same where their bits are: what a network makes at each call, positions and masks, say.
+    """
     if node.op == "get_attr":
-        return "get_attr", node.target
+        held = constants[str(node.target)]
+        if held.numel() > MOST_CONSTANT:
+            return "get_attr", node.target
+        entries = held.detach().cpu().clone(memory_format=torch.contiguous_format).reshape(-1)
+        bits = entries.view(torch.uint8).numpy().tobytes()
+        return "get_attr", held.dtype, held.device, held.shape, held.stride(), bits
     if node.op != "call_function":
         return None
     return node.target, known_by(node.args), tuple((name, known_by(x)) for name, x in node.kwargs.items())
