@@ -3,7 +3,7 @@
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,8 @@ class Chart:
             for a band.
         logarithmic: whether x is.
         share: whether y is a share, from 0 to 1; any other y is logarithmic where its numbers span decades.
+        cut: where y is cut off on the side of bad results; None where nothing runs away.
+        highest: whether high results are the good ones.
     """
 
     x: str
@@ -74,6 +76,8 @@ class Chart:
     up: str = "y"
     logarithmic: bool = False
     share: bool = False
+    cut: float | None = None
+    highest: bool = False
 
 
 def write_figures(folder: Path, tasks: Mapping[str, Data], across: Data | None, kind: str) -> list[Path]:
@@ -114,14 +118,15 @@ def figures(tasks: Mapping[str, Data], across: Data | None) -> Iterator[tuple[st
 
 def charts_of(data: Data) -> dict[str, Chart]:
     """Return the charts of one objective: its curves, the result against the swept number, and against the trials."""
-    measure, swept = data["measure"], data["sensitivity"]
+    measure, swept, tuned = data["measure"], data["sensitivity"], data["tuning"]
+    best = f"best {measure}"
     found = {
         "curves": Chart("step", measure, data["curves"], "steps", "middle"),
-        "budget": Chart("settings tried", f"best {measure}", data["tuning"], "steps", "middle"),
+        "budget": Chart("settings tried", best, tuned["lines"], "steps", "middle", cut=tuned["cut"]),
     }
     if swept is not None:
-        found["swept"] = Chart(swept["name"], f"best {measure}", swept["lines"], logarithmic=swept["log"])
-    return found
+        found["swept"] = Chart(swept["name"], best, swept["lines"], logarithmic=swept["log"], cut=swept["cut"])
+    return {name: replace(chart, highest=data["highest"]) for name, chart in found.items()}
 
 
 def charts_across(across: Data) -> dict[str, Chart]:
@@ -156,6 +161,7 @@ def lines_figure(chart: Chart) -> "Picture":
         axes.set_ylim(0, 1.02)
     else:
         scale_heights(axes, [floats(each[chart.up]) for each in series])
+        cut_heights(axes, chart)
     axes.set(xlabel=chart.x, ylabel=chart.y)
     if names:
         figure.legend(axes.lines, names, loc="outside lower center", ncols=across)
@@ -182,6 +188,14 @@ def scale_heights(axes: "Axes", lines: Sequence[np.ndarray]) -> None:
     if axes.get_yscale() == "linear" and finite.size and (apart := float(np.ptp(finite))):
         bottom, top = axes.get_ylim()
         axes.set_ylim(max(bottom, finite.min() - apart), min(top, finite.max() + apart))
+
+
+def cut_heights(axes: "Axes", chart: Chart) -> None:
+    """Cut the axis off where a chart says so, if it reaches that far."""
+    if chart.cut is None:
+        return
+    bottom, top = axes.get_ylim()
+    axes.set_ylim((max(bottom, chart.cut), top) if chart.highest else (bottom, min(top, chart.cut)))
 
 
 def heat_figure(data: Data, measure: str) -> "Picture":

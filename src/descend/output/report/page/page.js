@@ -18,6 +18,7 @@ function element(name, attributes, parent, text) {
 }
 
 const finite = x => x !== null && Number.isFinite(x);
+const heights = line => [...line.y, ...(line.low || []), ...(line.high || [])];
 const shown = x => finite(x) ? String(Number(x.toPrecision(4))) : "diverged";
 const look = ([colour, dash]) => ({ stroke: data.colours[colour], "stroke-dasharray": DASHES[dash] });
 
@@ -88,35 +89,51 @@ function path(xs, ys, x, y) {
   return text;
 }
 
-// The band is drawn where both of its ends can be.
+// The band is drawn where both of its ends can be, in a piece for each stretch of such points.
 function band(series, x, y) {
-  const good = series.x.map((_, i) => i).filter(i => x.inside(series.x[i]) && y.inside(series.low[i]) && y.inside(series.high[i]));
+  const pieces = [[]];
+  series.x.forEach((value, i) => {
+    if (x.inside(value) && y.inside(series.low[i]) && y.inside(series.high[i])) pieces[pieces.length - 1].push(i);
+    else pieces.push([]);
+  });
   const point = (i, end) => `${x.place(series.x[i]).toFixed(1)} ${y.place(series[end][i]).toFixed(1)}`;
-  const round = [...good.map(i => point(i, "low")), ...good.reverse().map(i => point(i, "high"))];
-  return round.length ? `M${round.join("L")}Z` : "";
+  const round = piece => [...piece.map(i => point(i, "low")), ...[...piece].reverse().map(i => point(i, "high"))];
+  return pieces.filter(piece => piece.length).map(piece => `M${round(piece).join("L")}Z`).join("");
+}
+
+// Returns a group that is cut off at the edges of the chart, half a line's width beyond them.
+let clips = 0;
+function plotArea(svg) {
+  const name = `clip${clips++}`, room = 4;
+  const clip = element("svg:clipPath", { id: name }, svg);
+  const size = { width: WIDTH - EDGE.left - EDGE.right + 2 * room, height: HEIGHT - EDGE.top - EDGE.bottom + 2 * room };
+  element("svg:rect", { x: EDGE.left - room, y: EDGE.top - room, ...size }, clip);
+  return element("svg:g", { "clip-path": `url(#${name})` }, svg);
 }
 
 // A chart of lines: x may be one of several, y linear or logarithmic, and each line can be taken away.
-function lineChart(parent, { caption, names, xs, series, logX, logY }) {
+// Numbers that are not `seen` lie beyond the end of the vertical axis.
+function lineChart(parent, { caption, names, xs, series, logX, logY, seen = () => true }) {
   const parts = figure(parent, caption);
   const state = { x: Object.keys(xs)[0], log: Boolean(logY), hidden: new Set() };
   const redraw = () => {
     const svg = canvas(parts.place, caption);
     const lines = series.map(each => ({ ...each, x: xs[state.x](each) })).filter((each, i) => !state.hidden.has(i) && each.x);
-    const values = lines.flatMap(each => [...each.y, ...(each.low || []), ...(each.high || [])]);
+    const values = lines.flatMap(heights).filter(seen);
     const x = scale(lines.flatMap(each => each.x), logX, EDGE.left, WIDTH - EDGE.right);
     const y = scale(values, state.log, HEIGHT - EDGE.bottom, EDGE.top);
     drawAxes(svg, x, y, { x: state.x, y: names.y });
+    const area = plotArea(svg);
     for (const line of lines) {
       const drawnAs = look(line.style);
-      if (line.low) element("svg:path", { d: band(line, x, y), fill: drawnAs.stroke, "fill-opacity": 0.15 }, svg);
+      if (line.low) element("svg:path", { d: band(line, x, y), fill: drawnAs.stroke, "fill-opacity": 0.15 }, area);
       if (line.points) {
         line.x.forEach((value, j) => {
-          if (x.inside(value) && y.inside(line.y[j])) element("svg:circle", { cx: x.place(value), cy: y.place(line.y[j]), r: 4, fill: drawnAs.stroke, "fill-opacity": 0.6 }, svg);
+          if (x.inside(value) && y.inside(line.y[j])) element("svg:circle", { cx: x.place(value), cy: y.place(line.y[j]), r: 4, fill: drawnAs.stroke, "fill-opacity": 0.6 }, area);
         });
         continue;
       }
-      const drawn = element("svg:path", { d: path(line.x, line.y, x, y), fill: "none", "stroke-width": 1.8, ...drawnAs }, svg);
+      const drawn = element("svg:path", { d: path(line.x, line.y, x, y), fill: "none", "stroke-width": 1.8, ...drawnAs }, area);
       element("svg:title", {}, drawn, `${line.name}: ${shown(line.y[line.y.length - 1])} at the end`);
     }
   };
@@ -232,20 +249,30 @@ function losses(parent, task) {
   lineChart(parent, { caption, names: { y: second }, xs: { [first]: each => each.x }, series: lines, logX, logY });
 }
 
+// Tells which numbers of a chart are seen, and what the caption says of the others, which are bad results.
+function cutOff({ lines, cut }, highest) {
+  const every = lines.flatMap(heights).filter(finite);
+  const seen = x => cut === null || (highest ? x >= cut : x <= cut), beyond = every.filter(x => !seen(x));
+  const worst = beyond.reduce((a, b) => highest ? Math.min(a, b) : Math.max(a, b), cut);
+  const told = beyond.length ? ` The picture is cut off at ${shown(cut)}: ${beyond.length} of its ${every.length} numbers are worse, up to ${shown(worst)}.` : "";
+  return { every, seen, told };
+}
+
 function sensitivity(parent, task) {
   if (!task.sensitivity) return;
-  const { name, log, lines } = task.sensitivity;
-  const caption = `The best ${task.measure} at each ${name}; a gap where all diverged.`;
-  const logY = spread(lines.flatMap(each => each.y));
-  lineChart(parent, { caption, names: { y: task.measure }, xs: { [name]: each => each.x }, series: lines, logX: log, logY });
+  const { name, log, lines } = task.sensitivity, { every, seen, told } = cutOff(task.sensitivity, task.highest);
+  const banded = lines.some(each => each.low) ? ", and its 95% interval" : "";
+  const caption = `The best ${task.measure} at each ${name}: the median of a setting's runs${banded}; a gap where half of them diverged.${told}`;
+  lineChart(parent, { caption, names: { y: task.measure }, xs: { [name]: each => each.x }, series: lines, logX: log, logY: spread(every.filter(seen)), seen });
 }
 
 function tuning(parent, task) {
-  if (!task.tuning.length) return;
-  const series = task.tuning.map(each => ({ ...each, y: each.middle }));
-  const caption = `The best ${task.measure} of so many settings drawn from those tried: median, and 5% to 95% of all draws.`;
+  const series = task.tuning.lines.map(each => ({ ...each, y: each.middle }));
+  if (!series.length) return;
+  const { every, seen, told } = cutOff({ lines: series, cut: task.tuning.cut }, task.highest);
+  const caption = `The best ${task.measure} of so many settings drawn from those tried: median, and 5% to 95% of all draws.${told}`;
   const xs = { "settings tried": each => each.steps };
-  lineChart(parent, { caption, names: { y: `best ${task.measure}` }, xs, series, logX: false, logY: spread(series.flatMap(each => [...each.y, ...each.low, ...each.high])) });
+  lineChart(parent, { caption, names: { y: `best ${task.measure}` }, xs, series, logX: false, logY: spread(every.filter(seen)), seen });
 }
 
 function across(found) {
