@@ -50,6 +50,15 @@ def test_several_folders_are_one_page(descend: Command, page: Path) -> None:
     assert Path("elsewhere.html").exists()
 
 
+def test_folders_called_by_numbers_are_no_numbers(descend: Command, here: Path) -> None:
+    """Each method of each folder is compared: no folder is a trial of another's."""
+    for name in "12":
+        assert not descend("-m", "optimizer=sgd,adam", "steps=3", f"hydra.sweep.dir={name}", *QUIET).code
+    assert descend("compare", "1", "2").out.count("folder=") == 4
+    assert descend("report", "1", "2").code == 0
+    assert '"names":["1","2"]' in Path("report.html").read_text()
+
+
 MISTAKES = {
     "descend report: it was given no folder": [],
     "nowhere is no folder": ["nowhere"],
