@@ -166,7 +166,7 @@ def picture_value(tag: str, png: bytes) -> Summary.Value:
 
 
 def add_image(folder: Path, tag: str, step: int, png: bytes) -> None:
-    """Add a picture to the event files of a run that has ended, in place of the one that was added before under its tag.
+    """Add a picture to the event files of a run that has ended, in place of an earlier one of its tag.
 
     A run without event files gets none. A TensorBoard that runs meanwhile shows both until it is started again.
 
