@@ -6,6 +6,7 @@ const CIVIDIS = ["#00224e", "#1a386f", "#434e6c", "#61656f", "#7d7c78", "#9b9476
 const WIDTH = Math.max(320, Math.min(560, document.querySelector("main").clientWidth - 32));
 const HEIGHT = 320, EDGE = { left: 62, right: 24, top: 10, bottom: 38 };
 
+const LINE = 12, MOST_LETTERS = 12;
 const SVG = "http://www.w3.org/2000/svg";
 const data = JSON.parse(document.getElementById("data").textContent);
 
@@ -21,6 +22,10 @@ const finite = x => x !== null && Number.isFinite(x);
 const heights = line => [...line.y, ...(line.low || []), ...(line.high || [])];
 const shown = x => finite(x) ? String(Number(x.toPrecision(4))) : "diverged";
 const look = ([colour, dash]) => ({ stroke: data.colours[colour], "stroke-dasharray": DASHES[dash] });
+
+const pen = document.createElement("canvas").getContext("2d");
+pen.font = "11px system-ui, sans-serif"; // as of the charts
+const widthOf = text => pen.measureText(text).width;
 
 function spread(values) {
   const good = values.filter(finite);
@@ -74,9 +79,11 @@ function figure(parent, caption) {
   return { controls, place, keys };
 }
 
-function canvas(place, name) {
+// A chart that is wider than the others has letters as large as theirs, and is scrolled.
+function canvas(place, name, width = WIDTH) {
   place.replaceChildren();
-  return element("svg:svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": name }, place);
+  const size = { viewBox: `0 0 ${width} ${HEIGHT}`, style: `width: ${100 * width / WIDTH}%` };
+  return element("svg:svg", { ...size, role: "img", "aria-label": name }, place);
 }
 
 function path(xs, ys, x, y) {
@@ -179,6 +186,28 @@ function shades(results, highest) {
   return values.map(x => x === null ? "#ffffff" : colour(x, from, to));
 }
 
+// A name in lines that end at a separator.
+function wrapped(name) {
+  const lines = [];
+  for (const piece of name.match(/[^/_. ]+[/_. ]*|[/_. ]+/g)) {
+    const last = lines.length - 1;
+    if (last >= 0 && (lines[last] + piece).length <= MOST_LETTERS) lines[last] += piece;
+    else lines.push(piece);
+  }
+  return lines;
+}
+
+// The places of the axes, so far apart that neither their names nor the texts beside them overlap, and the width of all.
+function spaced(names, ticks) {
+  const half = names.map(lines => Math.max(...lines.map(widthOf)) / 2), beside = ticks.map(texts => Math.max(0, ...texts.map(widthOf)));
+  const last = names.length - 1, left = Math.max(30, half[0] + 4), right = Math.max(30, half[last] + 4);
+  const gaps = half.slice(1).map((next, j) => Math.max(half[j] + next + 8, beside[j] + 12 + (j + 1 === last ? beside[last] + 8 : 0)));
+  const needed = left + gaps.reduce((a, b) => a + b, 0) + right, more = Math.max(0, WIDTH - needed) / last;
+  const places = [left];
+  for (const gap of gaps) places.push(places[places.length - 1] + gap + more);
+  return { places, width: Math.max(WIDTH, needed) };
+}
+
 function coordinates(parent, task) {
   const { axes, results, importance, all } = task.coordinates;
   if (axes.length < 2 || results.length < 3) return;
@@ -186,24 +215,26 @@ function coordinates(parent, task) {
   const told = importance.map(each => `${each.name} ${Math.round(100 * each.share)}%`).join(", ");
   const rest = told ? ` Variance of the ranks that each explains alone: ${told}.` : "";
   const parts = figure(parent, `A line for each setting, the darker the better${some}.${rest}`);
-  const svg = canvas(parts.place, "parallel coordinates");
   const every = [...axes, { name: task.measure, values: results, log: spread(results), names: null }];
-  const gap = (WIDTH - 70) / (every.length - 1), bottom = HEIGHT - EDGE.bottom;
+  const names = every.map(each => wrapped(each.name)), bottom = HEIGHT - 8 - LINE * Math.max(...names.map(lines => lines.length));
   const scales = every.map(each => scale(each.values, each.log, bottom, EDGE.top + 14));
+  const ticks = every.map((each, j) => each.names ? each.names.map((name, i) => [i, name]) : scales[j].ticks.map(tick => [tick, label(tick)]));
+  const { places, width } = spaced(names, ticks.map(pairs => pairs.map(([, text]) => text)));
+  parts.place.className = "wide";
+  const svg = canvas(parts.place, "parallel coordinates", width);
   const lines = element("svg:g", { class: "lines" }, svg), tones = shades(results, task.highest);
   for (let i = results.length - 1; i >= 0; i--) {
-    const points = every.map((each, j) => scales[j].inside(each.values[i]) ? `${30 + j * gap} ${scales[j].place(each.values[i]).toFixed(1)}` : null);
+    const points = every.map((each, j) => scales[j].inside(each.values[i]) ? `${places[j].toFixed(1)} ${scales[j].place(each.values[i]).toFixed(1)}` : null);
     const drawn = element("svg:path", { d: "M" + points.filter(Boolean).join("L"), stroke: results[i] === null ? "#dddddd" : tones[i] }, lines);
     const words = every.map(each => `${each.name} ${each.names ? each.names[each.values[i]] : shown(each.values[i])}`);
     element("svg:title", {}, drawn, words.join(", "));
   }
-  every.forEach((each, j) => {
-    const x = 30 + j * gap;
+  every.forEach((_, j) => {
+    const x = places[j];
     element("svg:line", { x1: x, x2: x, y1: EDGE.top + 14, y2: bottom, stroke: "#222" }, svg);
-    element("svg:text", { x, y: HEIGHT - 14, "text-anchor": "middle" }, svg, each.name);
-    const ticks = each.names ? each.names.map((name, i) => [i, name]) : scales[j].ticks.map(tick => [tick, label(tick)]);
+    names[j].forEach((line, i) => element("svg:text", { x, y: bottom + 2 + LINE * (i + 1), "text-anchor": "middle", class: "name" }, svg, line));
     const side = j + 1 < every.length ? { x: x + 4, "text-anchor": "start" } : { x: x - 4, "text-anchor": "end" };
-    for (const [tick, text] of ticks) element("svg:text", { ...side, y: scales[j].place(tick) - 2 }, svg, text);
+    for (const [tick, text] of ticks[j]) element("svg:text", { ...side, y: scales[j].place(tick) - 2 }, svg, text);
   });
 }
 
@@ -254,7 +285,7 @@ function cutOff({ lines, cut }, highest) {
   const every = lines.flatMap(heights).filter(finite);
   const seen = x => cut === null || (highest ? x >= cut : x <= cut), beyond = every.filter(x => !seen(x));
   const worst = beyond.reduce((a, b) => highest ? Math.min(a, b) : Math.max(a, b), cut);
-  const told = beyond.length ? ` The picture is cut off at ${shown(cut)}: ${beyond.length} of its ${every.length} numbers are worse, up to ${shown(worst)}.` : "";
+  const told = beyond.length ? ` The picture is cut off at ${shown(cut)}: ${beyond.length} of its ${every.length} numbers are worse, the worst ${shown(worst)}.` : "";
   return { every, seen, told };
 }
 
