@@ -143,13 +143,11 @@ def test_the_page_in_a_browser(page: Path, browser: Chrome, width: int) -> None:
 def page_of_five_keys(path: Path) -> Path:
     """Settings of long names by validation accuracy; by the training loss, six runs each, one rate runs away."""
     names = ["optimizer", "optimizer.lr", "optimizer.weight_decay", "objective.data.batch_size", "schedule", "seed"]
-    choices = [("schedule_free_adamw", "levenberg_marquardt"), (0.001, 0.01, 0.1), (0.0, 0.1), (32, 64)]
-    rows = list(itertools.product(*choices, ("cosine", "constant"), range(6)))
-    accuracies = [0.5 + 0.1 * row[1] + 0.001 * row[-1] for row in rows]
-    losses = [
-        1e12 if row[:4] == ("levenberg_marquardt", 0.1, 0.1, 64) else 1 - x
-        for row, x in zip(rows, accuracies, strict=True)
-    ]
+    methods, numbers = ("schedule_free_adamw", "levenberg_marquardt"), ((0.001, 0.01, 0.1), (0.0, 0.1), (32, 64))
+    rows = list(itertools.product(methods, *numbers, ("cosine", "constant"), range(6)))
+    accuracies = [0.5 + 0.1 * lr + 0.001 * seed for _, lr, _, _, _, seed in rows]
+    away = ("levenberg_marquardt", 0.1, 0.1, 64)
+    losses = [1e12 if row[:4] == away else 1 - x for row, x in zip(rows, accuracies, strict=True)]
     table = (
         pl.DataFrame(rows, schema=names, orient="row")
         .with_row_index("run")
