@@ -91,7 +91,9 @@ def task_html(place: int, comparison: Comparison) -> str:
     way = "highest" if comparison.measure.highest else "lowest"
     name = escape(comparison.task or "Comparison")
     many = f"{comparison.runs:,} runs of {comparison.settings:,} settings"
-    said = f"{many}; the {way} {comparison.measure.label} is the best."
+    label = comparison.measure.label
+    what = ", the loss that is minimised, at the end of a run," if label == "value" else ""
+    said = f"{many}; the {way} {label}{what} is the best."
     return (
         f'<section class="task" data-task="{place}"><h2>{name}</h2><p>{escape(said)}</p>'
         f'<div class="wide"><table class="sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -101,8 +103,9 @@ def task_html(place: int, comparison: Comparison) -> str:
 
 def origin_html(origin: Provenance) -> str:
     """Return the command and the provenance of a folder."""
-    known = {name.replace("_", " "): value for name, value in origin.facts.items() if value is not None}
-    told = ", ".join(f"{name} {value}" for name, value in known.items())
+    known = {name: value for name, value in origin.facts.items() if value is not None and name != "dirty"}
+    changed = ["with changes that were not committed"] if origin.facts.get("dirty") else []
+    told = ", ".join([*(f"{name.replace('_', ' ')} {value}" for name, value in known.items()), *changed])
     command = f"<pre>{escape(origin.command)}</pre>" if origin.command else ""
     return f"<h3>{escape(origin.folder)}</h3>{command}<p>{escape(told)}</p>"
 
