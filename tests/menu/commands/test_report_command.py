@@ -181,6 +181,8 @@ BOXES = """
 def test_names_of_parallel_coordinates_do_not_overlap(browser: Chrome, tmp_path: Path, width: int) -> None:
     opened(browser, page_of_five_keys(tmp_path / "page.html"), width)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    ends = "return [...document.querySelectorAll('.sortable th')].map(each => each.getBoundingClientRect().right)"
+    assert browser.execute_script(ends)[1] <= width  # beside the setting there is its result
     by_accuracy, by_loss = browser.execute_script(BOXES)
     assert (len(by_accuracy), len(by_loss)) == (7, 6)  # `validation/accuracy` takes two lines
     for boxes in (by_accuracy, by_loss):

@@ -84,7 +84,7 @@ def report_page(
 def task_html(place: int, comparison: Comparison) -> str:
     """Return the section of one objective: its table and notes, and the places of its figures."""
     shown = columns(comparison)
-    head = "".join(f'<th scope="col"><button>{escape(column.heading)}</button></th>' for column in shown)
+    head = "".join(f'<th scope="col"><button>{breakable(column.heading)}</button></th>' for column in shown)
     lines = zip(*(column.cells for column in shown), strict=True)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>" for cells in lines)
     notes = "".join(f"<li>{escape(note)}</li>" for note in comparison.notes)
@@ -99,6 +99,11 @@ def task_html(place: int, comparison: Comparison) -> str:
         f'<div class="wide"><table class="sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
         f'<ul class="notes">{notes}</ul><div class="figures"></div></section>'
     )
+
+
+def breakable(heading: str) -> str:
+    """Return a heading that a narrow screen may break after a slash."""
+    return escape(heading).replace("/", "/<wbr>")
 
 
 def origin_html(origin: Provenance) -> str:
