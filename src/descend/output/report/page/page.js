@@ -292,7 +292,7 @@ function cutOff({ lines, cut }, highest) {
 function sensitivity(parent, task) {
   if (!task.sensitivity) return;
   const { name, log, lines } = task.sensitivity, { every, seen, told } = cutOff(task.sensitivity, task.highest);
-  const banded = lines.some(each => each.low) ? ", and its 95% interval" : "";
+  const banded = lines.some(each => each.low) ? ", and its 95% interval where that is finite" : "";
   const caption = `The best ${task.measure} at each ${name}: the median of a setting's runs${banded}; a gap where half of them diverged.${told}`;
   lineChart(parent, { caption, names: { y: task.measure }, xs: { [name]: each => each.x }, series: lines, logX: log, logY: spread(every.filter(seen)), seen });
 }
