@@ -34,7 +34,7 @@ def task(**other: Any) -> dict[str, Any]:
 
 
 def lines(*series: dict[str, Any], cut: float | None = None) -> dict[str, Any]:
-    return {"lines": series, "cut": cut}
+    return {"lines": series, "log": False, "cut": cut}
 
 
 def heights(chart: Chart) -> tuple[float, float]:
@@ -121,14 +121,25 @@ def test_a_band_that_runs_away_leaves_room_for_the_lines() -> None:
     assert 0.5 < top <= 0.7 + 1e-9
 
 
-@pytest.mark.parametrize("highest", [False, True])
-def test_an_axis_is_cut_off_on_the_side_of_bad_results(highest: bool) -> None:
-    curves = [{**line("adam", [0.5, 0.4, 0.2]), "low": [-1e6, 0.4, 0.3], "high": [1e6, 0.5, 0.3]}]
-    bottom, top = heights(Chart("tried", "value", curves, "steps", "middle"))
-    found = heights(Chart("tried", "value", curves, "steps", "middle", cut=0.4, highest=highest))
-    assert found == ((0.4, top) if highest else (bottom, 0.4))
-    far = heights(Chart("tried", "value", curves, "steps", "middle", cut=-9.0 if highest else 9.0, highest=highest))
-    assert far == (bottom, top)
+CUTS = [(0.6, False, (0.285, 0.6)), (0.5, True, (0.5, 0.92)), (2e9, False, None), (0.1, True, None)]
+"""Where an axis is cut off, whether the highest is the best, and the ends of the axis; None where nothing is cut."""
+
+
+@pytest.mark.parametrize(("cut", "highest", "ends"), CUTS)
+def test_an_axis_is_cut_off_on_the_side_of_bad_results(cut: float, highest: bool, ends: tuple[float, float]) -> None:
+    """Beyond the best result, 0.3 or 0.9, a twentieth is empty."""
+    bad = [0.3, 0.3, 0.3] if highest else [1e9, 0.5, 0.4]
+    good = [0.9, 0.7, 0.7] if highest else [0.5, 0.4, 0.3]
+    curves = [{**line("adam", [0.6, 0.6, 0.5]), "low": bad if highest else good, "high": good if highest else bad}]
+    whole = heights(Chart("tried", "value", curves, "steps", "middle"))
+    found = heights(Chart("tried", "value", curves, "steps", "middle", cut=cut, highest=highest))
+    assert found == pytest.approx(ends or whole)
+
+
+def test_a_logarithmic_axis_is_cut_off_in_decades() -> None:
+    curves = [{**line("adam", [1.0, 0.1, 0.01]), "high": [1e30, 1.0, 0.1]}]
+    bottom, top = heights(Chart("tried", "value", curves, "steps", "middle", cut=100.0))
+    assert (bottom, top) == pytest.approx((0.01 * 1e-4**0.05, 100.0))
 
 
 def test_shares_run_from_nothing_to_all() -> None:

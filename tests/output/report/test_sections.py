@@ -83,6 +83,15 @@ def test_tuning_has_a_curve_for_each_choice_that_ends_at_its_best() -> None:
     assert a["low"][0] <= a["middle"][0] <= a["high"][0]
 
 
+def test_a_long_chart_of_tuning_is_logarithmic_and_does_not_count_its_tail() -> None:
+    """Of 300 settings a tenth is good: all that many trials find is the best, and the first trials are not cut off."""
+    many = all_settings(runs([("a", float(i), 0.0, 1.0 if i < 30 else 100.0) for i in range(300)]), ["lr"])
+    found = tuning_section(many, Methods((), {}), 1)
+    assert found["log"]
+    assert found["cut"] is None
+    assert not tuning_section(SETTINGS, METHODS, 1)["log"]
+
+
 def test_one_number_that_runs_away_is_cut_off() -> None:
     """The worst tenth of the numbers has as much room as the others, in decades where they span decades."""
     near = {"middle": [5.0, 4.0, 3.0], "low": [4.0, 3.0, 2.0], "high": [6.0, 5.0, 5.0]}

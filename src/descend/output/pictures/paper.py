@@ -36,6 +36,10 @@ MOST_LETTERS = 50
 MOST_LINES = 8
 """The most lines that can be told apart in a column; the best are drawn."""
 
+BAND = ("low", "high")
+ROOM = 0.05
+"""The share of an axis that stays empty beyond the best result, where the other side is cut off."""
+
 AWAY = 1000.0
 """A figure is cut off at this multiple of the highest start: beyond it there would be no room for the rest."""
 
@@ -122,7 +126,7 @@ def charts_of(data: Data) -> dict[str, Chart]:
     best = f"best {measure}"
     found = {
         "curves": Chart("step", measure, data["curves"], "steps", "middle"),
-        "budget": Chart("settings tried", best, tuned["lines"], "steps", "middle", cut=tuned["cut"]),
+        "budget": Chart("settings tried", best, tuned["lines"], "steps", "middle", tuned["log"], cut=tuned["cut"]),
     }
     if swept is not None:
         found["swept"] = Chart(swept["name"], best, swept["lines"], logarithmic=swept["log"], cut=swept["cut"])
@@ -191,11 +195,20 @@ def scale_heights(axes: "Axes", lines: Sequence[np.ndarray]) -> None:
 
 
 def cut_heights(axes: "Axes", chart: Chart) -> None:
-    """Cut the axis off where a chart says so, if it reaches that far."""
+    """Cut the axis off where a chart says so, and end it on the other side near the best result.
+
+    Matplotlib left room there in proportion to the whole range, most of which is cut off.
+    """
     if chart.cut is None:
         return
-    bottom, top = axes.get_ylim()
-    axes.set_ylim((max(bottom, chart.cut), top) if chart.highest else (bottom, min(top, chart.cut)))
+    drawn = np.concatenate([floats(line[key]) for line in chart.series for key in (chart.up, *BAND) if key in line])
+    logarithmic = axes.get_yscale() == "log"
+    seen = drawn[np.isfinite(drawn) & ((drawn > 0) | (not logarithmic))]
+    worst, best = (seen.min(), seen.max()) if chart.highest else (-seen.max(), seen.min())
+    if worst >= (chart.cut if chart.highest else -chart.cut):
+        return
+    end = best * (best / chart.cut) ** ROOM if logarithmic else best + ROOM * (best - chart.cut)
+    axes.set_ylim(min(chart.cut, end), max(chart.cut, end))
 
 
 def heat_figure(data: Data, measure: str) -> "Picture":

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from descend.output.decades import spans_decades
+from descend.output.decades import MANY_DECADES, spans_decades
 from descend.output.report.comparison import Comparison
 from descend.output.report.methods import Methods
 from descend.output.report.naming import short_names
@@ -209,7 +209,14 @@ def tuning_section(settings: pl.DataFrame, methods: Methods, sign: int) -> Data:
             low, middle, high = (rounded(sign * each) for each in best_of(own["value"].to_numpy(), BANDS))
             steps = list(range(1, len(own) + 1))
             lines.append({**line, "runs": len(own), "steps": steps, "low": low, "middle": middle, "high": high})
-    return {"lines": lines, "cut": cut_off(lines, sign)}
+    longest = max((len(line["steps"]) for line in lines), default=0)
+    return {"lines": lines, "log": longest > MANY_DECADES, "cut": cut_off([doublings(line) for line in lines], sign)}
+
+
+def doublings(line: Data) -> Data:
+    """Return the heights of a line at 1, 2, 4, … settings tried: beyond the first few all are nearly the best."""
+    places = [2**i - 1 for i in range(len(line["steps"]).bit_length())]
+    return {key: [line[key][place] for place in places] for key in HEIGHTS if key in line}
 
 
 def cut_off(lines: Sequence[Data], sign: int) -> float | None:

@@ -303,7 +303,7 @@ function tuning(parent, task) {
   const { every, seen, told } = cutOff({ lines: series, cut: task.tuning.cut }, task.highest);
   const caption = `The best ${task.measure} of so many settings drawn from those tried: median, and 5% to 95% of all draws.${told}`;
   const xs = { "settings tried": each => each.steps };
-  lineChart(parent, { caption, names: { y: `best ${task.measure}` }, xs, series, logX: false, logY: spread(every.filter(seen)), seen });
+  lineChart(parent, { caption, names: { y: `best ${task.measure}` }, xs, series, logX: task.tuning.log, logY: spread(every.filter(seen)), seen });
 }
 
 function across(found) {
