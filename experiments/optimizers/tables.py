@@ -62,7 +62,7 @@ def draw(tasks: dict[str, tuple[Runs, Comparison]]) -> None:
     for axes, (task, (runs, comparison)) in zip(panels, tasks.items(), strict=True):
         seen = []
         settings = all_settings(runs.table, runs.swept, comparison.measure)
-        for line in tuning_section(settings, runs.methods, comparison.measure.sign):
+        for line in tuning_section(settings, runs.methods, comparison.measure.sign)["lines"]:
             middle = np.array(line["middle"], float)
             look = nth_style(NAMES.index(line["name"])).drawn
             axes.plot(line["steps"], middle, label=line["name"], **look)

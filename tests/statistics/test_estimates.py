@@ -7,9 +7,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import mannwhitneyu, trim_mean
+from scipy.stats import mannwhitneyu, quantile_test, trim_mean
 
-from descend.statistics.estimates import bootstrap_interval, interquartile_mean, probability_of_improvement
+from descend.statistics.estimates import (
+    bootstrap_interval,
+    interquartile_mean,
+    median_interval,
+    probability_of_improvement,
+)
 
 # Ten runs of three tasks, and eight of three others.
 X = np.array([[(7 * i * i + 13 * j * j + 5 * i * j) % 101 / 10 for j in range(3)] for i in range(10)])
@@ -94,3 +99,28 @@ def test_intervals_cover_the_truth(name: str) -> None:
     intervals = np.array([bootstrap_interval(list(draw(generator, (5, 20))), seed=each) for each in range(600)])
     inside = (intervals[:, 0] <= truth) & (truth <= intervals[:, 1])
     assert inside.mean() == pytest.approx(0.95, abs=0.02)
+
+
+@pytest.mark.parametrize("count", [6, 8, 9, 25, 400])
+def test_intervals_of_a_median_are_a_little_inside_scipys(count: int) -> None:
+    """`quantile_test` ends at the results that cover at least 95%; ours go from there towards the next inside."""
+    ordered = np.sort(np.random.default_rng(count).normal(size=count))
+    outer = quantile_test(ordered, p=0.5).confidence_interval()
+    place = int(np.searchsorted(ordered, outer.low))
+    low, high = median_interval(ordered)
+    assert ordered[place] <= low <= ordered[place + 1]
+    assert ordered[-place - 2] <= high <= ordered[-place - 1]
+
+
+@pytest.mark.parametrize(("draw", "truth"), [("normal", 0.0), ("exponential", log(2)), ("standard_cauchy", 0.0)])
+def test_intervals_of_the_median_of_eight_runs_cover_it(draw: str, truth: float) -> None:
+    drawn = getattr(np.random.default_rng(3), draw)(size=(4000, 8))
+    ends = np.array(list(map(median_interval, drawn)))
+    inside = (ends[:, 0] <= truth) & (truth <= ends[:, 1])
+    assert inside.mean() == pytest.approx(0.95, abs=0.02)
+
+
+def test_the_interval_of_a_median_has_no_end_where_too_few_runs_ended() -> None:
+    low, high = median_interval(np.array([3.0, 1.0, 2.0, 4.0, 5.0, 6.0, 7.0, np.inf]))
+    assert (1 < low < 2, high) == (True, np.inf)
+    assert np.isnan(median_interval(np.arange(5.0))).all()

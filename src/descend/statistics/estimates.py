@@ -4,6 +4,7 @@ Lower is better throughout. A run that failed counts as infinite.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -60,6 +61,43 @@ def bootstrap_interval(
     # Without interpolation: between a finite number and infinity there is none.
     low, high = np.quantile(found, [LEVEL / 2, 1 - LEVEL / 2], method="inverted_cdf")
     return float(low), float(high)
+
+
+def median_interval(results: np.ndarray) -> tuple[float, float]:
+    """Return the 95% interval of the median, between order statistics (Hettmansperger and Sheather 1986).
+
+    The median lies between the d-th lowest result and the d-th highest with a probability that n and d decide alone.
+    The interval is between those of the last d above 95% and the next. Of eight normal results it covers the truth in
+    95% of cases; a bootstrap of the median would in 92%.
+
+    Args:
+        results: float64 [n].
+
+    Returns:
+        Its ends; NaN where n < 6, for which no d reaches 95%.
+    """
+    n, ordered = len(results), np.sort(results)
+    d, share = order_statistics(n)
+    if not d:
+        return np.nan, np.nan
+    low = (1 - share) * ordered[d - 1] + share * ordered[d]
+    high = (1 - share) * ordered[n - d] + share * ordered[n - d - 1]
+    return float(low), float(high)
+
+
+@cache
+def order_statistics(n: int) -> tuple[int, float]:
+    """Return the last d of `median_interval`, 0 where there is none, and the share of the way to the next d."""
+    outside, below, ways = 0.0, 0, 1  # of 2ⁿ ways to lie beside the median, those with fewer than d + 1 results below
+    for d in range(n // 2 + 1):
+        below += ways
+        ways = ways * (n - d) // (d + 1)
+        beyond = 2 * (below / 2**n)
+        if beyond > LEVEL:
+            part = (LEVEL - outside) / (beyond - outside)
+            return d, (n - d) * part / (d + (n - 2 * d) * part)
+        outside = beyond
+    return 0, 0.0
 
 
 def probability_of_improvement(ours: np.ndarray, theirs: np.ndarray) -> float:

@@ -62,6 +62,11 @@ def test_tensorboard_shows_it_beside_the_run(descend: Descend, here: Path) -> No
     assert event.encoded_image_string == (folder / "landscape-pca.png").read_bytes()
     assert found.Scalars("value")[-1].step == 30  # what the run told before is still there
 
+    assert descend("landscape", "run", "plane=pca", "points=4", "examples=50").code == 0
+    [event] = EventAccumulator(str(folder)).Reload().Images("landscape/pca")
+    assert event.encoded_image_string == (folder / "landscape-pca.png").read_bytes()
+    assert len(event_files(folder)) == 3
+
 
 def test_a_run_that_tensorboard_does_not_show_gets_no_event_file(descend: Descend, here: Path) -> None:
     folder = made(descend, "run")

@@ -1,13 +1,20 @@
 """`descend report`, and the page in a real browser at desktop and phone width."""
 
+import itertools
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import polars as pl
 import pytest
 from conftest import Command
 from selenium.webdriver import Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
+
+from descend.output.report.compared import comparisons
+from descend.output.report.curves import bands_of
+from descend.output.report.html import write_report
+from descend.output.report.runs import Runs
 
 SWEEP = (
     "-m",
@@ -50,6 +57,15 @@ def test_several_folders_are_one_page(descend: Command, page: Path) -> None:
     assert Path("elsewhere.html").exists()
 
 
+def test_folders_called_by_numbers_are_no_numbers(descend: Command, here: Path) -> None:
+    """Each method of each folder is compared: no folder is a trial of another's."""
+    for name in "12":
+        assert not descend("-m", "optimizer=sgd,adam", "steps=3", f"hydra.sweep.dir={name}", *QUIET).code
+    assert descend("compare", "1", "2").out.count("folder=") == 4
+    assert descend("report", "1", "2").code == 0
+    assert '"names":["1","2"]' in Path("report.html").read_text()
+
+
 MISTAKES = {
     "descend report: it was given no folder": [],
     "nowhere is no folder": ["nowhere"],
@@ -89,14 +105,18 @@ CELLS = """
 """
 
 
-@pytest.mark.browser
-@browser_only
-@pytest.mark.parametrize("width", [1280, 390])
-def test_the_page_in_a_browser(page: Path, browser: Chrome, width: int) -> None:
+def opened(browser: Chrome, page: Path, width: int) -> None:
     phone = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
     browser.get(page.as_uri())
     assert browser.get_log("browser") == []
+
+
+@pytest.mark.browser
+@browser_only
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_page_in_a_browser(page: Path, browser: Chrome, width: int) -> None:
+    opened(browser, page, width)
     assert browser.execute_script("return document.documentElement.scrollWidth") <= width
     assert browser.execute_script("return document.querySelectorAll('#across svg').length") == 3
     assert browser.execute_script("return document.querySelectorAll('.task svg').length") == 8
@@ -118,3 +138,72 @@ def test_the_page_in_a_browser(page: Path, browser: Chrome, width: int) -> None:
     )
     assert "seconds" in browser.execute_script("return document.querySelector('.task svg').textContent")
     assert browser.get_log("browser") == []
+
+
+def page_of_five_keys(path: Path) -> Path:
+    """Settings of long names by validation accuracy; by the training loss, six runs each, one rate runs away."""
+    names = ["optimizer", "optimizer.lr", "optimizer.weight_decay", "objective.data.batch_size", "schedule", "seed"]
+    methods, numbers = ("schedule_free_adamw", "levenberg_marquardt"), ((0.001, 0.01, 0.1), (0.0, 0.1), (32, 64))
+    rows = list(itertools.product(methods, *numbers, ("cosine", "constant"), range(6)))
+    accuracies = [0.5 + 0.1 * lr + 0.001 * seed for _, lr, _, _, _, seed in rows]
+    away = ("levenberg_marquardt", 0.1, 0.1, 64)
+    losses = [1e12 if row[:4] == away else 1 - x for row, x in zip(rows, accuracies, strict=True)]
+    table = (
+        pl.DataFrame(rows, schema=names, orient="row")
+        .with_row_index("run")
+        .with_columns(
+            pl.col("run").cast(pl.Int64),
+            pl.Series("value", losses),
+            pl.Series("metrics.validation_accuracy", accuracies),
+            status=pl.lit("finished"),
+            steps=pl.lit(5),
+        )
+    )
+    curves = table.select("run", pl.lit(0).alias("step"), pl.lit("nothing").alias("name"), "value").lazy()
+    runs = Runs(table, tuple(names), curves)
+    found = [*comparisons(runs), *comparisons(runs, "value")]
+    write_report(path, runs, found, bands_of(found, curves), [], [])
+    return path
+
+
+BOXES = """
+    const found = [...document.querySelectorAll(".task svg[aria-label='parallel coordinates']")];
+    return found.map(svg => [...svg.querySelectorAll("text.name")].map(text => {
+        const { left, right, top, bottom } = text.getBoundingClientRect(), outer = svg.getBoundingClientRect();
+        return [left - outer.left, outer.right - right, outer.bottom - bottom, left, right, top, bottom];
+    }));
+"""
+
+
+@pytest.mark.browser
+@browser_only
+@pytest.mark.parametrize("width", [1280, 390])
+def test_names_of_parallel_coordinates_do_not_overlap(browser: Chrome, tmp_path: Path, width: int) -> None:
+    opened(browser, page_of_five_keys(tmp_path / "page.html"), width)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+    ends = "return [...document.querySelectorAll('.sortable th')].map(each => each.getBoundingClientRect().right)"
+    assert browser.execute_script(ends)[1] <= width  # beside the setting there is its result
+    by_accuracy, by_loss = browser.execute_script(BOXES)
+    assert (len(by_accuracy), len(by_loss)) == (7, 6)  # `validation/accuracy` takes two lines
+    for boxes in (by_accuracy, by_loss):
+        assert all(min(box[:3]) >= 0 for box in boxes)  # inside of the picture
+        for (*_, left, right, top, bottom), (*_, from_, to, upper, lower) in itertools.combinations(boxes, 2):
+            assert (
+                right <= from_ or to <= left or bottom <= upper + 3 or lower <= top + 3
+            )  # lines of one name are close
+
+
+@pytest.mark.browser
+@browser_only
+def test_what_runs_away_is_cut_off_and_the_caption_says_so(browser: Chrome, tmp_path: Path) -> None:
+    opened(browser, page_of_five_keys(tmp_path / "page.html"), 1280)
+    captions = [each.text for each in browser.find_elements("css selector", "figcaption")]
+    tuned = [text for text in captions if "settings drawn" in text]
+    assert "cut off" not in tuned[0]
+    assert "The picture is cut off at" in tuned[1]
+    assert "the worst 1000000000000." in tuned[1]
+    heights = """
+        const [figure] = [...document.querySelectorAll("figure")].filter(each => each.textContent.includes("cut off"));
+        return [...figure.querySelectorAll("svg > text")].map(each => parseFloat(each.textContent)).filter(x => x > 0);
+    """
+    assert max(browser.execute_script(heights)) < 100  # settings tried, and losses

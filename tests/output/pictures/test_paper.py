@@ -29,12 +29,23 @@ def line(name: str, middle: list[float | None]) -> dict[str, Any]:
 
 def task(**other: Any) -> dict[str, Any]:
     curves = [line(name, [1.0, 0.1, 0.01 * (i + 1)]) for i, name in enumerate(NAMES)]
-    return {"measure": "value", "curves": curves, "tuning": [], "sensitivity": None, "heat": None, **other}
+    data = {"measure": "value", "highest": False, "curves": curves, "tuning": lines()}
+    return {**data, "sensitivity": None, "heat": None, **other}
+
+
+def lines(*series: dict[str, Any], cut: float | None = None) -> dict[str, Any]:
+    return {"lines": series, "log": False, "cut": cut}
+
+
+def heights(chart: Chart) -> tuple[float, float]:
+    [axes] = lines_figure(chart).axes
+    return axes.get_ylim()
 
 
 SWEPT = {
     "name": "lr",
     "log": True,
+    "cut": None,
     "lines": [{"name": "adam", "style": nth_style(0), "x": [0.01, 0.1, 1.0], "y": [1.0, 0.5, None]}],
 }
 HEAT = {"x": "lr", "y": "momentum", "cells": [[1.0, 0.0, 5.0], [1.0, 0.9, 6.0], [2.0, 0.0, 7.0]]}
@@ -62,7 +73,7 @@ def test_an_svg_needs_no_font(tmp_path: Path) -> None:
 
 def test_each_figure_has_a_file_named_by_what_it_shows(tmp_path: Path) -> None:
     across = {"ecdf": SHARES, "profile": SHARES, "data": []}
-    both = task(sensitivity=SWEPT, heat=HEAT, tuning=[line("adam", [2.0, 1.0])])
+    both = task(sensitivity=SWEPT, heat=HEAT, tuning=lines(line("adam", [2.0, 1.0])))
     written = write_figures(tmp_path, {"digits_mlp": both, "pinn/heat": task()}, across, "svg")
     found = ["curves-digits_mlp", "budget-digits_mlp", "swept-digits_mlp", "heat-digits_mlp", "curves-pinn-heat"]
     assert [path.stem for path in written] == [*found, "runtimes", "performance-profile"]
@@ -108,6 +119,27 @@ def test_a_band_that_runs_away_leaves_room_for_the_lines() -> None:
     bottom, top = axes.get_ylim()
     assert 0.1 - 1e-9 <= bottom < 0.3
     assert 0.5 < top <= 0.7 + 1e-9
+
+
+CUTS = [(0.6, False, (0.285, 0.6)), (0.5, True, (0.5, 0.92)), (2e9, False, None), (0.1, True, None)]
+"""Where an axis is cut off, whether the highest is the best, and the ends of the axis; None where nothing is cut."""
+
+
+@pytest.mark.parametrize(("cut", "highest", "ends"), CUTS)
+def test_an_axis_is_cut_off_on_the_side_of_bad_results(cut: float, highest: bool, ends: tuple[float, float]) -> None:
+    """Beyond the best result, 0.3 or 0.9, a twentieth is empty."""
+    bad = [0.3, 0.3, 0.3] if highest else [1e9, 0.5, 0.4]
+    good = [0.9, 0.7, 0.7] if highest else [0.5, 0.4, 0.3]
+    curves = [{**line("adam", [0.6, 0.6, 0.5]), "low": bad if highest else good, "high": good if highest else bad}]
+    whole = heights(Chart("tried", "value", curves, "steps", "middle"))
+    found = heights(Chart("tried", "value", curves, "steps", "middle", cut=cut, highest=highest))
+    assert found == pytest.approx(ends or whole)
+
+
+def test_a_logarithmic_axis_is_cut_off_in_decades() -> None:
+    curves = [{**line("adam", [1.0, 0.1, 0.01]), "high": [1e30, 1.0, 0.1]}]
+    bottom, top = heights(Chart("tried", "value", curves, "steps", "middle", cut=100.0))
+    assert (bottom, top) == pytest.approx((0.01 * 1e-4**0.05, 100.0))
 
 
 def test_shares_run_from_nothing_to_all() -> None:

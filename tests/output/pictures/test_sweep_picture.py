@@ -32,6 +32,17 @@ def test_a_second_number_of_few_values_has_a_line_for_each() -> None:
     assert len({str(line.get_color()) for line in figure.axes[0].lines}) == 3
 
 
+def test_what_runs_away_leaves_the_room_to_the_rest() -> None:
+    """Above there is one decade of room, below next to none."""
+    values = [1.0, 0.5, 0.2, *[0.1] * 37, 1e30]
+    table = pl.DataFrame({"run": range(41), "lr": range(1, 42), "value": values, "status": ["finished"] * 41})
+    figure = sweep_figure(ranked_runs({"": table}, None), ["lr"])
+    assert figure is not None
+    bottom, top = figure.axes[0].get_ylim()
+    assert 0.07 < bottom < 0.1
+    assert 1 < top < 10
+
+
 def test_two_numbers_of_many_values_are_a_heat_map(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[tuple[str, str]] = []
     draw = sweep.draw_heat

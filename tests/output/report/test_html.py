@@ -63,6 +63,17 @@ def test_it_shows_the_command_and_the_provenance() -> None:
     assert "commit" not in page.partition("How to make it again")[2].partition("</section>")[0]
 
 
+def test_it_says_whether_the_code_was_changed() -> None:
+    for dirty in (False, True):
+        page = page_of(runs(4, 3), Provenance("day", "", {"commit": "1a2b", "dirty": dirty}))
+        assert ("commit 1a2b, with changes that were not committed" in page) == dirty
+        assert "dirty" not in page.partition("How to make it again")[2]
+
+
+def test_it_says_what_value_is() -> None:
+    assert "the lowest value, the loss that is minimised, at the end of a run, is the best" in page_of(runs(4, 3))
+
+
 def test_names_cannot_end_a_script_or_make_a_tag() -> None:
     bad = "</script><script>alert(1)//<!--"
     found = runs(3, 2)

@@ -47,7 +47,7 @@ def test_a_method_has_one_colour_in_the_report_the_figures_and_the_picture_of_th
     compared = comparisons(found)
     bands, tables = bands_of(compared, found.curves), found.by_objective()
     tasks = [figures_of(each, tables[each.task], found.swept, found.methods, bands) for each in compared]
-    assert [task["tuning"][0]["name"] for task in tasks] == ["sgd", "soap"]
+    assert [task["tuning"]["lines"][0]["name"] for task in tasks] == ["sgd", "soap"]
     across = across_section(compared, found)
     assert across is not None
     charts = [chart for task in tasks for chart in charts_of(task).values()] + list(charts_across(across).values())

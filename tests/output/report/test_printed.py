@@ -12,6 +12,7 @@ from rich.console import Console
 from descend.output.report.comparison import Comparison, SettingRow
 from descend.output.report.printed import as_csv, as_latex, columns, fitting, printable
 from descend.output.report.summary import Measure
+from descend.output.sinks.comparison_text import compared
 
 ROW = SettingRow(
     name="rmsprop lr=0.01",
@@ -55,6 +56,15 @@ def test_a_wide_page_shows_everything() -> None:
         assert part in shown
     assert "not shown" not in shown
     assert "note: unequal steps" in shown
+
+
+def test_the_text_page_leaves_out_what_a_terminal_does() -> None:
+    """Its tables break words where columns are many."""
+    found = compared([COMPARISON]).tensor.string_val[0].decode()
+    assert found.startswith("**digits**\n\n| setting | value, median | runs | verdict | IQM | 95% interval |")
+    assert "in report.html: p (Holm), test/accuracy" in found
+    assert "test/accuracy |" not in found
+    assert found.endswith("note: unequal steps")
 
 
 @given(st.integers(40, 160))

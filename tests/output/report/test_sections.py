@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -10,6 +11,7 @@ from descend.output.report.sections import (
     MOST_LINES,
     coordinates_section,
     cost,
+    cut_off,
     heat_section,
     importance,
     losses_section,
@@ -32,6 +34,12 @@ GRID = runs(
 )
 SETTINGS = all_settings(GRID, SWEPT)
 METHODS = Methods.of(GRID, SWEPT)
+REPEATED = pl.DataFrame(
+    [(lr, seed, lr + 0.1 * seed) for lr in (1.0, 2.0, 4.0) for seed in range(8)],
+    schema=["lr", "seed", "value"],
+    orient="row",
+).with_row_index("run")
+REPEATED = REPEATED.with_columns(pl.col("run").cast(pl.Int64), status=pl.lit("finished"))
 A, B = ({"name": name, "style": (place, 0)} for place, name in enumerate("ab"))
 
 
@@ -58,7 +66,7 @@ def test_losses_are_points_by_choice_and_a_front() -> None:
 def test_sensitivity_is_the_best_at_each_value_by_choice() -> None:
     found = sensitivity_section(SETTINGS, SWEPT, METHODS, 1)
     assert found is not None
-    assert (found["name"], found["log"]) == ("lr", False)
+    assert (found["name"], found["log"], found["cut"]) == ("lr", False, None)
     assert found["lines"] == [
         {**A, "x": [1.0, 2.0, 4.0], "y": [1.0, 2.0, 4.0]},
         {**B, "x": [1.0, 2.0, 4.0], "y": [2.0, 3.0, 5.0]},
@@ -67,14 +75,60 @@ def test_sensitivity_is_the_best_at_each_value_by_choice() -> None:
 
 
 def test_tuning_has_a_curve_for_each_choice_that_ends_at_its_best() -> None:
-    a, b = tuning_section(SETTINGS, METHODS, 1)
+    found = tuning_section(SETTINGS, METHODS, 1)
+    a, b = found["lines"]
+    assert found["cut"] is None
     assert (a["name"], a["runs"], a["steps"]) == ("a", 6, [1, 2, 3, 4, 5, 6])
     assert (a["middle"][-1], b["middle"][-1]) == (1.0, 2.0)
     assert a["low"][0] <= a["middle"][0] <= a["high"][0]
 
 
+def test_a_long_chart_of_tuning_is_logarithmic_and_does_not_count_its_tail() -> None:
+    """Of 300 settings a tenth is good: all that many trials find is the best, and the first trials are not cut off."""
+    many = all_settings(runs([("a", float(i), 0.0, 1.0 if i < 30 else 100.0) for i in range(300)]), ["lr"])
+    found = tuning_section(many, Methods((), {}), 1)
+    assert found["log"]
+    assert found["cut"] is None
+    assert not tuning_section(SETTINGS, METHODS, 1)["log"]
+
+
+def test_one_number_that_runs_away_is_cut_off() -> None:
+    """The worst tenth of the numbers has as much room as the others, in decades where they span decades."""
+    near = {"middle": [5.0, 4.0, 3.0], "low": [4.0, 3.0, 2.0], "high": [6.0, 5.0, 5.0]}
+    assert cut_off([near], 1) is None
+    assert cut_off([near, {"middle": [1e6]}], 1) == pytest.approx(6.0 * 6 / 2)
+    assert cut_off([near, {"middle": [-1e6]}], -1) == pytest.approx(2.0 - (6 - 2))
+    assert cut_off([{"y": [None, None]}], 1) is None
+    assert cut_off([{"y": [2.0, 2.0, 2.0]}], 1) is None
+
+
+def test_runs_enough_give_the_median_a_band() -> None:
+    """The interval is of the median, and lies between the runs' own results."""
+    settings = all_settings(REPEATED, ["lr", "seed"])
+    found = sensitivity_section(settings, ["lr", "seed"], Methods((), {}), 1)
+    assert found is not None
+    [line] = found["lines"]
+    for y, low, high, lr in zip(line["y"], line["low"], line["high"], (1.0, 2.0, 4.0), strict=True):
+        own = REPEATED.filter(pl.col("lr") == lr)["value"].to_numpy()
+        assert y == pytest.approx(float(np.median(own)))
+        assert own.min() <= low < y < high <= own.max()
+    for other in (REPEATED.filter(pl.col("seed") < 5), REPEATED.with_columns(value=pl.col("lr"))):
+        found = sensitivity_section(all_settings(other, ["lr", "seed"]), ["lr", "seed"], Methods((), {}), 1)
+        assert found is not None
+        assert "low" not in found["lines"][0]  # few seeds, and seeds that change nothing
+
+
+def test_a_band_has_no_end_where_runs_diverged() -> None:
+    lost = REPEATED.with_columns(pl.when(pl.col("seed") > 4, lr=4.0).then(math.inf).otherwise("value").alias("value"))
+    found = sensitivity_section(all_settings(lost, ["lr", "seed"]), ["lr", "seed"], Methods((), {}), 1)
+    assert found is not None
+    [line] = found["lines"]
+    assert line["high"][-1] is None
+    assert None not in (*line["low"], *line["high"][:-1])
+
+
 def test_a_highest_best_keeps_its_sign() -> None:
-    [found] = tuning_section(SETTINGS.with_columns(-pl.col("value")), Methods((), {}), -1)
+    [found] = tuning_section(SETTINGS.with_columns(-pl.col("value")), Methods((), {}), -1)["lines"]
     assert found["middle"][-1] == SETTINGS["value"].max()
 
 

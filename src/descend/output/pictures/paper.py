@@ -3,7 +3,7 @@
 import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +36,10 @@ MOST_LETTERS = 50
 MOST_LINES = 8
 """The most lines that can be told apart in a column; the best are drawn."""
 
+BAND = ("low", "high")
+ROOM = 0.05
+"""The share of an axis that stays empty beyond the best result, where the other side is cut off."""
+
 AWAY = 1000.0
 """A figure is cut off at this multiple of the highest start: beyond it there would be no room for the rest."""
 
@@ -65,6 +69,8 @@ class Chart:
             for a band.
         logarithmic: whether x is.
         share: whether y is a share, from 0 to 1; any other y is logarithmic where its numbers span decades.
+        cut: where y is cut off on the side of bad results; None where nothing runs away.
+        highest: whether high results are the good ones.
     """
 
     x: str
@@ -74,6 +80,8 @@ class Chart:
     up: str = "y"
     logarithmic: bool = False
     share: bool = False
+    cut: float | None = None
+    highest: bool = False
 
 
 def write_figures(folder: Path, tasks: Mapping[str, Data], across: Data | None, kind: str) -> list[Path]:
@@ -114,14 +122,15 @@ def figures(tasks: Mapping[str, Data], across: Data | None) -> Iterator[tuple[st
 
 def charts_of(data: Data) -> dict[str, Chart]:
     """Return the charts of one objective: its curves, the result against the swept number, and against the trials."""
-    measure, swept = data["measure"], data["sensitivity"]
+    measure, swept, tuned = data["measure"], data["sensitivity"], data["tuning"]
+    best = f"best {measure}"
     found = {
         "curves": Chart("step", measure, data["curves"], "steps", "middle"),
-        "budget": Chart("settings tried", f"best {measure}", data["tuning"], "steps", "middle"),
+        "budget": Chart("settings tried", best, tuned["lines"], "steps", "middle", tuned["log"], cut=tuned["cut"]),
     }
     if swept is not None:
-        found["swept"] = Chart(swept["name"], f"best {measure}", swept["lines"], logarithmic=swept["log"])
-    return found
+        found["swept"] = Chart(swept["name"], best, swept["lines"], logarithmic=swept["log"], cut=swept["cut"])
+    return {name: replace(chart, highest=data["highest"]) for name, chart in found.items()}
 
 
 def charts_across(across: Data) -> dict[str, Chart]:
@@ -156,6 +165,7 @@ def lines_figure(chart: Chart) -> "Picture":
         axes.set_ylim(0, 1.02)
     else:
         scale_heights(axes, [floats(each[chart.up]) for each in series])
+        cut_heights(axes, chart)
     axes.set(xlabel=chart.x, ylabel=chart.y)
     if names:
         figure.legend(axes.lines, names, loc="outside lower center", ncols=across)
@@ -182,6 +192,23 @@ def scale_heights(axes: "Axes", lines: Sequence[np.ndarray]) -> None:
     if axes.get_yscale() == "linear" and finite.size and (apart := float(np.ptp(finite))):
         bottom, top = axes.get_ylim()
         axes.set_ylim(max(bottom, finite.min() - apart), min(top, finite.max() + apart))
+
+
+def cut_heights(axes: "Axes", chart: Chart) -> None:
+    """Cut the axis off where a chart says so, and end it on the other side near the best result.
+
+    Matplotlib left room there in proportion to the whole range, most of which is cut off.
+    """
+    if chart.cut is None:
+        return
+    drawn = np.concatenate([floats(line[key]) for line in chart.series for key in (chart.up, *BAND) if key in line])
+    logarithmic = axes.get_yscale() == "log"
+    seen = drawn[np.isfinite(drawn) & ((drawn > 0) | (not logarithmic))]
+    worst, best = (seen.min(), seen.max()) if chart.highest else (-seen.max(), seen.min())
+    if worst >= (chart.cut if chart.highest else -chart.cut):
+        return
+    end = best * (best / chart.cut) ** ROOM if logarithmic else best + ROOM * (best - chart.cut)
+    axes.set_ylim(min(chart.cut, end), max(chart.cut, end))
 
 
 def heat_figure(data: Data, measure: str) -> "Picture":

@@ -24,6 +24,7 @@ MOST_LINES = 6
 
 LAID_OUT: dict[str, Any] = {"most": 2, "each": (5, 3.7), "margin": (2, 1), "dpi": 100}
 TOO_HIGH = 10
+MARGIN = 0.8
 
 
 def sweep_picture(ranked: pl.DataFrame, swept: Sequence[str], bands: pl.DataFrame | None = None) -> bytes | None:
@@ -108,7 +109,7 @@ def _draw(data: pl.DataFrame, axis: str, methods: Methods) -> "Picture":
 
 def _panel(axes: "Axes", data: pl.DataFrame, styles: Mapping[str, LineStyle]) -> None:
     """Draw the settings of one objective: median line, band, crosses; a line has the same style in every panel."""
-    middles: list[float] = []
+    middles, lowest = list[float](), list[float]()
     for i, (line, style) in enumerate(styles.items()):
         own, colour = data.filter(pl.col("line") == line), style.drawn["color"]
         value = pl.col("shown")
@@ -119,6 +120,7 @@ def _panel(axes: "Axes", data: pl.DataFrame, styles: Mapping[str, LineStyle]) ->
         axes.plot(curve["axis"], curve["shown"], marker=".", markersize=4, label=line or None, **style.drawn)
         axes.fill_between(curve["axis"], curve["low"], curve["high"], alpha=0.2, color=colour, linewidth=0)
         middles += curve["shown"].drop_nulls().to_list()
+        lowest += curve["low"].drop_nulls().to_list()
         bad = own.filter(value.is_infinite())["axis"].unique()
         height = np.full(len(bad), 0.99 - 0.015 * i)
         axes.plot(bad, height, "x", transform=axes.get_xaxis_transform(), color=colour, markersize=4)
@@ -126,7 +128,7 @@ def _panel(axes: "Axes", data: pl.DataFrame, styles: Mapping[str, LineStyle]) ->
         axes.set_yscale("log")
         highest = TOO_HIGH * np.quantile(middles, 0.95)
         if max(middles) > highest:  # what is about to diverge would leave no room for the rest
-            axes.set_ylim(top=highest)
+            axes.set_ylim(MARGIN * min(x for x in [*lowest, *middles] if x > 0), highest)
     if spans_decades(data["axis"].to_numpy()):
         axes.set_xscale("log")
     axes.grid(alpha=0.3)

@@ -84,14 +84,16 @@ def report_page(
 def task_html(place: int, comparison: Comparison) -> str:
     """Return the section of one objective: its table and notes, and the places of its figures."""
     shown = columns(comparison)
-    head = "".join(f'<th scope="col"><button>{escape(column.heading)}</button></th>' for column in shown)
+    head = "".join(f'<th scope="col"><button>{breakable(column.heading)}</button></th>' for column in shown)
     lines = zip(*(column.cells for column in shown), strict=True)
     body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in cells)}</tr>" for cells in lines)
     notes = "".join(f"<li>{escape(note)}</li>" for note in comparison.notes)
     way = "highest" if comparison.measure.highest else "lowest"
     name = escape(comparison.task or "Comparison")
     many = f"{comparison.runs:,} runs of {comparison.settings:,} settings"
-    said = f"{many}; the {way} {comparison.measure.label} is the best."
+    label = comparison.measure.label
+    what = ", the loss that is minimised, at the end of a run," if label == "value" else ""
+    said = f"{many}; the {way} {label}{what} is the best."
     return (
         f'<section class="task" data-task="{place}"><h2>{name}</h2><p>{escape(said)}</p>'
         f'<div class="wide"><table class="sortable"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
@@ -99,10 +101,16 @@ def task_html(place: int, comparison: Comparison) -> str:
     )
 
 
+def breakable(heading: str) -> str:
+    """Return a heading that a narrow screen may break after a slash."""
+    return escape(heading).replace("/", "/<wbr>")
+
+
 def origin_html(origin: Provenance) -> str:
     """Return the command and the provenance of a folder."""
-    known = {name.replace("_", " "): value for name, value in origin.facts.items() if value is not None}
-    told = ", ".join(f"{name} {value}" for name, value in known.items())
+    known = {name: value for name, value in origin.facts.items() if value is not None and name != "dirty"}
+    changed = ["with changes that were not committed"] if origin.facts.get("dirty") else []
+    told = ", ".join([*(f"{name.replace('_', ' ')} {value}" for name, value in known.items()), *changed])
     command = f"<pre>{escape(origin.command)}</pre>" if origin.command else ""
     return f"<h3>{escape(origin.folder)}</h3>{command}<p>{escape(told)}</p>"
 

@@ -10,9 +10,8 @@ import polars as pl
 from descend.output.report.methods import Methods
 from descend.output.report.naming import is_number
 from descend.output.report.sources import PARTS_OF_RESULT, RunsInFolder, column_of, with_seed
-from descend.output.report.summary import RAW, is_numeric, with_sum
+from descend.output.report.summary import FOLDER, RAW, is_numeric, with_sum
 
-FOLDER = "folder"
 OBJECTIVE = "objective"
 ONLY_LOOKS = ("hydra", "sweep", "tracker", "checkpoint", "metrics", "derivatives", "evaluate")
 """What changes no result."""

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from descend.output.decades import spans_decades
+from descend.output.decades import MANY_DECADES, spans_decades
 from descend.output.report.comparison import Comparison
 from descend.output.report.methods import Methods
 from descend.output.report.naming import short_names
 from descend.output.report.summary import all_settings, is_numeric, setting_keys
+from descend.statistics.estimates import median_interval
 from descend.statistics.pareto import pareto_front
 from descend.statistics.tuning import best_of
 
@@ -21,6 +22,12 @@ MOST_LINES = 500
 MOST_TRIALS = 1_000
 LEAST_POINTS = 3
 BANDS = np.array([0.05, 0.5, 0.95])
+HEIGHTS = ("y", "middle", "low", "high")
+"""The keys of a line under which its own heights are, and those of its band."""
+
+SEEN = 0.9
+"""The share of the numbers of a chart that decide how far its axis reaches."""
+
 DIGITS = 5
 
 Data = dict[str, Any]
@@ -136,6 +143,8 @@ def heat_section(settings: pl.DataFrame, swept: Sequence[str], sign: int) -> Dat
 def sensitivity_section(settings: pl.DataFrame, swept: Sequence[str], methods: Methods, sign: int) -> Data | None:
     """Return the best result at each value of one number, a line for each method that was given it.
 
+    Where settings have runs enough, a line has a band from `low` to `high`: the interval of the median.
+
     Returns:
         None where no number takes three values.
     """
@@ -147,9 +156,23 @@ def sensitivity_section(settings: pl.DataFrame, swept: Sequence[str], methods: M
     given = settings.drop_nulls(key).with_columns(pl.col(key).cast(pl.Float64))
     lines = []
     for line, own in by_method(given, methods):
-        best = own.group_by(key).agg(pl.col("value").min()).sort(key)
-        lines.append({**line, "x": best[key].to_list(), "y": rounded(sign * best["value"].to_numpy())})
-    return {"name": short_names(list(counts))[key], "log": spans_decades(given[key].to_numpy()), "lines": lines}
+        best = own.unique(key, keep="first").sort(key)
+        heights = rounded(sign * best["value"].to_numpy())
+        lines.append({**line, "x": best[key].to_list(), "y": heights, **band_of(best["results"], sign)})
+    logarithmic = spans_decades(given[key].to_numpy())
+    return {"name": short_names(list(counts))[key], "log": logarithmic, "lines": lines, "cut": cut_off(lines, sign)}
+
+
+def band_of(settings: pl.Series, sign: int) -> Data:
+    """Return the intervals of the settings' medians as a band; nothing where there is none.
+
+    Args:
+        settings: the results of each; those of seeds that change nothing have no interval.
+    """
+    none = math.nan, math.nan
+    ends = [median_interval(np.array(own)) if len(set(own)) > 1 else none for own in settings.to_list()]
+    low, high = np.sort(sign * np.array(ends), axis=1).T
+    return {"low": rounded(low), "high": rounded(high)} if np.isfinite(low + high).any() else {}
 
 
 def by_method(settings: pl.DataFrame, methods: Methods) -> list[tuple[Data, pl.DataFrame]]:
@@ -178,15 +201,44 @@ def losses_section(settings: pl.DataFrame, methods: Methods) -> Data | None:
     return {"names": names, "series": series, "front": [rounded(front[:, 0]), rounded(front[:, 1])]}
 
 
-def tuning_section(settings: pl.DataFrame, methods: Methods, sign: int) -> list[Data]:
+def tuning_section(settings: pl.DataFrame, methods: Methods, sign: int) -> Data:
     """Return for each method the best result against the number of settings tried: median and 5% to 95%."""
-    found = []
+    lines = []
     for line, own in by_method(settings, methods):
         if 1 < len(own) <= MOST_TRIALS:
             low, middle, high = (rounded(sign * each) for each in best_of(own["value"].to_numpy(), BANDS))
             steps = list(range(1, len(own) + 1))
-            found.append({**line, "runs": len(own), "steps": steps, "low": low, "middle": middle, "high": high})
-    return found
+            lines.append({**line, "runs": len(own), "steps": steps, "low": low, "middle": middle, "high": high})
+    longest = max((len(line["steps"]) for line in lines), default=0)
+    return {"lines": lines, "log": longest > MANY_DECADES, "cut": cut_off([doublings(line) for line in lines], sign)}
+
+
+def doublings(line: Data) -> Data:
+    """Return the heights of a line at 1, 2, 4, … settings tried: beyond the first few all are nearly the best."""
+    places = [2**i - 1 for i in range(len(line["steps"]).bit_length())]
+    return {key: [line[key][place] for place in places] for key in HEIGHTS if key in line}
+
+
+def cut_off(lines: Sequence[Data], sign: int) -> float | None:
+    """Return where the axis is cut off on the side of bad results: what runs away there would squeeze all else.
+
+    Where nine tenths of all numbers would take up less than a quarter of the axis, they get half of it. The axis is in
+    decades where the numbers span decades.
+
+    Returns:
+        None where nothing is cut off.
+    """
+    every = np.array([x for line in lines for key in HEIGHTS for x in line.get(key, ())], np.float64)
+    finite = every[np.isfinite(every)]
+    decades = spans_decades(finite)
+    heights = sign * (np.log10(finite) if decades else finite)
+    if not heights.size:
+        return None
+    best, most = np.quantile(heights, [0, SEEN], method="lower").tolist()
+    if most == best or heights.max() - best <= 4 * (most - best):
+        return None
+    end = sign * (2 * most - best)
+    return 10**end if decades else end
 
 
 def rounded(values: np.ndarray) -> list[float | None]:

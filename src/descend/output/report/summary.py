@@ -8,6 +8,9 @@ import polars as pl
 MOST_CHOICES = 60
 BEST = 10
 
+FOLDER = "folder"
+"""The column of the folder that a run is in, a setting where folders hold the same settings."""
+
 RAW = "sum_of_losses"
 """The column of the raw sum of several losses, which no aggregator's weights enter."""
 
@@ -33,8 +36,8 @@ class Measure:
 
 
 def is_numeric(column: pl.Series) -> bool:
-    """Tell whether every text of a swept key that is given is a number."""
-    return column.cast(pl.Float64, strict=False).null_count() == column.null_count()
+    """Tell whether every text of a swept key that is given is a number; a folder called `1` is a name."""
+    return column.name != FOLDER and column.cast(pl.Float64, strict=False).null_count() == column.null_count()
 
 
 def loss_columns(table: pl.DataFrame) -> list[str]:

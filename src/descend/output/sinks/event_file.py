@@ -72,6 +72,13 @@ def event_files(folder: Path) -> list[Path]:
     return sorted(folder.glob(PATTERN))
 
 
+def holds_only(path: Path, tag: str) -> bool:
+    """Tell whether the summaries of an event file are one, with this tag alone."""
+    with path.open("rb") as file:
+        first = [Event.FromString(data) for data in itertools.islice(unframed(file), 3)]  # its version, it, one more
+    return [value.tag for event in first for value in event.summary.value] == [tag] and len(first) == 2
+
+
 def keep_before(path: Path, step: int, anew: set[str]) -> set[str]:
     """Take out of an event file, atomically, the events of `step` and later, those for the plugins `anew`, and a torn
     end; remove the file where no summary is left. Return the plugins that are still told something."""

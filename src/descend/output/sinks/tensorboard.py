@@ -10,9 +10,9 @@ import numpy as np
 from tensorboard.compat.proto.event_pb2 import Event, SessionLog
 from tensorboard.compat.proto.summary_pb2 import HistogramProto, Summary
 
-from descend.atomic import clear_temporaries
+from descend.atomic import clear_temporaries, remove
 from descend.output.sinks import hparams, text
-from descend.output.sinks.event_file import EventFile, event_files, keep_before
+from descend.output.sinks.event_file import EventFile, event_files, holds_only, keep_before
 from descend.output.sinks.layout import layout
 from descend.records import Column, Records
 
@@ -166,12 +166,18 @@ def picture_value(tag: str, png: bytes) -> Summary.Value:
 
 
 def add_image(folder: Path, tag: str, step: int, png: bytes) -> None:
-    """Add a picture to the event files of a run that has ended; a run without event files gets none.
+    """Add a picture to the event files of a run that has ended, in place of an earlier one of its tag.
+
+    A run without event files gets none. A TensorBoard that runs meanwhile shows both until it is started again.
 
     Raises:
         OSError: the event file cannot be written.
     """
-    if event_files(folder):
-        file = EventFile(folder)
-        file.add(Event(wall_time=time.time(), step=step, summary=Summary(value=[picture_value(tag, png)])))
-        file.close()
+    if not event_files(folder):
+        return
+    earlier = [path for path in event_files(folder) if holds_only(path, tag)]
+    file = EventFile(folder)
+    file.add(Event(wall_time=time.time(), step=step, summary=Summary(value=[picture_value(tag, png)])))
+    file.close()
+    for path in earlier:
+        remove(path)

@@ -6,6 +6,7 @@ const CIVIDIS = ["#00224e", "#1a386f", "#434e6c", "#61656f", "#7d7c78", "#9b9476
 const WIDTH = Math.max(320, Math.min(560, document.querySelector("main").clientWidth - 32));
 const HEIGHT = 320, EDGE = { left: 62, right: 24, top: 10, bottom: 38 };
 
+const LINE = 12, MOST_LETTERS = 12;
 const SVG = "http://www.w3.org/2000/svg";
 const data = JSON.parse(document.getElementById("data").textContent);
 
@@ -18,8 +19,13 @@ function element(name, attributes, parent, text) {
 }
 
 const finite = x => x !== null && Number.isFinite(x);
+const heights = line => [...line.y, ...(line.low || []), ...(line.high || [])];
 const shown = x => finite(x) ? String(Number(x.toPrecision(4))) : "diverged";
 const look = ([colour, dash]) => ({ stroke: data.colours[colour], "stroke-dasharray": DASHES[dash] });
+
+const pen = document.createElement("canvas").getContext("2d");
+pen.font = "11px system-ui, sans-serif"; // as of the charts
+const widthOf = text => pen.measureText(text).width;
 
 function spread(values) {
   const good = values.filter(finite);
@@ -73,9 +79,11 @@ function figure(parent, caption) {
   return { controls, place, keys };
 }
 
-function canvas(place, name) {
+// A chart that is wider than the others has letters as large as theirs, and is scrolled.
+function canvas(place, name, width = WIDTH) {
   place.replaceChildren();
-  return element("svg:svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": name }, place);
+  const size = { viewBox: `0 0 ${width} ${HEIGHT}`, style: `width: ${100 * width / WIDTH}%` };
+  return element("svg:svg", { ...size, role: "img", "aria-label": name }, place);
 }
 
 function path(xs, ys, x, y) {
@@ -88,35 +96,51 @@ function path(xs, ys, x, y) {
   return text;
 }
 
-// The band is drawn where both of its ends can be.
+// The band is drawn where both of its ends can be, in a piece for each stretch of such points.
 function band(series, x, y) {
-  const good = series.x.map((_, i) => i).filter(i => x.inside(series.x[i]) && y.inside(series.low[i]) && y.inside(series.high[i]));
+  const pieces = [[]];
+  series.x.forEach((value, i) => {
+    if (x.inside(value) && y.inside(series.low[i]) && y.inside(series.high[i])) pieces[pieces.length - 1].push(i);
+    else pieces.push([]);
+  });
   const point = (i, end) => `${x.place(series.x[i]).toFixed(1)} ${y.place(series[end][i]).toFixed(1)}`;
-  const round = [...good.map(i => point(i, "low")), ...good.reverse().map(i => point(i, "high"))];
-  return round.length ? `M${round.join("L")}Z` : "";
+  const round = piece => [...piece.map(i => point(i, "low")), ...[...piece].reverse().map(i => point(i, "high"))];
+  return pieces.filter(piece => piece.length).map(piece => `M${round(piece).join("L")}Z`).join("");
+}
+
+// Returns a group that is cut off at the edges of the chart, half a line's width beyond them.
+let clips = 0;
+function plotArea(svg) {
+  const name = `clip${clips++}`, room = 4;
+  const clip = element("svg:clipPath", { id: name }, svg);
+  const size = { width: WIDTH - EDGE.left - EDGE.right + 2 * room, height: HEIGHT - EDGE.top - EDGE.bottom + 2 * room };
+  element("svg:rect", { x: EDGE.left - room, y: EDGE.top - room, ...size }, clip);
+  return element("svg:g", { "clip-path": `url(#${name})` }, svg);
 }
 
 // A chart of lines: x may be one of several, y linear or logarithmic, and each line can be taken away.
-function lineChart(parent, { caption, names, xs, series, logX, logY }) {
+// Numbers that are not `seen` lie beyond the end of the vertical axis.
+function lineChart(parent, { caption, names, xs, series, logX, logY, seen = () => true }) {
   const parts = figure(parent, caption);
   const state = { x: Object.keys(xs)[0], log: Boolean(logY), hidden: new Set() };
   const redraw = () => {
     const svg = canvas(parts.place, caption);
     const lines = series.map(each => ({ ...each, x: xs[state.x](each) })).filter((each, i) => !state.hidden.has(i) && each.x);
-    const values = lines.flatMap(each => [...each.y, ...(each.low || []), ...(each.high || [])]);
+    const values = lines.flatMap(heights).filter(seen);
     const x = scale(lines.flatMap(each => each.x), logX, EDGE.left, WIDTH - EDGE.right);
     const y = scale(values, state.log, HEIGHT - EDGE.bottom, EDGE.top);
     drawAxes(svg, x, y, { x: state.x, y: names.y });
+    const area = plotArea(svg);
     for (const line of lines) {
       const drawnAs = look(line.style);
-      if (line.low) element("svg:path", { d: band(line, x, y), fill: drawnAs.stroke, "fill-opacity": 0.15 }, svg);
+      if (line.low) element("svg:path", { d: band(line, x, y), fill: drawnAs.stroke, "fill-opacity": 0.15 }, area);
       if (line.points) {
         line.x.forEach((value, j) => {
-          if (x.inside(value) && y.inside(line.y[j])) element("svg:circle", { cx: x.place(value), cy: y.place(line.y[j]), r: 4, fill: drawnAs.stroke, "fill-opacity": 0.6 }, svg);
+          if (x.inside(value) && y.inside(line.y[j])) element("svg:circle", { cx: x.place(value), cy: y.place(line.y[j]), r: 4, fill: drawnAs.stroke, "fill-opacity": 0.6 }, area);
         });
         continue;
       }
-      const drawn = element("svg:path", { d: path(line.x, line.y, x, y), fill: "none", "stroke-width": 1.8, ...drawnAs }, svg);
+      const drawn = element("svg:path", { d: path(line.x, line.y, x, y), fill: "none", "stroke-width": 1.8, ...drawnAs }, area);
       element("svg:title", {}, drawn, `${line.name}: ${shown(line.y[line.y.length - 1])} at the end`);
     }
   };
@@ -162,6 +186,28 @@ function shades(results, highest) {
   return values.map(x => x === null ? "#ffffff" : colour(x, from, to));
 }
 
+// A name in lines that end at a separator.
+function wrapped(name) {
+  const lines = [];
+  for (const piece of name.match(/[^/_. ]+[/_. ]*|[/_. ]+/g)) {
+    const last = lines.length - 1;
+    if (last >= 0 && (lines[last] + piece).length <= MOST_LETTERS) lines[last] += piece;
+    else lines.push(piece);
+  }
+  return lines;
+}
+
+// The places of the axes, so far apart that neither their names nor the texts beside them overlap, and the width of all.
+function spaced(names, ticks) {
+  const half = names.map(lines => Math.max(...lines.map(widthOf)) / 2), beside = ticks.map(texts => Math.max(0, ...texts.map(widthOf)));
+  const last = names.length - 1, left = Math.max(30, half[0] + 4), right = Math.max(30, half[last] + 4);
+  const gaps = half.slice(1).map((next, j) => Math.max(half[j] + next + 8, beside[j] + 12 + (j + 1 === last ? beside[last] + 8 : 0)));
+  const needed = left + gaps.reduce((a, b) => a + b, 0) + right, more = Math.max(0, WIDTH - needed) / last;
+  const places = [left];
+  for (const gap of gaps) places.push(places[places.length - 1] + gap + more);
+  return { places, width: Math.max(WIDTH, needed) };
+}
+
 function coordinates(parent, task) {
   const { axes, results, importance, all } = task.coordinates;
   if (axes.length < 2 || results.length < 3) return;
@@ -169,24 +215,26 @@ function coordinates(parent, task) {
   const told = importance.map(each => `${each.name} ${Math.round(100 * each.share)}%`).join(", ");
   const rest = told ? ` Variance of the ranks that each explains alone: ${told}.` : "";
   const parts = figure(parent, `A line for each setting, the darker the better${some}.${rest}`);
-  const svg = canvas(parts.place, "parallel coordinates");
   const every = [...axes, { name: task.measure, values: results, log: spread(results), names: null }];
-  const gap = (WIDTH - 70) / (every.length - 1), bottom = HEIGHT - EDGE.bottom;
+  const names = every.map(each => wrapped(each.name)), bottom = HEIGHT - 8 - LINE * Math.max(...names.map(lines => lines.length));
   const scales = every.map(each => scale(each.values, each.log, bottom, EDGE.top + 14));
+  const ticks = every.map((each, j) => each.names ? each.names.map((name, i) => [i, name]) : scales[j].ticks.map(tick => [tick, label(tick)]));
+  const { places, width } = spaced(names, ticks.map(pairs => pairs.map(([, text]) => text)));
+  parts.place.className = "wide";
+  const svg = canvas(parts.place, "parallel coordinates", width);
   const lines = element("svg:g", { class: "lines" }, svg), tones = shades(results, task.highest);
   for (let i = results.length - 1; i >= 0; i--) {
-    const points = every.map((each, j) => scales[j].inside(each.values[i]) ? `${30 + j * gap} ${scales[j].place(each.values[i]).toFixed(1)}` : null);
+    const points = every.map((each, j) => scales[j].inside(each.values[i]) ? `${places[j].toFixed(1)} ${scales[j].place(each.values[i]).toFixed(1)}` : null);
     const drawn = element("svg:path", { d: "M" + points.filter(Boolean).join("L"), stroke: results[i] === null ? "#dddddd" : tones[i] }, lines);
     const words = every.map(each => `${each.name} ${each.names ? each.names[each.values[i]] : shown(each.values[i])}`);
     element("svg:title", {}, drawn, words.join(", "));
   }
-  every.forEach((each, j) => {
-    const x = 30 + j * gap;
+  every.forEach((_, j) => {
+    const x = places[j];
     element("svg:line", { x1: x, x2: x, y1: EDGE.top + 14, y2: bottom, stroke: "#222" }, svg);
-    element("svg:text", { x, y: HEIGHT - 14, "text-anchor": "middle" }, svg, each.name);
-    const ticks = each.names ? each.names.map((name, i) => [i, name]) : scales[j].ticks.map(tick => [tick, label(tick)]);
+    names[j].forEach((line, i) => element("svg:text", { x, y: bottom + 2 + LINE * (i + 1), "text-anchor": "middle", class: "name" }, svg, line));
     const side = j + 1 < every.length ? { x: x + 4, "text-anchor": "start" } : { x: x - 4, "text-anchor": "end" };
-    for (const [tick, text] of ticks) element("svg:text", { ...side, y: scales[j].place(tick) - 2 }, svg, text);
+    for (const [tick, text] of ticks[j]) element("svg:text", { ...side, y: scales[j].place(tick) - 2 }, svg, text);
   });
 }
 
@@ -232,20 +280,30 @@ function losses(parent, task) {
   lineChart(parent, { caption, names: { y: second }, xs: { [first]: each => each.x }, series: lines, logX, logY });
 }
 
+// Tells which numbers of a chart are seen, and what the caption says of the others, which are bad results.
+function cutOff({ lines, cut }, highest) {
+  const every = lines.flatMap(heights).filter(finite);
+  const seen = x => cut === null || (highest ? x >= cut : x <= cut), beyond = every.filter(x => !seen(x));
+  const worst = beyond.reduce((a, b) => highest ? Math.min(a, b) : Math.max(a, b), cut);
+  const told = beyond.length ? ` The picture is cut off at ${shown(cut)}: ${beyond.length} of its ${every.length} numbers are worse, the worst ${shown(worst)}.` : "";
+  return { every, seen, told };
+}
+
 function sensitivity(parent, task) {
   if (!task.sensitivity) return;
-  const { name, log, lines } = task.sensitivity;
-  const caption = `The best ${task.measure} at each ${name}; a gap where all diverged.`;
-  const logY = spread(lines.flatMap(each => each.y));
-  lineChart(parent, { caption, names: { y: task.measure }, xs: { [name]: each => each.x }, series: lines, logX: log, logY });
+  const { name, log, lines } = task.sensitivity, { every, seen, told } = cutOff(task.sensitivity, task.highest);
+  const banded = lines.some(each => each.low) ? ", and its 95% interval where that is finite" : "";
+  const caption = `The best ${task.measure} at each ${name}: the median of a setting's runs${banded}; a gap where half of them diverged.${told}`;
+  lineChart(parent, { caption, names: { y: task.measure }, xs: { [name]: each => each.x }, series: lines, logX: log, logY: spread(every.filter(seen)), seen });
 }
 
 function tuning(parent, task) {
-  if (!task.tuning.length) return;
-  const series = task.tuning.map(each => ({ ...each, y: each.middle }));
-  const caption = `The best ${task.measure} of so many settings drawn from those tried: median, and 5% to 95% of all draws.`;
+  const series = task.tuning.lines.map(each => ({ ...each, y: each.middle }));
+  if (!series.length) return;
+  const { every, seen, told } = cutOff({ lines: series, cut: task.tuning.cut }, task.highest);
+  const caption = `The best ${task.measure} of so many settings drawn from those tried: median, and 5% to 95% of all draws.${told}`;
   const xs = { "settings tried": each => each.steps };
-  lineChart(parent, { caption, names: { y: `best ${task.measure}` }, xs, series, logX: false, logY: spread(series.flatMap(each => [...each.y, ...each.low, ...each.high])) });
+  lineChart(parent, { caption, names: { y: `best ${task.measure}` }, xs, series, logX: task.tuning.log, logY: spread(every.filter(seen)), seen });
 }
 
 function across(found) {
