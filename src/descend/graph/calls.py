@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from descend.graph.compat import pytree
+from descend.graph.compat import memory, pytree
 from descend.graph.many import ALIGNED, PARALLEL, VECTORS, Many
 from descend.graph.recorder import as_one_node
 
@@ -73,7 +73,14 @@ def call_by_call(op: Any, spec: Any, differs: Sequence[bool], *leaves: Any) -> A
         one = [dense_and_aligned(x[run]) if own else x for x, own in zip(leaves, differs, strict=True)]
         args, kwargs = pytree.tree_unflatten(one, spec)
         found.append(op(*args, **kwargs))
-    return pytree.tree_map(lambda *x: torch.stack(x) if isinstance(x[0], Tensor) else x[0], *found)
+    given = {memory(x) for x in leaves if isinstance(x, Tensor)}
+    return pytree.tree_map(lambda *x: beside(x, given) if isinstance(x[0], Tensor) else x[0], *found)
+
+
+def beside(found: Sequence[Tensor], given: set[int]) -> Tensor:
+    """Return the results of the runs in one tensor, whose memory is none of those given; that of one run as it is."""
+    [first, *more] = found
+    return torch.stack(list(found)) if more or memory(first) in given else first.contiguous().unsqueeze(0)
 
 
 def dense_and_aligned(x: Tensor) -> Tensor:
