@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from descend.graph.calls import call_by_call, run_by_run
-from descend.graph.compat import memory, pytree
+from descend.graph.compat import memory
 from descend.graph.many import Many
 
 
@@ -46,9 +46,15 @@ def test_a_result_that_is_a_view_of_what_was_given_has_memory_of_its_own(runs: i
     assert torch.equal(found[0].x, before.mT + 1)
 
 
+@pytest.mark.parametrize("runs", [1, 3])
+def test_arguments_may_stand_in_lists_and_by_name(runs: int) -> None:
+    x, common = stack_of(runs), torch.ones(3, 4)
+    found = run_by_run(torch.cat, ([Many(x), common, Many(2 * x)],), {"dim": 1})
+    assert torch.equal(found.x, torch.stack([torch.cat([each, common, 2 * each], dim=1) for each in x]))
+
+
 def test_the_result_of_a_single_run_is_not_copied() -> None:
-    leaves, spec = pytree.tree_flatten(((stack_of(1), 1), {}))
     with Counted() as counted:
-        call_by_call(torch.cumsum, spec, [True, False], *leaves)
+        call_by_call(torch.cumsum, [True, False], stack_of(1), 1)
     assert "aten::cumsum" in counted.calls
     assert not {"aten::stack", "aten::cat", "aten::clone", "aten::copy_"} & set(counted.calls)

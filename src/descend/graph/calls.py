@@ -54,27 +54,40 @@ def by_vmap(op: Any, args: Any, kwargs: Any, axis: int) -> Any:
 
 def run_by_run(op: Any, args: Any, kwargs: Any) -> Any:
     """Carry out an operation for one run after the other and stack the results; the graph has one node for all."""
-    leaves, spec = pytree.tree_flatten((args, kwargs))
-    differs = [isinstance(x, Many) for x in leaves]
-    given = [x.x if isinstance(x, Many) else x for x in leaves]
+    if kwargs or any(isinstance(x, Many) for arg in args if isinstance(arg, list | tuple) for x in arg):
+        args, op = flattened(op, args, kwargs)
+    differs = [isinstance(x, Many) for x in args]
+    given = [x.x if isinstance(x, Many) else x for x in args]
 
-    def each(*leaves: Any) -> Any:
-        return call_by_call(op, spec, differs, *leaves)
+    def each(*given: Any) -> Any:
+        return call_by_call(op, differs, *given)
 
     found = as_one_node(each, *given)
     return pytree.tree_map(lambda x: Many(x) if isinstance(x, Tensor) else x, found)
 
 
-def call_by_call(op: Any, spec: Any, differs: Sequence[bool], *leaves: Any) -> Any:
+def flattened(op: Any, args: Any, kwargs: Any) -> tuple[Sequence[Any], Any]:
+    """Return the leaves of an operation's arguments, and the operation as a function of them."""
+    leaves, spec = pytree.tree_flatten((args, kwargs))
+
+    def of_leaves(*leaves: Any) -> Any:
+        positional, keywords = pytree.tree_unflatten(leaves, spec)
+        return op(*positional, **keywords)
+
+    return leaves, of_leaves
+
+
+def call_by_call(op: Any, differs: Sequence[bool], *given: Any) -> Any:
     """Carry out an operation for each run, on memory that is aligned like the run's own."""
-    runs = next(len(x) for x, own in zip(leaves, differs, strict=True) if own)
-    found = []
-    for run in range(runs):
-        one = [dense_and_aligned(x[run]) if own else x for x, own in zip(leaves, differs, strict=True)]
-        args, kwargs = pytree.tree_unflatten(one, spec)
-        found.append(op(*args, **kwargs))
-    given = {memory(x) for x in leaves if isinstance(x, Tensor)}
-    return pytree.tree_map(lambda *x: beside(x, given) if isinstance(x[0], Tensor) else x[0], *found)
+    runs = next(len(x) for x, own in zip(given, differs, strict=True) if own)
+    found = [
+        op(*[dense_and_aligned(x[run]) if own else x for x, own in zip(given, differs, strict=True)])
+        for run in range(runs)
+    ]
+    held = {memory(x) for x in given if isinstance(x, Tensor)}
+    if isinstance(found[0], Tensor):
+        return beside(found, held)
+    return [beside(x, held) if isinstance(x[0], Tensor) else x[0] for x in zip(*found, strict=True)]
 
 
 def beside(found: Sequence[Tensor], given: set[int]) -> Tensor:
