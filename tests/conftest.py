@@ -1,6 +1,7 @@
 """Settings shared by every test, and the real command line in this process."""
 
 import gc
+import os
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -20,6 +21,10 @@ pytest_plugins = ["given", "gpus"]
 settings.register_profile("descend", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None)
 settings.load_profile("descend")
+
+# A thread that waits for another sleeps instead of spinning: where two processes share two cores, that is a quarter of
+# the CPU time. Torch reads it while it is imported, so it is for xdist's processes and for those that tests start.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 # Threads that wait for each other on a busy machine make a small Hessian a thousand times slower than one thread does.
 torch.set_num_threads(1)

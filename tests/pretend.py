@@ -20,7 +20,7 @@ and `foreach` optimizers, which take only plain tensors.
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +28,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._mode_utils import no_dispatch
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
 from torch.utils.backend_registration import _setup_privateuseone_for_python_backend
 
 NAME = "pretend"
@@ -160,7 +159,7 @@ class Pretend(Tensor):
 
 def carry_out(func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     """Carry out an operation on the CPU, having looked at who meets whom, and count it."""
-    flat, spec = tree_flatten((args, kwargs))
+    flat = flattened(args, kwargs)
     there = [x for x in flat if isinstance(x, Pretend)]
     if func is aten._efficientzerotensor.default:  # one without memory, which nothing below can look into
         func = aten.zeros.default
@@ -168,9 +167,11 @@ def carry_out(func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
     device = result_device(flat, kwargs, there, packet)
     check(func, flat, there, device)
     own = {id(x.held): x for x in there}
-    bare = [x.held if isinstance(x, Pretend) else CPU if isinstance(x, torch.device) else x for x in flat]
-    positional, keywords = tree_unflatten(bare, spec)
-    found = func(*positional, **keywords)
+
+    def bare(x: Any) -> Any:
+        return x.held if isinstance(x, Pretend) else CPU if isinstance(x, torch.device) else x
+
+    found = func(*[mapped(bare, x) for x in args], **{name: mapped(bare, x) for name, x in kwargs.items()})
     if torch.Tag.inplace_view in func.tags and there:  # the wrapper's shape has to follow
         with no_dispatch():
             func(*args, **kwargs)
@@ -187,9 +188,21 @@ def carry_out(func: Any, args: tuple, kwargs: dict[str, Any]) -> Any:
             return same
         return x if device == CPU else Pretend(x, device)
 
-    if packet is aten._to_copy and any(found is x for x in bare):
+    if packet is aten._to_copy and any(found is bare(x) for x in flat):
         found = found.clone()
-    return tree_map(placed, found)
+    return mapped(placed, found)
+
+
+def flattened(args: tuple, kwargs: dict[str, Any]) -> list[Any]:
+    """Return the arguments of an operation, those inside lists one by one: an operator takes nothing nested deeper."""
+    return [x for value in (*args, *kwargs.values()) for x in (value if isinstance(value, list | tuple) else (value,))]
+
+
+def mapped(change: Callable[[Any], Any], value: Any) -> Any:
+    """Return an argument or a result of an operation changed; a list, each of its entries."""
+    if isinstance(value, tuple):
+        return tuple(map(change, value))
+    return list(map(change, value)) if isinstance(value, list) else change(value)
 
 
 def result_device(flat: list[Any], kwargs: dict[str, Any], there: list[Pretend], packet: Any) -> torch.device:
@@ -208,26 +221,29 @@ def check(func: Any, flat: list[Any], there: list[Pretend], device: torch.device
     """Refuse what CUDA refuses."""
     packet = func.overloadpacket
     here = [x for x in flat if isinstance(x, Tensor) and not isinstance(x, Pretend)]
-    devices = sorted({str(x.device) for x in there})
-    told = f"{func} at {line()}: " + ", ".join(f"{list(x.shape)} on {x.device}" for x in flat if isinstance(x, Tensor))
+
+    def told() -> str:
+        shapes = ", ".join(f"{list(x.shape)} on {x.device}" for x in flat if isinstance(x, Tensor))
+        return f"{func} at {line()}: {shapes}"
+
     for generator in (x for x in flat if isinstance(x, torch.Generator)):
         if generator.device.type != device.type:
-            raise WrongDevice(f"a generator on {generator.device} draws on {device}: {told}")
+            raise WrongDevice(f"a generator on {generator.device} draws on {device}: {told()}")
     if packet in CROSSING:
         return
-    if len(devices) > 1:
-        raise WrongDevice(f"Expected all tensors to be on the same device: {told}")
+    if any(x.device != there[0].device for x in there):
+        raise WrongDevice(f"Expected all tensors to be on the same device: {told()}")
     if not there or not here:
         return
     first = next(x for x in flat if isinstance(x, Tensor))
     if packet in INDEXED:
         if not isinstance(first, Pretend):
-            raise WrongDevice(f"indices should be on the CPU, as the indexed tensor is: {told}")
+            raise WrongDevice(f"indices should be on the CPU, as the indexed tensor is: {told()}")
         here = [x for x in here if not is_index(x)]
     entrywise = torch.Tag.pointwise in func.tags or packet in ENTRYWISE
     written = func._schema.is_mutable and not isinstance(first, Pretend)
     if any(x.dim() for x in here) or (here and not entrywise) or written:
-        raise WrongDevice(f"Expected all tensors to be on the same device: {told}")
+        raise WrongDevice(f"Expected all tensors to be on the same device: {told()}")
 
 
 def is_index(x: Tensor) -> bool:

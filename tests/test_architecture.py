@@ -18,6 +18,7 @@ Where the code has taught better than the first drawing:
 """
 
 import ast
+import functools
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -26,7 +27,12 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 PACKAGE = SOURCE / "descend"
 FILES = sorted(SOURCE.rglob("*.py"))
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in FILES}
+
+
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
+
 
 LAYERS = [
     {"types", "errors", "scalars", "vectors", "checks", "records", "atomic", "memory", "devices", "kinds"},
@@ -70,7 +76,7 @@ def part_of(path: Path) -> str:
 
 def imports(path: Path) -> Iterator[str]:
     """Every module that a file imports when it runs; those for type checkers alone left out."""
-    tree = TREES[path]
+    tree = parsed(path)
     blocks = [n for n in ast.walk(tree) if isinstance(n, ast.If) and ast.unparse(n.test) == "TYPE_CHECKING"]
     for_checkers = {id(node) for block in blocks for node in ast.walk(block)}
     for node in ast.walk(tree):
@@ -88,7 +94,7 @@ def own_imports(path: Path) -> set[str]:
 
 def calls(path: Path) -> Iterator[tuple[ast.Call, str, str]]:
     """Every call of an attribute: the call, what the attribute is of, and its name."""
-    for node in ast.walk(TREES[path]):
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             yield node, ast.unparse(node.func.value), node.func.attr
 
@@ -97,14 +103,14 @@ def test_every_part_has_its_layer() -> None:
     assert {part_of(path) for path in FILES} == set().union(*LAYERS)
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_imports_point_one_way(path: Path) -> None:
+def test_imports_point_one_way() -> None:
     height = {part: level for level, layer in enumerate(LAYERS) for part in layer}
-    here = part_of(path)
-    for module in own_imports(path):
-        there = module.split(".")[1]
-        lower = height[there] < height[here] or there == here or (here, there) in SIDEWAYS
-        assert lower, f"{name_of(path)} imports {module}"
+    for path in FILES:
+        here = part_of(path)
+        for module in own_imports(path):
+            there = module.split(".")[1]
+            lower = height[there] < height[here] or there == here or (here, there) in SIDEWAYS
+            assert lower, f"{name_of(path)} imports {module}"
 
 
 def module_of(path: Path) -> str:
@@ -140,7 +146,7 @@ def on_circles(graph: dict[str, set[str]]) -> set[str]:
 
 def test_no_two_modules_import_each_other() -> None:
     modules = {module_of(path) for path in FILES}
-    assert not on_circles({module_of(path): named_modules(TREES[path], modules) for path in FILES})
+    assert not on_circles({module_of(path): named_modules(parsed(path), modules) for path in FILES})
 
 
 def test_a_circle_is_found() -> None:
@@ -180,7 +186,7 @@ def test_a_public_name_means_one_thing() -> None:
     """The package's own functions (`descend.run`…) call those of the same names."""
     homes: dict[str, list[str]] = {}
     for path in FILES:
-        for name in public_names(TREES[path]) if path != PACKAGE / "__init__.py" else ():
+        for name in public_names(parsed(path)) if path != PACKAGE / "__init__.py" else ():
             homes.setdefault(name, []).append(name_of(path))
     assert {name: where for name, where in homes.items() if len(where) > 1 and name not in TWO_HOMES} == {}
     assert all(len(homes[name]) > 1 for name in TWO_HOMES)
@@ -219,7 +225,9 @@ def test_torch_optim_is_known_to_its_adapter_alone() -> None:
     users = {
         name_of(path)
         for path in FILES
-        if any(isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.optim" for node in ast.walk(TREES[path]))
+        if any(
+            isinstance(node, ast.Attribute) and ast.unparse(node) == "torch.optim" for node in ast.walk(parsed(path))
+        )
         or any(module.startswith("torch.optim") for module in imports(path))
     }
     assert users == {f"descend/optimizers/torch_{name}.py" for name in ("classes", "state")}
@@ -270,10 +278,12 @@ def reached_through_objects(tree: ast.Module) -> set[str]:
 COMPAT = PACKAGE / "graph" / "compat.py"
 
 
-@pytest.mark.parametrize("path", [path for path in FILES if path != COMPAT], ids=name_of)
-def test_private_names_of_torch_stay_in_one_file(path: Path) -> None:
-    assert not private_names_of_torch(TREES[path])
-    assert not reached_through_objects(TREES[path]) & reached_through_objects(TREES[COMPAT])
+def test_private_names_of_torch_stay_in_one_file() -> None:
+    of_compat = reached_through_objects(parsed(COMPAT))
+    for path in FILES:
+        if path != COMPAT:
+            assert not private_names_of_torch(parsed(path)), name_of(path)
+            assert not reached_through_objects(parsed(path)) & of_compat, name_of(path)
 
 
 @pytest.mark.parametrize(
@@ -317,7 +327,7 @@ def test_nothing_else_uses_backward_grad_or_item() -> None:
     grads = {
         name_of(path)
         for path in FILES
-        for node in ast.walk(TREES[path])
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.Attribute)
         and node.attr == "grad"
         and ast.unparse(node.value) not in ("torch.autograd", "torch.func")
@@ -325,9 +335,9 @@ def test_nothing_else_uses_backward_grad_or_item() -> None:
     assert grads == {"descend/optimizers/torch_optim.py"}
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_tensors_are_made_with_dtype_and_device_and_drawn_from_a_generator(path: Path) -> None:
-    for call, owner, attribute in calls(path):
+def test_tensors_are_made_with_dtype_and_device_and_drawn_from_a_generator() -> None:
+    found = ((path, *each) for path in FILES for each in calls(path))
+    for path, call, owner, attribute in found:
         given = {keyword.arg for keyword in call.keywords}
         if owner != "torch" or None in given:  # None stands for **options
             continue
@@ -340,14 +350,13 @@ def test_tensors_are_made_with_dtype_and_device_and_drawn_from_a_generator(path:
             assert "generator" in given, f"{where} without a generator"
 
 
-@pytest.mark.parametrize("path", FILES, ids=name_of)
-def test_no_choice_by_name(path: Path) -> None:
+def test_no_choice_by_name() -> None:
     groups = ("objective", "optimizer", "aggregator")
     choices = {choice.stem for group in groups for choice in (SOURCE.parent / "conf" / group).glob("*.yaml")}
-    choices -= {"sum"} if path.name == "formula.py" else set()
-    compared = [node for node in ast.walk(TREES[path]) if isinstance(node, ast.Compare)]
-    texts = {text.value for node in compared for text in ast.walk(node) if isinstance(text, ast.Constant)}
-    assert not texts & choices
+    for path in FILES:
+        compared = [node for node in ast.walk(parsed(path)) if isinstance(node, ast.Compare)]
+        texts = {text.value for node in compared for text in ast.walk(node) if isinstance(text, ast.Constant)}
+        assert not texts & choices - ({"sum"} if path.name == "formula.py" else set()), name_of(path)
 
 
 def test_no_drawer_for_everything() -> None:
@@ -358,7 +367,7 @@ def test_functions_fit_a_screen() -> None:
     long = {
         f"{name_of(path)}:{node.name}": lines
         for path in FILES
-        for node in ast.walk(TREES[path])
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.FunctionDef)
         if (lines := (node.end_lineno or 0) - node.lineno + 1) > 50
     }
@@ -369,7 +378,7 @@ def test_every_function_is_annotated() -> None:
     bare = [
         f"{name_of(path)}:{node.name}"
         for path in FILES
-        for node in ast.walk(TREES[path])
+        for node in ast.walk(parsed(path))
         if isinstance(node, ast.FunctionDef) and node.returns is None
     ]
     assert not bare

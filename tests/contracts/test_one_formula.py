@@ -4,7 +4,7 @@ Found by their YAML: every optimizer with every schedule and every clipping, and
 """
 
 import contextlib
-from functools import reduce
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,7 @@ dtypes = pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=st
 SMALLER = dict.fromkeys(("lars", "schedule_free_sgd"), ("optimizer.lr=0.01",))
 
 
+@functools.cache
 def chosen(group: str, choice: str, *overrides: str) -> Any:
     objective = "cagrad_toy" if group == "aggregator" else "rosenbrock"
     node = compose([f"objective={objective}", f"{group}={choice}", *SMALLER.get(choice, ()), *overrides])[group]
@@ -92,7 +93,7 @@ def schedules() -> list[Any]:
 
 def loss(params: Params) -> Tensor:
     """Steep, and of the fourth degree, so that methods of the second order have something to do."""
-    return reduce(torch.add, (5 * ((x - 0.5) ** 2).sum() + ((x - 0.5) ** 4).sum() for x in params.values()))
+    return functools.reduce(torch.add, (5 * ((x - 0.5) ** 2).sum() + ((x - 0.5) ** 4).sum() for x in params.values()))
 
 
 def residuals(params: Params) -> Tensor:

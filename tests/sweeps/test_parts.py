@@ -66,7 +66,11 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     return pl.read_parquet(folder / "sweep.parquet")
 
 
-@pytest.mark.parametrize("launcher", ["joblib", "submitit_local", "ray"])
+LAUNCHERS = ["joblib", *(pytest.param(name, marks=pytest.mark.slow) for name in ("submitit_local", "ray"))]
+"""Each starts two processes, which import torch: one stands for the others in the usual run."""
+
+
+@pytest.mark.parametrize("launcher", LAUNCHERS)
 def test_other_launchers_leave_the_same_table(launcher: str, alone: pl.DataFrame, descend: Command, here: Path) -> None:
     """By a stacked program and by runs one after the other, some of each in every part."""
     if launcher == "ray":

@@ -13,6 +13,7 @@ from torch.fx import Graph, GraphModule, Node
 
 from descend.graph.branches import Branches, branches
 from descend.graph.compat import OpOverload, bare, lazy_graph_module
+from descend.graph.nodes import add_copy
 from descend.graph.recorder import VALUE, Value, inputs, returned
 
 aten = torch.ops.aten
@@ -70,7 +71,7 @@ def subgraph(graph: GraphModule, sources: Sequence[Node], targets: Sequence[Node
             needed.update(node.all_input_nodes)
     for node in graph.graph.nodes:
         if node in needed and node not in new:
-            new[node] = made.node_copy(node, lambda x: new[x])
+            new[node] = add_copy(made, node, new)
     made.output([new[node] for node in targets])
     return lazy_graph_module(graph, made)
 

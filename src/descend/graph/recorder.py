@@ -28,6 +28,7 @@ from descend.graph.compat import (
     without_dispatch_modes,
     writes,
 )
+from descend.graph.nodes import add_call
 from descend.graph.operations import SHAPES
 
 VALUE = "value"
@@ -204,7 +205,7 @@ class Recorder(LightDispatchMode):
         inputs, keywords = self._nodes_of(args), {name: self._nodes_of(x) for name, x in kwargs.items()}
         pure = self._pure(func, args)
         found = func(*args, **kwargs)
-        self._note(self.graph.call_function(pure, tuple(inputs), keywords), (args, kwargs), found)
+        self._note(add_call(self.graph, pure, tuple(inputs), keywords), (args, kwargs), found)
         return found
 
     def _batch_norm(self, args: tuple) -> Any:
@@ -214,7 +215,7 @@ class Recorder(LightDispatchMode):
         """
         pure = torch.ops.aten._native_batch_norm_legit_functional.default
         found = pure(*args)
-        self._note(self.graph.call_function(pure, tuple(self._nodes_of(args))), args, found)
+        self._note(add_call(self.graph, pure, tuple(self._nodes_of(args))), args, found)
         for statistic, new in zip(args[3:5], found[3:], strict=True):
             statistic.copy_(new)
             self._know(statistic, self._nodes[id(new)])
@@ -223,7 +224,7 @@ class Recorder(LightDispatchMode):
     def note(self, function: Callable[..., Any], args: tuple, kwargs: dict[str, Any], found: Any) -> None:
         """Record a call without the operations inside it."""
         inputs, keywords = self._nodes_of(args), {name: self._nodes_of(x) for name, x in kwargs.items()}
-        self._note(self.graph.call_function(function, tuple(inputs), keywords), (args, kwargs), found)
+        self._note(add_call(self.graph, function, tuple(inputs), keywords), (args, kwargs), found)
 
     def _note(self, node: Node, given: Any, found: Any) -> None:
         """Remember which tensors a node made."""
@@ -234,7 +235,7 @@ class Recorder(LightDispatchMode):
             node.meta[VALUE] = [value_of(x) for x in found]
             for i, x in enumerate(found):
                 if isinstance(x, Tensor):
-                    self._know(x, self.graph.call_function(operator.getitem, (node, i)))
+                    self._know(x, add_call(self.graph, operator.getitem, (node, i)))
 
     def _pure(self, func: OpOverload, args: tuple) -> OpOverload:
         """Return the form of `func` that returns what it writes in place, if no other tensor shares that memory."""

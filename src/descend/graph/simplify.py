@@ -12,6 +12,7 @@ from torch.fx import Graph, GraphModule, Node
 from torch.fx.node import map_arg
 
 from descend.graph.compat import OpOverload, arguments, lazy_graph_module
+from descend.graph.nodes import add_copy
 from descend.graph.operations import RESHAPES, SHAPES
 from descend.graph.recorder import VALUE, Value, drop_unused
 
@@ -43,7 +44,7 @@ def simplified(graph: GraphModule) -> GraphModule:
         if same is not None:
             new[node] = new[same]
             continue
-        copy = made.node_copy(node, lambda x: new[x])
+        copy = add_copy(made, node, new)
         if copy.target in VIEWS:  # perhaps only a copy that is left out made a view of its input possible
             copy.target = aten.reshape.default
         if copy.target is aten.stack.default:

@@ -113,7 +113,7 @@ def listed(choices: str | dict[str, str]) -> list[str]:
 def _quickly_compiled(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """What is written is tried for all; what the optimizing compiler makes of it, where a test says so."""
     if "optimized" not in request.fixturenames:
-        monkeypatch.setattr(c_program, "FLAGS", ("-O1", *c_program.FLAGS[1:]))
+        monkeypatch.setattr(c_program, "FLAGS", ("-O0", *c_program.FLAGS[1:]))
 
 
 @pytest.fixture
