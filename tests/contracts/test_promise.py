@@ -90,8 +90,8 @@ def sweep(overrides: Sequence[str], memory: int = MEMORY) -> list[Chunk]:
     return list(run_group(group, memory))
 
 
-def check(overrides: Sequence[str], steps: int = 60, seeds: str = "seed=1,2") -> None:
-    """Hold the last run of a sweep against the same run alone; by default for some blocks of steps and a rest."""
+def check(overrides: Sequence[str], steps: int = 200, seeds: str = "seed=1,2") -> None:
+    """Hold the last run of a sweep against the same run alone."""
     [chunk] = sweep([*overrides, f"steps={steps}", "dtype=float64", *([seeds] if seeds else [])])
     same(alone(chunk, -1), chunk, -1)
 
@@ -129,7 +129,7 @@ def test_every_member_is_named(family: str) -> None:
 
 @pytest.mark.parametrize("objective", sorted(STACKS["objective"] - HELD_BY_ANOTHER))
 def test_objective(objective: str) -> None:
-    steps = 3 if objective in HEAVY else 30 if objective.startswith(("digits", "mnist")) else 60
+    steps = 3 if objective in HEAVY else 30 if objective.startswith(("digits", "mnist")) else 200
     rates = "optimizer.lr=0.00001,0.00003"
     check([f"objective={objective}", *toy(objective), "optimizer=sgd", rates, *QUIET], steps)
 
@@ -157,7 +157,7 @@ def test_aggregator(aggregator: str) -> None:
 
 @pytest.mark.parametrize("schedule", sorted(STACKS["schedule"]))
 def test_schedule(schedule: str) -> None:
-    check(["objective=rosenbrock", f"schedule={schedule}", RATES, *QUIET], 200)
+    check(["objective=rosenbrock", f"schedule={schedule}", RATES, *QUIET])
 
 
 @pytest.mark.parametrize("clip", sorted(STACKS["clip"]))
