@@ -55,7 +55,7 @@ def by_vmap(op: Any, args: Any, kwargs: Any, axis: int) -> Any:
 def run_by_run(op: Any, args: Any, kwargs: Any) -> Any:
     """Carry out an operation for one run after the other and stack the results; the graph has one node for all."""
     if kwargs or any(isinstance(x, Many) for arg in args if isinstance(arg, list | tuple) for x in arg):
-        args, op = flattened(op, args, kwargs)
+        args, op = of_leaves(op, args, kwargs)
     differs = [isinstance(x, Many) for x in args]
     given = [x.x if isinstance(x, Many) else x for x in args]
 
@@ -66,15 +66,15 @@ def run_by_run(op: Any, args: Any, kwargs: Any) -> Any:
     return pytree.tree_map(lambda x: Many(x) if isinstance(x, Tensor) else x, found)
 
 
-def flattened(op: Any, args: Any, kwargs: Any) -> tuple[Sequence[Any], Any]:
+def of_leaves(op: Any, args: Any, kwargs: Any) -> tuple[Sequence[Any], Any]:
     """Return the leaves of an operation's arguments, and the operation as a function of them."""
     leaves, spec = pytree.tree_flatten((args, kwargs))
 
-    def of_leaves(*leaves: Any) -> Any:
+    def called(*leaves: Any) -> Any:
         positional, keywords = pytree.tree_unflatten(leaves, spec)
         return op(*positional, **keywords)
 
-    return leaves, of_leaves
+    return leaves, called
 
 
 def call_by_call(op: Any, differs: Sequence[bool], *given: Any) -> Any:
