@@ -46,8 +46,12 @@ STEPS = 300
 AS_THEY_ARE = {
     *("polyak", "stochastic_polyak", "prodigy", "dadapt_adam"),
     *("newton", "newton_cg", "bfgs", "lbfgs", "nonlinear_cg", "trust_region", "trust_region_cg", "dogleg", "cubic"),
+    *("gauss_newton", "levenberg_marquardt"),
 }
 """Methods that find the length of their steps themselves are drawn at their default learning rate."""
+
+OF_NETWORKS = {"muon", "normuon", "kfac", "ekfac", "natural_gradient", "sophia_g", "groups"}
+"""Methods that take a matrix among the parameters, or the outputs of a network, are drawn on handwritten digits."""
 
 WIDTH, QUALITY = 440, 70
 """Pixels across, and WebP's quality: every picture stays below 15 kB."""
@@ -100,6 +104,9 @@ def best_rate(overrides: list[str]) -> float:
 
 
 def optimizer_pictures(name: str) -> Iterator[tuple[str, bytes | None]]:
+    if name in OF_NETWORKS:
+        yield f"{name}-digits_mlp", png(training_of([name, "adam"]))
+        return
     for function, start in FUNCTIONS.items():
         overrides, rate = [f"optimizer={name}", f"objective.start={start}"], "its own rate"
         if name not in AS_THEY_ARE:
@@ -107,6 +114,23 @@ def optimizer_pictures(name: str) -> Iterator[tuple[str, bytes | None]]:
             overrides.append(f"optimizer.{rate}")
         title = f"{function}, {rate}"
         yield f"{name}-{function}", path_on(function, [*overrides, f"steps={STEPS}"], title)
+
+
+def training_of(methods: list[str]) -> Figure:
+    """The training loss of methods on a network for handwritten digits, each number the mean over ten batches."""
+    figure = blank(4.2, 3.4, dpi=100)
+    axes = figure.add_subplot()
+    for name, color in zip(methods, ("tab:blue", "tab:gray"), strict=True):
+        sink = Kept()
+        descend.run(
+            ["objective=digits_mlp", f"optimizer={name}", f"steps={STEPS}", "derivatives=none", "metrics=none"], [sink]
+        )
+        losses = curve(sink.blocks, "value")
+        axes.semilogy(np.convolve(losses, np.full(10, 0.1), "valid"), color=color, label=name)
+    axes.set(xlabel="step", ylabel="training loss", title="digits_mlp")
+    axes.grid(alpha=0.3)
+    axes.legend()
+    return figure
 
 
 def wrap_pictures(name: str) -> Iterator[tuple[str, bytes | None]]:
@@ -187,9 +211,7 @@ DRAWN: dict[str, Callable[[str], Iterator[tuple[str, bytes | None]]]] = {
     "op": op_pictures,
 }
 NOT_DRAWN = {
-    # They need a network or a sum of squares, or are made of other members.
-    "optimizer": {"muon", "normuon", "ekfac", "kfac", "natural_gradient", "sophia_g", "gauss_newton"}
-    | {"levenberg_marquardt", "groups", "torch"},
+    "optimizer": {"torch"},  # it has the path of the class that it is given
     "wrap": {"none", "ema", "swa"},  # averages stand beside the path
 }
 

@@ -1,6 +1,7 @@
 """A page of Markdown whose commands and code are run: the README, and the pages of docs/.
 
-- `bash`: the lines that begin with `python run.py` are run in order, in an empty folder of the block's own.
+- `bash`: the lines that begin with `python run.py` are run in order, in an empty folder of the block's own. One whose
+  comment begins with `exits with 1` must do so.
 - `python`: run, and must print what stands after `# prints`; one whose first line is the name of a file
   (`# bowl.py`) is that file, for the commands.
 - `yaml`: a file, too, named in its first line.
@@ -73,10 +74,11 @@ def run_block(page: Page, commands: list[str], descend: Command, here: Path) -> 
     """Run commands one after the other in this process, which spares importing torch each time."""
     page.own_files(here)
     for command in commands:
+        stated = re.search(r"# exits with (\d)", command)
         done = descend(*shlex.split(command, comments=True)[2:])
         if "device=cuda" in command and not torch.cuda.is_available():
             assert done.code == 2
             assert "CUDA" in done.err
             assert "Traceback" not in done.err
         else:
-            assert not done.code, f"{command}\n{done.err}"
+            assert (done.code or 0) == (int(stated[1]) if stated else 0), f"{command}\n{done.err}"
