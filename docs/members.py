@@ -41,8 +41,8 @@ DOCSTRING = """\
 CAPTIONS = {
     "optimizer": "300 steps on two functions, at the learning rate of 17 between 10⁻⁴ and 10 that ends lowest; at its "
     "default where the method finds the length of its steps itself. Points that a search tries are part of the path.",
-    "optimizer of networks": "300 steps on a network for handwritten digits beside Adam, both at their default learning "
-    "rates: the loss of the batch, each number the mean over ten.",
+    "optimizer of networks": "300 steps on a network for handwritten digits beside Adam, both at their default "
+    "learning rates: the loss of the batch, each number the mean over ten.",
     "wrap": "300 steps of momentum on Rosenbrock's valley with this around it.",
     "objective": "The contours, and 300 steps of Adam at the learning rate 0.05.",
     "aggregator": "The CAGrad toy from its five starts: 3,500 steps of Adam at 0.01 with the fields' defaults.",

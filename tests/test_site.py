@@ -16,6 +16,8 @@ from pages import NEVER_RUN, Page, run_block, run_program
 from descend.menu import FOLDER, choices
 from descend.menu.help import first_comment
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 PAGES = [Page(path) for path in sorted(DOCS.rglob("*.md"))]

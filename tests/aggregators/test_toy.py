@@ -15,6 +15,8 @@ from descend.objectives.cagrad_toy import CAGradToy
 from descend.optimizers.adam import Adam
 from descend.types import State
 
+pytestmark = pytest.mark.long
+
 TOY = CAGradToy(start=(9.0, -1.0))
 # The paper makes 12,000 steps of 0.001 before the picture is decided; larger steps decide it sooner.
 STEPS, STEP_SIZE = 2_200, 1e-2

@@ -13,6 +13,8 @@ from descend.audit.uses import uses
 from descend.audit.verdict import Mark
 from descend.types import Params
 
+pytestmark = pytest.mark.long
+
 CASES = [(fault, operator) for fault in KNOWN_FAULTS for operator in fault.examples]
 SLOW = {"native_batch_norm", "_linalg_slogdet", "_linalg_solve_ex"}
 """Operators whose faults are each shown by another operator, too."""

@@ -24,6 +24,8 @@ from descend.graph.recorder import Recorder
 from descend.ops.straight_through_round import StraightThroughRound
 from descend.types import Params
 
+pytestmark = pytest.mark.long
+
 aten = torch.ops.aten
 X = torch.tensor([0.33, -0.72, 1.17], dtype=torch.float64)
 

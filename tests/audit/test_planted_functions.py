@@ -13,6 +13,8 @@ from descend.audit.conclusion import conclusion
 from descend.audit.report import AuditReport
 from descend.audit.verdict import Mark
 
+pytestmark = pytest.mark.long
+
 AT = torch.tensor([0.33, -0.72, 1.17], dtype=torch.float64)
 
 

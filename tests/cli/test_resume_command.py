@@ -18,6 +18,8 @@ from left import assert_same, equal, result, state
 import descend as package
 from descend.engine.checkpoint import BEFORE, NAME
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 RUN = ["objective=rosenbrock", "compile=false", "metrics=none", "derivatives=none", "checkpoint.every=7"]
 SCRIPT = [sys.executable, str(ROOT / "run.py")]

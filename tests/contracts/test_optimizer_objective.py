@@ -33,6 +33,8 @@ from descend.menu.compose import compose
 from descend.optimizers.optimizer import Optimizer
 from descend.types import Params, State
 
+pytestmark = pytest.mark.long
+
 STEPS = 5
 LENGTH = 1e-3
 COSTLY = ("mnist_mlp", "digits_cnn", "digits_mlp_small", "digits_two_tasks", "module", "auto_mpg_mlp", *TOY)

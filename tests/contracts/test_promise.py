@@ -330,6 +330,7 @@ def fields_of(family: str, member: str) -> list[tuple[str, float]]:
     ]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("family", TRIED_ON)
 def test_every_number_of_every_member_reaches_its_run(family: str) -> None:
     """However a class uses a number, each of two values in a sweep gives what it gives alone."""

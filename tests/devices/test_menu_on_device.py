@@ -14,7 +14,7 @@ from toy_networks import toy
 from descend import menu
 from descend.menu import FOLDER
 
-pytestmark = pytest.mark.usefixtures("gpus")
+pytestmark = [pytest.mark.usefixtures("gpus"), pytest.mark.long]
 
 QUIET = ["metrics=none", "derivatives=none"]
 NET = ["objective=digits_mlp", "objective.network.hidden=[8]", "objective.batch_size=32"]

@@ -29,6 +29,8 @@ from descend.menu.build import build, checkpoints, trackers
 from descend.menu.compose import compose, composing
 from descend.menu.placing import check_places, parse
 
+pytestmark = pytest.mark.long
+
 SECONDS = 60
 """Ten thousand times what a refusal takes, and ten times what the longest of these runs does."""
 FEW, MANY, TOGETHER = 80, 20_000, 40

@@ -18,6 +18,8 @@ from descend.menu import FOLDER
 from descend.menu.build import build, trackers
 from descend.menu.compose import compose
 
+pytestmark = pytest.mark.long
+
 SMALL = ["objective=rosenbrock", "metrics=none", "derivatives=none", "steps=3"]
 TWO_LOSSES = ["objective=expression", "objective.formula={near: 'x**2 + y**2', far: '(x - 1)**2 + y'}"]
 OP = ["objective=expression", "objective.formula='op(x)'", "objective.op=${op}", "objective.start={x: 0.3}"]

@@ -19,6 +19,8 @@ from descend.errors import ConfigurationError
 from descend.optimizers.torch_optim import TorchOptim
 from descend.types import Params
 
+pytestmark = pytest.mark.long
+
 STEPS = 50
 SEED = 11
 

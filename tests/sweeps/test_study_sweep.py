@@ -19,6 +19,8 @@ from descend.sweeps.store import Store
 from descend.sweeps.study import Study
 from descend.sweeps.study_sweep import StudySweep
 
+pytestmark = pytest.mark.long
+
 optuna = pytest.importorskip("optuna", reason="asking Optuna needs it: pip install 'descend[optuna]'")
 from optuna.storages import JournalStorage  # noqa: E402
 from optuna.storages.journal import JournalFileBackend  # noqa: E402

@@ -16,6 +16,8 @@ from descend.menu import FOLDER, choices
 from descend.menu.commands import audit as command
 from descend.menu.commands.audit import conclusion, summary
 
+pytestmark = pytest.mark.long
+
 Audit = Callable[..., tuple[int, str, str]]
 
 

@@ -17,6 +17,8 @@ from descend.menu import FOLDER
 from descend.menu.compose import compose
 from descend.output.table import same_digits, show_claims
 
+pytestmark = pytest.mark.long
+
 GUIDE = sorted(path.stem for path in (FOLDER / "experiment" / "guide").glob("*.yaml"))
 
 # GUIDE-TABLE, column "true"; and whether the guide prints the same.

@@ -16,6 +16,8 @@ from descend.engine.snapshots import read_snapshots
 from descend.objectives.module import Module
 from descend.output.sinks.event_file import event_files
 
+pytestmark = pytest.mark.long
+
 Descend = Callable[..., Any]
 KEPT = "checkpoint.snapshots=64"  # a function keeps none by itself
 SMALL = ["objective=digits_mlp", "objective.network.hidden=[5]", "steps=30", "tracker=parquet", "compile=false"]

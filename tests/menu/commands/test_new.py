@@ -23,6 +23,8 @@ from descend.sweeps.group import groups
 from descend.sweeps.plan import built
 from descend.sweeps.space import Grid, jobs
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).parents[3]
 
 NUMBERS = {

@@ -16,6 +16,8 @@ from descend.output.report.curves import bands_of
 from descend.output.report.html import write_report
 from descend.output.report.runs import Runs
 
+pytestmark = pytest.mark.long
+
 SWEEP = (
     "-m",
     "objective=rosenbrock,beale",
