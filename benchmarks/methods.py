@@ -14,8 +14,8 @@ dadapt_adam 1.06 and 1.03, adopt 1.07 and 1.01, ademamix 0.95 and 1.03, mars 0.9
 1.00 and 1.02, adafactor 1.03 and 1.02, came 1.00 and 1.00, adabelief 0.98 and 1.02, signum 0.99 and 1.03.
 pytorch_optimizer's Kron asks for 161 GB on this MLP, and is left out.
 
-2026-11-30, the same: soap 0.91 and 1.02 (of the GPT's step nine tenths are its forward and backward passes), adahessian
-1.09 and 1.06, 64 runs of Muon 4.1 times (two pairs, 3.8 and 4.4).
+2026-11-30, the same: soap 0.91 and 1.02 (on the GPT sgd takes 0.99 of soap's time: nearly all of it is the network's
+passes), adahessian 1.09 and 1.06, 64 runs of Muon 4.1 times (two pairs, 3.8 and 4.4).
 """
 
 import sys

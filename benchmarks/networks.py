@@ -145,7 +145,6 @@ def by_lightning(experiment: Experiment) -> Work:
             enable_model_summary=False,
             val_check_interval=LOOK,
             check_val_every_n_epoch=None,
-            num_sanity_val_steps=0,
         )
         return lambda: trainer.fit(Task(network), *loaders)
 
