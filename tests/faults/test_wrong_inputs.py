@@ -1,6 +1,6 @@
 """Thousands of wrong inputs: each is refused in one sentence, within seconds, and leaves nothing behind.
 
-Every run of the tests draws 80 command lines and 240 fields; `pytest -m slow tests/faults` draws twenty thousand other
+Every run of CI draws 80 command lines and 240 fields; `pytest -m slow tests/faults` draws twenty thousand other
 command lines and sixteen hundred other fields.
 """
 
