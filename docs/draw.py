@@ -40,7 +40,7 @@ from descend.vectors import numel
 
 PICTURES = Path(__file__).parent / "pictures"
 FUNCTIONS = {"rosenbrock": "[-1.2,1.0]", "himmelblau": "[0.0,0.0]"}
-"""Every optimizer is drawn on these two: a curved valley from its usual start, and four minima from between them."""
+"""Optimizers are drawn on these two: a curved valley from its usual start, and four minima from between them."""
 
 STEPS = 300
 AS_THEY_ARE = {

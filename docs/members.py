@@ -138,7 +138,8 @@ def pictures(group: str, name: str) -> str:
     here = posixpath.dirname(uri(group, name))
     links = [posixpath.relpath(f"pictures/{group}/{path.name}", here) for path in found]
     images = " ".join(f"![{group}={name} at work]({link}){{ .member }}" for link in links)
-    kind = f"{group} of networks" if any("digits_mlp" in link for link in links) else group
+    trained = any(path.stem == f"{name}-digits_mlp" for path in found)
+    kind = f"{group} of networks" if trained else group
     return f"{images}\n\n*{CAPTIONS[kind]}*" if links else ""
 
 

@@ -1,7 +1,5 @@
 """Torch's known faults are still there: when one of these fails, torch has mended it and its entry can go."""
 
-from typing import Any
-
 import pytest
 import torch
 import torch.nn.functional as F
@@ -16,20 +14,12 @@ from descend.types import Params
 pytestmark = pytest.mark.long
 
 CASES = [(fault, operator) for fault in KNOWN_FAULTS for operator in fault.examples]
-SLOW = {"native_batch_norm", "_linalg_slogdet", "_linalg_solve_ex"}
-"""Operators whose faults are each shown by another operator, too."""
-
-
-def reproduced(fault: KnownFault, operator: str) -> Any:
-    """A case of the fault being there; the third order takes seconds, and is held for layer norm at the end."""
-    slow = operator in SLOW or (fault.order == 3 and operator == "native_layer_norm")
-    return pytest.param(fault, operator, marks=pytest.mark.slow if slow else [], id=f"{fault.order}-{operator}")
 
 
 @pytest.mark.filterwarnings("ignore:There is a performance drop:UserWarning")
 @pytest.mark.filterwarnings("ignore:torch.triangular_solve is deprecated:UserWarning")
 @pytest.mark.filterwarnings("ignore:.*should not be instantiated:DeprecationWarning")  # dynamo does it itself
-@pytest.mark.parametrize(("fault", "operator"), [reproduced(*case) for case in CASES])
+@pytest.mark.parametrize(("fault", "operator"), CASES, ids=lambda case: case if isinstance(case, str) else case.order)
 def test_fault_is_reproduced_on_every_route_it_names(fault: KnownFault, operator: str) -> None:
     found = fault.reproduce(operator)
     assert {each.route for each in found} == set(fault.routes)

@@ -6,10 +6,8 @@ method on each, because a single step on them costs as much as all else together
 three steps in the test of the menu alone.
 
 An optimizer sees of an objective its gradients, and of what shapes they are. So these methods are tried on all
-objectives: `ON_ALL`, one that sees gradients alone, one that takes the Hessian, and one that evaluates the loss itself;
-and all methods on `OF_EACH_KIND`, one objective of each kind of shape. The other pairs are slow:
-`pytest -n 0 -m slow tests/contracts/test_optimizer_objective.py`. So are the largest networks, whose gradients
-`test_objectives.py` holds, and whose runs `test_promise.py`.
+objectives: `ON_ALL`, one of each kind of what else they see; and all methods on `OF_EACH_KIND`, one objective of each
+kind of shape. The other pairs are slow: `pytest -n 0 -m slow tests/contracts/test_optimizer_objective.py`.
 """
 
 import functools
@@ -41,7 +39,7 @@ COSTLY = ("mnist_mlp", "digits_cnn", "digits_mlp_small", "digits_two_tasks", "mo
 COSTLY += ("mnist1d_cnn", "mnist1d_logistic", "mnist1d_mlp", "deep_quadratic", "noisy_quadratic")
 LEFT_OUT = ("mnist_cnn",)
 SAMPLED = ("adam", "sgd")
-ON_ALL = ("adam", "newton", "newton_cg")
+ON_ALL = ("adam", "sgd", "newton", "newton_cg", "torch")
 # Two numbers, a vector, two losses, a single layer with data, a network with batches.
 OF_EACH_KIND = ("plane", "rosenbrock", "fonseca_fleming", "diabetes_ridge", "digits_mlp")
 # They take a matrix among the parameters, and say so where there is none.
@@ -73,7 +71,7 @@ def applies(optimizer: str, objective: str) -> bool:
 
 
 def marks(optimizer: str, objective: str) -> list[pytest.MarkDecorator]:
-    if objective in (*TOY, "mnist1d_cnn"):
+    if objective in TOY and optimizer != "adam":
         return [pytest.mark.slow]
     return [] if optimizer in ON_ALL or objective in OF_EACH_KIND else [pytest.mark.slow]
 

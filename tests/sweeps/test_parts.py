@@ -66,7 +66,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
     return pl.read_parquet(folder / "sweep.parquet")
 
 
-LAUNCHERS = ["joblib", *(pytest.param(name, marks=pytest.mark.slow) for name in ("submitit_local", "ray"))]
+LAUNCHERS = ["joblib", *(pytest.param(name, marks=pytest.mark.long) for name in ("submitit_local", "ray"))]
 """Each starts two processes, which import torch: one stands for the others in the usual run."""
 
 
