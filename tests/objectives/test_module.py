@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -229,3 +230,62 @@ def test_what_cannot_be_trained_is_refused(module: Callable[[], nn.Module], said
 def test_a_loss_that_is_no_number_is_refused() -> None:
     with pytest.raises(ConfigurationError, match=r"A loss is one number, but 'loss' has shape \[2\]"):
         Module(SmallCNN, Digits(), loss=functools.partial(functional.cross_entropy, reduction="none"))
+
+
+class Stateful(nn.Module):
+    """A layer with an attribute that is no buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+        self.kept = torch.zeros(10)
+        self.calls = 0
+
+
+class WritesAnAttribute(Stateful):
+    def forward(self, x: Tensor) -> Tensor:
+        self.kept.add_(0.01)
+        found: Tensor = self.layer(x.flatten(1)) + self.kept
+        return found
+
+
+class CountsItsTraining(Stateful):
+    def forward(self, x: Tensor) -> Tensor:
+        self.calls += self.training
+        found: Tensor = self.layer(x.flatten(1)) / (1 + self.calls)
+        return found
+
+
+GENERATOR = np.random.default_rng(0)
+
+
+class DrawsByNumPy(Stateful):
+    def forward(self, x: Tensor) -> Tensor:
+        found: Tensor = self.layer(x.flatten(1)) + GENERATOR.random()
+        return found
+
+
+@pytest.mark.parametrize("module", [WritesAnAttribute, CountsItsTraining, DrawsByNumPy])
+def test_what_is_kept_outside_of_buffers_is_refused(module: Callable[[], nn.Module]) -> None:
+    """The runs of a sweep would share it: such a run alone and in a sweep ended differently."""
+    with pytest.raises(ConfigurationError, match="gives other outputs for the same inputs"):
+        Module(module, Digits())
+
+
+class KeepsItsOutputs(Stateful):
+    """As one does to look at attention; it makes a mask at the first call, too."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.calls:
+            self.kept, self.calls = torch.ones(64), 1
+        self.kept_outputs = self.layer(x.flatten(1) * self.kept)
+        return self.kept_outputs
+
+
+def test_what_is_kept_but_never_read_does_no_harm() -> None:
+    experiment = descend.Experiment(Module(KeepsItsOutputs, Digits()), SGD(), steps=3)
+    state = descend.run(experiment).parameters
+    assert state is not None
+    objective = experiment.objective
+    assert isinstance(objective, Module)
+    assert objective.fresh_module()(torch.zeros(1, 64)).shape == (1, 10)

@@ -33,8 +33,9 @@ class Module(FromExamples):
 
     Parameters and buffers keep the names that they have in the module. The buffers (running statistics of a batch norm)
     are the objective's state, which only training steps change. Metrics, and losses outside of training steps, are
-    computed in evaluation mode. Random numbers in training (dropout) are drawn from the run's seed and step. The module
-    passed in is never changed; parameters that do not require a gradient stay as they are.
+    computed in evaluation mode. Random numbers in training (dropout) are drawn from the run's seed and step. What changes
+    the outputs of a later call is in the buffers, or the module is refused. The module passed in is never changed;
+    parameters that do not require a gradient stay as they are.
 
     Args:
         module: a callable that makes the module, such as its class: each run calls it with the run's seed. Or a module:
@@ -116,7 +117,7 @@ class Module(FromExamples):
 
     def fresh_module(self) -> nn.Module:
         """Return an untrained copy of the module in evaluation mode, which the caller may change."""
-        return copy.deepcopy(self._modules[True]).eval()  # type: ignore[attr-defined]
+        return self._new_module(0).eval()  # not a copy of one that was called, which may keep what cannot be copied
 
     def trained(self, params: Params, state: State) -> Params:
         made, values = self.fresh_module(), params | state
@@ -194,6 +195,7 @@ class Module(FromExamples):
         wrong = [f"{key!r} has shape {list(x.shape)}" for key, x in losses.items() if x.dim()]
         if wrong:
             raise ConfigurationError(f"A loss is one number, but {wrong[0]}; take its mean.")
+        check_repetition(self._modules[True], given)  # type: ignore[attr-defined]
 
 
 def for_evaluation(module: nn.Module) -> nn.Module:
@@ -207,6 +209,34 @@ def for_evaluation(module: nn.Module) -> nn.Module:
         if isinstance(part, nn.RNNBase):
             part.train().dropout = 0.0
     return made
+
+
+def check_repetition(module: nn.Module, given: Tensor) -> None:
+    """Require that a second call in training gives what the first gave: what a module keeps is in its buffers.
+
+    Anything else would be shared by the runs of a sweep, and lost to a run that is resumed.
+
+    Raises:
+        ConfigurationError: the outputs differ.
+    """
+    try:
+        first, second = called_anew(module, given), called_anew(module, given)
+    except Exception:  # in evaluation mode it was called before; in training it may ask for a larger batch
+        return
+    if not torch.allclose(first, second, rtol=0, atol=0, equal_nan=True):
+        raise ConfigurationError(
+            f"{type(module).__name__} gives other outputs for the same inputs when it is called again: it keeps "
+            "something beside its parameters and buffers, or draws numbers that torch's own generator does not decide. "
+            "Keep what changes in a buffer (self.register_buffer), and draw by torch."
+        )
+
+
+def called_anew(module: nn.Module, given: Tensor) -> Tensor:
+    """Return the outputs of a module whose buffers, and whose chance, are as before the call."""
+    buffers = {name: x.clone() for name, x in module.named_buffers()}
+    with torch.no_grad(), set_to(0, []):
+        outputs: Tensor = functional_call(module, buffers, (given,))
+    return outputs.clone()
 
 
 def asks_for_classes(module: Callable[..., nn.Module]) -> bool:
