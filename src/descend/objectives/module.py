@@ -33,9 +33,9 @@ class Module(FromExamples):
 
     Parameters and buffers keep the names that they have in the module. The buffers (running statistics of a batch norm)
     are the objective's state, which only training steps change. Metrics, and losses outside of training steps, are
-    computed in evaluation mode. Random numbers in training (dropout) are drawn from the run's seed and step. What changes
-    the outputs of a later call is in the buffers, or the module is refused. The module passed in is never changed;
-    parameters that do not require a gradient stay as they are.
+    computed in evaluation mode. Random numbers in training (dropout) are drawn from the run's seed and step. What
+    changes the outputs of a later call is in the buffers, or the module is refused. The module passed in is never
+    changed; parameters that do not require a gradient stay as they are.
 
     Args:
         module: a callable that makes the module, such as its class: each run calls it with the run's seed. Or a module:
