@@ -4,11 +4,13 @@ import subprocess
 import sys
 from collections.abc import Callable
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from descend.derivatives import gradient
+from descend.errors import Untraceable
 from descend.graph.recorder import VALUE, Value, depends, inputs, is_recorded, record, returned, unrecorded
 from descend.ops.straight_through_round import StraightThroughRound
 
@@ -107,3 +109,34 @@ print([name for name in ("torch._dynamo", "torch._inductor", "sympy") if name in
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+LEAVES = {
+    "numpy": lambda x: x.detach().numpy(),
+    "asarray": lambda x: np.asarray(x.detach()),
+    "tolist": lambda x: x.tolist(),
+    "dlpack": lambda x: np.from_dlpack(x.detach()),
+    "item": lambda x: x.sum().item(),
+}
+
+
+@pytest.mark.parametrize("leave", LEAVES.values(), ids=LEAVES)
+def test_values_do_not_leave_what_is_recorded(leave: Callable[[Tensor], object]) -> None:
+    """They would be constants: a test metric by NumPy was that of the start, at every step."""
+
+    def function(x: Tensor) -> list[Tensor]:
+        return [torch.as_tensor(leave(x * 2 + OUTSIDE), dtype=torch.float64)]
+
+    with pytest.raises(Untraceable, match="the value of a tensor"):
+        record(function, [torch.ones(3)])
+
+
+def test_values_from_outside_may_leave() -> None:
+    """Labels that an objective holds, say: they are the same at every call."""
+
+    def function(x: Tensor) -> list[Tensor]:
+        kept = OUTSIDE + 1
+        return [x * torch.from_numpy(kept.numpy() * OUTSIDE.numpy())]
+
+    [found] = record(function, [torch.ones(3)])(torch.full((3,), 2.0))
+    assert found.tolist() == [4.0, 12.0, 24.0]

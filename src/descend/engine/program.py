@@ -190,6 +190,7 @@ class Program:
         kept: how many of a step's outputs are the carry.
         last: whether the run axis of a stack stands last.
         draws: whether a step has a batch.
+        hosted: names of metrics that recording cannot follow: they are called as they are written.
         bytes: memory that one run takes, at most.
 
     Raises:
@@ -217,6 +218,7 @@ class Program:
         self.kept = len(tensors(carry))
         self.draws = bool(tensors(batch))
         self._marks = [True] * len(numbers) + self.first.output + [own_batches] * len(tensors(batch))
+        self.hosted: set[str] = set()
         self._steps: dict[tuple[str, ...], Recorded] = {}
         self._looks: dict[tuple[str, ...], Recorded] = {}
         self._finishes: dict[tuple[str, ...], Recorded] = {}

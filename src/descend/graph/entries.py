@@ -60,9 +60,7 @@ def scalars(graph: GraphModule) -> GraphModule:
 
 def array(values: Sequence[Any], shape: Sequence[int]) -> Entries:
     """Return objects in the shape given."""
-    found = np.empty(len(values), dtype=object)
-    found[:] = values
-    return found.reshape(tuple(shape))
+    return np.fromiter(values, dtype=object, count=len(values)).reshape(tuple(shape))
 
 
 def entries_of(x: Tensor) -> Entries:

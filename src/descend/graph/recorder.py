@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
+from torch.overrides import TorchFunctionMode
 
 from descend.errors import Untraceable
 from descend.graph.compat import (
@@ -74,13 +75,13 @@ def record(
         instead: by operation, a function that is carried out, and recorded, in its place.
 
     Raises:
-        Untraceable: the function depends on the value of a tensor in Python (`if`, `.item()`).
+        Untraceable: the function takes the value of a tensor to Python or NumPy (`if`, `.item()`, `.numpy()`).
     """
     inputs = distinct(inputs)
     recorder = Recorder(inputs, instead or {})
     RECORDING.append(recorder)
     try:
-        with recorder:
+        with recorder, ValuesStay(recorder):
             outputs = function(*inputs)
     finally:
         RECORDING.pop()
@@ -254,6 +255,15 @@ class Recorder(LightDispatchMode):
             return self.node(x)
         return type(x)([self._nodes_of(item) for item in x]) if type(x) in (list, tuple) else x
 
+    def follows(self, x: Any) -> bool:
+        """Tell whether a tensor was computed from the inputs."""
+        known = [self._nodes[id(x)]] if id(x) in self._nodes else []
+        for node in known:
+            if node.op == "placeholder":
+                return True
+            known += [source for source in node.all_input_nodes if source not in known]
+        return False
+
     def node(self, x: Any) -> Any:
         """Return the node that made a tensor, or a constant's node if none did; anything else as it is."""
         if not isinstance(x, Tensor):
@@ -270,6 +280,26 @@ class Recorder(LightDispatchMode):
             self._sharing[memory(x)] += 1
         self._nodes[id(x)] = node
         node.meta[VALUE] = value_of(x)
+
+
+LEAVING = ("numpy", "__array__", "tolist", "__dlpack__")
+"""Methods by which the values of a tensor leave torch without an operation that a recorder sees."""
+
+
+class ValuesStay(TorchFunctionMode):
+    """Refuses, above the operations that a recorder sees, that values which it records leave torch.
+
+    They would be constants in the recording, and what is computed from them wrong at every other point.
+    """
+
+    def __init__(self, recorder: Recorder) -> None:
+        super().__init__()
+        self._recorder = recorder
+
+    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
+        if getattr(func, "__name__", None) in LEAVING and self._recorder.follows(args[0]):
+            raise Untraceable(f"the value of a tensor leaves torch (.{func.__name__}())")
+        return func(*args, **(kwargs or {}))
 
 
 def value_of(x: Any) -> Value | None:

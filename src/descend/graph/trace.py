@@ -32,7 +32,7 @@ def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]
     """Return `function` as a graph of plain tensor operations on its inputs' tensors, and an example of its output.
 
     Raises:
-        Untraceable: the function depends on the value of a tensor in Python (`if`, `.item()`).
+        Untraceable: the function takes the value of a tensor to Python or NumPy (`if`, `.item()`, `.numpy()`).
     """
     examples: list[Any] = []
 

@@ -195,7 +195,6 @@ class Module(FromExamples):
         wrong = [f"{key!r} has shape {list(x.shape)}" for key, x in losses.items() if x.dim()]
         if wrong:
             raise ConfigurationError(f"A loss is one number, but {wrong[0]}; take its mean.")
-        check_repetition(self._modules[True], given)  # type: ignore[attr-defined]
 
 
 def for_evaluation(module: nn.Module) -> nn.Module:
@@ -209,34 +208,6 @@ def for_evaluation(module: nn.Module) -> nn.Module:
         if isinstance(part, nn.RNNBase):
             part.train().dropout = 0.0
     return made
-
-
-def check_repetition(module: nn.Module, given: Tensor) -> None:
-    """Require that a second call in training gives what the first gave: what a module keeps is in its buffers.
-
-    Anything else would be shared by the runs of a sweep, and lost to a run that is resumed.
-
-    Raises:
-        ConfigurationError: the outputs differ.
-    """
-    try:
-        first, second = called_anew(module, given), called_anew(module, given)
-    except Exception:  # in evaluation mode it was called before; in training it may ask for a larger batch
-        return
-    if not torch.allclose(first, second, rtol=0, atol=0, equal_nan=True):
-        raise ConfigurationError(
-            f"{type(module).__name__} gives other outputs for the same inputs when it is called again: it keeps "
-            "something beside its parameters and buffers, or draws numbers that torch's own generator does not decide. "
-            "Keep what changes in a buffer (self.register_buffer), and draw by torch."
-        )
-
-
-def called_anew(module: nn.Module, given: Tensor) -> Tensor:
-    """Return the outputs of a module whose buffers, and whose chance, are as before the call."""
-    buffers = {name: x.clone() for name, x in module.named_buffers()}
-    with torch.no_grad(), set_to(0, []):
-        outputs: Tensor = functional_call(module, buffers, (given,))
-    return outputs.clone()
 
 
 def asks_for_classes(module: Callable[..., nn.Module]) -> bool:

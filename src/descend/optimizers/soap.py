@@ -62,7 +62,7 @@ class SOAP(Optimizer):
             return {name: tuple(params[name].new_zeros(n, n) for n in own) for name, own in sizes.items()}
 
         return {
-            "first": {name: torch.zeros_like(x) for name, x in params.items()},
+            "rotated": {name: torch.zeros_like(x) for name, x in params.items()},
             "second": {name: torch.zeros_like(x) for name, x in params.items()},
             "grams": squares(),
             "bases": squares(),
@@ -82,7 +82,7 @@ class SOAP(Optimizer):
         for name, x in params.items():
             g, axes, own = gradients[name], self.axes(x), state["bases"][name]
             inside = rotated(g, axes, own)
-            m = torch.where(begins, 0, moving_average(state["first"][name], inside, beta1))
+            m = torch.where(begins, 0, moving_average(state["rotated"][name], inside, beta1))
             v = torch.where(begins, 0, moving_square(state["second"][name], inside, beta2))
             update = rotated(m / root_plus(v, self.eps), axes, own, back=True)
             moved = decayed({name: add_scaled(x, update, -rate)}, self.weight_decay, self.lr)[name]
@@ -95,7 +95,7 @@ class SOAP(Optimizer):
             )
             bases[name] = tuple(own)
         powers = {"power1": power1, "power2": power2, "step": state["step"] + 1}
-        return new, {"first": first, "second": second, "grams": grams, "bases": bases, **powers}
+        return new, {"rotated": first, "second": second, "grams": grams, "bases": bases, **powers}
 
 
 def gram_of(x: Tensor, axis: int) -> Tensor:

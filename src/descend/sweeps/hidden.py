@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from descend.devices import is_failure
-from descend.engine.backends.proof import own_alone
+from descend.engine.backends.proof import alike, own_alone
 from descend.engine.block import take
 from descend.engine.experiment import Experiment
 from descend.engine.numbers import with_leaves
@@ -25,9 +25,6 @@ from descend.sweeps.job import Group
 
 STEPS = 2
 """Two steps: what a method keeps between steps has no effect before the second."""
-
-ROUNDING = 16
-"""Two computations of the same numbers may differ by this many units in the last place of the greatest."""
 
 
 @never_exits()
@@ -70,18 +67,3 @@ def after(experiment: Experiment, one: Beginning) -> list[Tensor] | None:
             raise
         return None
     return tensors(carry)
-
-
-def alike(found: Sequence[Tensor], right: Sequence[Tensor]) -> bool:
-    """Tell whether tensors are the same but for rounding."""
-    return len(found) == len(right) and all(close(x, y) for x, y in zip(found, right, strict=True))
-
-
-def close(found: Tensor, right: Tensor) -> bool:
-    """Tell whether two tensors are the same but for rounding."""
-    if found.shape != right.shape or found.dtype != right.dtype:
-        return False
-    if not right.is_floating_point() or not right.numel():
-        return torch.equal(found, right)
-    apart = ROUNDING * torch.finfo(right.dtype).eps * float(right.abs().nan_to_num(0.0, 0.0).amax())
-    return torch.allclose(found, right, rtol=0.0, atol=apart, equal_nan=True)

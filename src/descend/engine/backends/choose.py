@@ -12,7 +12,7 @@ from descend.engine.backends.c_program import NoCompiler
 from descend.engine.backends.compiled import CompiledBackend, CompileFailed
 from descend.engine.backends.graph import GraphBackend
 from descend.engine.backends.kernel import KernelBackend, may_take, separable
-from descend.engine.backends.proof import check_faithful
+from descend.engine.backends.proof import check_faithful, check_metrics, check_repeatable
 from descend.engine.backends.python import PythonBackend
 from descend.engine.experiment import Experiment
 from descend.engine.program import Program
@@ -72,7 +72,7 @@ def record_experiment(
 
     Raises:
         ConfigurationError: compiling was asked for, but the experiment cannot be recorded; or a method that tries
-            points would compare the losses of different batches.
+            points would compare the losses of different batches; or a step finds something else when made again.
     """
     if experiment.optimizer.tries_points and batch is not None:
         raise ConfigurationError(
@@ -80,6 +80,7 @@ def record_experiment(
             f"{type(experiment.objective).__name__} draws another batch at each step, which changes it: set "
             "objective.batch_size=null for all data at every step, or choose another optimizer."
         )
+    check_repeatable(experiment, origin, batch)
     reason = unrecordable(experiment)
     program = None
     if reason is None:
@@ -87,8 +88,11 @@ def record_experiment(
             with never_exits():
                 program = Program(experiment, names, origin, batch, own_batches, arrays)
                 check_faithful(program, origin, batch)
+                check_metrics(program, origin, batch)
         except Untraceable as error:
             program, reason = None, f"its step cannot be recorded: {str(error).splitlines()[0]}"
+        except ConfigurationError:
+            raise
         except Exception as error:  # a user's own code may raise anything where tensors stand for numbers
             if is_failure(error):
                 raise

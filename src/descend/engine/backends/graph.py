@@ -45,7 +45,6 @@ class GraphBackend(Backend):
         self._steps: dict[tuple[str, ...], Stacked] = {}
         self._looks: dict[tuple[str, ...], Stacked] = {}
         self._splits: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
-        self._untraceable: set[str] = set()
         self.carry = self._start(origin)
 
     @property
@@ -120,7 +119,7 @@ class GraphBackend(Backend):
     def _hosted(self, due: tuple[str, ...]) -> tuple[str, ...]:
         """Return the metrics that are called as they are written, of one run after the other."""
         metrics, large = self.program.experiment.metrics, self.program.step(()).bytes >= LARGE
-        alone = (n for n in due if not metrics[n].batchable or metrics[n].arrays or n in self._untraceable)
+        alone = (n for n in due if not metrics[n].batchable or metrics[n].arrays or n in self.program.hosted)
         return due if large else tuple(alone)
 
     def _host(self, names: Sequence[str], before: Sequence[Tensor], weights: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -158,9 +157,7 @@ class GraphBackend(Backend):
             try:
                 found |= self._look_at(alike, before, weights, batch)
             except Untraceable:
-                if self._count > 1:
-                    raise
-                self._untraceable |= set(alike)
+                self.program.hosted |= set(alike)
                 found |= self._host(alike, before, weights, batch)
         return found
 
@@ -264,8 +261,6 @@ class GraphBackend(Backend):
             recorded = self.program.finish(names)
             found = once(recorded, self.program.last, [*self._all, *columns])
         except Untraceable:
-            if len(columns[0]) > 1:
-                raise
             return self._finish_each(columns, every)
         final: Final = recorded.tree(found)
         if hosted:

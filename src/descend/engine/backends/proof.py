@@ -1,18 +1,19 @@
-"""Whether a recorded step does what the step does: what passes through NumPy or Python is recorded as a constant."""
+"""Whether a step can be made again, and recorded: what passes through NumPy or Python is recorded as a constant."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from descend.devices import is_failure
+from descend.devices import is_failure, is_gpu
 from descend.engine.block import take
 from descend.engine.experiment import Experiment
-from descend.engine.program import Program
-from descend.engine.step import Carry, Origin, uncounted
-from descend.errors import Untraceable
+from descend.engine.program import Program, seen
+from descend.engine.step import Carry, Origin, lift, start, uncounted
+from descend.errors import ConfigurationError, Untraceable, never_exits
 from descend.graph.code import python_function
 from descend.graph.trace import tensors
 from descend.types import Batch
@@ -23,6 +24,58 @@ TRUSTED = ("descend", "torch", "builtins", "numpy")
 SHARE = 0.01
 """A recorded step may differ from the step by this share of how far the result moved; a constant does by all of it."""
 
+ROUNDING = 16
+"""Two computations of the same numbers may differ by this many units in the last place of the greatest."""
+
+
+def check_repeatable(experiment: Experiment, origin: Origin, batch: Batch) -> None:
+    """Require that a step made again from the same place finds the same.
+
+    What a class of the user's keeps in a global or an attribute would be shared by the runs of a sweep, and lost to a
+    run that is resumed.
+
+    Raises:
+        ConfigurationError: it finds something else.
+    """
+    if own_alone(experiment):
+        return
+    try:
+        with never_exits():
+            begun = start(experiment, origin)
+            first, second = (take(experiment, lift(begun), [batch], ((),), uncounted)[0] for _ in range(2))
+    except Exception as error:  # a user's own code may raise anything; the run itself will tell it
+        if is_failure(error):
+            raise
+        return
+    losses_alone = is_gpu(first.losses.device)  # which adds up gradients in another order each time
+    found, again = (tensors(carry.losses if losses_alone else carry) for carry in (first, second))
+    if alike(found, again):
+        return
+    parts = [experiment.objective, experiment.optimizer, experiment.aggregator, experiment.schedule]
+    named = [type(part).__name__ for part in parts if not own_parts([part])]
+    raise ConfigurationError(
+        f"{' or '.join(named)} gives another result when it is called again at the same point, step and seed: it "
+        "changes something that it keeps (a global, an attribute, a tensor written in place), or it draws random "
+        "numbers from elsewhere than torch. The runs of a sweep would disturb one another. Return what changes as part "
+        "of the state (a module keeps it in a buffer), and draw by torch (torch.rand; torch.randint for "
+        "the seed of another generator)."
+    )
+
+
+def alike(found: Sequence[Tensor], right: Sequence[Tensor]) -> bool:
+    """Tell whether tensors are the same but for rounding."""
+    return len(found) == len(right) and all(close(x, y) for x, y in zip(found, right, strict=True))
+
+
+def close(found: Tensor, right: Tensor) -> bool:
+    """Tell whether two tensors are the same but for rounding."""
+    if found.shape != right.shape or found.dtype != right.dtype:
+        return False
+    if not right.is_floating_point() or not right.numel():
+        return torch.equal(found, right)
+    apart = ROUNDING * torch.finfo(right.dtype).eps * float(right.abs().nan_to_num(0.0, 0.0).amax())
+    return torch.allclose(found, right, rtol=0.0, atol=apart, equal_nan=True)
+
 
 def check_faithful(program: Program, origin: Origin, batch: Batch) -> None:
     """Compare the recorded step with the step itself at a second point.
@@ -32,11 +85,10 @@ def check_faithful(program: Program, origin: Origin, batch: Batch) -> None:
     """
     if own_alone(program.experiment):
         return
-    moved = origin._replace(params={name: x * 1.0625 + 0.03125 for name, x in origin.params.items()})
-    numbers, experiment = program.numbers, program.experiment
+    numbers, experiment, second = program.numbers, program.experiment, elsewhere(origin)
     try:
-        found = [carry_after(program, start, batch) for start in (origin, moved)]
-        carry = program.start(numbers, moved)
+        found = [carry_after(program, point, batch) for point in (origin, second)]
+        carry = program.start(numbers, second)
         own = tensors(take(experiment, carry, [batch], ((),), uncounted)[0])
     except Exception as error:  # a user's own code may raise anything where it was not asked to go
         if is_failure(error):
@@ -47,9 +99,70 @@ def check_faithful(program: Program, origin: Origin, batch: Batch) -> None:
             raise Untraceable("its values pass through NumPy or Python, or chance, where recording cannot follow")
 
 
+def elsewhere(origin: Origin) -> Origin:
+    """Return another place to begin, not far away."""
+    return origin._replace(params={name: x * 1.0625 + 0.03125 for name, x in origin.params.items()})
+
+
+def check_metrics(program: Program, origin: Origin, batch: Batch) -> None:
+    """Find the metrics of the user's own whose recording differs from what they are; those will be called instead.
+
+    Raises:
+        ConfigurationError: a metric gives another value when it looks at the same step again.
+    """
+    experiment = program.experiment
+    own = {name: x for name, x in experiment.metrics.items() if x.batchable and not x.arrays and not own_parts([x])}
+    if not own:
+        return
+    with torch.no_grad():
+        carry: Carry = program.start(program.numbers, elsewhere(origin))
+        after, made = take(experiment, carry, [batch], ((),), uncounted)
+        point = carry, after, made.weights[0], batch
+        for name, metric in own.items():
+            look = partial(seen, experiment, program.names, (name,), *point)
+            right, again = tried(look), tried(look)
+            if right is None or again is None:
+                continue  # the run itself will tell what it raised
+            if not alike([*again.values()], [*right.values()]):
+                raise ConfigurationError(
+                    f"The metric {name} ({type(metric).__name__}) gives another value when it looks at the same step "
+                    "again: it changes something that it keeps, or depends on something else than the step. The runs "
+                    "of a sweep would disturb one another. Make it a function of what it is given alone; or write "
+                    "batchable: ClassVar[bool] = False into its class: it is then called as it is, once for each value."
+                )
+            found = tried(partial(recorded_look, program, name, point))
+            if found is None or not alike([*found.values()], [right[key] for key in found]):
+                program.hosted.add(name)
+
+
+def recorded_look(program: Program, name: str, point: Sequence[Any]) -> dict[str, Tensor]:
+    """Return what the recording of a metric finds; `point` is what `Program.look` takes behind the numbers."""
+    recorded = program.look((name,))
+    flat = python_function(recorded.graph)(*program.numbers.values(), *tensors(point))
+    found: dict[str, Tensor] = recorded.tree(flat)
+    return found
+
+
+def tried(function: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor] | None:
+    """Return what a function gives, or None where it raises: a user's own code may raise anything."""
+    try:
+        with never_exits():
+            return function()
+    except Exception as error:
+        if is_failure(error):
+            raise
+        return None
+
+
 def own_alone(experiment: Experiment) -> bool:
     """Tell whether all of an experiment is descend's own, whose contracts are tested."""
-    parts = [experiment.objective, experiment.optimizer, experiment.aggregator, experiment.schedule, experiment.clip]
+    return own_parts(
+        [experiment.objective, experiment.optimizer, experiment.aggregator, experiment.schedule, experiment.clip]
+    )
+
+
+def own_parts(parts: Sequence[Any]) -> bool:
+    """Tell whether parts, and all that they keep, are descend's own."""
     return all(module_of(x).split(".")[0] in TRUSTED for part in parts for x in parts_within(part))
 
 
