@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from descend.engine import streams
+from descend.engine.drawn import epochs
 from descend.engine.experiment import Experiment
-from descend.engine.streams import Streams, begin, epochs
+from descend.engine.streams import Streams, begin
 from descend.menu.build import build
 from descend.menu.compose import compose
 from descend.objectives.examples import FromExamples

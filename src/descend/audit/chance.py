@@ -1,14 +1,10 @@
 """Gives functions that draw random numbers the same numbers at every call, so that they can be audited."""
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
-
-import numpy as np
 import torch
 from torch import Tensor
 
 from descend.audit.subspace import Function
+from descend.generators import seeded
 from descend.types import Loss, Params
 
 CALLS = 8
@@ -16,26 +12,11 @@ CALLS = 8
 SEED = 0
 
 
-@contextmanager
-def same_draws() -> Iterator[None]:
-    """Begin the global generators of torch, NumPy and Python at a fixed seed, and restore them afterwards."""
-    states = torch.get_rng_state(), np.random.get_state(), random.getstate()  # noqa: NPY002, what users may draw from
-    torch.default_generator.manual_seed(SEED)
-    np.random.seed(SEED)  # noqa: NPY002
-    random.seed(SEED)
-    try:
-        yield
-    finally:
-        torch.set_rng_state(states[0])
-        np.random.set_state(states[1])  # noqa: NPY002
-        random.setstate(states[2])
-
-
 def drawn_alike(loss: Loss) -> Loss:
     """`loss` with the same random numbers at every call."""
 
     def alike(params: Params) -> Tensor:
-        with same_draws():
+        with seeded(SEED):
             return loss(params)
 
     return alike

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from descend.engine.check import check_floating
+from descend.engine.drawn import draws_of
 from descend.engine.experiment import Experiment
 from descend.engine.step import Origin
 from descend.graph.compat import pytree
@@ -186,10 +187,8 @@ def begin(template: Experiment, seeds: Sequence[int], objectives: Sequence[Objec
     keys = [(seed, id(objective)) for seed, objective in zip(seeds, objectives, strict=True)]
     for (seed, key), objective in zip(keys, objectives, strict=True):
         if (seed, key) not in drawn:
-            generator = torch.Generator(device="cpu").manual_seed(seed)
-            start = objective.start_and_state(generator)
+            drawn[seed, key] = start, _ = draws_of(objective, seed)
             check_floating(start[0])
-            drawn[seed, key] = (start, epochs(objective, generator))
     numbers = {key: i for i, key in enumerate(drawn)}
     of_run = torch.tensor([numbers[key] for key in keys], dtype=torch.int64, device="cpu")
     starts = [start for start, _ in drawn.values()]
@@ -205,12 +204,3 @@ def begin(template: Experiment, seeds: Sequence[int], objectives: Sequence[Objec
     origin = Origin(params, state, torch.tensor(list(seeds), dtype=torch.int64, device=device))
     streams = Streams([batches for _, batches in drawn.values()], of_run, own, device)
     return Beginning(experiment, origin, streams, threads)
-
-
-def epochs(objective: Objective, generator: torch.Generator) -> Iterator[Batch]:
-    """Return an objective's epochs; where a class below gives it other batches, these one at a time."""
-    kinds = type(objective).__mro__
-    by_epoch, by_batch = (next(kind for kind in kinds if name in vars(kind)) for name in ("epochs", "batches"))
-    if issubclass(by_epoch, by_batch):
-        return objective.epochs(generator)
-    return Objective.epochs(objective, generator)

@@ -36,7 +36,9 @@ class Objective(ABC):
     def init(self, generator: torch.Generator) -> Params:
         """Return starting parameters in float64 on the generator's device; the experiment moves them.
 
-        All randomness comes from `generator`, so that a seed gives the same start on every device and precision.
+        All randomness comes from `generator`, so that a seed gives the same start on every device and precision. What a
+        class of the user's draws from the global generators of torch, NumPy or Python, here or in `batches`, becomes
+        the run's own: the seed decides it, too.
         """
 
     def start_and_state(self, generator: torch.Generator) -> tuple[Params, State]:

@@ -11,11 +11,12 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
+from descend import generators
 from descend.checks import check_number
 from descend.devices import is_gpu
 from descend.errors import ConfigurationError
 from descend.graph.compat import clones
-from descend.optimizers import randomness, torch_state
+from descend.optimizers import torch_state
 from descend.optimizers.optimizer import Optimizer
 from descend.optimizers.torch_classes import arguments_of, check_iterations, check_options, resolve
 from descend.optimizers.torch_trial import Needs, Trial, changeable, squares
@@ -98,7 +99,7 @@ class TorchOptim(Optimizer):
         try:
             with self.own_generators(params):
                 if self.draws:
-                    randomness.seed(seed)
+                    generators.seed(seed)
                 state = self.saved(self.build(points), points)
             if self.draws:  # a class of another library may refuse a shape or a dtype at its first step only
                 ones = {name: torch.ones_like(x) for name, x in params.items()}
@@ -140,19 +141,19 @@ class TorchOptim(Optimizer):
         optimizer = self.build(points)
         torch_state.restore(optimizer, points, state)
         if self.draws:
-            randomness.restore_generators(state["random"], gpus(points))
+            generators.restore_generators(state["random"], gpus(points))
         return optimizer
 
     def saved(self, optimizer: Any, points: Params) -> State:
         accepted = arguments_of(self.name)
         made = float(optimizer.param_groups[0].get("lr", self.rate))
-        drawn = randomness.generator_states(gpus(points)) if self.draws else {}
+        drawn = generators.generator_states(gpus(points)) if self.draws else {}
         carried = torch_state.saved_state(optimizer, points, accepted)
         return carried | {"lr": {"given": self.rate, "made": made}, "random": drawn}
 
     def own_generators(self, params: Params) -> AbstractContextManager[None]:
         """Keep the global generators, which a step may seed and draw from."""
-        return randomness.generators_kept(gpus(params)) if self.draws else nullcontext()
+        return generators.generators_kept(gpus(params)) if self.draws else nullcontext()
 
     def refusal(self, error: Exception) -> str:
         chosen = ", ".join(f"{name}={value}" for name, value in {"lr": self.lr, **(self.options or {})}.items())

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from descend import generators
 from descend.errors import ConfigurationError
 from descend.graph.compat import clones, pytree
-from descend.optimizers import randomness
 from descend.types import Loss, Params, State
 
 STEPS = 4
@@ -83,7 +83,7 @@ class Trial:
         points, path = changeable(trial_params()), []
         with self._optimizer.own_generators(points):
             if self._optimizer.draws:
-                randomness.seed(0)
+                generators.seed(0)
             optimizer = self._optimizer.build(points)
             for _ in range(STEPS):
                 self._make_step(optimizer, points, gradients(points), bowl, needs)

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from descend.devices import is_failure
-from descend.engine.backends.proof import alike, own_alone
 from descend.engine.block import take
 from descend.engine.experiment import Experiment
 from descend.engine.numbers import with_leaves
+from descend.engine.own import alike, own_alone
 from descend.engine.placement import computing
 from descend.engine.step import start, uncounted
 from descend.engine.stopping import Stopping

@@ -16,9 +16,10 @@ from omegaconf import DictConfig, OmegaConf
 from polars.exceptions import ComputeError
 
 from descend.errors import ConfigurationError
-from descend.menu.build import checked_fields, checkpoints, make, snapshots
+from descend.menu.build import checkpoints, snapshots
 from descend.menu.compose import about
 from descend.menu.fields import short
+from descend.menu.make import checked_fields, make
 from descend.menu.ready import make_folder, users_errors
 from descend.menu.source import Source
 from descend.menu.started import started

@@ -14,8 +14,8 @@ import torch
 from conftest import Command
 from torch import Tensor
 
-from descend.engine.backends.proof import TRUSTED, module_of, parts_within
 from descend.engine.experiment import Experiment
+from descend.engine.own import TRUSTED, module_of, parts_within
 from descend.engine.result import Result
 from descend.engine.run import Run, drive, run
 from descend.engine.sink import Sink

@@ -1,7 +1,6 @@
 """Whether a step can be made again, and recorded: what passes through NumPy or Python is recorded as a constant."""
 
-import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -10,7 +9,9 @@ from torch import Tensor
 
 from descend.devices import is_failure, is_gpu
 from descend.engine.block import take
+from descend.engine.drawn import check_draws
 from descend.engine.experiment import Experiment
+from descend.engine.own import alike, own_alone, own_parts
 from descend.engine.program import Program, seen
 from descend.engine.step import Carry, Origin, lift, start, uncounted
 from descend.errors import ConfigurationError, Untraceable, never_exits
@@ -18,14 +19,8 @@ from descend.graph.code import python_function
 from descend.graph.trace import tensors
 from descend.types import Batch
 
-TRUSTED = ("descend", "torch", "builtins", "numpy")
-"""Packages whose own parts are not tried: descend's contracts are tested, and the others hold data."""
-
 SHARE = 0.01
 """A recorded step may differ from the step by this share of how far the result moved; a constant does by all of it."""
-
-ROUNDING = 16
-"""Two computations of the same numbers may differ by this many units in the last place of the greatest."""
 
 
 def check_repeatable(experiment: Experiment, origin: Origin, batch: Batch) -> None:
@@ -39,6 +34,7 @@ def check_repeatable(experiment: Experiment, origin: Origin, batch: Batch) -> No
     """
     if own_alone(experiment):
         return
+    check_draws(experiment.objective, int(origin.seed))
     try:
         with never_exits():
             begun = start(experiment, origin)
@@ -60,21 +56,6 @@ def check_repeatable(experiment: Experiment, origin: Origin, batch: Batch) -> No
         "of the state (a module keeps it in a buffer), and draw by torch (torch.rand; torch.randint for "
         "the seed of another generator)."
     )
-
-
-def alike(found: Sequence[Tensor], right: Sequence[Tensor]) -> bool:
-    """Tell whether tensors are the same but for rounding."""
-    return len(found) == len(right) and all(close(x, y) for x, y in zip(found, right, strict=True))
-
-
-def close(found: Tensor, right: Tensor) -> bool:
-    """Tell whether two tensors are the same but for rounding."""
-    if found.shape != right.shape or found.dtype != right.dtype:
-        return False
-    if not right.is_floating_point() or not right.numel():
-        return torch.equal(found, right)
-    apart = ROUNDING * torch.finfo(right.dtype).eps * float(right.abs().nan_to_num(0.0, 0.0).amax())
-    return torch.allclose(found, right, rtol=0.0, atol=apart, equal_nan=True)
 
 
 def check_faithful(program: Program, origin: Origin, batch: Batch) -> None:
@@ -152,33 +133,6 @@ def tried(function: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor] | None
         if is_failure(error):
             raise
         return None
-
-
-def own_alone(experiment: Experiment) -> bool:
-    """Tell whether all of an experiment is descend's own, whose contracts are tested."""
-    return own_parts(
-        [experiment.objective, experiment.optimizer, experiment.aggregator, experiment.schedule, experiment.clip]
-    )
-
-
-def own_parts(parts: Sequence[Any]) -> bool:
-    """Tell whether parts, and all that they keep, are descend's own."""
-    return all(module_of(x).split(".")[0] in TRUSTED for part in parts for x in parts_within(part))
-
-
-def parts_within(part: Any) -> Iterator[Any]:
-    """Return a part, what it keeps, and what that keeps, tensors and plain values included."""
-    yield part
-    kept = part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else ()
-    if dataclasses.is_dataclass(part):
-        kept = vars(part).values()
-    for x in kept:
-        yield from parts_within(x)
-
-
-def module_of(x: Any) -> str:
-    """Return the module of a function, or of a value's class."""
-    return str(getattr(x, "__module__", None) or type(x).__module__)
 
 
 def carry_after(program: Program, origin: Origin, batch: Batch) -> Sequence[Tensor]:

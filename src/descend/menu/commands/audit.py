@@ -20,10 +20,11 @@ from descend.derivatives.gradient import gradient
 from descend.errors import ConfigurationError, never_exits
 from descend.graph.compat import has_cpp_compiler
 from descend.menu import FOLDER, choices
-from descend.menu.build import as_plain, make, retargeted
+from descend.menu.build import as_plain
 from descend.menu.commands.arguments import Parser
 from descend.menu.commands.waiting import Waiting
 from descend.menu.compose import about, compose
+from descend.menu.make import make, retargeted
 from descend.objectives.module import Module
 from descend.objectives.objective import Objective
 from descend.ops.op import Op

@@ -15,8 +15,9 @@ from rich.text import Text
 from descend.engine.backends.choose import expected
 from descend.engine.experiment import Experiment
 from descend.engine.run import record_run
-from descend.menu.build import PARTS, SETTINGS, as_plain, build, retargeted
+from descend.menu.build import PARTS, SETTINGS, as_plain, build
 from descend.menu.compose import compose
+from descend.menu.make import retargeted
 from descend.menu.origins import COMMAND_LINE, origins, value_origin
 from descend.menu.ready import users_errors
 from descend.menu.schema import Stop

@@ -1,20 +1,18 @@
 """Training data that do not fit into memory: the workers of a DataLoader read them during the run."""
 
 import os
-import random
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 import torch.utils.data
 from torch import Tensor
 
 from descend.checks import check_number
 from descend.errors import ConfigurationError
-from descend.graph.chance import mixed, set_to
+from descend.generators import seeded
+from descend.graph.chance import mixed
 from descend.objectives.data.convert import as_inputs, as_targets
 from descend.objectives.data.dataset import Dataset, Examples, has_room
 from descend.objectives.data.shuffled import of_parts
@@ -74,7 +72,7 @@ class Streamed(Dataset):
 
     def load(self) -> Examples:
         spread = torch.linspace(0, len(self) - 1, min(self.sample, len(self)), dtype=torch.float64, device="cpu").long()
-        with seeded_generators(mixed(0)):
+        with seeded(mixed(0)):
             sample = read_whole("train", torch.utils.data.Subset(self.train, spread.tolist()))
             test = read("test", self.test)
             validation = None if self.validation is None else read("validation", self.validation)
@@ -150,22 +148,8 @@ class ByNumberAndSeed(torch.utils.data.Dataset):
 
     def __getitem__(self, asked: tuple[int, int]) -> Any:
         number, seed = asked
-        with seeded_generators(seed):
+        with seeded(seed):
             return self._data[number]
-
-
-@contextmanager
-def seeded_generators(seed: int) -> Iterator[None]:
-    """Seed the global generators of torch, numpy and `random` for a user's data set, and restore them afterwards."""
-    by_python, by_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002
-    random.seed(seed)
-    np.random.seed(seed % 2**32)  # noqa: NPY002
-    try:
-        with set_to(seed, []):
-            yield
-    finally:
-        random.setstate(by_python)
-        np.random.set_state(by_numpy)  # noqa: NPY002
 
 
 def in_memory_or_streamed(

@@ -1,4 +1,4 @@
-"""The global generators that classes of other libraries draw from, lent to one run for one step."""
+"""The global generators of torch, NumPy and Python, from which other people's code draws, lent to one run."""
 
 import random
 from collections.abc import Iterator, Sequence
@@ -32,6 +32,16 @@ def seed(number: int) -> None:
     torch.manual_seed(number)
     random.seed(number)
     np.random.seed(number % 2**32)  # noqa: NPY002
+
+
+@contextmanager
+def seeded(number: int) -> Iterator[None]:
+    """Begin all of them at a seed within the block, on the CPU, and leave them afterwards as they were before it."""
+    with generators_kept():
+        torch.default_generator.manual_seed(number)
+        random.seed(number)
+        np.random.seed(number % 2**32)  # noqa: NPY002
+        yield
 
 
 def generator_states(devices: Sequence[torch.device] = ()) -> State:

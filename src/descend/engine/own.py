@@ -1,0 +1,58 @@
+"""Which parts of an experiment are descend's own; the user's are tried before they are trusted."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from descend.engine.experiment import Experiment
+
+TRUSTED = ("descend", "torch", "builtins", "numpy")
+"""Packages whose own parts are not tried: descend's contracts are tested, and the others hold data."""
+
+ROUNDING = 16
+"""Two computations of the same numbers may differ by this many units in the last place of the greatest."""
+
+
+def own_alone(experiment: Experiment) -> bool:
+    """Tell whether all of an experiment is descend's own, whose contracts are tested."""
+    return own_parts(
+        [experiment.objective, experiment.optimizer, experiment.aggregator, experiment.schedule, experiment.clip]
+    )
+
+
+def own_parts(parts: Sequence[Any]) -> bool:
+    """Tell whether parts, and all that they keep, are descend's own."""
+    return all(module_of(x).split(".")[0] in TRUSTED for part in parts for x in parts_within(part))
+
+
+def parts_within(part: Any) -> Iterator[Any]:
+    """Return a part, what it keeps, and what that keeps, tensors and plain values included."""
+    yield part
+    kept = part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else ()
+    if dataclasses.is_dataclass(part):
+        kept = vars(part).values()
+    for x in kept:
+        yield from parts_within(x)
+
+
+def module_of(x: Any) -> str:
+    """Return the module of a function, or of a value's class."""
+    return str(getattr(x, "__module__", None) or type(x).__module__)
+
+
+def alike(found: Sequence[Tensor], right: Sequence[Tensor]) -> bool:
+    """Tell whether tensors are the same but for rounding."""
+    return len(found) == len(right) and all(close(x, y) for x, y in zip(found, right, strict=True))
+
+
+def close(found: Tensor, right: Tensor) -> bool:
+    """Tell whether two tensors are the same but for rounding."""
+    if found.shape != right.shape or found.dtype != right.dtype:
+        return False
+    if not right.is_floating_point() or not right.numel():
+        return torch.equal(found, right)
+    apart = ROUNDING * torch.finfo(right.dtype).eps * float(right.abs().nan_to_num(0.0, 0.0).amax())
+    return torch.allclose(found, right, rtol=0.0, atol=apart, equal_nan=True)
