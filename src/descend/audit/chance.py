@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from descend.audit.subspace import Function
-from descend.generators import seeded
+from descend.graph.generators import seeded
 from descend.types import Loss, Params
 
 CALLS = 8

@@ -10,8 +10,8 @@ import torch
 
 from descend.engine.own import alike, own_parts
 from descend.errors import ConfigurationError
-from descend.generators import seeded
 from descend.graph.chance import mixed
+from descend.graph.generators import seeded
 from descend.graph.trace import tensors
 from descend.objectives.objective import Objective
 from descend.types import Batch, Params, State

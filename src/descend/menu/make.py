@@ -9,7 +9,7 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 
 from descend.errors import ConfigurationError, never_exits
-from descend.generators import seeded
+from descend.graph.generators import seeded
 from descend.menu.fields import check_fields, fields, named_parts, part_classes, short
 from descend.menu.values import as_annotated
 

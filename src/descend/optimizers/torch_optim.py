@@ -11,10 +11,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from descend import generators
 from descend.checks import check_number
 from descend.devices import is_gpu
 from descend.errors import ConfigurationError
+from descend.graph import generators
 from descend.graph.compat import clones
 from descend.optimizers import torch_state
 from descend.optimizers.optimizer import Optimizer

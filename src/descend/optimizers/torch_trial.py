@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from descend import generators
 from descend.errors import ConfigurationError
+from descend.graph import generators
 from descend.graph.compat import clones, pytree
 from descend.types import Loss, Params, State
 

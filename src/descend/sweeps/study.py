@@ -75,7 +75,7 @@ class Study:
             ConfigurationError: Optuna is not installed, has no such sampler, or that refuses its options.
         """
         samplers = import_optuna().samplers
-        known = [name for name in samplers.__all__ if seeded(getattr(samplers, name))]
+        known = [name for name in samplers.__all__ if takes_seed(getattr(samplers, name))]
         if self.sampler not in known:
             raise ConfigurationError(f"sweep.sampler is {self.sampler!r}, but it must be one of {', '.join(known)}.")
         [seed] = np.random.SeedSequence([self.seed, batch]).generate_state(1).tolist()
@@ -155,7 +155,7 @@ def import_optuna() -> Any:
     return optuna
 
 
-def seeded(kind: Any) -> bool:
+def takes_seed(kind: Any) -> bool:
     """Tell whether a class of Optuna's is a sampler that draws by a seed without end."""
     if not inspect.isclass(kind) or inspect.isabstract(kind) or kind.__name__ in NEEDS_GRID:
         return False

@@ -61,9 +61,9 @@ def test_a_wide_page_shows_everything() -> None:
 def test_the_text_page_leaves_out_what_a_terminal_does() -> None:
     """Its tables break words where columns are many."""
     found = compared([COMPARISON]).tensor.string_val[0].decode()
-    assert found.startswith("**digits**\n\n| setting | value, median | runs | verdict | IQM | 95% interval |")
-    assert "in report.html: p (Holm), test/accuracy" in found
-    assert "test/accuracy |" not in found
+    assert found.startswith("**digits**\n\n| setting | value, median | runs | verdict | 95% interval | test/accuracy |")
+    assert "in report.html: IQM, P(better than next), p (Holm)" in found
+    assert "IQM |" not in found
     assert found.endswith("note: unequal steps")
 
 

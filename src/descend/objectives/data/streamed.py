@@ -11,8 +11,8 @@ from torch import Tensor
 
 from descend.checks import check_number
 from descend.errors import ConfigurationError
-from descend.generators import seeded
 from descend.graph.chance import mixed
+from descend.graph.generators import seeded
 from descend.objectives.data.convert import as_inputs, as_targets
 from descend.objectives.data.dataset import Dataset, Examples, has_room
 from descend.objectives.data.shuffled import of_parts
