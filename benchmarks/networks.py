@@ -1,7 +1,7 @@
 """Networks of one's own: a step against the same loop in PyTorch by hand and in Lightning; stacked against one by one.
 
 All on one thread, in CPU time, in turn; medians of the pairs. Setting up (imports, data, start) is outside on all
-sides; a look at the test part every hundred steps, and at the end one over the training part, too, is inside.
+sides; a look at the test part every hundred steps, and at the end one over the training part, too, is inside on all.
 
     pip install -c constraints.txt lightning    # its rows are left out where it is not there
     python benchmarks/networks.py [rounds] [steps] [network …]
@@ -44,7 +44,8 @@ NETWORKS = {
     "LSTM": LSTM,
     "ViT": ["objective=mnist_vit"],
 }
-FEW = ["objective.most_evaluated=512", "threads=1"]
+MOST_EVALUATED = 512
+FEW = [f"objective.most_evaluated={MOST_EVALUATED}", "threads=1"]
 
 
 class RowsLSTM(nn.Module):
@@ -85,13 +86,20 @@ def look(network: nn.Module, inputs: Tensor, targets: Tensor) -> tuple[float, fl
     return float(found[0]), float(found[1])
 
 
+def look_at_training(network: nn.Module, objective: Module) -> None:
+    """Compute the loss and its gradient over as many training examples as our runs do at their end."""
+    every = len(objective.train_targets)
+    spread = torch.arange(every)[:: max(1, every // MOST_EVALUATED)][:MOST_EVALUATED]
+    network.eval().zero_grad()
+    cross_entropy(network(objective.train_inputs[spread]), objective.train_targets[spread]).backward()
+
+
 def by_hand(experiment: Experiment) -> Callable[[], Callable[[], nn.Module]]:
     """Adam on a network as one would write it, on the batches that the experiment draws."""
 
     def work() -> Callable[[], nn.Module]:
         objective, network, generator = beginning(experiment)
         batches = objective.batches(generator)
-        whole = torch.arange(len(objective.train_targets))[:: max(1, len(objective.train_targets) // 512)][:512]
 
         def train() -> nn.Module:
             optimizer = torch.optim.Adam(network.parameters(), lr=experiment.optimizer.lr)
@@ -103,8 +111,7 @@ def by_hand(experiment: Experiment) -> Callable[[], Callable[[], nn.Module]]:
                 cross_entropy(network(objective.train_inputs[batch]), objective.train_targets[batch]).backward()
                 optimizer.step()
             look(network, objective.test_inputs, objective.test_targets)
-            network.eval().zero_grad()
-            cross_entropy(network(objective.train_inputs[whole]), objective.train_targets[whole]).backward()
+            look_at_training(network, objective)
             return network
 
         return train
@@ -148,7 +155,12 @@ def by_lightning(experiment: Experiment) -> Work:
             val_check_interval=LOOK,
             check_val_every_n_epoch=None,
         )
-        return lambda: trainer.fit(Task(network), *loaders)
+
+        def fit() -> None:
+            trainer.fit(Task(network), *loaders)
+            look_at_training(network, objective)
+
+        return fit
 
     return work
 
@@ -210,6 +222,10 @@ def stacked(name: str, runs: int, steps: int, rounds: int) -> dict[str, tuple[Ra
 def main() -> None:
     rounds = int(sys.argv[1]) if len(sys.argv) > 1 else 7
     steps = int(sys.argv[2]) if len(sys.argv) > 2 else 100
+    if steps % LOOK:
+        sys.exit(
+            f"{steps} steps are not a multiple of {LOOK}, and Lightning would not look at the test part at the end."
+        )
     torch.set_num_threads(1)
     reached = True
     for name in sys.argv[3:] or NETWORKS:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from descend.engine.experiment import Experiment
-from descend.engine.step import Carry, advance, observe, stopping_values
+from descend.engine.step import Carry, advance, look_chance, observe, stopping_values
 from descend.types import Batch, Loss, Observation
 
 Due = tuple[tuple[str, ...], ...]
@@ -57,14 +57,17 @@ def take(
             weights.append(evaluated.weights)
             sizes.append(own)
             if metrics_due[i]:
-                observed[i] = measure(experiment, metrics_due[i], observe(experiment, before, evaluated, carry, batch))
+                observation = observe(experiment, before, evaluated, carry, batch)
+                observed[i] = measure(experiment, before, metrics_due[i], observation)
         stacked = {name: torch.stack([own[name] for own in sizes]) for name in experiment.stop.bounds}
         return carry, Block(torch.stack(totals), torch.stack(values), torch.stack(weights), stacked, observed)
 
 
-def measure(experiment: Experiment, names: Iterable[str], observation: Observation) -> dict[str, Tensor]:
-    """Return the values of the metrics of these names, together."""
+def measure(experiment: Experiment, carry: Carry, names: Iterable[str], observation: Observation) -> dict[str, Tensor]:
+    """Return the values of the metrics of these names, together; they look at the step from `carry`."""
     values: dict[str, Tensor] = {}
     for name in names:
-        values |= experiment.metrics[name](observation)
+        metric = experiment.metrics[name]
+        with look_chance(metric, carry):
+            values |= metric(observation)
     return values

@@ -101,8 +101,8 @@ def check_metric(experiment: Experiment, origin: Origin, name: str) -> None:
         ConfigurationError: there are others, or none.
     """
     with torch.no_grad():
-        standing = Standing.of(experiment, start(experiment, origin))
-        there = sorted(map(name_of_test, standing.tested(experiment.objective)))
+        carry = start(experiment, origin)
+        there = sorted(map(name_of_test, Standing.of(experiment, carry).tested(experiment, carry)))
     if name not in there:
         has = f"the test metrics {', '.join(there)}; name one of them" if there else "no test metrics"
         raise ConfigurationError(f"stop.metric is {name!r}, but {type(experiment.objective).__name__} has {has}.")

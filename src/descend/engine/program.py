@@ -84,7 +84,7 @@ def finished(experiment: Experiment, carry: Carry, names: Iterable[str]) -> Fina
     carry = carry._replace(params=standing.params)
     evaluated, _, _ = evaluate(experiment, carry, None, False, experiment.aggregator.uses_jacobian)
     rows = evaluated.jacobian if comparable(evaluated.names) else None
-    tested = standing.tested(experiment.objective)
+    tested = standing.tested(experiment, carry)
     observation = replace(observe(experiment, carry, evaluated, None, None), evaluate=lambda: tested)
     return Final(
         standing,
@@ -93,7 +93,7 @@ def finished(experiment: Experiment, carry: Carry, names: Iterable[str]) -> Fina
         evaluated.weights,
         norm(evaluated.gradients),
         tested,
-        measure(experiment, names, observation),
+        measure(experiment, carry, names, observation),
         torch.zeros_like(evaluated.values[0], dtype=torch.bool) if rows is None else is_stationary(rows),
     )
 
@@ -109,7 +109,7 @@ def seen(
 ) -> dict[str, Tensor]:
     """Return what metrics see of the step from `before` to `after`, which was made with `weights`."""
     evaluated = LossesAndGradient(names, after.losses, weights, after.gradients)
-    return measure(experiment, due, observe(experiment, before, evaluated, after, batch))
+    return measure(experiment, before, due, observe(experiment, before, evaluated, after, batch))
 
 
 def arranged(tree: Any, like: Any, where: str = "the carry") -> Any:
@@ -256,7 +256,8 @@ class Program:
             jacobian = any(experiment.metrics[name].uses_jacobian for name in due)
             after, evaluated = advance(experiment, carry, batch, uncounted, jacobian)
             total, sizes = stopping_values(experiment, evaluated, carry, after)
-            observed = measure(experiment, due, observe(experiment, carry, evaluated, after, batch)) if due else {}
+            observation = observe(experiment, carry, evaluated, after, batch)
+            observed = measure(experiment, carry, due, observation)
             found = StepValues(total, evaluated.values, evaluated.weights, sizes, self._wanted(observed))
             return arranged(after, carry), found
 

@@ -1,7 +1,7 @@
 """The pure step: parameters and states in, parameters and states out."""
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, NamedTuple
 
 import torch
@@ -10,9 +10,9 @@ from torch import Tensor
 from descend.engine.experiment import Experiment
 from descend.engine.flat import begin_state, make_update, point_reported
 from descend.engine.losses import Evaluation, LossGradients, StepLoss, total
-from descend.graph.chance import UPDATE, Chance
+from descend.engine.own import own_parts
+from descend.graph.chance import LOOK, UPDATE, Chance
 from descend.graph.compat import pytree, without_last_mode
-from descend.objectives.objective import Objective
 from descend.types import Batch, Loss, Observation, Params, State, Total
 from descend.vectors import norm
 
@@ -233,13 +233,24 @@ class Standing(NamedTuple):
         params = point_reported(optimizer, carry.params, carry.optimizer)
         return cls(params, carry.objective, optimizer.also_tested(carry.params, carry.optimizer))
 
-    def tested(self, objective: Objective) -> dict[str, Tensor]:
-        """Return the objective's test metrics; those of another point have its name: `ema_accuracy`."""
-        own = objective.with_state(self.state)
-        found = own.evaluate(self.params)
-        for name, params in self.also_tested.items():
-            found |= {metric_at(metric, name): x for metric, x in own.evaluate(params).items()}
+    def tested(self, experiment: Experiment, carry: Carry) -> dict[str, Tensor]:
+        """Return the objective's test metrics; those of another point have its name: `ema_accuracy`.
+
+        Args:
+            experiment, carry: of the run that stands here.
+        """
+        own = experiment.objective.with_state(self.state)
+        found: dict[str, Tensor] = {}
+        for name, params in {"": self.params, **self.also_tested}.items():
+            with look_chance(own, carry):
+                seen = own.evaluate(params)
+            found |= {metric_at(metric, name) if name else metric: x for metric, x in seen.items()}
         return found
+
+
+def look_chance(part: Any, carry: Carry) -> AbstractContextManager[Any]:
+    """Return what an objective, or a metric, draws when it looks at a step; descend's own draw nothing there."""
+    return nullcontext() if own_parts([part]) else carry.chance(LOOK)
 
 
 def metric_at(metric: str, name: str) -> str:
@@ -281,6 +292,6 @@ def observe(
         loss=total(evaluation(batch), evaluated.weights),
         total=on,
         jacobian=jacobian,
-        evaluate=lambda: Standing.of(experiment, before).tested(experiment.objective),
+        evaluate=lambda: Standing.of(experiment, before).tested(experiment, before),
         directed=not experiment.aggregator.weighs,
     )

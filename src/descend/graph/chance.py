@@ -21,6 +21,9 @@ BITS = 2**64 - 1
 UPDATE = 1 << 20
 """The part of a step in which the optimizer and the aggregator draw; a batch never has so many parts."""
 
+LOOK = UPDATE + 1
+"""The part in which metrics and test metrics of the user's own draw, so that a look changes nothing of the step."""
+
 _DIRECT: list[None] = []
 """One entry for each `direct_draws` block that is open."""
 

@@ -12,6 +12,7 @@ import polars as pl
 import pytest
 import torch
 from conftest import Command
+from polars.testing import assert_frame_equal
 from torch import Tensor
 
 from descend.engine.experiment import Experiment
@@ -150,6 +151,34 @@ KEPT = torch.zeros(2, dtype=torch.float64)
 CHANCE = np.random.default_rng(0)
 
 
+class RandomTests(Bowl):
+    def evaluate(self, params: Params) -> dict[str, Tensor]:
+        return {"noisy": params["x"].sum() + torch.randn((), dtype=torch.float64)}
+
+
+class Noisy(Metric):
+    """A sum with noise, as of random directions."""
+
+    def __call__(self, observation: Observation) -> dict[str, Tensor]:
+        return {"noise": torch.randn((), dtype=torch.float64), "sum": observation.params["x"].sum()}
+
+
+def test_what_is_drawn_at_a_look_is_the_runs_own(descend: Command) -> None:
+    own = [f"objective._target_={__name__}.RandomTests", f"+metrics.own._target_={__name__}.Noisy", "optimizer=sgd"]
+    swept = descend("-m", *own, "steps=7", "seed=0,1", "hydra.sweep.dir=sweep")
+    assert "one after the other" not in swept.err
+    found = []
+    for seed in (0, 1):
+        alone = Path(f"alone{seed}")
+        descend(*own, "steps=7", f"seed={seed}", f"hydra.run.dir={alone}")
+        [folder] = Path("sweep").glob(f"*seed={seed}")
+        assert_frame_equal(left.table(folder).drop("run"), left.table(alone).drop("run"), check_exact=True)
+        assert left.table(alone).filter(pl.col("name") == "noise")["value"].n_unique() == 8
+        found.append(left.result(alone)["metrics"]["noisy"])
+        assert left.result(folder)["metrics"]["noisy"] == found[-1]
+    assert found[0] != found[1]
+
+
 class WritesInPlace(Bowl):
     def losses(self, params: Params, batch: Batch) -> Losses:
         KEPT.add_(0.01)
@@ -169,6 +198,11 @@ class DrawsByNumpy(Bowl):
         return {"f": ((params["x"] - CHANCE.random()) ** 2).sum()}
 
 
+class ChanceTests(Bowl):
+    def evaluate(self, params: Params) -> dict[str, Tensor]:
+        return {"sum": params["x"].sum() + CHANCE.random()}
+
+
 class Remembers(GradientDescent):
     """Momentum that is no state."""
 
@@ -177,7 +211,10 @@ class Remembers(GradientDescent):
         return {"x": params["x"] - self.lr * KEPT}, state
 
 
-@pytest.mark.parametrize("objective", [WritesInPlace(), Counts(), DrawsByNumpy()], ids=lambda x: type(x).__name__)
+OBJECTIVES_THAT_KEEP = [WritesInPlace(), Counts(), DrawsByNumpy(), ChanceTests()]
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES_THAT_KEEP, ids=lambda x: type(x).__name__)
 def test_an_objective_that_keeps_something_is_refused(objective: Objective) -> None:
     """It gave other numbers alone than in a sweep."""
     with pytest.raises(ConfigurationError, match=f"{type(objective).__name__} gives another result when it is called"):

@@ -9,11 +9,11 @@ from torch import Tensor
 
 from descend.devices import is_failure, is_gpu
 from descend.engine.block import take
-from descend.engine.drawn import check_draws
+from descend.engine.drawn import check_draws, defining
 from descend.engine.experiment import Experiment
 from descend.engine.own import alike, own_alone, own_parts
 from descend.engine.program import Program, seen
-from descend.engine.step import Carry, Origin, lift, start, uncounted
+from descend.engine.step import Carry, Origin, Standing, lift, start, uncounted
 from descend.errors import ConfigurationError, Untraceable, never_exits
 from descend.graph.code import python_function
 from descend.graph.trace import tensors
@@ -39,13 +39,14 @@ def check_repeatable(experiment: Experiment, origin: Origin, batch: Batch) -> No
         with never_exits():
             begun = start(experiment, origin)
             first, second = (take(experiment, lift(begun), [batch], ((),), uncounted)[0] for _ in range(2))
+            tested = [tested_by_user(experiment, begun) for _ in range(2)]
     except Exception as error:  # a user's own code may raise anything; the run itself will tell it
         if is_failure(error):
             raise
         return
     losses_alone = is_gpu(first.losses.device)  # which adds up gradients in another order each time
     found, again = (tensors(carry.losses if losses_alone else carry) for carry in (first, second))
-    if alike(found, again):
+    if alike(found, again) and alike(*tested):
         return
     parts = [experiment.objective, experiment.optimizer, experiment.aggregator, experiment.schedule]
     named = [type(part).__name__ for part in parts if not own_parts([part])]
@@ -56,6 +57,14 @@ def check_repeatable(experiment: Experiment, origin: Origin, batch: Batch) -> No
         "of the state (a module keeps it in a buffer), and draw by torch (torch.rand; torch.randint for "
         "the seed of another generator)."
     )
+
+
+def tested_by_user(experiment: Experiment, carry: Carry) -> list[Tensor]:
+    """Return the test metrics at a carry where code of the user's own computes them; nothing where it is descend's."""
+    if own_parts([defining(experiment.objective, "evaluate")]):
+        return []
+    with torch.no_grad():
+        return [*Standing.of(experiment, carry).tested(experiment, carry).values()]
 
 
 def check_faithful(program: Program, origin: Origin, batch: Batch) -> None:
