@@ -10,7 +10,10 @@ sides; a look at the test part every hundred steps, and at the end one over the 
 over Lightning 2.6: ResNet 0.97, 1.03 and 1.00, ViT 0.88, 1.03 and 0.91. The aim is 1.05, and 1. Four stacked runs take
 0.85 (ResNet) and 0.75 (ViT) of the time of one after the other: so all are stacked.
 
-2026-11-29, 3 rounds of 40 steps: GPT 0.96 and 1.07, LSTM 2.17 and 2.61. Its cells are recorded one by one, where oneDNN
+The same day, 2 rounds of 100 steps, other programs on both cores: GPT 1.01, 1.07 and 1.00 (0.95 to 1.07, 1.05 to 1.09,
+0.96 to 1.05); four stacked 0.55.
+
+2026-11-29, 3 rounds of 40 steps: LSTM 2.17 and 2.61. Its cells are recorded one by one, where oneDNN
 has one kernel for all. That kernel can be recorded, too: a run alone then takes 0.79 of the time, but of 32 stacked
 runs each takes 2.7 times as long, and both must have the same arithmetic.
 """

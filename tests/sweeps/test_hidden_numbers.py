@@ -147,6 +147,15 @@ class Momentum(Optimizer):
         return {name: x - self.lr * after[name] for name, x in params.items()}, after
 
 
+@dataclass(frozen=True)
+class Anchored(Bowl):
+    """Pulled back to where it was evaluated first."""
+
+    def losses(self, params: Params, batch: None) -> Losses:
+        anchor = vars(self).setdefault("anchor", params["x"].detach().clone())
+        return {"bowl": params["x"].square().sum() + (params["x"] - anchor).square().sum()}
+
+
 KINDS = [Cached, CachedBefore, KeptWhenAsked, Closes, KeepsInAGlobal, KeepsInTheClass, Slotted, HoldsAHelper]
 QUIET = ["metrics=none", "derivatives=none", "steps=5"]
 
@@ -166,6 +175,15 @@ def test_an_objectives_number(kind: type, capsys: pytest.CaptureFixture[str]) ->
     assert len(set(alone)) == 3
     said = "a number reaches its step by another way than its field" in capsys.readouterr().err
     assert said == (kind in (KeptWhenAsked, KeepsInAGlobal, KeepsInTheClass))
+
+
+def test_what_is_kept_from_the_first_run(capsys: pytest.CaptureFixture[str]) -> None:
+    """All runs of a stack had the first one's anchor."""
+    overrides = [f"objective._target_={__name__}.Anchored", "optimizer=sgd", "optimizer.lr=0.01", *QUIET]
+    found, alone = values(overrides, "seed", ("0", "1", "2"))
+    assert found == alone
+    assert len(set(alone)) == 3
+    assert "3 runs go one after the other" in capsys.readouterr().err
 
 
 def test_an_optimizers_number_that_counts_from_the_second_step_on(capsys: pytest.CaptureFixture[str]) -> None:

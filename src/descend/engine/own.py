@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from descend.engine.experiment import Experiment
+from descend.metrics.metric import Metric
 
 TRUSTED = ("descend", "torch", "builtins", "numpy")
 """Packages whose own parts are not tried: descend's contracts are tested, and the others hold data."""
@@ -26,6 +27,12 @@ def own_alone(experiment: Experiment) -> bool:
 def own_parts(parts: Sequence[Any]) -> bool:
     """Tell whether parts, and all that they keep, are descend's own."""
     return all(module_of(x).split(".")[0] in TRUSTED for part in parts for x in parts_within(part))
+
+
+def users_metrics(experiment: Experiment) -> dict[str, Metric]:
+    """Return the metrics of the user's own that say of themselves that they may be recorded."""
+    may = {name: x for name, x in experiment.metrics.items() if x.batchable and not x.arrays}
+    return {name: metric for name, metric in may.items() if not own_parts([metric])}
 
 
 def parts_within(part: Any) -> Iterator[Any]:

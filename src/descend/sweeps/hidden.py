@@ -29,7 +29,9 @@ STEPS = 2
 
 @never_exits()
 def check_fields_alone(group: Group, build: Callable[[Sequence[str]], Experiment]) -> None:
-    """Compare runs of a group with what their overrides build: the first, and for each number one where it differs.
+    """Compare runs of a group with what their overrides build.
+
+    They are the first, and one that differs from it in its seed, in its objective, and in each number.
 
     Raises:
         Untraceable: one of them is another.
@@ -37,8 +39,8 @@ def check_fields_alone(group: Group, build: Callable[[Sequence[str]], Experiment
     if own_alone(group.template):
         return
     template, placed = unwatched(group.template), None
-    differing = (next((i for i, x in enumerate(column) if x != column[0]), 0) for column in group.numbers.values())
-    for place in dict.fromkeys([0, *differing]):
+    columns: list[Sequence[float]] = [*group.numbers.values(), group.seeds, [id(o) for o in group.objectives]]
+    for place in dict.fromkeys([0, *map(first_other, columns)]):
         one = begin(template, [group.seeds[place]], [group.objectives[place]], own=False)
         placed = placed or one.experiment  # it may keep from the first run on what it was asked for
         numbers = {leaf: column[place] for leaf, column in group.numbers.items()} if place else {}
@@ -48,6 +50,11 @@ def check_fields_alone(group: Group, build: Callable[[Sequence[str]], Experiment
         alone = after(one.experiment, one)
         if alone is not None and (in_it is None or not alike(in_it, alone)):
             raise Untraceable("a number reaches its step by another way than its field, or chance does")
+
+
+def first_other(values: Sequence[float]) -> int:
+    """Return the first place of a value that is not the first one; 0 where all are the same."""
+    return next((i for i, x in enumerate(values) if x != values[0]), 0)
 
 
 def unwatched(experiment: Experiment) -> Experiment:

@@ -234,12 +234,22 @@ class Longest(Metric):
         return {"kept": KEPT.sum()}
 
 
+class FromTheStart(Metric):
+    """How far a run is from where the metric looked first; of a run that is resumed that is not its start."""
+
+    def __call__(self, observation: Observation) -> dict[str, Tensor]:
+        start = vars(self).setdefault("start", observation.params["x"].clone())
+        return {"distance": (observation.params["x"] - start).norm()}
+
+
 class Called(Longest):
     batchable: ClassVar[bool] = False
 
 
 def test_a_metric_that_keeps_something_is_refused_or_called() -> None:
     experiment = Experiment(Bowl(), GradientDescent(lr=0.1), steps=3)
-    with pytest.raises(ConfigurationError, match=r"The metric own \(Longest\) gives another value"):
-        run(replace(experiment, metrics={"own": Longest()}))
+    for metric in (Longest(), FromTheStart()):
+        said = rf"The metric own \({type(metric).__name__}\) gives another value"
+        with pytest.raises(ConfigurationError, match=said):
+            run(replace(experiment, metrics={"own": metric}))
     run(replace(experiment, metrics={"own": Called()}))

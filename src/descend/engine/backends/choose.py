@@ -12,10 +12,11 @@ from descend.engine.backends.c_program import NoCompiler
 from descend.engine.backends.compiled import CompiledBackend, CompileFailed
 from descend.engine.backends.graph import GraphBackend
 from descend.engine.backends.kernel import KernelBackend, may_take, separable
-from descend.engine.backends.proof import check_faithful, check_metrics, check_repeatable
+from descend.engine.backends.proof import check_faithful, find_hosted
 from descend.engine.backends.python import PythonBackend
 from descend.engine.experiment import Experiment
 from descend.engine.program import Program
+from descend.engine.repeats import check_repeatable
 from descend.engine.step import Origin
 from descend.errors import ConfigurationError, Untraceable, never_exits
 from descend.graph.compat import OpOverload, returns_new
@@ -80,7 +81,7 @@ def record_experiment(
             f"{type(experiment.objective).__name__} draws another batch at each step, which changes it: set "
             "objective.batch_size=null for all data at every step, or choose another optimizer."
         )
-    check_repeatable(experiment, origin, batch)
+    check_repeatable(experiment, names, origin, batch)
     reason = unrecordable(experiment)
     program = None
     if reason is None:
@@ -88,7 +89,7 @@ def record_experiment(
             with never_exits():
                 program = Program(experiment, names, origin, batch, own_batches, arrays)
                 check_faithful(program, origin, batch)
-                check_metrics(program, origin, batch)
+                find_hosted(program, origin, batch)
         except Untraceable as error:
             program, reason = None, f"its step cannot be recorded: {str(error).splitlines()[0]}"
         except ConfigurationError:
