@@ -140,6 +140,7 @@ class Recorded:
 
     Attributes:
         graph: from flat tensors to flat tensors.
+        found: what the function returned for the example.
         output: for each tensor of the output, whether it differs between runs.
         bytes: memory that the intermediate results of one run take, at most.
 
@@ -148,7 +149,7 @@ class Recorded:
     """
 
     def __init__(self, function: Callable[..., Any], example: Sequence[Any], differs: Sequence[bool]) -> None:
-        graph, self._output = trace(function, *example)
+        graph, self.found = trace(function, *example)
         self.graph = simplified(graph)
         self.mark(differs)
         self.bytes = sum(size(node) for node in self.graph.graph.nodes)
@@ -160,7 +161,7 @@ class Recorded:
 
     def tree(self, found: Iterable[Any]) -> Any:
         """Return flat outputs in the shape of the function's output."""
-        return refill(self._output, found)
+        return refill(self.found, found)
 
 
 def size(node: torch.fx.Node) -> int:
@@ -213,7 +214,7 @@ class Program:
         numbers = self.numbers = {leaf: torch.tensor(x, dtype=torch.float64, device=device) for leaf, x in own.items()}
         given = numbers, origin
         self.first = Recorded(self.start, given, [True] * len(tensors(given)))
-        carry = self.start(*given)
+        carry = self.first.found
         self._example = (numbers, carry, batch)
         self.kept = len(tensors(carry))
         self.draws = bool(tensors(batch))

@@ -30,11 +30,10 @@ def check_faithful(program: Program, origin: Origin, batch: Batch) -> None:
     """
     if own_alone(program.experiment):
         return
-    numbers, experiment, second = program.numbers, program.experiment, elsewhere(origin)
     try:
-        found = [carry_after(program, point, batch) for point in (origin, second)]
-        carry = program.start(numbers, second)
-        own = tensors(take(experiment, carry, [batch], ((),), uncounted)[0])
+        carry: Carry = program.start(program.numbers, elsewhere(origin))
+        found = [carry_after(program, begun, batch) for begun in (program.first.found, carry)]
+        own = tensors(take(program.experiment, carry, [batch], ((),), uncounted)[0])
     except Exception as error:  # a user's own code may raise anything where it was not asked to go
         if is_failure(error):
             raise
@@ -68,9 +67,8 @@ def recorded_look(program: Program, name: str, point: Sequence[Any]) -> dict[str
     return found
 
 
-def carry_after(program: Program, origin: Origin, batch: Batch) -> Sequence[Tensor]:
-    """Return the carry after one recorded step from `origin`."""
-    carry: Carry = program.start(program.numbers, origin)
+def carry_after(program: Program, carry: Carry, batch: Batch) -> Sequence[Tensor]:
+    """Return the carry after one recorded step from another."""
     with torch.no_grad():
         step = python_function(program.step(()).graph)
         return step(*program.numbers.values(), *tensors(carry), *tensors(batch))[: program.kept]
