@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
@@ -124,7 +125,7 @@ def test_a_killed_sweep_goes_on_to_the_same_table(swept: Path, descend: Command,
 def rows(path: Path) -> int:
     """Return how many runs an index has; 0 until it exists."""
     try:
-        with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as index:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as index:
             return index.execute("select count(*) from runs").fetchone()[0]
     except sqlite3.Error:
         return 0

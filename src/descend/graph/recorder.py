@@ -25,6 +25,7 @@ from descend.graph.compat import (
     lazy_graph_module,
     memory,
     overload_name,
+    pytree,
     qualified_name,
     without_dispatch_modes,
     writes,
@@ -187,7 +188,8 @@ class Recorder(LightDispatchMode):
         self.constants: dict[str, Tensor] = {}
         self._instead = instead
         self._nodes: dict[int, Node] = {}
-        self._alive: list[Any] = []  # a tensor is known by its id, which Python must not give to another
+        self._known: list[Tensor] = []  # a tensor is known by its id, which Python must not give to another
+        self._alive: list[Any] = []
         self._sharing: Counter[int] = Counter()  # how many known tensors lie in each piece of memory
         for i, x in enumerate(inputs):
             self._know(x, self.graph.placeholder(f"input{i}"))
@@ -253,6 +255,8 @@ class Recorder(LightDispatchMode):
         """Return arguments with the nodes that made their tensors; written by hand, because walking trees is slower."""
         if isinstance(x, Tensor):
             return self.node(x)
+        if isinstance(x, torch.UntypedStorage):
+            raise Untraceable("a tensor is made of memory in Python (a copy or a pickle of another, say)")
         return type(x)([self._nodes_of(item) for item in x]) if type(x) in (list, tuple) else x
 
     def follows(self, x: Any) -> bool:
@@ -269,6 +273,8 @@ class Recorder(LightDispatchMode):
         if not isinstance(x, Tensor):
             return x
         if id(x) not in self._nodes:
+            if memory(x) in self._sharing and any(memory(y) == memory(x) and self.follows(y) for y in self._known):
+                raise Untraceable("a tensor is made of another's memory in Python (nn.Parameter, say)")
             name = f"constant{len(self.constants)}"
             self.constants[name] = x
             self._know(x, self.graph.get_attr(name))
@@ -276,14 +282,17 @@ class Recorder(LightDispatchMode):
 
     def _know(self, x: Tensor, node: Node) -> None:
         if id(x) not in self._nodes:
-            self._alive.append(x)
+            self._known.append(x)
             self._sharing[memory(x)] += 1
         self._nodes[id(x)] = node
         node.meta[VALUE] = value_of(x)
 
 
-LEAVING = ("numpy", "__array__", "tolist", "__dlpack__")
+LEAVING = ("numpy", "__array__", "tolist", "__dlpack__", "__deepcopy__", "__reduce_ex__", "apply_", "map_", "map2_")
 """Methods by which the values of a tensor leave torch without an operation that a recorder sees."""
+
+OF_LISTS = ("tensor", "as_tensor", "asarray", "new_tensor")
+"""Functions that read the values of tensors within a list; of a tensor by itself they make an operation."""
 
 
 class ValuesStay(TorchFunctionMode):
@@ -297,8 +306,12 @@ class ValuesStay(TorchFunctionMode):
         self._recorder = recorder
 
     def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
-        if getattr(func, "__name__", None) in LEAVING and self._recorder.follows(args[0]):
-            raise Untraceable(f"the value of a tensor leaves torch (.{func.__name__}())")
+        name = getattr(func, "__name__", None)
+        if name in LEAVING or name in OF_LISTS:
+            given = [*args, *(kwargs or {}).values()]
+            read = given[:1] if name in LEAVING else [x for x in given if isinstance(x, list | tuple)]
+            if any(self._recorder.follows(x) for x in pytree.tree_leaves(read)):
+                raise Untraceable(f"the value of a tensor leaves torch ({name})")
         return func(*args, **(kwargs or {}))
 
 
