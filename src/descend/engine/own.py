@@ -1,11 +1,12 @@
 """Which parts of an experiment are descend's own; the user's are tried before they are trusted."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import functools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from descend.engine.experiment import Experiment
 from descend.metrics.metric import Metric
@@ -37,12 +38,24 @@ def users_metrics(experiment: Experiment) -> dict[str, Metric]:
 
 def parts_within(part: Any) -> Iterator[Any]:
     """Return a part, what it keeps, and what that keeps, tensors and plain values included."""
-    yield part
-    kept = part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else ()
-    if dataclasses.is_dataclass(part):
-        kept = vars(part).values()
+    if isinstance(part, functools.partial):
+        kept: Iterable[Any] = [part.func, *part.args, *part.keywords.values()]
+    else:
+        yield part
+        kept = kept_by(part)
     for x in kept:
         yield from parts_within(x)
+
+
+def kept_by(part: Any) -> Iterable[Any]:
+    """Return what a part keeps where one can look into it: the fields of a dataclass, the layers of a network."""
+    if isinstance(part, dict):
+        return part.values()
+    if isinstance(part, list | tuple):
+        return part
+    if isinstance(part, nn.Module):
+        return part.children()
+    return vars(part).values() if dataclasses.is_dataclass(part) else ()
 
 
 def module_of(x: Any) -> str:

@@ -1,6 +1,7 @@
 """What passes through NumPy, however deep in a part of the user's own, is not run by a recording; what is kept outside
 of the state is refused."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from polars.testing import assert_frame_equal
 from torch import Tensor
 
 from descend.engine.experiment import Experiment
-from descend.engine.own import TRUSTED, module_of, parts_within
+from descend.engine.own import TRUSTED, module_of, own_parts, parts_within
 from descend.engine.result import Result
 from descend.engine.run import Run, drive, run
 from descend.engine.sink import Sink
@@ -58,6 +59,17 @@ def test_what_is_kept_deep_inside_is_found() -> None:
     assert any(x is straight for x in parts_within(Wrapped(inner=Wrapped())))
     assert module_of(straight) == module_of(Wrapped()) == __name__
     assert module_of(torch.relu) in TRUSTED
+
+
+class Layer(torch.nn.Module):
+    """A user's layer in a network of torch's."""
+
+
+def test_a_network_is_descends_own_by_its_class_and_its_layers() -> None:
+    """A partial belongs to functools, and what it makes to whom its class does."""
+    assert own_parts([functools.partial(MLP, hidden=[3]), torch.nn.Sequential(torch.nn.Linear(2, 2))])
+    assert not own_parts([functools.partial(Layer)])
+    assert not own_parts([torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Sequential(Layer()))])
 
 
 @dataclass(frozen=True)
