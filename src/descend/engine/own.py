@@ -55,7 +55,7 @@ def kept_by(part: Any) -> Iterable[Any]:
         return part
     if isinstance(part, nn.Module):
         return part.children()
-    return vars(part).values() if dataclasses.is_dataclass(part) else ()
+    return vars(part).values() if dataclasses.is_dataclass(part) and not isinstance(part, type) else ()
 
 
 def module_of(x: Any) -> str:
