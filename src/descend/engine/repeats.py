@@ -15,6 +15,7 @@ from torch import Tensor
 
 from descend.devices import is_failure, is_gpu
 from descend.engine.block import take
+from descend.engine.check import users_code
 from descend.engine.drawn import check_draws, defining
 from descend.engine.experiment import Experiment
 from descend.engine.own import alike, own_alone, own_parts, users_metrics
@@ -40,16 +41,13 @@ def check_repeatable(experiment: Experiment, names: tuple[str, ...], origin: Ori
     if own_alone(experiment):
         return
     check_draws(experiment.objective, int(origin.seed))
-    try:
-        with never_exits():
-            begun = start(experiment, origin)
-            first, second = (take(experiment, lift(begun), [batch], ((),), uncounted)[0] for _ in range(2))
-            tested = [tested_by_user(experiment, begun) for _ in range(2)]
-    except Exception as error:  # a user's own code may raise anything; the run itself will tell it
-        if is_failure(error):
-            raise
-        return
-    if alike(told(experiment, first), told(experiment, second)) and alike(*tested):
+    begun = tried(partial(start, experiment, origin))
+    if begun is None:
+        return  # the run itself will tell what it raised
+    made = [tried(partial(take, experiment, lift(begun), [batch], ((),), uncounted)) for _ in range(2)]
+    tested = [tested_by_user(experiment, begun) for _ in range(2)]
+    steps = [told(experiment, found[0]) for found in made if found is not None]
+    if alike(*tested) and (len(steps) < 2 or alike(*steps)):
         return
     parts = [experiment.objective, experiment.optimizer, experiment.aggregator, experiment.schedule]
     named = [type(part).__name__ for part in parts if not own_parts([part])]
@@ -75,10 +73,16 @@ def told(experiment: Experiment, carry: Carry) -> list[Tensor]:
 
 
 def tested_by_user(experiment: Experiment, carry: Carry) -> list[Tensor]:
-    """Return the test metrics at a carry where code of the user's own computes them; nothing where it is descend's."""
-    if own_parts([defining(experiment.objective, "evaluate")]):
+    """Return the test metrics at a carry where code of the user's own computes them; nothing where it is descend's.
+
+    Raises:
+        ConfigurationError: that code raises.
+    """
+    objective = experiment.objective
+    if own_parts([defining(objective, "evaluate")]):
         return []
-    with torch.no_grad():
+    name, device = f"{type(objective).__name__}.evaluate", carry.losses.device
+    with torch.no_grad(), users_code(name, "correct it there", device):
         return [*Standing.of(experiment, carry).tested(experiment, carry).values()]
 
 

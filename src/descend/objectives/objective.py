@@ -80,9 +80,18 @@ class Objective(ABC):
         """Yield the same batches as `batches`, an epoch at a time: tensors [batches, …]. By default an epoch has one.
 
         In this way thousands of runs get their batches without a call for each run and step.
+
+        Raises:
+            RuntimeError: there are no more batches.
         """
+        count = 0
         for batch in self.batches(generator):
+            count += 1
             yield pytree.tree_map(lambda x: x[None] if isinstance(x, Tensor) else x, batch)
+        raise RuntimeError(
+            f"{type(self).__name__}.batches ended after {count}, but a run takes a batch for each step; "
+            "let it begin again (while True)"
+        )
 
     def parts(self, batch: Batch, count: int) -> Sequence[Batch]:
         """Return a batch as `count` batches of equal size, whose gradients are averaged; only examples can be split.

@@ -2,7 +2,7 @@
 of the state is refused."""
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -231,6 +231,28 @@ def test_an_objective_that_keeps_something_is_refused(objective: Objective) -> N
     """It gave other numbers alone than in a sweep."""
     with pytest.raises(ConfigurationError, match=f"{type(objective).__name__} gives another result when it is called"):
         run(Experiment(objective, GradientDescent(), steps=3))
+
+
+class BrokenTests(Bowl):
+    def evaluate(self, params: Params) -> dict[str, Tensor]:
+        raise ValueError("no test data")
+
+
+@pytest.mark.parametrize("steps", [0, 3])
+def test_what_evaluate_raises_is_told_before_the_first_step(steps: int) -> None:
+    """Without metrics it would be called at the end alone."""
+    with pytest.raises(ConfigurationError, match=r"BrokenTests.evaluate raised ValueError at the start: no test data"):
+        run(Experiment(BrokenTests(), GradientDescent(), metrics={}, steps=steps))
+
+
+class FewBatches(Bowl):
+    def batches(self, generator: torch.Generator) -> Iterator[Batch]:
+        yield from torch.ones(2, 1, dtype=torch.float64)
+
+
+def test_batches_that_end_are_told() -> None:
+    with pytest.raises(RuntimeError, match=r"FewBatches.batches ended after 2, but a run takes a batch for each step"):
+        run(Experiment(FewBatches(), GradientDescent(), steps=5))
 
 
 def test_an_optimizer_that_keeps_something_is_refused() -> None:
