@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 import torch
@@ -16,6 +17,10 @@ TRUSTED = ("descend", "torch", "builtins", "numpy")
 
 ROUNDING = 16
 """Two computations of the same numbers may differ by this many units in the last place of the greatest."""
+
+
+MOST_LOOKED_AT = 100
+"""Of a list or a dict: a longer one holds data, not parts."""
 
 
 def own_alone(experiment: Experiment) -> bool:
@@ -49,10 +54,8 @@ def parts_within(part: Any) -> Iterator[Any]:
 
 def kept_by(part: Any) -> Iterable[Any]:
     """Return what a part keeps where one can look into it: the fields of a dataclass, the layers of a network."""
-    if isinstance(part, dict):
-        return part.values()
-    if isinstance(part, list | tuple):
-        return part
+    if isinstance(part, dict | list | tuple):
+        return islice(part.values() if isinstance(part, dict) else part, MOST_LOOKED_AT)
     if isinstance(part, nn.Module):
         return part.children()
     return vars(part).values() if dataclasses.is_dataclass(part) and not isinstance(part, type) else ()
