@@ -187,8 +187,9 @@ def begin(template: Experiment, seeds: Sequence[int], objectives: Sequence[Objec
     keys = [(seed, id(objective)) for seed, objective in zip(seeds, objectives, strict=True)]
     for (seed, key), objective in zip(keys, objectives, strict=True):
         if (seed, key) not in drawn:
-            drawn[seed, key] = start, _ = draws_of(objective, seed)
+            start, _ = draws = draws_of(objective, seed)
             check_floating(start[0])
+            drawn[seed, key] = draws
     numbers = {key: i for i, key in enumerate(drawn)}
     of_run = torch.tensor([numbers[key] for key in keys], dtype=torch.int64, device="cpu")
     starts = [start for start, _ in drawn.values()]

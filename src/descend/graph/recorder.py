@@ -261,11 +261,15 @@ class Recorder(LightDispatchMode):
 
     def follows(self, x: Any) -> bool:
         """Tell whether a tensor was computed from the inputs."""
-        known = [self._nodes[id(x)]] if id(x) in self._nodes else []
-        for node in known:
+        waiting = [self._nodes[id(x)]] if id(x) in self._nodes else []
+        seen = set(waiting)
+        while waiting:
+            node = waiting.pop()
             if node.op == "placeholder":
                 return True
-            known += [source for source in node.all_input_nodes if source not in known]
+            fresh = [source for source in node.all_input_nodes if source not in seen]
+            seen.update(fresh)
+            waiting += fresh
         return False
 
     def node(self, x: Any) -> Any:
