@@ -16,9 +16,9 @@ stacked 0.91 and 0.77. (Lightning, too, evaluates the training part at its end s
 The same day, 2 rounds of 100 steps, other programs on both cores: GPT 1.01, 1.07 and 1.00 (0.95 to 1.07, 1.05 to 1.09,
 0.96 to 1.05); four stacked 0.55.
 
-2 rounds of 200 steps on idle cores: LSTM 1.29, 1.46 and 0.83; four stacked 0.46. Its cells are recorded one by one, where
-oneDNN has one kernel for all. That kernel can be recorded, too: a run alone then takes 0.79 of the time, but of 32
-stacked runs each takes 2.7 times as long, and both must have the same arithmetic.
+2 rounds of 200 steps on idle cores: LSTM 1.29, 1.46 and 0.83; four stacked 0.46. Its cells are recorded one by one,
+where oneDNN has one kernel for all. That kernel can be recorded, too: a run alone then takes 0.79 of the time, but of
+32 stacked runs each takes 2.7 times as long, and both must have the same arithmetic.
 """
 
 import importlib.util
