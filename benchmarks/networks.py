@@ -12,6 +12,7 @@ over Lightning 2.6: ResNet 0.97, 1.03 and 1.00, ViT 0.88, 1.03 and 0.91. The aim
 
 Once more that day, on another machine, both at the same time: ResNet 1.00, 1.07 and 1.05, ViT 0.96, 1.06 and 0.97; four
 stacked 0.91 and 0.77. (Lightning, too, evaluates the training part at its end since then.)
+The ResNet by itself on that machine: 1.05, 1.10 and 1.06; stacked 0.88.
 
 The same day, 2 rounds of 100 steps, other programs on both cores: GPT 1.01, 1.07 and 1.00 (0.95 to 1.07, 1.05 to 1.09,
 0.96 to 1.05); four stacked 0.55.
