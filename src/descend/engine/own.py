@@ -25,9 +25,12 @@ MOST_LOOKED_AT = 100
 
 def own_alone(experiment: Experiment) -> bool:
     """Tell whether all of an experiment is descend's own, whose contracts are tested."""
-    return own_parts(
-        [experiment.objective, experiment.optimizer, experiment.aggregator, experiment.schedule, experiment.clip]
-    )
+    return own_parts(experiment_parts(experiment))
+
+
+def experiment_parts(experiment: Experiment) -> list[Any]:
+    """Return the parts of which a step is made, the objective first."""
+    return [experiment.objective, experiment.optimizer, experiment.aggregator, experiment.schedule, experiment.clip]
 
 
 def own_parts(parts: Sequence[Any]) -> bool:

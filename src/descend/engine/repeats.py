@@ -18,7 +18,7 @@ from descend.engine.block import take
 from descend.engine.check import users_code
 from descend.engine.drawn import check_draws, defining
 from descend.engine.experiment import Experiment
-from descend.engine.own import alike, own_alone, own_parts, users_metrics
+from descend.engine.own import alike, experiment_parts, own_alone, own_parts, users_metrics
 from descend.engine.program import seen
 from descend.engine.step import Carry, Origin, Standing, lift, start, uncounted
 from descend.errors import ConfigurationError, never_exits
@@ -49,8 +49,7 @@ def check_repeatable(experiment: Experiment, names: tuple[str, ...], origin: Ori
     steps = [told(experiment, found[0]) for found in made if found is not None]
     if alike(*tested) and (len(steps) < 2 or alike(*steps)):
         return
-    parts = [experiment.objective, experiment.optimizer, experiment.aggregator, experiment.schedule]
-    named = [type(part).__name__ for part in parts if not own_parts([part])]
+    named = [type(part).__name__ for part in experiment_parts(experiment) if not own_parts([part])]
     raise ConfigurationError(
         f"{' or '.join(named)} gives another result when it is called again at the same point, step and seed: it "
         "changes something that it keeps (a global, an attribute, a tensor written in place), or it draws random "
@@ -68,8 +67,8 @@ def told(experiment: Experiment, carry: Carry) -> list[Tensor]:
     """
     if is_gpu(carry.losses.device):
         return [carry.losses]
-    ours = own_parts([experiment.optimizer, experiment.aggregator, experiment.schedule, experiment.clip])
-    return tensors((carry.losses, carry.gradients, carry.objective) if ours else carry)
+    _, *method = experiment_parts(experiment)
+    return tensors((carry.losses, carry.gradients, carry.objective) if own_parts(method) else carry)
 
 
 def tested_by_user(experiment: Experiment, carry: Carry) -> list[Tensor]:

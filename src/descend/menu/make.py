@@ -28,18 +28,13 @@ def retargeted(group: str, node: Any, overrides: list[str]) -> Any:
     return {name: retargeted(f"{group}.{name}", value, overrides) for name, value in node.items()}
 
 
+@seeded(DRAWN)
 def make(path: str, node: Any, base: type) -> Any:
     """Return the object that a node's `_target_` names, which must be a `base`, made of the node's other fields.
 
     What the user's own code draws from the global generators while it is imported and made (data, say) is the same
     each time: the runs of a sweep, and a run that is resumed or loaded, have what the run alone has.
     """
-    with seeded(DRAWN):
-        return made_of(path, node, base)
-
-
-def made_of(path: str, node: Any, base: type) -> Any:
-    """Do what `make` does, with the global generators as they are."""
     node = checked_node(path, node)
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise ConfigurationError(f"{path} names no class; give it one: {path}._target_=module.Class.")

@@ -92,8 +92,6 @@ def record_experiment(
                 find_hosted(program, origin, batch)
         except Untraceable as error:
             program, reason = None, f"its step cannot be recorded: {str(error).splitlines()[0]}"
-        except ConfigurationError:
-            raise
         except Exception as error:  # a user's own code may raise anything where tensors stand for numbers
             if is_failure(error):
                 raise

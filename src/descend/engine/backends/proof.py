@@ -11,7 +11,7 @@ from descend.devices import is_failure
 from descend.engine.block import take
 from descend.engine.own import alike, own_alone, users_metrics
 from descend.engine.program import Program, seen
-from descend.engine.repeats import elsewhere, tried
+from descend.engine.repeats import elsewhere, point_of, tried
 from descend.engine.step import Carry, Origin, uncounted
 from descend.errors import Untraceable
 from descend.graph.code import python_function
@@ -49,9 +49,7 @@ def find_hosted(program: Program, origin: Origin, batch: Batch) -> None:
     if not own:
         return
     with torch.no_grad():
-        carry: Carry = program.start(program.numbers, elsewhere(origin))
-        after, made = take(program.experiment, carry, [batch], ((),), uncounted)
-        point = carry, after, made.weights[0], batch
+        point = point_of(program.experiment, elsewhere(origin), batch)
         for name in own:
             right = tried(partial(seen, program.experiment, program.names, (name,), *point))
             found = tried(partial(recorded_look, program, name, point))
