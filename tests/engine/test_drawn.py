@@ -90,6 +90,30 @@ def test_the_global_generators_are_left_as_they_were() -> None:
     assert standing() == before
 
 
+@dataclass(frozen=True)
+class WholeData(Cloud):
+    """Its batch is the very data that its losses look at."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "points", torch.arange(6, dtype=torch.float64).reshape(3, 2))
+
+    def batches(self, generator: torch.Generator) -> Iterator[Batch]:
+        while True:
+            yield vars(self)["points"]
+
+    def losses(self, params: Params, batch: Batch) -> Losses:
+        return {"distance": super().losses(params, batch)["distance"] + vars(self)["points"].mean() * params["x"].sum()}
+
+
+def test_runs_whose_batch_is_their_objectives_data_are_stacked(descend: Command) -> None:
+    own = [f"objective._target_={__name__}.WholeData", "optimizer=sgd", "optimizer.lr=0.1", "steps=5"]
+    swept = descend("-m", *own, "seed=0,1", "hydra.sweep.dir=sweep")
+    assert "one after the other" not in swept.err
+    descend(*own, "seed=1", "hydra.run.dir=alone")
+    [folder] = Path("sweep").glob("*seed=1")
+    assert_frame_equal(left.table(folder).drop("run"), left.table(Path("alone")).drop("run"), check_exact=True)
+
+
 OWN_DATA = """
 import numpy as np
 import torch

@@ -215,7 +215,8 @@ class Program:
         given = numbers, origin
         self.first = Recorded(self.start, given, [True] * len(tensors(given)))
         carry = self.first.found
-        self._example = (numbers, carry, batch)
+        # A batch may be the objective's own data, which losses look at, too: a recording tells tensors by their memory.
+        self._example = (numbers, carry, refill(batch, [x.clone() for x in tensors(batch)]))
         self.kept = len(tensors(carry))
         self.draws = bool(tensors(batch))
         self._marks = [True] * len(numbers) + self.first.output + [own_batches] * len(tensors(batch))
