@@ -166,6 +166,7 @@ def test_large_sums_shared_among_threads() -> None:
 SIZES = [
     *((2, 2, 1), (5, 7, 1), (64, 17, 5), (128, 64, 32), (128, 32, 10), (33, 20, 13), (1, 64, 17)),
     *((16, 16, 16), (256, 256, 48), (8, 1024, 32)),  # a matrix is added in the same call; threads share long sums
+    *((6, 8, 24), (10, 48, 96)),  # threads share a lone product
 ]
 
 

@@ -16,9 +16,6 @@ aten = torch.ops.aten
 LEAST_FUSED = 16
 """Smaller products, to which a matrix is added in the same call, round differently alone and in a stack."""
 
-LONG = 128
-"""From this many terms on a sum is taken to be shared among threads; MKL was seen to share sums of 200."""
-
 
 def matrices(x: Operand, runs: int) -> Tensor:
     """Return matrices [runs, …]; those in common are not copied."""
@@ -78,11 +75,11 @@ def times(x: Operand, y: Operand) -> Tensor:
 
 
 def at_once_or_singly(product: Callable[..., Tensor], x: Tensor, y: Tensor, *others: Tensor) -> Tensor:
-    """Return product(x, y, *others) of tensors [runs, …], made run by run where MKL splits a lone one otherwise.
+    """Return product(x, y, *others) of tensors [runs, …], made run by run where there are several threads.
 
-    Several threads share the terms of a long sum where there are fewer matrices than threads, else the matrices.
+    They share one product, but not each of many: how MKL divides it decides how it is rounded.
     """
-    if torch.get_num_threads() == 1 or x.shape[-1] < LONG or len(x) == 1:
+    if torch.get_num_threads() == 1 or len(x) == 1:
         return product(x, y, *others)
     return torch.cat([product(*(z[i : i + 1] for z in (x, y, *others))) for i in range(len(x))])
 
@@ -122,8 +119,7 @@ def plus_times(bias: Operand, x: Operand, y: Operand, beta: float = 1, alpha: fl
 def fuses(added: Tensor, x: Tensor, y: Tensor) -> bool:
     """Tell whether added + x @ y, of tensors [runs, …], may be one call: whether it then rounds in a stack as alone."""
     (m, k), n = x.shape[1:], y.shape[2]
-    fits = added.shape[1:] == (m, n) and min(m, k, n) >= LEAST_FUSED and all_begin_aligned(x, y)
-    return fits and (torch.get_num_threads() == 1 or k >= LONG)
+    return added.shape[1:] == (m, n) and min(m, k, n) >= LEAST_FUSED and all_begin_aligned(x, y)
 
 
 def times_of_batches(x: Operand, y: Operand) -> Tensor:
