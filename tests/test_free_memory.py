@@ -1,10 +1,11 @@
-"""How much memory is free, on machines whose files are written here as Linux writes them."""
+"""How much memory is free, on machines whose files are written here as Linux writes them; and what a process keeps."""
 
 import os
 from pathlib import Path
 
 import pytest
 import torch
+from fresh import in_a_fresh_process
 
 from descend.memory import free_bytes
 from descend.sweeps.settings import Settings
@@ -84,3 +85,35 @@ def test_a_sweep_takes_half_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("descend.sweeps.settings.free_bytes", lambda device: 10 if device == CPU else 0)
     assert Settings().budget(CPU) == 5
     assert Settings(memory=7).budget(CPU) == 7
+
+
+def test_large_memory_is_used_again_and_given_back() -> None:
+    """A run keeps what it frees, where this machine's `malloc` can: the same tensor again costs no new pages."""
+    code = """
+import platform, resource, torch
+from descend.memory import give_back, keep_freed
+
+def pages():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def resident():
+    return int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize()
+
+def again():
+    before = pages()
+    for _ in range(5):
+        torch.ones(2**25)
+    return pages() - before
+
+first = again()
+keep_freed()
+kept, held = min(again() for _ in range(5)), resident()  # the first ones find holes that are too small by a few bytes
+give_back()
+print(platform.libc_ver()[0], first, kept, held - resident())
+"""
+    library, first, kept, returned = in_a_fresh_process(code).split()
+    if library != "glibc":
+        pytest.skip("only glibc is told to keep what is freed")
+    assert int(first) > 5 * 2**27 / (2**21 + 1)  # pages have 4 KiB to 2 MiB
+    assert int(kept) < int(first) / 10
+    assert int(returned) > 2**26

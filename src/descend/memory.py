@@ -1,7 +1,9 @@
-"""How much memory can still be allocated: the one place where it is measured."""
+"""How much memory can still be allocated, and when the system gets memory back that nothing uses any more."""
 
+import ctypes
 import os
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -19,6 +21,10 @@ class Controller(NamedTuple):
     cache: str
 
 
+TRIM_THRESHOLD, MMAP_MAX = -1, -4
+"""Two parameters of glibc, mallopt(3): how much freed memory it keeps at the end of its heap, and how many pieces of
+memory it may get from the system one by one."""
+
 VERSION_2 = Controller("sys/fs/cgroup", "memory.max", "memory.current", "inactive_file")
 VERSION_1 = Controller("sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
 
@@ -35,6 +41,7 @@ def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
     """
     if devices.is_gpu(device):
         return devices.free_on_gpu(device)
+    give_back()
     meminfo = root / "proc" / "meminfo"
     if not meminfo.exists():
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -80,3 +87,23 @@ def cache_in(stat: Path, name: str) -> int:
     if not stat.exists():
         return 0
     return int(dict(line.split(" ", 1) for line in stat.read_text().splitlines()).get(name, 0))
+
+
+@cache
+def keep_freed() -> None:
+    """Let this process keep the memory that it frees, and use it again, until `give_back`.
+
+    glibc returns each large piece to the system as soon as it is freed, and gets the next one page by page, filled with
+    zeros: that took four tenths of the time of four stacked CNNs. Other C libraries are left as they are.
+    """
+    library = ctypes.CDLL(None)
+    if hasattr(library, "mallopt"):
+        library.mallopt(MMAP_MAX, 0)
+        library.mallopt(TRIM_THRESHOLD, -1)
+
+
+def give_back() -> None:
+    """Return to the system all memory that was freed."""
+    library = ctypes.CDLL(None)
+    if hasattr(library, "malloc_trim"):
+        library.malloc_trim(0)

@@ -2,13 +2,12 @@
 
 import ast
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from fresh import in_a_fresh_process
 from torch import Tensor
 from torch.autograd import Function
 from torch.fx import Graph
@@ -76,11 +75,6 @@ class Tripled(Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return 3 * gradient
-
-
-def in_a_fresh_process(code: str) -> str:
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return found.stdout.strip()
 
 
 def test_pytree_takes_nested_containers_apart_and_puts_them_together() -> None:

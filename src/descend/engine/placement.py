@@ -8,6 +8,7 @@ import torch
 
 from descend.devices import exact
 from descend.errors import ConfigurationError
+from descend.memory import keep_freed
 
 # Multiply-adds of one step (parameters × examples). On small nets a second thread makes a step 5 to 13 times slower,
 # more where other programs want the processor too; an accelerator's launch overhead likewise wants work to pay for it.
@@ -93,6 +94,7 @@ def computing(threads: int, device: torch.device) -> Iterator[None]:
     """Compute with `threads` CPU threads inside, on a GPU exactly and repeatably; afterwards as before."""
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
+    keep_freed()
     try:
         with exact(device):
             yield

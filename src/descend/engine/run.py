@@ -27,6 +27,7 @@ from descend.engine.streams import Beginning, begin
 from descend.errors import never_exits
 from descend.graph.chance import Chance
 from descend.graph.compat import pytree
+from descend.memory import give_back
 from descend.records import Column, Records, last
 from descend.types import Loss, Params
 
@@ -227,6 +228,7 @@ def drive(
         close_all(sinks, documented(run, run.unevaluated(verdict), blocks))
         raise
     close_all(sinks, result)
+    give_back()
     return result
 
 

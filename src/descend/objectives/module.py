@@ -16,11 +16,11 @@ from torch.nn.parameter import UninitializedBuffer, UninitializedParameter
 from descend.checks import check_number
 from descend.errors import ConfigurationError
 from descend.graph.chance import mixed, set_to
-from descend.graph.compat import without_onednn
 from descend.kinds import usual_kinds
 from descend.objectives.data.dataset import Dataset
 from descend.objectives.examples import FromExamples
 from descend.objectives.labels import composed_of, drawn_classes, drawn_numbers
+from descend.objectives.recurrent import Recurrent
 from descend.types import Batch, Composed, Losses, Params, State
 
 PART = 1024
@@ -64,8 +64,7 @@ class Module(FromExamples):
         check_number(self, "most_evaluated", at_least=1)
         trained = self._new_module(0)
         object.__setattr__(self, "_modules", {True: trained.train(), False: for_evaluation(trained)})
-        # oneDNN's LSTM can be neither recorded nor differentiated twice.
-        object.__setattr__(self, "_fused", not any(isinstance(part, nn.LSTM) for part in trained.modules()))
+        object.__setattr__(self, "_recurrent", any(isinstance(part, nn.LSTM) for part in trained.modules()))
         check_module(trained)
         object.__setattr__(self, "_state", state_of(trained))
         self._check_outputs()
@@ -112,7 +111,7 @@ class Module(FromExamples):
         """Return the module's outputs for inputs [n, …], and its buffers after the call."""
         modules, state = self._modules, self._state  # type: ignore[attr-defined]
         kept = {name: x.clone() for name, x in state.items()}  # a module writes into its buffers
-        with nullcontext() if self._fused else without_onednn():  # type: ignore[attr-defined]
+        with Recurrent() if self._recurrent else nullcontext():  # type: ignore[attr-defined]
             return functional_call(modules[training], params | kept, (inputs,)), kept
 
     def fresh_module(self) -> nn.Module:
