@@ -1,4 +1,4 @@
-"""An LSTM by oneDNN's kernel is the LSTM of torch: its values, all its derivatives, and alone as in a stack."""
+"""Recurrent layers are those of torch, by oneDNN's kernel, too: values, derivatives, and alone as in a stack."""
 
 from collections.abc import Sequence
 from itertools import product
@@ -115,8 +115,44 @@ def test_it_is_single_operations_within_transforms_and_autocast() -> None:
     torch.testing.assert_close(slope, found, rtol=1e-4, atol=1e-4)
 
 
+class Small(nn.Module):
+    """Two small layers of a kind, with dropout between them."""
+
+    def __init__(self, kind: str = "GRU") -> None:
+        super().__init__()
+        self.layers = getattr(nn, kind)(8, 6, 2, dropout=0.4, batch_first=True)
+        self.last = nn.Linear(6, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.layers(x[:, 0])[0].mean(1))
+
+
+@pytest.mark.parametrize("kind", ["RNN", "GRU", "LSTM"])
+def test_dropout_between_layers_is_recorded(kind: str) -> None:
+    """torch computes these layers in place, and draws beside: both are in one recording."""
+    target = ["objective=module", f"objective.module._target_={__name__}.Small", f"+objective.module.kind={kind}"]
+    base = [*target, "steps=12", "metrics=none", "derivatives=none"]
+    overrides = [*base, "seed=1"]
+    run = Run(build(compose(overrides), overrides))
+    assert run.loop.backend.name == "graph"
+    for _ in run:
+        pass
+    table = descend.sweep([*base, "seed=range(0,3)"])
+    assert table.filter(table["seed"] == 1)["value"][0] == run.result().value
+    still = descend.run([*overrides, f"objective.module._target_={__name__}.Still"])
+    assert still.value != run.result().value
+
+
+class Still(Small):
+    """The same without dropout."""
+
+    def __init__(self, kind: str = "GRU") -> None:
+        super().__init__(kind)
+        self.layers.dropout = 0.0
+
+
 BASE = [
-    "objective=module", f"objective.module._target_={__name__}.Pictures", "objective.batch_size=48", "steps=40",
+    "objective=module", f"objective.module._target_={__name__}.Pictures", "objective.batch_size=48", "steps=20",
     "optimizer=adam", "dtype=float32",
 ]  # fmt: skip
 

@@ -4,7 +4,7 @@ It is recorded below autograd: the real autograd has then run, so that a custom 
 of a function that itself takes gradients drops custom backwards without a word.)
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.fx import GraphModule
 
 from descend.graph.compat import OpOverload, pytree, writes
-from descend.graph.recorder import record
+from descend.graph.recorder import VALUE, OneCall, as_one_node, record
 
 
 def tensors(tree: Any) -> list[Tensor]:
@@ -44,10 +44,57 @@ def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]
         graph = record(flat, tensors(inputs))
         operations = [node.target for node in graph.graph.nodes if isinstance(node.target, OpOverload)]
         if any(writes(operation) for operation in operations):
-            # vmap has no rule for some operations in place, and would loop over the runs.
-            pure = torch.func.functionalize(graph, remove="mutations")
-            graph = record(pure, tensors(inputs), {torch.ops.aten.copy.default: overwritten})
+            graph = without_writes(graph, tensors(inputs))
     return graph, examples[-1]
+
+
+def without_writes(graph: GraphModule, inputs: Sequence[Tensor]) -> GraphModule:
+    """Return a graph that computes the same and writes nothing in place.
+
+    vmap has no rule for some operations in place, and would loop over the runs.
+    """
+    try:
+        for node in graph.graph.nodes:
+            if isinstance(node.target, OneCall):
+                node.target = as_operator(node.target, several=isinstance(node.meta[VALUE], list))
+        graph.recompile()
+        pure = torch.func.functionalize(graph, remove="mutations")
+        return record(pure, inputs, {torch.ops.aten.copy.default: overwritten, ONE_CALL: called_again})
+    finally:
+        CALLS.clear()
+
+
+CALLS: list[OneCall] = []
+"""What `one_call` can call, by their places; empty but in `without_writes`."""
+
+
+@torch.library.custom_op("descend::one_call", mutates_args=())
+def one_call(place: int, given: Sequence[Tensor]) -> list[Tensor]:
+    """Return the results of a `OneCall`, as an operator of torch: `functionalize` knows how to handle those."""
+    found = CALLS[place](*given)
+    return [found] if isinstance(found, Tensor) else list(found)
+
+
+ONE_CALL: OpOverload = torch.ops.descend.one_call.default
+
+
+def as_operator(call: OneCall, several: bool) -> Callable[..., Any]:
+    """Return a function that makes a call by `one_call`."""
+    place = len(CALLS)
+    CALLS.append(call)
+
+    def called(*given: Tensor) -> Any:
+        found = one_call(place, list(given))
+        return found if several else found[0]
+
+    called.__name__ = f"call{place}"
+    return called
+
+
+def called_again(place: int, given: Sequence[Tensor]) -> list[Tensor]:
+    """Record a call behind `one_call` as what it was."""
+    found = as_one_node(CALLS[place], *given)
+    return [found] if isinstance(found, Tensor) else list(found)
 
 
 def overwritten(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
