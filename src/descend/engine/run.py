@@ -194,7 +194,10 @@ def run(experiment: Experiment, sinks: Sequence[Sink] = ()) -> Result:
         Exception: what the objective, optimizer or a metric raised; by then every sink was closed with a result whose
             status is `failed`.
     """
-    return drive(Run(experiment), sinks)
+    try:
+        return drive(Run(experiment), sinks)
+    finally:
+        give_back()
 
 
 def drive(
@@ -228,7 +231,6 @@ def drive(
         close_all(sinks, documented(run, run.unevaluated(verdict), blocks))
         raise
     close_all(sinks, result)
-    give_back()
     return result
 
 

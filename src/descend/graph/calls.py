@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from descend.graph.compat import memory, pytree
+from descend.graph.compat import OpOverload, memory, pytree, returns_new
 from descend.graph.many import ALIGNED, PARALLEL, VECTORS, Many
 from descend.graph.recorder import as_one_node
 
@@ -54,13 +54,14 @@ def by_vmap(op: Any, args: Any, kwargs: Any, axis: int) -> Any:
 
 def run_by_run(op: Any, args: Any, kwargs: Any) -> Any:
     """Carry out an operation for one run after the other and stack the results; the graph has one node for all."""
+    fresh = isinstance(op, OpOverload) and returns_new(op)
     if kwargs or any(isinstance(x, Many) for arg in args if isinstance(arg, list | tuple) for x in arg):
         args, op = of_leaves(op, args, kwargs)
-    differs = [isinstance(x, Many) for x in args]
+    places = [i for i, x in enumerate(args) if isinstance(x, Many)]
     given = [x.x if isinstance(x, Many) else x for x in args]
 
     def each(*given: Any) -> Any:
-        return call_by_call(op, differs, *given)
+        return call_by_call(op, places, fresh, *given)
 
     found = as_one_node(each, *given)
     return pytree.tree_map(lambda x: Many(x) if isinstance(x, Tensor) else x, found)
@@ -77,14 +78,19 @@ def of_leaves(op: Any, args: Any, kwargs: Any) -> tuple[Sequence[Any], Any]:
     return leaves, called
 
 
-def call_by_call(op: Any, differs: Sequence[bool], *given: Any) -> Any:
-    """Carry out an operation for each run, on memory that is aligned like the run's own."""
-    runs = next(len(x) for x, own in zip(given, differs, strict=True) if own)
-    found = [
-        op(*[dense_and_aligned(x[run]) if own else x for x, own in zip(given, differs, strict=True)])
-        for run in range(runs)
-    ]
-    held = {memory(x) for x in given if isinstance(x, Tensor)}
+def call_by_call(op: Any, places: Sequence[int], fresh: bool, *given: Any) -> Any:
+    """Carry out an operation for each run, on memory that is aligned like the run's own.
+
+    Args:
+        places: where the arguments are that differ between runs.
+        fresh: whether the results are known to lie in memory of their own.
+    """
+    found, own = [], list(given)
+    for run in range(len(given[places[0]])):
+        for i in places:
+            own[i] = dense_and_aligned(given[i][run])
+        found.append(op(*own))
+    held = set() if fresh else {memory(x) for x in given if isinstance(x, Tensor)}
     if isinstance(found[0], Tensor):
         return beside(found, held)
     return [beside(x, held) if isinstance(x[0], Tensor) else x[0] for x in zip(*found, strict=True)]
@@ -93,7 +99,8 @@ def call_by_call(op: Any, differs: Sequence[bool], *given: Any) -> Any:
 def beside(found: Sequence[Tensor], given: set[int]) -> Tensor:
     """Return the results of the runs in one tensor, whose memory is none of those given; that of one run as it is."""
     [first, *more] = found
-    return torch.stack(list(found)) if more or memory(first) in given else first.contiguous().unsqueeze(0)
+    alone = not more and (not given or memory(first) not in given)
+    return first.contiguous().unsqueeze(0) if alone else torch.stack(list(found))
 
 
 def dense_and_aligned(x: Tensor) -> Tensor:

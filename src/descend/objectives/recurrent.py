@@ -5,7 +5,7 @@ time, and its gradient cannot be differentiated. Single operations compute all r
 computes must not depend on the stack that it is in: so the sizes of a layer decide, not the number of runs.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -71,7 +71,7 @@ class Layer(Function):
             given: the inputs [steps, n, k]; the hidden and the cell state before; weights and biases, as torch orders
                 them.
         """
-        found = kernel(given, reverse)
+        found = torch.ops.descend.lstm_layer(*given, reverse)
         ctx.reverse, ctx.count = reverse, len(given)
         ctx.save_for_backward(*given, *found)
         return tuple(found[:3])
@@ -82,28 +82,24 @@ class Layer(Function):
         given, found = ctx.saved_tensors[: ctx.count], ctx.saved_tensors[ctx.count :]
         if torch.is_grad_enabled():
             return None, *by_operations(given, gradients, ctx.reverse)
-        return None, *kernel_backward(given, found, gradients, ctx.reverse)
+        return None, *torch.ops.descend.lstm_layer_backward(*given, *found, *gradients, ctx.reverse)
 
 
-@torch.library.custom_op("descend::lstm_layer", mutates_args=())
-def kernel(given: Sequence[Tensor], reverse: bool) -> list[Tensor]:
-    """Return what `Layer` returns, and what the kernel keeps for the way back."""
-    x, hidden, cell, *weights = in_rows(given)
-    own: tuple[Any, ...] = reverse, [], KIND, hidden.shape[1], 1, True, False, False, True
+def kernel(*given: Any) -> list[Tensor]:
+    """Return what `Layer` returns, and what the kernel keeps for the way back; `given` as for `Layer`, then reverse."""
+    x, hidden, cell, *weights = in_rows(given[:7])
+    own: tuple[Any, ...] = given[7], [], KIND, hidden.shape[1], 1, True, False, False, True
     with torch.enable_grad():  # otherwise the kernel keeps nothing
         return list(torch.ops.aten.mkldnn_rnn_layer(x, *weights, hidden, cell, *own))
 
 
-@torch.library.custom_op("descend::lstm_layer_backward", mutates_args=())
-def kernel_backward(
-    given: Sequence[Tensor], found: Sequence[Tensor], gradients: Sequence[Tensor], reverse: bool
-) -> list[Tensor]:
-    """Return the gradients of `given`: of what `kernel` was given, where it returned `found`."""
-    x, hidden, cell, *weights = in_rows(given)
-    *outputs, kept = in_rows(found)
-    own: tuple[Any, ...] = reverse, KIND, hidden.shape[1], 1, True, True, False, [], False, kept
+def kernel_backward(*given: Any) -> list[Tensor]:
+    """Return the gradients of what `kernel` was given: of that, what it returned, three gradients, and reverse."""
+    x, hidden, cell, *weights = in_rows(given[:7])
+    outputs, kept, gradients = in_rows(given[7:10]), given[10], in_rows(given[11:14])
+    own: tuple[Any, ...] = given[14], KIND, hidden.shape[1], 1, True, True, False, [], False, kept
     of_x, *of_weights, of_hidden, of_cell = torch.ops.aten.mkldnn_rnn_layer_backward(
-        x, *weights, hidden, cell, *outputs, *in_rows(gradients), *own
+        x, *weights, hidden, cell, *outputs, *gradients, *own
     )
     return [of_x, of_hidden, of_cell, *of_weights]
 
@@ -113,18 +109,29 @@ def in_rows(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [x.contiguous() for x in tensors]
 
 
-@kernel.register_fake
-def results_of_sizes(given: Sequence[Tensor], reverse: bool) -> list[Tensor]:
+def results_of_sizes(*given: Any) -> list[Tensor]:
     """Return tensors of the sizes that `kernel` returns; only oneDNN knows how much it keeps."""
     with without_dispatch_modes():
-        found = kernel([torch.zeros(x.shape) for x in given], reverse)
+        found = kernel(*(torch.zeros(x.shape) for x in given[:7]), given[7])
     return [given[0].new_empty(x.shape, dtype=x.dtype) for x in found]
 
 
-@kernel_backward.register_fake
-def gradients_of_sizes(given: Sequence[Tensor], *_: Any) -> list[Tensor]:
+def gradients_of_sizes(*given: Any) -> list[Tensor]:
     """Return tensors of the sizes that `kernel_backward` returns."""
-    return [torch.empty_like(x) for x in given]
+    return [torch.empty_like(x) for x in given[:7]]
+
+
+def operator(name: str, tensors: int, results: int, call: Callable[..., Any], of_sizes: Callable[..., Any]) -> None:
+    """Make a function of so many tensors and of `reverse` an operator of torch, which can be recorded and compiled."""
+    taken = ", ".join(f"Tensor x{i}" for i in range(tensors))
+    OPERATORS.define(f"{name}({taken}, bool reverse) -> ({', '.join(['Tensor'] * results)})")
+    OPERATORS.impl(name, lambda *given: tuple(call(*given)), "CPU")
+    torch.library.register_fake(f"descend::{name}", lambda *given: tuple(of_sizes(*given)), lib=OPERATORS)
+
+
+OPERATORS = torch.library.Library("descend", "FRAGMENT")
+operator("lstm_layer", 7, 4, kernel, results_of_sizes)
+operator("lstm_layer_backward", 14, 7, kernel_backward, gradients_of_sizes)
 
 
 def by_operations(given: Sequence[Tensor], gradients: Sequence[Tensor], reverse: bool) -> Sequence[Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from descend.engine.backends.backend import Backend, Pattern, Summary
 from descend.engine.evaluations import Evaluations
+from descend.engine.experiment import Experiment
 from descend.engine.program import Final, Program, Recorded, StepValues, finished, seen
 from descend.engine.step import Carry, Origin, Standing
 from descend.errors import Untraceable
@@ -44,6 +45,7 @@ class GraphBackend(Backend):
         self._numbers, self._count = list(numbers), len(origin.seed)
         self._steps: dict[tuple[str, ...], Stacked] = {}
         self._looks: dict[tuple[str, ...], Stacked] = {}
+        self._experiments: dict[int, Experiment] = {}
         self._splits: dict[tuple[str, ...], tuple[tuple[str, ...], tuple[str, ...]]] = {}
         self.carry = self._start(origin)
 
@@ -130,9 +132,14 @@ class GraphBackend(Backend):
             drawn = pytree.tree_map(lambda x, run=run: x[run], batch) if self.program.own_batches else batch
             began, ended = self._one(before, run), self._one(self.carry, run)
             with torch.no_grad():
-                experiment = self.program.of_run(self._numbers, run)
-                found.append(seen(experiment, self.names, names, began, ended, rows[run].clone(), drawn))
+                found.append(seen(self._experiment(run), self.names, names, began, ended, rows[run].clone(), drawn))
         return pytree.tree_map(lambda *x: torch.stack(x), *found)
+
+    def _experiment(self, run: int) -> Experiment:
+        """Return the experiment of a run, as it is written alone."""
+        if run not in self._experiments:
+            self._experiments[run] = self.program.of_run(self._numbers, run)
+        return self._experiments[run]
 
     def _one(self, carry: Sequence[Tensor], run: int) -> Carry:
         """Return the carry of a run as it is alone."""
@@ -221,6 +228,7 @@ class GraphBackend(Backend):
         self._numbers, self._count = [x[index] for x in self._numbers], len(places)
         self._steps.clear()
         self._looks.clear()
+        self._experiments.clear()
         self.place(columns)
 
     def columns(self, places: Sequence[int]) -> list[Any]:
