@@ -6,20 +6,13 @@ sides; a look at the test part every hundred steps, and at the end one over the 
     pip install -c constraints.txt lightning    # its rows are left out where it is not there
     python benchmarks/networks.py [rounds] [steps] [network …]
 
-2026-11-30, 2 rounds of 200 steps, a second program on the other core: without logging, with the default one, and that
-over Lightning 2.6: ResNet 0.97, 1.03 and 1.00, ViT 0.88, 1.03 and 0.91. The aim is 1.05, and 1. Four stacked runs take
-0.85 (ResNet) and 0.75 (ViT) of the time of one after the other: so all are stacked.
+2026-11-30, idle cores, without logging, with the default one, and that over Lightning 2.6; four stacked over one by one:
+ResNet, 4 rounds of 100 steps: 0.98, 1.04 and 0.99; 0.75. LSTM, 5 rounds of 200: 0.93, 1.05 and 0.57; 0.76; 3 rounds of
+1,000: 0.91, 0.99 and 0.55; 0.90. The aims are 1.02, 1.05, and 1.
 
-Once more that day, on another machine, both at the same time: ResNet 1.00, 1.07 and 1.05, ViT 0.96, 1.06 and 0.97; four
-stacked 0.91 and 0.77. (Lightning, too, evaluates the training part at its end since then.)
-The ResNet by itself on that machine: 1.05, 1.10 and 1.06; stacked 0.88.
-
-The same day, 2 rounds of 100 steps, other programs on both cores: GPT 1.01, 1.07 and 1.00 (0.95 to 1.07, 1.05 to 1.09,
-0.96 to 1.05); four stacked 0.55.
-
-2 rounds of 200 steps on idle cores: LSTM 1.29, 1.46 and 0.83; four stacked 0.46. Its cells are recorded one by one,
-where oneDNN has one kernel for all. That kernel can be recorded, too: a run alone then takes 0.79 of the time, but of
-32 stacked runs each takes 2.7 times as long, and both must have the same arithmetic.
+Before large LSTMs were computed by one kernel (`recurrent.py`), memory was kept, and what goes run by run cost less:
+ResNet 1.05, 1.10 and 1.06; 0.88. LSTM 1.29, 1.46 and 0.83. ViT 0.96, 1.06 and 0.97; 0.77. GPT, 100 steps on busy cores,
+1.01, 1.07 and 1.00; 0.55.
 """
 
 import importlib.util

@@ -91,7 +91,7 @@ def test_large_memory_is_used_again_and_given_back() -> None:
     """A run keeps what it frees, where this machine's `malloc` can: the same tensor again costs no new pages."""
     code = """
 import platform, resource, torch
-from descend.memory import give_back, keep_freed
+from descend.memory import return_freed, keep_freed
 
 def pages():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -108,7 +108,7 @@ def again():
 first = again()
 keep_freed()
 kept, held = min(again() for _ in range(5)), resident()  # the first ones find holes that are too small by a few bytes
-give_back()
+return_freed()
 print(platform.libc_ver()[0], first, kept, held - resident())
 """
     library, first, kept, returned = in_a_fresh_process(code).split()

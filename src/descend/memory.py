@@ -41,7 +41,7 @@ def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
     """
     if devices.is_gpu(device):
         return devices.free_on_gpu(device)
-    give_back()
+    return_freed()
     meminfo = root / "proc" / "meminfo"
     if not meminfo.exists():
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -91,7 +91,7 @@ def cache_in(stat: Path, name: str) -> int:
 
 @cache
 def keep_freed() -> None:
-    """Let this process keep the memory that it frees, and use it again, until `give_back`.
+    """Let this process keep the memory that it frees, and use it again, until `return_freed`.
 
     glibc returns each large piece to the system as soon as it is freed, and gets the next one page by page, filled with
     zeros: that took four tenths of the time of four stacked CNNs. Other C libraries are left as they are.
@@ -102,7 +102,7 @@ def keep_freed() -> None:
         library.mallopt(TRIM_THRESHOLD, -1)
 
 
-def give_back() -> None:
+def return_freed() -> None:
     """Return to the system all memory that was freed."""
     library = ctypes.CDLL(None)
     if hasattr(library, "malloc_trim"):

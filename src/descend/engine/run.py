@@ -27,7 +27,7 @@ from descend.engine.streams import Beginning, begin
 from descend.errors import never_exits
 from descend.graph.chance import Chance
 from descend.graph.compat import pytree
-from descend.memory import give_back
+from descend.memory import return_freed
 from descend.records import Column, Records, last
 from descend.types import Loss, Params
 
@@ -197,7 +197,7 @@ def run(experiment: Experiment, sinks: Sequence[Sink] = ()) -> Result:
     try:
         return drive(Run(experiment), sinks)
     finally:
-        give_back()
+        return_freed()
 
 
 def drive(

@@ -25,6 +25,8 @@ Below, a run of a large stack takes less time by single operations (`benchmarks/
 KIND = 2
 """The number that stands for an LSTM among oneDNN's kinds of recurrent layers."""
 
+OPERATORS = torch.library.Library("descend", "FRAGMENT")
+
 
 class Recurrent(TorchFunctionMode):
     """Takes the place of `torch.lstm` within its `with` block."""
@@ -42,7 +44,7 @@ def lstm(inputs: Tensor, state: Any, *more: Any, **options: Any) -> tuple[Tensor
     x, directions, ends = inputs.transpose(0, 1) if batch_first else inputs, 1 + bidirectional, []
     for layer in range(layers):
         places = range(layer * directions, (layer + 1) * directions)
-        found = [Layer.apply(i > places[0], x, *(s[i] for s in state), *weights[4 * i : 4 * i + 4]) for i in places]
+        found = [LSTMLayer.apply(i > places[0], x, *(s[i] for s in state), *weights[4 * i : 4 * i + 4]) for i in places]
         x = torch.cat([outputs for outputs, _, _ in found], dim=-1)
         x = functional.dropout(x, dropout, training and layer < layers - 1)
         ends += found
@@ -59,7 +61,7 @@ def takes_kernel(inputs: Tensor, state: Sequence[Tensor], biased: bool) -> bool:
     return complete and here and single and hidden[0].numel() >= LEAST
 
 
-class Layer(Function):
+class LSTMLayer(Function):
     """One direction of one layer, by the kernel."""
 
     @staticmethod
@@ -86,7 +88,7 @@ class Layer(Function):
 
 
 def kernel(*given: Any) -> list[Tensor]:
-    """Return what `Layer` returns, and what the kernel keeps for the way back; `given` as for `Layer`, then reverse."""
+    """Return what `LSTMLayer` returns, and what the kernel keeps for the way back; `given` as for `LSTMLayer`, then reverse."""
     x, hidden, cell, *weights = in_rows(given[:7])
     own: tuple[Any, ...] = given[7], [], KIND, hidden.shape[1], 1, True, False, False, True
     with torch.enable_grad():  # otherwise the kernel keeps nothing
@@ -112,7 +114,8 @@ def in_rows(tensors: Sequence[Tensor]) -> list[Tensor]:
 def results_of_sizes(*given: Any) -> list[Tensor]:
     """Return tensors of the sizes that `kernel` returns; only oneDNN knows how much it keeps."""
     with without_dispatch_modes():
-        found = kernel(*(torch.zeros(x.shape) for x in given[:7]), given[7])
+        real = [torch.zeros(x.shape, dtype=x.dtype, device=x.device) for x in given[:7]]
+        found = kernel(*real, given[7])
     return [given[0].new_empty(x.shape, dtype=x.dtype) for x in found]
 
 
@@ -129,7 +132,6 @@ def operator(name: str, tensors: int, results: int, call: Callable[..., Any], of
     torch.library.register_fake(f"descend::{name}", lambda *given: tuple(of_sizes(*given)), lib=OPERATORS)
 
 
-OPERATORS = torch.library.Library("descend", "FRAGMENT")
 operator("lstm_layer", 7, 4, kernel, results_of_sizes)
 operator("lstm_layer_backward", 14, 7, kernel_backward, gradients_of_sizes)
 

@@ -11,7 +11,7 @@ import polars as pl
 
 from descend.engine.signals import stop_requests
 from descend.errors import ConfigurationError, Untraceable
-from descend.memory import give_back
+from descend.memory import return_freed
 from descend.sweeps.batch import all_failed, device_of, run_group, run_serially
 from descend.sweeps.checkpoints import Checkpoints
 from descend.sweeps.ends import Ends
@@ -106,7 +106,7 @@ def carry_out(plan: Plan, settings: Settings, store: Store | ChunkFiles) -> int:
             return asked.number or signal.SIGINT
         finally:
             bar.close()
-            give_back()
+            return_freed()
     if isinstance(store, Store) and len(store.done()) == len(plan.jobs):
         checkpoints.clear()
     return 0
