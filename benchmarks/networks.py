@@ -6,7 +6,7 @@ sides; a look at the test part every hundred steps, and at the end one over the 
     pip install -c constraints.txt lightning    # its rows are left out where it is not there
     python benchmarks/networks.py [rounds] [steps] [network …]
 
-2026-11-30, idle cores, without logging, with the default one, and that over Lightning 2.6; four stacked over one by one:
+2026-11-30, idle cores; without logging, with the default one, that over Lightning 2.6; four stacked over one by one:
 ResNet, 4 rounds of 100 steps: 0.98, 1.04 and 0.99; 0.75. LSTM, 5 rounds of 200: 0.93, 1.05 and 0.57; 0.76; 3 rounds of
 1,000: 0.91, 0.99 and 0.55; 0.90. The aims are 1.02, 1.05, and 1.
 

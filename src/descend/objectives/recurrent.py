@@ -88,7 +88,11 @@ class LSTMLayer(Function):
 
 
 def kernel(*given: Any) -> list[Tensor]:
-    """Return what `LSTMLayer` returns, and what the kernel keeps for the way back; `given` as for `LSTMLayer`, then reverse."""
+    """Return what `LSTMLayer` returns, and what the kernel keeps for the way back.
+
+    Args:
+        given: as for `LSTMLayer`, seven tensors; then `reverse`.
+    """
     x, hidden, cell, *weights = in_rows(given[:7])
     own: tuple[Any, ...] = given[7], [], KIND, hidden.shape[1], 1, True, False, False, True
     with torch.enable_grad():  # otherwise the kernel keeps nothing
@@ -96,7 +100,11 @@ def kernel(*given: Any) -> list[Tensor]:
 
 
 def kernel_backward(*given: Any) -> list[Tensor]:
-    """Return the gradients of what `kernel` was given: of that, what it returned, three gradients, and reverse."""
+    """Return the gradients of the tensors that `kernel` was given.
+
+    Args:
+        given: those seven; the four that it returned; the gradients of the first three of these; then `reverse`.
+    """
     x, hidden, cell, *weights = in_rows(given[:7])
     outputs, kept, gradients = in_rows(given[7:10]), given[10], in_rows(given[11:14])
     own: tuple[Any, ...] = given[14], KIND, hidden.shape[1], 1, True, True, False, [], False, kept
