@@ -34,7 +34,8 @@ def free_bytes(device: torch.device, root: Path = Path("/")) -> int:
 
     On the CPU that is what the kernel calls available, or less where a control group (a container, a Slurm job) allows
     less: of each group that this process is in, the limit less what is used, the files' cache not counted, because the
-    kernel gives it up. On systems that do not tell, it is all of the machine's memory.
+    kernel gives it up. What this process has freed is returned first. On systems that do not tell, it is all of the
+    machine's memory.
 
     Args:
         root: where `proc` and `sys` are.
@@ -94,7 +95,8 @@ def keep_freed() -> None:
     """Let this process keep the memory that it frees, and use it again, until `return_freed`.
 
     glibc returns each large piece to the system as soon as it is freed, and gets the next one page by page, filled with
-    zeros: that took four tenths of the time of four stacked CNNs. Other C libraries are left as they are.
+    zeros: that took a quarter of the time of four stacked CNNs (`benchmarks/kept_memory.py`). Other C libraries are
+    left as they are.
     """
     library = ctypes.CDLL(None)
     if hasattr(library, "mallopt"):

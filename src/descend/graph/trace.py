@@ -59,7 +59,7 @@ def without_writes(graph: GraphModule, inputs: Sequence[Tensor]) -> GraphModule:
                 node.target = as_operator(node.target, several=isinstance(node.meta[VALUE], list))
         graph.recompile()
         pure = torch.func.functionalize(graph, remove="mutations")
-        return record(pure, inputs, {torch.ops.aten.copy.default: overwritten, ONE_CALL: called_again})
+        return record(pure, inputs, {torch.ops.aten.copy.default: overwritten, ONE_CALL: made_again})
     finally:
         CALLS.clear()
 
@@ -68,12 +68,14 @@ CALLS: list[OneCall] = []
 """What `one_call` can call, by their places; empty but in `without_writes`."""
 
 
-@torch.library.custom_op("descend::one_call", mutates_args=())
-def one_call(place: int, given: Sequence[Tensor]) -> list[Tensor]:
-    """Return the results of a `OneCall`, as an operator of torch: `functionalize` knows how to handle those."""
-    found = CALLS[place](*given)
+def made_again(place: int, given: Sequence[Tensor]) -> list[Tensor]:
+    """Make a `OneCall`, recorded as what it is."""
+    found = as_one_node(CALLS[place], *given)
     return [found] if isinstance(found, Tensor) else list(found)
 
+
+one_call = torch.library.custom_op("descend::one_call", made_again, mutates_args=())
+"""The same as an operator of torch: `functionalize` knows how to handle those."""
 
 ONE_CALL: OpOverload = torch.ops.descend.one_call.default
 
@@ -83,18 +85,12 @@ def as_operator(call: OneCall, several: bool) -> Callable[..., Any]:
     place = len(CALLS)
     CALLS.append(call)
 
-    def called(*given: Tensor) -> Any:
+    def operator(*given: Tensor) -> Any:
         found = one_call(place, list(given))
         return found if several else found[0]
 
-    called.__name__ = f"call{place}"
-    return called
-
-
-def called_again(place: int, given: Sequence[Tensor]) -> list[Tensor]:
-    """Record a call behind `one_call` as what it was."""
-    found = as_one_node(CALLS[place], *given)
-    return [found] if isinstance(found, Tensor) else list(found)
+    operator.__name__ = f"call{place}"
+    return operator
 
 
 def overwritten(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:

@@ -76,7 +76,7 @@ class LSTMLayer(Function):
         found = torch.ops.descend.lstm_layer(*given, reverse)
         ctx.reverse, ctx.count = reverse, len(given)
         ctx.save_for_backward(*given, *found)
-        return tuple(found[:3])
+        return found[:3]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
@@ -87,7 +87,7 @@ class LSTMLayer(Function):
         return None, *torch.ops.descend.lstm_layer_backward(*given, *found, *gradients, ctx.reverse)
 
 
-def kernel(*given: Any) -> list[Tensor]:
+def kernel(*given: Any) -> tuple[Tensor, ...]:
     """Return what `LSTMLayer` returns, and what the kernel keeps for the way back.
 
     Args:
@@ -96,10 +96,11 @@ def kernel(*given: Any) -> list[Tensor]:
     x, hidden, cell, *weights = in_rows(given[:7])
     own: tuple[Any, ...] = given[7], [], KIND, hidden.shape[1], 1, True, False, False, True
     with torch.enable_grad():  # otherwise the kernel keeps nothing
-        return list(torch.ops.aten.mkldnn_rnn_layer(x, *weights, hidden, cell, *own))
+        found: tuple[Tensor, ...] = torch.ops.aten.mkldnn_rnn_layer(x, *weights, hidden, cell, *own)
+        return found
 
 
-def kernel_backward(*given: Any) -> list[Tensor]:
+def kernel_backward(*given: Any) -> tuple[Tensor, ...]:
     """Return the gradients of the tensors that `kernel` was given.
 
     Args:
@@ -111,7 +112,7 @@ def kernel_backward(*given: Any) -> list[Tensor]:
     of_x, *of_weights, of_hidden, of_cell = torch.ops.aten.mkldnn_rnn_layer_backward(
         x, *weights, hidden, cell, *outputs, *gradients, *own
     )
-    return [of_x, of_hidden, of_cell, *of_weights]
+    return of_x, of_hidden, of_cell, *of_weights
 
 
 def in_rows(tensors: Sequence[Tensor]) -> list[Tensor]:
@@ -119,25 +120,25 @@ def in_rows(tensors: Sequence[Tensor]) -> list[Tensor]:
     return [x.contiguous() for x in tensors]
 
 
-def results_of_sizes(*given: Any) -> list[Tensor]:
+def results_of_sizes(*given: Any) -> tuple[Tensor, ...]:
     """Return tensors of the sizes that `kernel` returns; only oneDNN knows how much it keeps."""
     with without_dispatch_modes():
         real = [torch.zeros(x.shape, dtype=x.dtype, device=x.device) for x in given[:7]]
         found = kernel(*real, given[7])
-    return [given[0].new_empty(x.shape, dtype=x.dtype) for x in found]
+    return tuple(given[0].new_empty(x.shape, dtype=x.dtype) for x in found)
 
 
-def gradients_of_sizes(*given: Any) -> list[Tensor]:
+def gradients_of_sizes(*given: Any) -> tuple[Tensor, ...]:
     """Return tensors of the sizes that `kernel_backward` returns."""
-    return [torch.empty_like(x) for x in given[:7]]
+    return tuple(torch.empty_like(x) for x in given[:7])
 
 
 def operator(name: str, tensors: int, results: int, call: Callable[..., Any], of_sizes: Callable[..., Any]) -> None:
     """Make a function of so many tensors and of `reverse` an operator of torch, which can be recorded and compiled."""
     taken = ", ".join(f"Tensor x{i}" for i in range(tensors))
     OPERATORS.define(f"{name}({taken}, bool reverse) -> ({', '.join(['Tensor'] * results)})")
-    OPERATORS.impl(name, lambda *given: tuple(call(*given)), "CPU")
-    torch.library.register_fake(f"descend::{name}", lambda *given: tuple(of_sizes(*given)), lib=OPERATORS)
+    OPERATORS.impl(name, call, "CPU")
+    torch.library.register_fake(f"descend::{name}", of_sizes, lib=OPERATORS)
 
 
 operator("lstm_layer", 7, 4, kernel, results_of_sizes)
