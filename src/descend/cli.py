@@ -1,13 +1,14 @@
 """The command line: `python run.py …` and `descend …`."""
 
 import gc
+import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from descend.menu import COMMANDS
 from descend.menu.started import check_addresses, interruptible, started, starting
 
 if TYPE_CHECKING:
@@ -65,39 +66,11 @@ def command(arguments: list[str]) -> int | None:
 
 def tool_named(name: str) -> Callable[[Sequence[str]], int] | None:
     """Return what carries out the command of a name; None where there is none, and a run begins."""
-    if name == "audit":
-        from descend.menu.commands.audit import audit_command
-
-        return audit_command
-    if name == "board":
-        from descend.menu.commands.board import board_command
-
-        return board_command
-    if name == "compare":
-        from descend.menu.commands.compare import compare_command
-
-        return compare_command
-    if name == "report":
-        from descend.menu.commands.report import report_command
-
-        return report_command
-    if name == "landscape":
-        from descend.menu.commands.landscape import landscape_command
-
-        return landscape_command
-    if name in ("optimizers", "objectives"):
-        from descend.menu.commands.members import members_command
-
-        return partial(members_command, name)
-    if name == "show":
-        from descend.sweeps.show import show_command
-
-        return show_command
-    if name == "new":
-        from descend.menu.commands.new import new_command
-
-        return new_command
-    return None
+    if name not in COMMANDS:
+        return None
+    module, _, function = COMMANDS[name].partition(":")
+    tool: Callable[[Sequence[str]], int] = getattr(importlib.import_module(module), function)
+    return tool
 
 
 def refused(error: Exception) -> int:

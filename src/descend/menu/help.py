@@ -12,6 +12,7 @@ descend: a lab bench for derivatives and optimizers in PyTorch.
   python run.py objective=rosenbrock steps=5000        another objective
   python run.py -m optimizer=sgd,adam seed='range(0,4)'  every combination
   python run.py experiment=guide/higher_order          a whole experiment; `python run.py guide` runs all of the guide's
+  python run.py resume=outputs/<day>/<time> steps=9000   go on with a run that was stopped, or for longer
   python run.py audit op=gelu --order 3                which derivatives are right, by every route; audit --help
   python run.py compare outputs/<day>/<time>           which setting is best, and how sure that is; compare --help
   python run.py report outputs/<day>/<time>            the same as a page: report.html

@@ -1,5 +1,6 @@
 """A user's mistake in a sentence: what was found, what was expected, what to do."""
 
+import difflib
 import re
 import sysconfig
 import traceback
@@ -18,7 +19,7 @@ from omegaconf.errors import (
 )
 
 from descend.errors import ConfigurationError
-from descend.menu import FOLDER, choices
+from descend.menu import COMMANDS, FOLDER, choices
 from descend.menu.fields import short, unknown
 
 PACKAGE = Path(__file__).resolve().parents[1]
@@ -74,17 +75,27 @@ def known(error: BaseException) -> str | None:
     if isinstance(error, ValidationError) and error.full_key:
         return f"{error.full_key}: {short(str(error).splitlines()[0], 200)}; give it a value of that type."
     if isinstance(error, OverrideParseException):
-        key, _, value = str(error.override).partition("=")
-        return (
-            f"{short(str(error.override))!r} cannot be read; if the value is text, quote it twice: "
-            f"{short(key)}='\"{short(value)}\"'."
-        )
+        return unread(str(error.override))
     if isinstance(error, ValueError) and "integer string conversion" in str(error):
         return "A whole number has more digits than Python reads, but whole numbers end at 2^63; write it as 1e30, say."
     if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark is not None:
         mark = error.problem_mark
         return f"{mark.name}, line {mark.line + 1}: {error.problem}; correct the file there."
     return None
+
+
+def unread(override: str) -> str:
+    """Return a sentence on a word of the command line that Hydra cannot read."""
+    key, equals, value = override.partition("=")
+    if equals:
+        quoted = f"{short(key)}='\"{short(value)}\"'"
+        return f"{short(override)!r} cannot be read; if the value is text, quote it twice: {quoted}."
+    settings = yaml.safe_load((FOLDER / "config.yaml").read_text(encoding="utf-8"))
+    if key in ("resume", *group_names(), *settings):
+        return f"{key} is given no value; write it with an equals sign and no space: {key}=…"
+    close = difflib.get_close_matches(key, [*COMMANDS, "guide"], n=1, cutoff=0.6)
+    nearest = f" Did you mean {close[0]!r}?" if close else ""
+    return f"{short(key)!r} is neither a setting, name=value, nor a command; --help shows both.{nearest}"
 
 
 def missing(file: str, options: Sequence[str]) -> str:

@@ -53,6 +53,16 @@ SIZE = 24
 """Memory is measured with a square matrix of this many rows, and a vector."""
 
 
+def optimizers_command(arguments: Sequence[str]) -> int:
+    """Carry out `descend optimizers`; see `members_command`."""
+    return members_command("optimizers", arguments)
+
+
+def objectives_command(arguments: Sequence[str]) -> int:
+    """Carry out `descend objectives`; see `members_command`."""
+    return members_command("objectives", arguments)
+
+
 def members_command(family: str, arguments: Sequence[str]) -> int:
     """Carry out `descend optimizers` or `descend objectives`, and return the exit code.
 
