@@ -17,10 +17,10 @@ from descend.audit.subspace import Function, Restricted
 from descend.derivatives.flat import ravel
 from descend.derivatives.hessian import hessian
 from descend.engine.backends.c_program import CProgram, NoCompiler
-from descend.engine.backends.graph import Stacked, laid
 from descend.engine.backends.kernel import lanes_for
 from descend.engine.backends.proof import agree
 from descend.engine.backends.source import KernelStep
+from descend.engine.backends.stacked import Stacked, laid
 from descend.engine.losses import Evaluation, LossGradients
 from descend.engine.program import MOST_ENTRIES_LAST, Recorded
 from descend.graph.chance import draws

@@ -15,7 +15,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
-from torch.overrides import TorchFunctionMode
 
 from descend.errors import Untraceable
 from descend.graph.compat import (
@@ -25,11 +24,11 @@ from descend.graph.compat import (
     lazy_graph_module,
     memory,
     overload_name,
-    pytree,
     qualified_name,
     without_dispatch_modes,
     writes,
 )
+from descend.graph.leaving import ValuesStay
 from descend.graph.nodes import add_call
 from descend.graph.operations import SHAPES
 
@@ -82,7 +81,7 @@ def record(
     recorder = Recorder(inputs, instead or {})
     RECORDING.append(recorder)
     try:
-        with recorder, ValuesStay(recorder):
+        with recorder, ValuesStay(recorder.follows):
             outputs = function(*inputs)
     finally:
         RECORDING.pop()
@@ -290,33 +289,6 @@ class Recorder(LightDispatchMode):
             self._sharing[memory(x)] += 1
         self._nodes[id(x)] = node
         node.meta[VALUE] = value_of(x)
-
-
-LEAVING = ("numpy", "__array__", "tolist", "__dlpack__", "__deepcopy__", "__reduce_ex__", "apply_", "map_", "map2_")
-"""Methods by which the values of a tensor leave torch without an operation that a recorder sees."""
-
-OF_LISTS = ("tensor", "as_tensor", "asarray", "new_tensor")
-"""Functions that read the values of tensors within a list; of a tensor by itself they make an operation."""
-
-
-class ValuesStay(TorchFunctionMode):
-    """Refuses, above the operations that a recorder sees, that values which it records leave torch.
-
-    They would be constants in the recording, and what is computed from them wrong at every other point.
-    """
-
-    def __init__(self, recorder: Recorder) -> None:
-        super().__init__()
-        self._recorder = recorder
-
-    def __torch_function__(self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None) -> Any:
-        name = getattr(func, "__name__", None)
-        if name in LEAVING or name in OF_LISTS:
-            given = [*args, *(kwargs or {}).values()]
-            read = given[:1] if name in LEAVING else [x for x in given if isinstance(x, list | tuple)]
-            if any(self._recorder.follows(x) for x in pytree.tree_leaves(read)):
-                raise Untraceable(f"the value of a tensor leaves torch ({name})")
-        return func(*args, **(kwargs or {}))
 
 
 def value_of(x: Any) -> Value | None:

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from descend.derivatives.flat import unravel
 from descend.devices import is_failure
-from descend.engine.backends.graph import once
 from descend.engine.backends.proof import agree
+from descend.engine.backends.stacked import once
 from descend.engine.program import MOST_ENTRIES_LAST, Recorded
 from descend.graph.stack import runs_last
 from descend.types import Loss, Params

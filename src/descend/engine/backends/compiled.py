@@ -14,7 +14,8 @@ from torch import Tensor
 
 from descend.devices import is_failure
 from descend.engine.backends.backend import Pattern, Summary
-from descend.engine.backends.graph import GraphBackend, laid
+from descend.engine.backends.graph import GraphBackend
+from descend.engine.backends.stacked import laid
 from descend.engine.program import Program
 from descend.engine.step import Origin
 from descend.graph.code import python_function

@@ -1,6 +1,6 @@
 """Steps made by torch, one recorded operation after the other, over a stack of runs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any, ClassVar
 
@@ -8,17 +8,14 @@ import torch
 from torch import Tensor
 
 from descend.engine.backends.backend import Backend, Pattern, Summary
+from descend.engine.backends.stacked import Stacked, laid, once
 from descend.engine.evaluations import Evaluations
 from descend.engine.experiment import Experiment
-from descend.engine.program import Final, Program, Recorded, StepValues, finished, seen
+from descend.engine.program import Final, Program, StepValues, finished, seen
 from descend.engine.step import Carry, Origin, Standing
 from descend.errors import Untraceable
-from descend.graph.clock import Clocked
-from descend.graph.code import python_function, split_early
 from descend.graph.compat import pytree
 from descend.graph.many import VECTORS
-from descend.graph.simplify import simplified
-from descend.graph.stack import carried_out, stacked
 from descend.graph.trace import tensors
 from descend.types import Batch
 
@@ -85,7 +82,7 @@ class GraphBackend(Backend):
             return [self._told(found, [recorded for recorded, _ in pattern])._replace(observed=observed)]
 
     def _observed(
-        self, due: tuple[str, ...], step: "Stacked", found: StepValues, before: Sequence[Tensor], batch: Batch
+        self, due: tuple[str, ...], step: Stacked, found: StepValues, before: Sequence[Tensor], batch: Batch
     ) -> dict[str, Tensor]:
         """Return what the metrics due see of the step that led from `before` to the present carry."""
         own = {name: self._of_runs(x, step.marks[1].observed[name]) for name, x in found.observed.items()}
@@ -109,7 +106,7 @@ class GraphBackend(Backend):
             self._splits[due] = within, tuple(n for n in due if n not in within)
         return self._splits[due]
 
-    def _step(self, names: tuple[str, ...], batch: Batch) -> "Stacked":
+    def _step(self, names: tuple[str, ...], batch: Batch) -> Stacked:
         """Return the step that computes these metrics within itself."""
         if names not in self._steps:
             recorded = self.program.step(names)
@@ -287,62 +284,3 @@ class GraphBackend(Backend):
     def evaluations(self, columns: list[Any], steps: int) -> dict[str, int]:
         own = self.program.experiment.optimizer.evaluations(steps, {})
         return Evaluations(steps + 1, steps + 1).plus(own)
-
-
-class Stacked:
-    """A recorded function made for a stack of runs, to be carried out many times.
-
-    Args:
-        recorded: the function of one run.
-        last: whether the run axis stands last.
-        given: its inputs, in their place in the stack.
-        numbers: how many of them, the first, never change: what needs these alone is computed now.
-        kept: how many of its outputs are a carry, which stands behind the numbers among its inputs.
-
-    Attributes:
-        tree: gives flat outputs the shape of the function's output.
-        marks: that shape, filled with whether each tensor differs between runs.
-    """
-
-    def __init__(self, recorded: Recorded, last: bool, given: Sequence[Tensor], numbers: int, kept: int = 0) -> None:
-        graph = simplified(stacked(recorded.graph, recorded.differs, given, last))
-        early, rest = split_early(graph, [i < numbers for i in range(len(given))])
-        self._step = Clocked(rest, given[:numbers], python_function(early)(*given[:numbers]), kept)
-        self.tree, self.marks = recorded.tree, recorded.tree(recorded.output)
-        self._places = recorded.tree(range(len(recorded.output)))
-
-    def call(self, *more: Tensor) -> list[Tensor]:
-        """Carry it out, given the inputs behind the numbers."""
-        return self._step.one(*more)
-
-    def calls(self, carry: Sequence[Tensor], batches: Sequence[Batch]) -> Iterator[list[Tensor]]:
-        """Carry out a step for each batch, each from where the one before ended."""
-        return self._step.several(carry, [tensors(batch) for batch in batches])
-
-    def found(self, outputs: Sequence[Tensor]) -> StepValues:
-        """Return what a step found; by hand, for walking trees takes longer."""
-        at: Any = self._places[1]  # numbers where `StepValues` has tensors
-        sizes = {name: outputs[i] for name, i in at.sizes.items()}
-        observed = {name: outputs[i] for name, i in at.observed.items()}
-        return StepValues(outputs[at.total], outputs[at.losses], outputs[at.weights], sizes, observed)
-
-
-def once(recorded: Recorded, last: bool, columns: Sequence[Tensor]) -> list[Tensor]:
-    """Carry out a recorded function for many runs, whose inputs are [runs, …] each, and return its outputs likewise."""
-    runs, axis = len(columns[0]), -1 if last else 0
-    given = [laid(x, last) if own else x[0] for x, own in zip(columns, recorded.differs, strict=True)]
-    with torch.no_grad():
-        found = carried_out(recorded.graph, recorded.differs, given, last)
-    return [
-        x.movedim(axis, 0)[:runs] if own else x.expand(runs, *x.shape)
-        for x, own in zip(found, recorded.output, strict=True)
-    ]
-
-
-def laid(x: Tensor, last: bool, unit: int = VECTORS) -> Tensor:
-    """Return a tensor [runs, …] with the run axis in its place; the last is filled up to a multiple of `unit`."""
-    if not last:
-        return x.contiguous()
-    spare = -len(x) % unit
-    filled = torch.cat([x, x[:1].expand(spare, *x.shape[1:])]) if spare else x
-    return filled.movedim(0, -1).contiguous()
