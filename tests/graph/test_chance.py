@@ -13,6 +13,7 @@ from descend.engine.experiment import Experiment
 from descend.engine.run import Run, run
 from descend.graph.chance import Chance, Draw, draws, mixed
 from descend.graph.recorder import record
+from descend.graph.trace import trace
 from descend.menu.build import build
 from descend.menu.compose import compose
 from descend.metrics.gradient_norm import GradientNorm
@@ -139,3 +140,39 @@ def test_what_an_optimizer_draws_is_the_runs_own(wrap: str) -> None:
     called = descend.run([*own, "seed=1", "optimizer._target_=langevin.Called"])
     assert called.provenance["backend"] == "python"
     assert called.value == pytest.approx(whole.value, rel=1e-12)
+
+
+DRAWN_INTO = {
+    "leaky": lambda x: functional.rrelu(x, training=True),
+    "leaky, in place": lambda x: functional.rrelu(x.clone(), training=True, inplace=True),
+    "out": lambda x: x * torch.bernoulli(torch.full_like(x.detach(), 0.5), out=torch.empty_like(x)),
+    "a view": lambda x: x * drawn_into_a_view(x),
+}
+
+
+def drawn_into_a_view(x: Tensor) -> Tensor:
+    whole = torch.zeros(2 * len(x), dtype=x.dtype, device=x.device)
+    whole[::2].normal_()
+    return whole[: len(x)]
+
+
+@pytest.mark.parametrize("name", DRAWN_INTO)
+def test_draws_into_any_argument_are_recorded_and_their_derivative_is_right(name: str) -> None:
+    """In each, an entry of the result is a drawn multiple of the parameter, or the parameter itself."""
+
+    def both(seed: Tensor, step: Tensor, x: Tensor) -> list[Tensor]:
+        with Chance(seed, step), torch.enable_grad():
+            x = x.detach().requires_grad_()
+            y = DRAWN_INTO[name](x)
+            return [y.detach(), torch.autograd.grad(y.sum(), x)[0]]
+
+    given = torch.tensor(3), torch.tensor(7), torch.linspace(-2, 2, 64, dtype=torch.float64)
+    expected = both(*given)
+    assert torch.allclose(expected[0], expected[1] * given[2], rtol=1e-14)
+    graph, _ = trace(both, torch.tensor(0), torch.tensor(0), torch.ones(64, dtype=torch.float64))
+    assert all(x.equal(y) for x, y in zip(graph(*given), expected, strict=True))
+    if name.startswith("leaky"):
+        slopes = expected[1][given[2] < 0]
+        assert slopes.unique().numel() == 32
+        assert slopes.min() >= 1 / 8
+        assert slopes.max() <= 1 / 3

@@ -13,8 +13,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from descend.graph.compat import LightDispatchMode, OpOverload, arguments, pytree, writes
-from descend.graph.recorder import RECORDING, OneCall, as_one_node, unrecorded
+from descend.graph.compat import LightDispatchMode, OpOverload, arguments, pytree, returns_new, writes, written
+from descend.graph.recorder import OneCall, as_one_node
+from descend.graph.trace import tensors
 
 BITS = 2**64 - 1
 
@@ -58,21 +59,23 @@ class Chance(LightDispatchMode):
             return func(*args, **kwargs)  # the caller has a generator of its own
         self._draws += 1
         draw = Draw(func, args, kwargs, self._draws)
-        if not (writes(func) and args and isinstance(args[0], Tensor)):
-            return as_one_node(draw, self._seed, self._step, *draw.tensors(args, kwargs))
-        target = args[0]
-        with unrecorded():
-            target.copy_(draw(self._seed, self._step, *draw.tensors(args, kwargs)))
-        if RECORDING:
-            RECORDING[-1].note(draw, (self._seed, self._step, *draw.tensors(args, kwargs)), {}, target)
-        return target
+        found = as_one_node(draw, self._seed, self._step, *tensors((args, kwargs)))
+        if not writes(func):
+            return found
+        targets = draw.targets(args, kwargs)
+        for target, new in zip(targets, found, strict=False):
+            target.copy_(new)  # recorded as it is: a view's memory is others', too
+        return found[-1] if returns_new(func) else targets[0]
 
 
 class Draw(OneCall):
     """One operation that draws, as a function of a run's seed, its step, and the operation's tensors.
 
+    One that writes into its arguments returns a list: what it would write into each, and behind them what it returns
+    beside.
+
     Args:
-        op: the operation; one that writes into its first argument returns what it would write.
+        op: the operation.
         args, kwargs: the arguments of the call.
         number: the number of the draw within an evaluation.
     """
@@ -84,21 +87,27 @@ class Draw(OneCall):
         leaves, self._spec = pytree.tree_flatten((args, kwargs))
         self._leaves = [None if isinstance(x, Tensor) else x for x in leaves]
         self._places = [i for i, x in enumerate(leaves) if isinstance(x, Tensor)]
+        given = arguments(op, args, kwargs)
+        into = {id(given[name]) for name in written(op)}
+        self._written = [i for i in self._places if id(leaves[i]) in into]
 
-    def tensors(self, args: tuple, kwargs: dict[str, Any]) -> list[Tensor]:
-        """Return the tensors among the arguments, in order."""
-        return [x for x in pytree.tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
+    def targets(self, args: tuple, kwargs: dict[str, Any]) -> list[Tensor]:
+        """Return the tensors that the call writes into."""
+        leaves = pytree.tree_leaves((args, kwargs))
+        return [leaves[i] for i in self._written]
 
-    def __call__(self, seed: int | Tensor, step: int | Tensor, *tensors: Tensor) -> Any:
+    def __call__(self, seed: int | Tensor, step: int | Tensor, *given: Tensor) -> Any:
         leaves = list(self._leaves)
-        for i, x in zip(self._places, tensors, strict=True):
-            leaves[i] = x
+        for i, x in zip(self._places, given, strict=True):
+            leaves[i] = x.clone(memory_format=torch.contiguous_format) if i in self._written else x
         args, kwargs = pytree.tree_unflatten(leaves, self._spec)
-        if writes(self._op):
-            args = (torch.empty_like(args[0], memory_format=torch.contiguous_format), *args[1:])
-        devices = [x.device.index for x in tensors if x.device.type == "cuda"]
+        devices = [x.device.index for x in given if x.device.type == "cuda"]
         with set_to(mixed(int(seed), int(step), self._number), devices[:1]):
-            return self._op(*args, **kwargs)
+            found = self._op(*args, **kwargs)
+        if not writes(self._op):
+            return found
+        new = [leaves[i] for i in self._written]
+        return [*new, found] if returns_new(self._op) else new
 
 
 def draws(op: Any, args: tuple, kwargs: Mapping[str, Any]) -> bool:

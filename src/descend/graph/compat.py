@@ -53,6 +53,11 @@ def writes(op: OpOverload) -> bool:
     return op._schema.is_mutable
 
 
+def written(op: OpOverload) -> list[str]:
+    """Return the names of the arguments that an operator writes into."""
+    return [each.name for each in op._schema.arguments if each.alias_info is not None and each.alias_info.is_write]
+
+
 def arguments(op: OpOverload, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a call by name; those left out, as dispatch does, have their defaults."""
     schema = op._schema.arguments

@@ -20,6 +20,7 @@ from descend.errors import Untraceable
 from descend.graph.compat import (
     LightDispatchMode,
     OpOverload,
+    arguments,
     in_dispatch_mode,
     lazy_graph_module,
     memory,
@@ -202,10 +203,14 @@ class Recorder(LightDispatchMode):
                 return self._instead[func](*args, **kwargs)
         if func is torch.ops.aten._local_scalar_dense.default:
             raise Untraceable("the value of a tensor decides in Python what is computed (an `if`, or `.item()`)")
+        if any(self.follows(x) for x in deciding_shape(func, args, kwargs)):
+            raise Untraceable(f"how many entries a result has depends on values ({func})")
         if func is torch.ops.aten.native_batch_norm.default and args[3] is not None:
             return self._batch_norm(args)
         inputs, keywords = self._nodes_of(args), {name: self._nodes_of(x) for name, x in kwargs.items()}
         pure = self._pure(func, args)
+        if pure is aten.copy.default and args[0].is_contiguous():
+            return self._copy(*args, **kwargs)
         found = func(*args, **kwargs)
         self._note(add_call(self.graph, pure, tuple(inputs), keywords), (args, kwargs), found)
         return found
@@ -222,6 +227,14 @@ class Recorder(LightDispatchMode):
             statistic.copy_(new)
             self._know(statistic, self._nodes[id(new)])
         return found[:3]
+
+    def _copy(self, target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
+        """Carry out a `copy_`, and record what `target` holds then, in memory of its own."""
+        with self:
+            new = overwritten(target, source).clone(memory_format=torch.contiguous_format)
+        target.copy_(source)
+        self._know(target, self._nodes[id(new)])
+        return target
 
     def note(self, function: Callable[..., Any], args: tuple, kwargs: dict[str, Any], found: Any) -> None:
         """Record a call without the operations inside it."""
@@ -289,6 +302,24 @@ class Recorder(LightDispatchMode):
             self._sharing[memory(x)] += 1
         self._nodes[id(x)] = node
         node.meta[VALUE] = value_of(x)
+
+
+def deciding_shape(op: OpOverload, args: tuple, kwargs: Mapping[str, Any]) -> list[Tensor]:
+    """Return those among a call's tensors whose values decide the shape of its result."""
+    if torch.Tag.dynamic_output_shape not in op.tags:
+        return []
+    given = arguments(op, args, kwargs)
+    if given.get("output_size") is not None or given.get("num_classes", -1) != -1:
+        return []
+    if op is aten.index.Tensor:
+        return [x for x in given["indices"] if x is not None and x.dtype in (torch.bool, torch.uint8)]
+    return [x for x in given.values() if isinstance(x, Tensor)]
+
+
+def overwritten(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
+    """Return what `target` holds once `source` is written to it; torch's own function for this has no rule for vmap."""
+    alike = source if source.dtype == target.dtype else aten._to_copy.default(source, dtype=target.dtype)
+    return alike.expand(target.shape)
 
 
 def value_of(x: Any) -> Value | None:

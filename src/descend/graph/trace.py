@@ -9,10 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 
 from descend.graph.compat import OpOverload, pytree, writes
-from descend.graph.recorder import VALUE, OneCall, as_one_node, record
+from descend.graph.recorder import VALUE, OneCall, as_one_node, overwritten, record
+from descend.graph.strided import STRIDED
 
 
 def tensors(tree: Any) -> list[Tensor]:
@@ -43,34 +44,38 @@ def trace(function: Callable[..., Any], *inputs: Any) -> tuple[GraphModule, Any]
     with torch.no_grad():
         graph = record(flat, tensors(inputs))
         operations = [node.target for node in graph.graph.nodes if isinstance(node.target, OpOverload)]
-        if any(writes(operation) for operation in operations):
+        if any(writes(operation) or operation in STRIDED for operation in operations):
             graph = without_writes(graph, tensors(inputs))
     return graph, examples[-1]
 
 
 def without_writes(graph: GraphModule, inputs: Sequence[Tensor]) -> GraphModule:
-    """Return a graph that computes the same and writes nothing in place.
+    """Return a graph that computes the same, writes nothing in place, and does without places in memory.
 
     vmap has no rule for some operations in place, and would loop over the runs.
     """
     try:
         for node in graph.graph.nodes:
             if isinstance(node.target, OneCall):
-                node.target = as_operator(node.target, several=isinstance(node.meta[VALUE], list))
+                node.target = as_operator(node.target, node)
         graph.recompile()
         pure = torch.func.functionalize(graph, remove="mutations")
-        return record(pure, inputs, {torch.ops.aten.copy.default: overwritten, ONE_CALL: made_again})
+        return record(pure, inputs, {torch.ops.aten.copy.default: overwritten, ONE_CALL: made_again, **STRIDED})
     finally:
         CALLS.clear()
 
 
-CALLS: list[OneCall] = []
-"""What `one_call` can call, by their places; empty but in `without_writes`."""
+CALLS: list[tuple[OneCall, list[Any]]] = []
+"""What `one_call` can call, and with what in place of `TENSOR`, by their places; empty but in `without_writes`."""
+
+TENSOR = object()
 
 
 def made_again(place: int, given: Sequence[Tensor]) -> list[Tensor]:
     """Make a `OneCall`, recorded as what it is."""
-    found = as_one_node(CALLS[place], *given)
+    call, args = CALLS[place]
+    rest = iter(given)
+    found = as_one_node(call, *(next(rest) if x is TENSOR else x for x in args))
     return [found] if isinstance(found, Tensor) else list(found)
 
 
@@ -80,19 +85,14 @@ one_call = torch.library.custom_op("descend::one_call", made_again, mutates_args
 ONE_CALL: OpOverload = torch.ops.descend.one_call.default
 
 
-def as_operator(call: OneCall, several: bool) -> Callable[..., Any]:
-    """Return a function that makes a call by `one_call`."""
-    place = len(CALLS)
-    CALLS.append(call)
+def as_operator(call: OneCall, node: Node) -> Callable[..., Any]:
+    """Return a function that makes a node's call by `one_call`, which takes tensors alone."""
+    place, several = len(CALLS), isinstance(node.meta[VALUE], list)
+    CALLS.append((call, [TENSOR if isinstance(x, Node) else x for x in node.args]))
 
-    def operator(*given: Tensor) -> Any:
-        found = one_call(place, list(given))
+    def operator(*given: Any) -> Any:
+        found = one_call(place, [x for x in given if isinstance(x, Tensor)])
         return found if several else found[0]
 
     operator.__name__ = f"call{place}"
     return operator
-
-
-def overwritten(target: Tensor, source: Tensor, non_blocking: bool = False) -> Tensor:
-    """Return what `target` holds once `source` is written to it; torch's own function for this has no rule for vmap."""
-    return source.to(target.dtype).expand(target.shape)
