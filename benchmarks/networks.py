@@ -8,8 +8,8 @@ sides; a look at the test part every hundred steps, and at the end one over the 
 
 2026-11-30, idle cores; without logging, with the default one, that over Lightning 2.6; four stacked over one by one:
 ResNet, 4 rounds of 100 steps: 0.98, 1.04 and 0.99; 0.75. LSTM, 5 rounds of 200: 0.93, 1.05 and 0.57; 0.76; 3 rounds of
-1,000: 0.91, 0.99 and 0.55; 0.90. The aims are 1.02, 1.05, and 1. On 2026-12-01, 5 rounds of 200: ViT 0.91, 1.00 and 0.95;
-0.72, on a machine whose clock drifted (quartiles of the second: 0.96 and 1.25).
+1,000: 0.91, 0.99 and 0.55; 0.90. The aims are 1.02, 1.05, and 1. On 2026-12-01, 5 rounds of 200: ViT 0.91, 1.00 and
+0.95; 0.72, on a machine whose clock drifted (quartiles of the second: 0.96 and 1.25).
 
 Before large LSTMs were computed by one kernel (`recurrent.py`), memory was kept, and what goes run by run cost less:
 ResNet 1.05, 1.10 and 1.06; 0.88. LSTM 1.29, 1.46 and 0.83. GPT, 100 steps on busy cores,
